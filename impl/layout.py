@@ -1,0 +1,94 @@
+"""Argument check and layout of a page in the 2022 series: `dma_pool_create` and `pool_initialise_page`.
+
+Every function here is small and free of side effects, because the prover calls it with symbolic numbers. All quantities
+are bytes, except where a name says blocks.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from impl.words import INT_MAX, size_t, unsigned_int
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """What `dma_pool_create` makes of its arguments."""
+
+    size: int  # of a block
+    boundary: int  # that no block crosses
+    allocation: int  # of a page: what is asked of dma_alloc_coherent at a time
+
+
+class Cursor(NamedTuple):
+    """Where the loop of `pool_initialise_page` stands: at a block, below a boundary."""
+
+    offset: int
+    next_boundary: int
+
+
+def admit(size: int, align: int, boundary: int, page_size: int) -> Geometry | None:
+    """The argument check of `dma_pool_create` (patches 02 and 04): a geometry, or None where it returns NULL.
+
+    The check is done in `size_t`, but the pool keeps its geometry in `unsigned int`. Rounding up to a large `align` can
+    leave it: see the claim `admitted_geometry_fits_an_int`.
+    """
+    if align == 0:
+        align = 1
+    elif align & (align - 1):
+        return None
+
+    if size == 0 or size > INT_MAX:
+        return None
+    if size < 4:
+        size = 4  # a free block holds the link to the next one
+
+    size = align_up(size, align)
+    allocation = max(size, page_size)
+
+    if boundary == 0:
+        boundary = allocation
+    elif boundary < size or boundary & (boundary - 1):
+        return None
+    boundary = min(boundary, allocation)
+
+    return Geometry(size, boundary, allocation)
+
+
+def align_up(size: int, align: int) -> int:
+    """The kernel's `ALIGN`: `size` rounded up to a power of two."""
+    return size_t(size + (align - 1)) & ~(align - 1)
+
+
+def kept(geometry: Geometry) -> Geometry:
+    """The geometry as `struct dma_pool` keeps it, in `unsigned int` (patch 02)."""
+    return Geometry(unsigned_int(geometry.size), unsigned_int(geometry.boundary), unsigned_int(geometry.allocation))
+
+
+def blks_per_alloc(geometry: Geometry) -> int:
+    """How many blocks fit into an allocation without crossing a boundary (patch 04)."""
+    size, boundary, allocation = geometry.size, geometry.boundary, geometry.allocation
+    return unsigned_int(size_t((allocation // boundary) * (boundary // size)) + (allocation % boundary) // size)
+
+
+def first_block(geometry: Geometry) -> Cursor:
+    """Where `pool_initialise_page` starts."""
+    return Cursor(0, unsigned_int(geometry.boundary))
+
+
+def next_block(geometry: Geometry, cursor: Cursor) -> Cursor | None:
+    """One turn of the loop in `pool_initialise_page` (patch 03): the block after `cursor`, or None at the page's end."""
+    offset = unsigned_int(cursor.offset + geometry.size)
+    next_boundary = cursor.next_boundary
+    if unsigned_int(offset + geometry.size) > next_boundary:
+        offset = next_boundary
+        next_boundary = unsigned_int(next_boundary + geometry.boundary)
+    return Cursor(offset, next_boundary) if offset < geometry.allocation else None
+
+
+def block_offsets(geometry: Geometry) -> Iterator[int]:
+    """The offset of every block in a page, in the order in which they are laid and first handed out."""
+    cursor: Cursor | None = first_block(geometry)
+    while cursor is not None:
+        yield cursor.offset
+        cursor = next_block(geometry, cursor)

@@ -1,0 +1,248 @@
+"""The DMA pool of the 2022 patch series, revision `series`: `dma_pool_create`, `_alloc`, `_free`, `_destroy`, `pools`.
+
+Addresses are plain integers. The bytes of a page belong to the environment; the links of the free list live inside the
+free blocks, four bytes each, as in the kernel.
+"""
+
+import struct
+from collections.abc import Iterable
+from typing import ClassVar, Protocol, Self
+
+from impl import layout
+from impl.page_list import Link, list_add, list_del_init, list_empty
+from impl.rbtree import Node, PageTree
+from impl.words import unsigned_int
+
+POOL_POISON_FREED = 0xA7
+POOL_POISON_ALLOCATED = 0xA9
+LINK = struct.Struct("<I")
+
+
+class Mapping(Protocol):
+    """What dma_alloc_coherent gives: the same bytes under a virtual and a DMA address."""
+
+    vaddr: int
+    dma: int
+    data: memoryview
+
+
+class CoherentMemory(Protocol):
+    """The device's `dma_alloc_coherent` and `dma_free_coherent`."""
+
+    def alloc_coherent(self, nbytes: int) -> Mapping | None: ...
+    def free_coherent(self, nbytes: int, vaddr: int, dma: int) -> None: ...
+
+
+class Page(Node):
+    """`struct dma_page`: a node of the tree of pages, with a link for the list of pages with room."""
+
+    __slots__ = ("avail_page_link", "data", "in_use", "offset", "vaddr")
+
+    def __init__(self, mapping: Mapping) -> None:
+        super().__init__(mapping.dma)
+        self.avail_page_link = Link(self)
+        self.vaddr = mapping.vaddr
+        self.data = mapping.data
+        self.in_use = 0  # blocks
+        self.offset = 0  # of the first free block; at least `allocation` if there is none
+
+
+class Pool:
+    """A pool of blocks of coherent memory. Make one with `Pool.create`."""
+
+    revision: ClassVar[str] = "series"
+
+    def __init__(
+        self,
+        name: str,
+        memory: CoherentMemory,
+        admitted: layout.Geometry,
+        *,
+        debug: bool = False,
+        init_on_alloc: bool = False,
+        init_on_free: bool = False,
+    ) -> None:
+        self.name = name[:31]  # char name[32]
+        self.memory = memory
+        self._set_geometry(admitted)
+        self.debug = debug
+        self.init_on_alloc = init_on_alloc
+        self.init_on_free = init_on_free
+        self.log: list[str] = []
+        self.page_tree: PageTree[Page] = PageTree(self.geometry.allocation)
+        self.avail_page_list = Link()
+
+    @classmethod
+    def create(
+        cls,
+        name: str,
+        memory: CoherentMemory,
+        size: int,
+        align: int,
+        boundary: int,
+        *,
+        page_size: int = 4096,
+        debug: bool = False,
+        init_on_alloc: bool = False,
+        init_on_free: bool = False,
+    ) -> Self | None:
+        """`dma_pool_create`: a pool of blocks of `size` bytes, aligned to `align`, none across a `boundary`; or None."""
+        admitted = cls.admit(size, align, boundary, page_size)
+        if admitted is None:
+            return None
+        return cls(name, memory, admitted, debug=debug, init_on_alloc=init_on_alloc, init_on_free=init_on_free)
+
+    def alloc(self, zero: bool = False) -> tuple[int, int] | None:
+        """`dma_pool_alloc`: (virtual address, DMA address) of a free block, zeroed if asked (`__GFP_ZERO`); or None."""
+        page = self._page_with_room()
+        if page is None:
+            # The lock is dropped from here until the page is there: other calls may run inside alloc_coherent.
+            page = self._alloc_page()
+            if page is None or not self._add_page(page):
+                return None
+
+        page.in_use += 1
+        offset = page.offset
+        page.offset = LINK.unpack_from(page.data, offset)[0]
+        if page.offset >= self.geometry.allocation:
+            self._page_is_full(page)
+
+        want_zero = zero or self.init_on_alloc
+        if self.debug:
+            self._report_if_corrupted(page, offset)
+            if not want_zero:
+                self._fill(page, offset, POOL_POISON_ALLOCATED)
+        if want_zero:
+            self._fill(page, offset, 0)
+        return page.vaddr + offset, page.dma + offset
+
+    def free(self, vaddr: int, dma: int) -> None:
+        """`dma_pool_free`: take back the block at these two addresses."""
+        page = self._find_page(dma)
+        if page is None:
+            self._error(f"dma_pool_free {self.name}, {vaddr:016x}/{dma:#018x} (bad dma)")
+            return
+        offset = unsigned_int(vaddr - page.vaddr)
+        if self.debug:
+            if dma - page.dma != offset:
+                self._error(f"dma_pool_free {self.name}, {vaddr:016x} (bad vaddr)/{dma:#018x}")
+                return
+            if self._is_free_or_corrupted(page, offset, dma):
+                return
+            self._fill(page, offset, POOL_POISON_FREED)
+        elif self.init_on_free:
+            self._fill(page, offset, 0)
+
+        self._page_has_room(page)
+        page.in_use -= 1
+        LINK.pack_into(page.data, offset, page.offset)
+        page.offset = offset
+
+    def destroy(self) -> None:
+        """`dma_pool_destroy`: give back every page; a page with blocks in use is reported and leaked instead."""
+        for page in self._pages_to_destroy():
+            if page.in_use:
+                self._error(f"dma_pool_destroy {self.name}, {page.vaddr:016x} busy")
+                continue
+            if self.debug:
+                page.data[:] = bytes([POOL_POISON_FREED]) * self.geometry.allocation
+            self.memory.free_coherent(self.geometry.allocation, page.vaddr, page.dma)
+
+    def poolinfo(self) -> str:
+        """The pool's row in the device's file `pools`: name, blocks in use, blocks, size in bytes, pages."""
+        in_use = pages = 0
+        for page in self._pages():
+            in_use += page.in_use
+            pages += 1
+        return f"{self.name:<16} {in_use:4} {pages * self.blks_per_alloc:4} {self.geometry.size:4} {pages:2}"
+
+    # What the revisions do differently; see impl.history for v6.1.
+
+    admit = staticmethod(layout.admit)
+
+    def _set_geometry(self, admitted: layout.Geometry) -> None:
+        self.geometry = layout.kept(admitted)
+        self.blks_per_alloc = layout.blks_per_alloc(admitted)
+
+    def _block_offsets(self) -> Iterable[int]:
+        return layout.block_offsets(self.geometry)
+
+    def _page_with_room(self) -> Page | None:
+        page: Page | None = self.avail_page_list.next.owner  # an empty ring's head follows itself, and owns nothing
+        return page
+
+    def _add_page(self, page: Page) -> bool:
+        overlapping = self.page_tree.insert(page)
+        if overlapping is not None:
+            # The kernel warns and leaks the page rather than crash.
+            old, new = overlapping.dma, page.dma
+            self._error(
+                f"{self.name}: DMA address overlap: old {old:#018x} new {new:#018x} len {self.geometry.allocation}"
+            )
+            return False
+        list_add(page.avail_page_link, self.avail_page_list)
+        return True
+
+    def _page_is_full(self, page: Page) -> None:
+        list_del_init(page.avail_page_link)
+
+    def _page_has_room(self, page: Page) -> None:
+        if list_empty(page.avail_page_link):
+            list_add(page.avail_page_link, self.avail_page_list)
+
+    def _find_page(self, dma: int) -> Page | None:
+        return self.page_tree.find(dma)
+
+    def _pages(self) -> Iterable[Page]:
+        return self.page_tree
+
+    def _pages_to_destroy(self) -> Iterable[Page]:
+        return self.page_tree.postorder()
+
+    # What they share.
+
+    def _alloc_page(self) -> Page | None:
+        """`pool_alloc_page` and `pool_initialise_page`: a page whose blocks are linked in the order of their offsets."""
+        mapping = self.memory.alloc_coherent(self.geometry.allocation)
+        if mapping is None:
+            return None
+        page = Page(mapping)
+        if self.debug:
+            page.data[:] = bytes([POOL_POISON_FREED]) * self.geometry.allocation
+        offsets = iter(self._block_offsets())
+        previous = next(offsets)
+        for offset in offsets:
+            LINK.pack_into(page.data, previous, offset)
+            previous = offset
+        LINK.pack_into(page.data, previous, self.geometry.allocation)
+        return page
+
+    def _is_free_or_corrupted(self, page: Page, offset: int, dma: int) -> bool:
+        """Debug: whether the block at `offset` is in the page's free list, or the list is longer than it can be.
+
+        The bound is patch 05's: a list that runs in a circle must not hang the kernel.
+        """
+        chain = page.offset
+        for _ in range(self.blks_per_alloc - page.in_use):
+            if chain >= self.geometry.allocation:
+                return False
+            if chain == offset:
+                self._error(f"dma_pool_free {self.name}, dma {dma:#018x} already free")
+                return True
+            chain = LINK.unpack_from(page.data, chain)[0]
+        if chain >= self.geometry.allocation:
+            return False
+        self._error(f"dma_pool_free {self.name}, {page.vaddr:016x} freelist corrupted")
+        return True
+
+    def _report_if_corrupted(self, page: Page, offset: int) -> None:
+        """Debug: report a block that was written to while it was free; its first four bytes held the link."""
+        unlinked = bytes(page.data[offset + LINK.size : offset + self.geometry.size])
+        if unlinked.count(POOL_POISON_FREED) != len(unlinked):
+            self._error(f"dma_pool_alloc {self.name}, {page.vaddr + offset:016x} (corrupted)")
+
+    def _fill(self, page: Page, offset: int, byte: int) -> None:
+        page.data[offset : offset + self.geometry.size] = bytes([byte]) * self.geometry.size
+
+    def _error(self, message: str) -> None:
+        self.log.append(message)

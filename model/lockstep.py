@@ -1,0 +1,301 @@
+"""Drives a pool beside the oracle, one operation at a time, and holds it to the claims.
+
+What is determined is compared: success or failure, pages, blocks in use, the `pools` row, the messages. What is the
+pool's choice is checked: the block lies in one live page, is aligned, crosses no boundary, overlaps no block in use.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
+
+from model import claims
+from model.claims import Claim
+from model.geometry import Geometry, create
+from model.memory import Mapping, Memory
+from model.pool import Pool
+from model.trace import Alloc, Create, Destroy, Free, Kernel, PoolInfo, Step, Trace, TraceError
+
+T = TypeVar("T")
+
+
+class Target(Protocol):
+    """A pool under test. It raises TimeoutError where the kernel would never return, and anything else for a crash."""
+
+    log: list[str]
+
+    def alloc(self, zero: bool = False) -> tuple[int, int] | None: ...
+    def free(self, vaddr: int, dma: int) -> None: ...
+    def destroy(self) -> None: ...
+    def poolinfo(self) -> str: ...
+
+
+CreateTarget = Callable[..., Target | None]
+"""`Pool.create` of a revision."""
+
+
+class BrokenClaim(AssertionError):
+    """A pool broke a claim; `trace` replays it."""
+
+    def __init__(self, claim: Claim, expected: str, happened: str, broken_by: Trace) -> None:
+        super().__init__(f"{claim.name}: {claim.sentence}\n  expected: {expected}\n  happened: {happened}")
+        self.claim = claim
+        self.expected = expected
+        self.happened = happened
+        self.trace = broken_by
+
+
+@dataclass
+class Record:
+    """A step that was begun, and the steps that ran while it had dropped the lock."""
+
+    step: Step
+    meanwhile: list["Record"] = field(default_factory=list)
+
+    def written(self) -> Step:
+        if isinstance(self.step, Alloc) and self.step.page is not None:
+            page = replace(self.step.page, meanwhile=tuple(record.written() for record in self.meanwhile))
+            return replace(self.step, page=page)
+        return self.step
+
+
+@dataclass
+class LiveBlock:
+    """A block that a driver holds, under its name in the trace, and what the driver wrote into it."""
+
+    vaddr: int
+    dma: int
+    content: bytes = b""  # empty once the block is freed
+
+
+class Lockstep:
+    """A target and the oracle, stepped together. `run` raises BrokenClaim at the first difference."""
+
+    def __init__(self, create_target: CreateTarget, kernel: Kernel) -> None:
+        self.create_target = create_target
+        self.kernel = kernel
+        self.memory = Memory()
+        self.shadow = Memory(lambda _: None)  # the oracle's view: the same addresses, bytes of its own
+        self.target: Target | None = None
+        self.oracle: Pool | None = None
+        self.blocks: dict[str, LiveBlock] = {}
+        self.records: list[Record] = []
+        self._now: list[Record] = self.records  # where the current depth of nesting records
+        self._messages_seen = 0
+
+    def run(self, step: Step) -> Step:
+        """Do one step on both, check every claim about it, and return it with what happened."""
+        record = Record(replace(step, expected="", happened=""))
+        self._now.append(record)
+        match step:
+            case Create():
+                self._create(record, step)
+            case Alloc():
+                self._alloc(record, step)
+            case Free():
+                self._free(record, step)
+            case PoolInfo():
+                self._note(record, happened=self._live_target().poolinfo())
+            case Destroy():
+                self._destroy(record)
+        if self.target is not None:
+            self._check_reports(record)
+        return record.step
+
+    def trace(self, claim: str | None = None) -> Trace:
+        """What has been run so far."""
+        return Trace(tuple(record.written() for record in self.records), self.kernel, claim)
+
+    def live(self) -> list[str]:
+        """The names of the blocks in use."""
+        return [name for name, block in self.blocks.items() if block.content]
+
+    def _create(self, record: Record, step: Create) -> None:
+        promised = create(step.size, step.align, step.boundary, self.kernel.page_size)
+        arguments = (step.size, step.align, step.boundary)
+        options = vars(self.kernel)
+        target = self._call(record, lambda: self.create_target(step.name, self.memory, *arguments, **options))
+        self._note(record, str(promised), "refused" if target is None else "created")
+        admitted = promised if target is not None and isinstance(promised, Geometry) else target
+        self._check(record, claims.create_admits_what_is_promised, promised, admitted)
+        self.target = target
+        self.oracle = Pool.create(step.name, self.shadow, *arguments, **options)
+        self.align = max(step.align, 1)
+
+    def _alloc(self, record: Record, step: Alloc) -> None:
+        target, oracle, geometry = self._live_target(), self._live_oracle(), self._live_oracle().geometry
+        room = oracle.free_blocks()
+        mapped = set(self.memory.mappings)
+        asked = False
+
+        def place(nbytes: int) -> int | None:
+            nonlocal asked
+            asked = True
+            for vaddr, _ in room[:1]:
+                start = self._offset_in_page(vaddr)
+                self._note(record, f"the free block at offset {start} of a page", "another page is asked for")
+                gap = (start, start + geometry.size)
+                self._check(record, claims.no_room_is_wasted, gap, start, geometry.size, geometry.boundary)
+            if step.page is None:
+                return self.memory.next_free_place(nbytes)
+            outer, self._now = self._now, record.meanwhile
+            for nested in step.page.meanwhile:
+                self.run(nested)
+            self._now = outer
+            return step.page.dma
+
+        self.memory.place = place
+        block = self._call(record, lambda: target.alloc(step.zero))
+        new = [mapping for vaddr, mapping in self.memory.mappings.items() if vaddr not in mapped]
+        new = [mapping for mapping in new if mapping.vaddr not in self.shadow.mappings]
+        added = [self._add_page(record, mapping, block) for mapping in new]
+
+        could_serve = bool(room) or not asked or any(added)
+        self._note(record, "a free block" if could_serve else "NULL", self._describe(block))
+        self._check(record, claims.alloc_fails_only_without_memory, block is None, could_serve)
+        if block is not None:
+            self._check_block(record, step, *block)
+            oracle.take(*block)
+            written = bytes([len(self.blocks) % 0x9F + 1]) * geometry.size  # neither 0 nor a poison
+            self.memory.block(block[0], geometry.size)[:] = written
+            self.blocks[step.block] = LiveBlock(*block, written)
+
+    def _add_page(self, record: Record, mapping: Mapping, block: tuple[int, int] | None) -> bool:
+        """Give the oracle the page that the target got; the oracle refuses one that overlaps another."""
+        oracle = self._live_oracle()
+        twin = Mapping(mapping.vaddr, mapping.dma, memoryview(bytearray(len(mapping.data))))
+        self.shadow.mappings[mapping.vaddr] = twin
+        added = oracle.add_page(twin)
+        if not added and block is not None:
+            self._note(record, "NULL: the new page overlaps another", self._describe(block))
+            for page in oracle.pages:
+                low, high = sorted((page.mapping.dma, mapping.dma))
+                allocation = oracle.geometry.allocation
+                self._check(record, claims.insertion_keeps_pages_disjoint, low, high, allocation)
+        return added
+
+    def _check_block(self, record: Record, step: Alloc, vaddr: int, dma: int) -> None:
+        oracle, geometry = self._live_oracle(), self._live_oracle().geometry
+        size = geometry.size
+        pages = [page.mapping for page in oracle.pages if 0 <= dma - page.mapping.dma < geometry.allocation]
+        for page in pages:
+            start = dma - page.dma
+            self._check(record, claims.block_lies_inside_its_page, start, size, geometry.allocation)
+            self._check(record, claims.no_block_crosses_a_boundary, start, size, geometry.boundary)
+            self._check(record, claims.blocks_are_aligned, start, self.align)
+        for name in self.live():
+            self._check(record, claims.blocks_are_disjoint, dma, self.blocks[name].dma, size)
+        self._check(record, claims.allocated_block_was_free, (vaddr, dma), oracle.free_blocks())
+        content = bytes(self.memory.block(vaddr, size))
+        zero = step.zero or self.kernel.init_on_alloc
+        self._check(record, claims.allocated_block_is_filled, content, zero, self.kernel.debug)
+
+    def _free(self, record: Record, step: Free) -> None:
+        target, oracle = self._live_target(), self._live_oracle()
+        block = self.blocks[step.block]
+        vaddr, dma = block.vaddr + step.vaddr_plus, block.dma + step.dma_plus
+        proper = block.content != b"" and (vaddr, dma) == (block.vaddr, block.dma)
+        if not proper and not self.kernel.debug and oracle.page_of(dma) is not None:
+            raise TraceError(f"free of {step.block!r}: not a block in use, and only debug builds promise to notice")
+        if proper:
+            read = bytes(self.memory.block(vaddr, oracle.geometry.size))
+            self._note(record, "the block as the driver left it", f"it holds {read[:8].hex(' ')} …")
+            self._check(record, claims.live_block_is_left_alone, block.content, read)
+        self._note(record, "the block is taken back" if proper else "a report, and no change", "")
+        self._call(record, lambda: target.free(vaddr, dma))
+        oracle.free(vaddr, dma)
+        if proper:
+            block.content = b""
+            read = bytes(self.memory.block(vaddr, oracle.geometry.size))
+            self._check(record, claims.freed_block_is_filled, read, self.kernel.debug, self.kernel.init_on_free)
+
+    def _destroy(self, record: Record) -> None:
+        target, oracle = self._live_target(), self._live_oracle()
+        for name in self.live():
+            block = self.blocks[name]
+            read = bytes(self.memory.block(block.vaddr, oracle.geometry.size))
+            self._note(record, f"block {name!r} as the driver left it", f"it holds {read[:8].hex(' ')} …")
+            self._check(record, claims.live_block_is_left_alone, block.content, read)
+        self._call(record, target.destroy)
+        oracle.destroy()
+        left, busy = list(self.memory.mappings), list(self.shadow.mappings)
+        self._note(record, f"{len(busy)} pages leaked", f"{len(left)} pages leaked")
+        self._check(record, claims.destroy_leaks_exactly_the_busy_pages, left, busy)
+        self._check_messages(record)
+        self.target = self.oracle = None
+
+    def _check_reports(self, record: Record) -> None:
+        """Compare the row and the messages, after every step."""
+        oracle = self._live_oracle()
+        row, expected = self._live_target().poolinfo(), oracle.poolinfo()
+        _, in_use, total, _, pages = row.rsplit(maxsplit=4)
+        said = record.step
+        self._note(record, f"the row: {expected}", f"the row: {row}")
+        self._check(record, claims.total_counts_the_blocks, int(total), int(pages), len(oracle.offsets))
+        self._check(record, claims.in_use_counts_the_live_blocks, int(in_use), len(self.live()))
+        self._check(record, claims.reports_are_the_kernels, [row], [expected])
+        self._check_messages(record)
+        record.step = said
+
+    def _check_messages(self, record: Record) -> None:
+        """Compare what was logged since the last check, in any order: destroy may visit the pages as it likes."""
+        said = record.step
+        messages = self._live_target().log[self._messages_seen :]
+        expected = self._live_oracle().log[self._messages_seen :]
+        self._messages_seen += len(messages)
+        self._note(record, f"the messages: {expected}", f"the messages: {messages}")
+        self._check(record, claims.reports_are_the_kernels, messages, expected)
+        record.step = said
+
+    def _check(self, record: Record, claim: Claim, *arguments: object) -> None:
+        if not claim(*arguments):
+            step = record.step
+            raise BrokenClaim(claim, step.expected, step.happened, self.trace(claim.name))
+
+    def _call(self, record: Record, operation: Callable[[], T]) -> T:
+        """Run the target's code; whatever it raises is a broken claim."""
+        try:
+            return operation()
+        except (BrokenClaim, TraceError):
+            raise
+        except TimeoutError as hang:
+            self._note(record, "an answer", str(hang))
+            self._check(record, claims.layout_ends, 0, 0)
+        except Exception as fault:  # a crash of any kind is a finding
+            self._note(record, "no fault", f"{type(fault).__name__}: {fault}")
+            self._check(record, claims.pool_stays_in_its_memory, str(fault) or type(fault).__name__)
+        raise AssertionError("a broken claim was raised above")
+
+    @staticmethod
+    def _note(record: Record, expected: str = "", happened: str = "") -> None:
+        record.step = replace(record.step, expected=expected, happened=happened)
+
+    def _offset_in_page(self, vaddr: int) -> int:
+        return min(vaddr - start for start in self.memory.mappings if start <= vaddr)
+
+    def _describe(self, block: tuple[int, int] | None) -> str:
+        if block is None:
+            return "NULL"
+        start, size = self._offset_in_page(block[0]), self._live_oracle().geometry.size
+        return f"the block at offset {start} of its page, which ends at {start + size}; DMA address {block[1]:#x}"
+
+    def _live_target(self) -> Target:
+        if self.target is None:
+            raise TraceError("the pool was refused or destroyed; nothing can follow")
+        return self.target
+
+    def _live_oracle(self) -> Pool:
+        assert self.oracle is not None
+        return self.oracle
+
+
+def replay(run: Trace, create_target: CreateTarget) -> Trace:
+    """Run a trace on a target; returns what happened, or raises BrokenClaim or TraceError.
+
+    Where the target refuses the arguments, as promised, the trace ends there.
+    """
+    lockstep = Lockstep(create_target, run.kernel)
+    for step in run.steps:
+        lockstep.run(step)
+        if isinstance(step, Create) and lockstep.target is None:
+            break
+    return lockstep.trace()

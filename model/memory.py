@@ -1,0 +1,62 @@
+"""The environment of a pool: a device's coherent memory, the same bytes under a virtual and a DMA address."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+VADDR_BASE = 0xFFFF_8880_0000_0000
+DMA_BASE = 0x1_0000_0000
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """What `dma_alloc_coherent` gives. `data` has a fixed length: an access outside it raises."""
+
+    vaddr: int
+    dma: int
+    data: memoryview
+
+
+class Memory:
+    """Gives and takes back coherent memory, at DMA addresses that are chosen from outside.
+
+    `place(nbytes)` is asked at each allocation for the DMA address, or None for a failure. The kernel drops the pool's
+    lock around this call, so `place` may run other operations on the pool.
+    """
+
+    def __init__(self, place: Callable[[int], int | None] | None = None) -> None:
+        self.place = place or self.next_free_place
+        self.mappings: dict[int, Mapping] = {}  # by virtual address; given out and not taken back
+        self._next_vaddr = VADDR_BASE
+        self._next_dma = DMA_BASE
+
+    def next_free_place(self, nbytes: int) -> int:
+        """Ascending DMA addresses, aligned as the API promises: to the next power of two."""
+        alignment = 1 << max(nbytes - 1, 0).bit_length()
+        dma = -(-self._next_dma // alignment) * alignment
+        self._next_dma = dma + nbytes
+        return dma
+
+    def alloc_coherent(self, nbytes: int) -> Mapping | None:
+        """`dma_alloc_coherent`: a mapping of `nbytes` zeroed bytes, or None."""
+        dma = self.place(nbytes)
+        if dma is None:
+            return None
+        mapping = Mapping(self._next_vaddr, dma, memoryview(bytearray(nbytes)))
+        self._next_vaddr += 2 * nbytes  # so that no overrun reaches another mapping unnoticed
+        self.mappings[mapping.vaddr] = mapping
+        return mapping
+
+    def free_coherent(self, nbytes: int, vaddr: int, dma: int) -> None:
+        """`dma_free_coherent`. Raises ValueError unless exactly this was given out and not taken back."""
+        mapping = self.mappings.get(vaddr)
+        if mapping is None or mapping.dma != dma or len(mapping.data) != nbytes:
+            raise ValueError(f"dma_free_coherent of {nbytes} bytes at {vaddr:#x}/{dma:#x}, which is not a live mapping")
+        del self.mappings[vaddr]
+
+    def block(self, vaddr: int, nbytes: int) -> memoryview:
+        """The bytes at a virtual address. Raises ValueError if they do not lie in one live mapping."""
+        for mapping in self.mappings.values():
+            offset = vaddr - mapping.vaddr
+            if offset >= 0 and offset + nbytes <= len(mapping.data):
+                return mapping.data[offset : offset + nbytes]
+        raise ValueError(f"{nbytes} bytes at {vaddr:#x} are not in coherent memory")

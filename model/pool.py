@@ -1,0 +1,141 @@
+"""The oracle: a DMA pool that keeps every promise by scanning, and never chooses more cleverly than it has to.
+
+Read it beside the kernel's documentation. Which free block an allocation returns is not promised; `alloc` takes the
+choice as an argument, so that the oracle can follow another pool step by step.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Self
+
+from model import geometry as geometry_of
+from model.geometry import Geometry, Refusal
+from model.memory import Mapping, Memory
+
+Block = tuple[int, int]  # virtual address, DMA address
+
+
+@dataclass
+class Page:
+    """One allocation of coherent memory, and the offsets of its blocks in use."""
+
+    mapping: Mapping
+    in_use: set[int] = field(default_factory=set)
+
+
+@dataclass
+class Pool:
+    """A pool of blocks of coherent memory; `create` checks the arguments."""
+
+    name: str
+    memory: Memory
+    geometry: Geometry
+    debug: bool
+    init_on_alloc: bool
+    init_on_free: bool
+
+    def __post_init__(self) -> None:
+        self.offsets = geometry_of.block_offsets(self.geometry)
+        self.pages: list[Page] = []
+        self.log: list[str] = []
+
+    @classmethod
+    def create(
+        cls,
+        name: str,
+        memory: Memory,
+        size: int,
+        align: int,
+        boundary: int,
+        *,
+        page_size: int = 4096,
+        debug: bool = False,
+        init_on_alloc: bool = False,
+        init_on_free: bool = False,
+    ) -> Self | None:
+        """`dma_pool_create`."""
+        geometry = geometry_of.create(size, align, boundary, page_size)
+        if isinstance(geometry, Refusal):
+            return None
+        return cls(name[:31], memory, geometry, debug, init_on_alloc, init_on_free)
+
+    def free_blocks(self) -> list[Block]:
+        """Every block that may be handed out."""
+        return [
+            (page.mapping.vaddr + offset, page.mapping.dma + offset)
+            for page in self.pages
+            for offset in self.offsets
+            if offset not in page.in_use
+        ]
+
+    def alloc(self, zero: bool = False, choose: Callable[[list[Block]], Block] = min) -> Block | None:
+        """`dma_pool_alloc`. A page is allocated only if no block is free; others may run meanwhile."""
+        if not self.free_blocks():
+            mapping = self.memory.alloc_coherent(self.geometry.allocation)
+            if mapping is None or not self.add_page(mapping):
+                return None
+        vaddr, dma = choose(self.free_blocks())
+        self.take(vaddr, dma)
+        if zero or self.init_on_alloc:
+            self._fill(vaddr, 0)
+        elif self.debug:
+            self._fill(vaddr, 0xA9)
+        return vaddr, dma
+
+    def add_page(self, mapping: Mapping) -> bool:
+        """Take a page into the pool; one that overlaps another is refused and reported."""
+        for page in self.pages:
+            if abs(page.mapping.dma - mapping.dma) < self.geometry.allocation:
+                old, new = page.mapping.dma, mapping.dma
+                self.log.append(
+                    f"{self.name}: DMA address overlap: old {old:#018x} new {new:#018x} len {self.geometry.allocation}"
+                )
+                return False
+        self.pages.append(Page(mapping))
+        return True
+
+    def take(self, vaddr: int, dma: int) -> None:
+        """Count a free block as in use."""
+        page = self.page_of(dma)
+        assert page is not None
+        page.in_use.add(vaddr - page.mapping.vaddr)
+
+    def free(self, vaddr: int, dma: int) -> None:
+        """`dma_pool_free`. Only debug builds notice a wrong virtual address, or a block that is free already."""
+        page = self.page_of(dma)
+        if page is None:
+            self.log.append(f"dma_pool_free {self.name}, {vaddr:016x}/{dma:#018x} (bad dma)")
+        elif self.debug and vaddr - page.mapping.vaddr != dma - page.mapping.dma:
+            self.log.append(f"dma_pool_free {self.name}, {vaddr:016x} (bad vaddr)/{dma:#018x}")
+        elif self.debug and vaddr - page.mapping.vaddr not in page.in_use:
+            self.log.append(f"dma_pool_free {self.name}, dma {dma:#018x} already free")
+        else:
+            page.in_use.remove(vaddr - page.mapping.vaddr)
+            if self.debug:
+                self._fill(vaddr, 0xA7)
+            elif self.init_on_free:
+                self._fill(vaddr, 0)
+
+    def destroy(self) -> None:
+        """`dma_pool_destroy`. A page with blocks in use is reported and leaked."""
+        for page in self.pages:
+            if page.in_use:
+                self.log.append(f"dma_pool_destroy {self.name}, {page.mapping.vaddr:016x} busy")
+            else:
+                self.memory.free_coherent(self.geometry.allocation, page.mapping.vaddr, page.mapping.dma)
+
+    def poolinfo(self) -> str:
+        """The row of the file `pools`: name, blocks in use, blocks, size in bytes, pages."""
+        in_use = sum(len(page.in_use) for page in self.pages)
+        total = len(self.pages) * len(self.offsets)
+        return f"{self.name:<16} {in_use:4} {total:4} {self.geometry.size:4} {len(self.pages):2}"
+
+    def page_of(self, dma: int) -> Page | None:
+        """The page whose addresses hold `dma`."""
+        for page in self.pages:
+            if page.mapping.dma <= dma < page.mapping.dma + self.geometry.allocation:
+                return page
+        return None
+
+    def _fill(self, vaddr: int, byte: int) -> None:
+        self.memory.block(vaddr, self.geometry.size)[:] = bytes([byte]) * self.geometry.size

@@ -1,0 +1,240 @@
+"""Traces: a pool's arguments, the environment and a sequence of operations, as a few lines of JSON that people can read.
+
+    {"poolproof": 1,
+     "claim": "no_room_is_wasted",
+     "kernel": {"page_size": 4096, "debug": false, "init_on_alloc": false, "init_on_free": false},
+     "steps": [
+      {"op": "create", "name": "pool", "size": 2048, "align": 1, "boundary": 0},
+      {"op": "alloc", "block": "a", "page": {"dma": "0x10000", "meanwhile": []}},
+      {"op": "free", "block": "a"}]}
+
+Every step may say what was `expected` and what `happened`. Numbers are integers, or hexadecimal strings.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any
+
+VERSION = 1
+
+
+class TraceError(Exception):
+    """A trace that cannot be read; the message says where and why."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """How the kernel was built and booted."""
+
+    page_size: int = 4096  # bytes
+    debug: bool = False  # DMAPOOL_DEBUG
+    init_on_alloc: bool = False
+    init_on_free: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation, with what was expected of it and what happened, in words."""
+
+    expected: str = dataclasses.field(default="", kw_only=True)
+    happened: str = dataclasses.field(default="", kw_only=True)
+
+
+@dataclass(frozen=True)
+class Create(Step):
+    """`dma_pool_create`; sizes in bytes."""
+
+    size: int
+    align: int = 1
+    boundary: int = 0
+    name: str = "pool"
+
+
+@dataclass(frozen=True)
+class Page:
+    """What `dma_alloc_coherent` does if it is called: the DMA address it gives, None for a failure.
+
+    `meanwhile` are the operations that other callers run while the pool's lock is dropped.
+    """
+
+    dma: int | None
+    meanwhile: "tuple[Step, ...]" = ()
+
+
+@dataclass(frozen=True)
+class Alloc(Step):
+    """`dma_pool_alloc`; `block` names what it returns, and `page` None leaves the choice of a page to the environment."""
+
+    block: str
+    zero: bool = False  # __GFP_ZERO
+    page: Page | None = None
+
+
+@dataclass(frozen=True)
+class Free(Step):
+    """`dma_pool_free` of a block that was allocated under this name, at its addresses plus the given bytes."""
+
+    block: str
+    vaddr_plus: int = 0
+    dma_plus: int = 0
+
+
+@dataclass(frozen=True)
+class PoolInfo(Step):
+    """Reading the file `pools`."""
+
+
+@dataclass(frozen=True)
+class Destroy(Step):
+    """`dma_pool_destroy`."""
+
+
+OPERATIONS: dict[str, type[Step]] = {
+    "create": Create,
+    "alloc": Alloc,
+    "free": Free,
+    "poolinfo": PoolInfo,
+    "destroy": Destroy,
+}
+NAMES = {operation: name for name, operation in OPERATIONS.items()}
+ADDRESSES = {"dma"}
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A run of a pool. `claim` names what it breaks, if it breaks anything."""
+
+    steps: tuple[Step, ...]
+    kernel: Kernel = Kernel()
+    claim: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"poolproof": VERSION, **_encode(self)}
+
+
+def loads(text: str) -> Trace:
+    """The trace that a JSON text says. Raises TraceError."""
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise TraceError(f"not JSON: {error}") from error
+    if not isinstance(document, dict) or "poolproof" not in document:
+        raise TraceError('not a poolproof trace: there is no "poolproof": 1')
+    version = document.pop("poolproof")
+    if version != VERSION:
+        raise TraceError(f"poolproof: version {version!r}, but only version {VERSION} can be read")
+    trace = _decode(Trace, document, "trace")
+    assert isinstance(trace, Trace)
+    _check_order(trace.steps)
+    return trace
+
+
+def dumps(trace: Trace) -> str:
+    """The trace as JSON, a line per step."""
+    return _indented(trace.to_json()) + "\n"
+
+
+def _check_order(steps: tuple[Step, ...]) -> None:
+    if not steps or not isinstance(steps[0], Create):
+        raise TraceError("steps[0]: the first step has to be create")
+    _check_names(steps[1:], set(), "steps", 1)
+
+
+def _check_names(steps: tuple[Step, ...], blocks: set[str], where: str, first: int = 0) -> None:
+    for number, step in enumerate(steps, first):
+        here = f"{where}[{number}]"
+        if isinstance(step, Create):
+            raise TraceError(f"{here}: a second create; a trace is about one pool")
+        if isinstance(step, Free) and step.block not in blocks:
+            raise TraceError(f"{here}: block {step.block!r} is freed, but was not allocated before")
+        if isinstance(step, Alloc):
+            if step.block in blocks:
+                raise TraceError(f"{here}: block {step.block!r} is allocated twice; choose another name")
+            if step.page is not None:
+                _check_names(step.page.meanwhile, blocks, f"{here}.page.meanwhile")
+            blocks.add(step.block)
+
+
+def _encode(value: Any) -> Any:
+    """A dataclass as a JSON object without the fields that say nothing."""
+    if isinstance(value, tuple):
+        return [_encode(item) for item in value]
+    if not dataclasses.is_dataclass(value):
+        return value
+    fields = {}
+    for field in dataclasses.fields(value):
+        content = getattr(value, field.name)
+        required = field.default is dataclasses.MISSING
+        if required or content != field.default:
+            address = field.name in ADDRESSES and content is not None
+            fields[field.name] = hex(content) if address else _encode(content)
+    if isinstance(value, Step):
+        said = {key: fields.pop(key) for key in ("expected", "happened") if key in fields}
+        return {"op": NAMES[type(value)], **fields, **said}
+    return fields
+
+
+def _decode(kind: Any, value: Any, where: str) -> Any:
+    """A JSON value as what a field's annotation asks for; an error says where it isn't."""
+    if isinstance(kind, types.UnionType):
+        if value is None and type(None) in kind.__args__:
+            return None
+        (kind,) = (member for member in kind.__args__ if member is not type(None))
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            raise TraceError(f"{where}: a list is expected, not {_brief(value)}")
+        return tuple(_decode(kind.__args__[0], item, f"{where}[{number}]") for number, item in enumerate(value))
+    if kind is Step:
+        if not isinstance(value, dict) or value.get("op") not in OPERATIONS:
+            raise TraceError(
+                f'{where}: an object with "op" one of {", ".join(OPERATIONS)} is expected, not {_brief(value)}'
+            )
+        operation = OPERATIONS[value["op"]]
+        return _decode(operation, {key: item for key, item in value.items() if key != "op"}, where)
+    if dataclasses.is_dataclass(kind):
+        return _decode_fields(kind, value, where)
+    if kind is int:
+        return _decode_number(value, where)
+    if not isinstance(value, kind):
+        raise TraceError(f"{where}: {kind.__name__} is expected, not {_brief(value)}")
+    return value
+
+
+def _decode_fields(kind: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise TraceError(f"{where}: an object is expected, not {_brief(value)}")
+    annotations = typing.get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for key in value:
+        if key not in fields:
+            raise TraceError(f"{where}: unknown field {key!r}; known are {', '.join(fields)}")
+    for name, field in fields.items():
+        if field.default is dataclasses.MISSING and name not in value:
+            raise TraceError(f"{where}: field {name!r} is missing")
+    return kind(**{key: _decode(annotations[key], item, f"{where}.{key}") for key, item in value.items()})
+
+
+def _decode_number(value: Any, where: str) -> int:
+    if isinstance(value, str):
+        try:
+            return int(value, 16)
+        except ValueError:
+            raise TraceError(f"{where}: {value!r} is not a hexadecimal number") from None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TraceError(f"{where}: an integer is expected, not {_brief(value)}")
+    return value
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _indented(document: dict[str, Any]) -> str:
+    """JSON with one line per field, and one per step."""
+    steps = ",\n  ".join(json.dumps(step) for step in document["steps"])
+    fields = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in document.items() if key != "steps"]
+    return "{" + ",\n ".join([*fields, f'"steps": [\n  {steps}]']) + "}"

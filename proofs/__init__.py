@@ -1,0 +1,4 @@
+"""Proofs about the code of `impl`, for all inputs: each obligation runs that code with symbolic numbers.
+
+`python -m proofs` proves the catalogue; `obligation` says what an obligation is, `symbolic` what a symbolic number is.
+"""

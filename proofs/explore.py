@@ -1,0 +1,303 @@
+"""Runs the body of a proof along every path that its symbolic numbers can take.
+
+A body is an ordinary function of a `Path`. It asks for inputs (`number`), states premises (`assume`), runs code of
+`impl`, and says what has to be true by then (`show`). It is run again and again, once for each way through its branches;
+a branch that the solver excludes is not taken. What was shown on a path is known to the rest of the path, so an
+intermediate `show` is a lemma.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import z3
+
+from model.claims import Claim
+from proofs.solver import Answer, Solver
+from proofs.symbolic import AsBits, AsIntegers, NoSuchReading, Number
+
+
+class Theory(Enum):
+    """What the inputs of a body range over."""
+
+    INTEGERS = "Z"
+    U32 = "u32"
+    U64 = "u64"
+
+    @property
+    def width(self) -> int | None:
+        return {"Z": None, "u32": 32, "u64": 64}[self.value]
+
+
+class Verdict(Enum):
+    """What became of an obligation."""
+
+    PROVED = "PROVED"
+    REFUTED = "REFUTED"
+    UNKNOWN = "UNKNOWN"
+    VACUOUS = "VACUOUS"
+
+
+class Abandoned(Exception):
+    """A premise does not hold on this path."""
+
+
+class Broken(Exception):
+    """What had to be shown does not hold on this path."""
+
+
+class Premises:
+    """The words of a body's argument, common to both kinds of path."""
+
+    def __init__(self) -> None:
+        self.premises: list[str] = []
+        self.shown: list[str] = []
+
+    def assume(self, premise: str, holds: Callable[[], Any]) -> None:
+        """Go on only where a premise holds; `premise` says it in words."""
+        self.premises.append(premise)
+        if not holds():
+            raise Abandoned(premise)
+
+    def assume_claim(self, claim: Claim, *arguments: Any) -> None:
+        """Take a claim, which has its own obligations, as a premise."""
+        self.assume(claim.name, lambda: claim(*arguments))
+
+    def show(self, what: str, holds: Callable[[], Any]) -> None:
+        """Demand that something holds here; `what` says it in words. It is known from here on."""
+        if not holds():
+            raise Broken(what)
+        self.shown.append(what)
+
+    def show_claim(self, claim: Claim, *arguments: Any) -> None:
+        """Demand that a claim holds of these arguments."""
+        self.show(claim.name, lambda: claim(*arguments))
+
+
+FAILURES = (ZeroDivisionError, AssertionError, IndexError)
+"""What the code under proof may raise where it must not."""
+
+
+class Path(Premises):
+    """One way through a body, with symbolic numbers. `prefix` are the decisions to repeat."""
+
+    def __init__(self, theory: Theory, reading: type[Number], solver: Solver, prefix: list[bool]) -> None:
+        super().__init__()
+        self.theory = theory
+        self.words_truncate = theory is not Theory.INTEGERS
+        self.reading = reading
+        self.solver = solver
+        self.decisions: list[bool] = []
+        self.prefix = prefix
+        self.alternatives: list[list[bool]] = []
+        self.constraints: list[z3.BoolRef] = []
+        self.inputs: dict[str, Any] = {}
+        self.quotients: dict[tuple[int, int], tuple[Any, Any]] = {}
+        self.example: z3.ModelRef | None = None  # of the constraints so far; saves asking
+
+    def number(self, name: str) -> Any:
+        """An arbitrary input of the obligation's theory; in ℤ, any that is not negative."""
+        width = self.theory.width
+        if self.reading is AsBits:
+            assert width is not None
+            term = z3.BitVec(name, width + 1)
+        else:
+            term = z3.Int(name)
+        self.know(term >= 0)
+        if width is not None and self.reading is AsIntegers:
+            self.know(term < 2**width)
+        return self._input(name, term)
+
+    def ghost(self, name: str) -> Any:
+        """An arbitrary integer, not negative and of any size: a number that the proof needs and the code has not."""
+        if self.reading is AsBits:
+            raise NoSuchReading("a number of any size as bits")
+        term = z3.Int(name)
+        self.know(term >= 0)
+        return self._input(name, term)
+
+    def one_of(self, name: str, *choices: Any) -> Any:
+        """Each of the choices, on paths of their own."""
+        chosen = 0
+        while chosen < len(choices) - 1 and not self.decide(z3.Bool(f"{name} is {choices[chosen]}")):
+            chosen += 1
+        self.inputs[name] = choices[chosen]
+        return choices[chosen]
+
+    def decide(self, condition: z3.BoolRef) -> bool:
+        """Which way to go at a condition. Where both are possible, the other one is kept for a later path."""
+        condition = z3.simplify(condition)
+        if z3.is_true(condition) or z3.is_false(condition):
+            return bool(z3.is_true(condition))
+        if len(self.decisions) < len(self.prefix):
+            choice = self.prefix[len(self.decisions)]
+        else:
+            choice = self._possible(condition)
+            if choice and self._possible(z3.Not(condition)):
+                self.alternatives.append([*self.decisions, False])
+        self.decisions.append(choice)
+        self.know(condition if choice else z3.Not(condition))
+        return choice
+
+    def is_certain(self, fact: z3.BoolRef) -> bool:
+        """Whether the solver is sure of a fact on this path. Nothing is decided, so every run asks again."""
+        fact = z3.simplify(fact)
+        return bool(z3.is_true(fact)) or not self._possible(z3.Not(fact))
+
+    def define(self, name: str) -> z3.ArithRef:
+        """A fresh integer, not negative, that `know` is about to define."""
+        term = z3.Int(f"{name}!{len(self.constraints)}")
+        self.know(term >= 0)
+        return term
+
+    def know(self, fact: z3.BoolRef) -> None:
+        self.constraints.append(fact)
+        if self.example is not None and not z3.is_true(self.example.eval(fact, model_completion=True)):
+            self.example = None
+
+    def smaller_than(self, values: dict[str, Any]) -> z3.BoolRef:
+        """That the inputs come before other values of theirs in lexicographic order."""
+        smaller, equal = z3.BoolVal(False), z3.BoolVal(True)
+        for name, value in self.inputs.items():
+            if isinstance(value, Number) and name in values:
+                smaller = z3.Or(smaller, z3.And(equal, value.term < values[name]))
+                equal = z3.And(equal, value.term == values[name])
+        return smaller
+
+    def _input(self, name: str, term: Any) -> Number:
+        number = self.reading(self, term)
+        self.inputs[name] = number
+        return number
+
+    def _possible(self, condition: z3.BoolRef) -> bool:
+        """Whether the path can go on with `condition`; if the solver doesn't know, it has to be tried."""
+        if self.example is not None and z3.is_true(self.example.eval(condition, model_completion=True)):
+            return True
+        answer, example = self.solver.ask([*self.constraints, condition])
+        self.example = self.example or example
+        return answer is not Answer.UNSAT
+
+
+class Replay(Premises):
+    """A `Path` whose inputs are the plain integers of a counterexample."""
+
+    def __init__(self, theory: Theory, values: dict[str, Any]) -> None:
+        super().__init__()
+        self.theory = theory
+        self.values = values
+
+    def number(self, name: str) -> Any:
+        return self.values[name]
+
+    ghost = number
+
+    def one_of(self, name: str, *_: Any) -> Any:
+        return self.values[name]
+
+
+Body = Callable[[Any], None]
+"""A proof's body, a function of a `Path` or of a `Replay`."""
+
+
+@dataclass
+class Outcome:
+    """What exploring a body found. `values` are a refutation's inputs, and `broken` says what does not hold for them."""
+
+    verdict: Verdict
+    why: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
+    broken: str = ""
+    paths: int = 0
+    premises: list[str] = field(default_factory=list)
+    shown: set[str] = field(default_factory=set)
+
+
+def explore(body: Body, theory: Theory, solver: Solver) -> Outcome:
+    """The verdict on a body: over integers first, then, where that does not settle it, over bits."""
+    outcomes = []
+    for reading in (AsIntegers,) if theory is Theory.INTEGERS else (AsIntegers, AsBits):
+        try:
+            outcome = explore_reading(body, theory, reading, solver)
+        except NoSuchReading as refusal:
+            outcome = Outcome(Verdict.UNKNOWN, f"no reading: {refusal}")
+        if outcome.verdict is not Verdict.UNKNOWN:
+            return outcome
+        outcomes.append(outcome)
+    return Outcome(Verdict.UNKNOWN, "; ".join(outcome.why for outcome in outcomes))
+
+
+def explore_reading(body: Body, theory: Theory, reading: type[Number], solver: Solver) -> Outcome:
+    """The verdict on a body in one reading."""
+    premises: dict[str, None] = {}  # in the order of the argument
+    shown: set[str] = set()  # on a path that has been found possible
+    smallest: dict[str, Any] | None = None
+    broken_by_smallest = ""
+    doubts: list[str] = []
+    number_of_paths = 0
+    for path, broken in run_paths(body, theory, reading, solver):
+        number_of_paths += 1
+        premises.update(dict.fromkeys(path.premises))
+        if broken is None and shown.issuperset(path.shown):
+            continue
+        if broken is not None and smallest is not None:
+            path.know(path.smaller_than(smallest))
+        answer, model = solver.ask(path.constraints)
+        if model is not None:
+            shown.update(path.shown)
+            if broken is not None:
+                smallest, broken_by_smallest = smallest_inputs(path, model, solver), broken
+        elif answer is Answer.UNKNOWN and smallest is None:
+            doubts.append(broken or "whether the premises can be met: " + ", ".join(path.shown))
+
+    outcome = Outcome(Verdict.PROVED, paths=number_of_paths, premises=list(premises), shown=shown)
+    if smallest is not None:
+        replay(body, theory, smallest, broken_by_smallest, outcome)
+    elif doubts:
+        outcome.verdict, outcome.why = Verdict.UNKNOWN, f"the solver gave up on: {doubts[0]}"
+    elif not shown:
+        outcome.verdict, outcome.why = Verdict.VACUOUS, "no path that meets the premises shows anything"
+    return outcome
+
+
+def run_paths(body: Body, theory: Theory, reading: type[Number], solver: Solver) -> Iterator[tuple[Path, str | None]]:
+    """Every path whose premises hold, with what is broken at its end, if anything is."""
+    pending: list[list[bool]] = [[]]
+    while pending:
+        path = Path(theory, reading, solver, pending.pop())
+        try:
+            body(path)
+            broken = None
+        except Abandoned:
+            pending += path.alternatives
+            continue
+        except Broken as what:
+            broken = str(what)
+        except FAILURES as failure:
+            broken = f"the code runs: {type(failure).__name__}: {failure}"
+        pending += path.alternatives
+        yield path, broken
+
+
+def smallest_inputs(path: Path, model: z3.ModelRef, solver: Solver) -> dict[str, Any]:
+    """Values of a path's inputs, each the smallest possible in the order in which the body asked for them."""
+    numbers = {name: value.term for name, value in path.inputs.items() if isinstance(value, Number)}
+    values = dict(zip(numbers, solver.smallest(path.constraints, model, list(numbers.values())), strict=True))
+    return {**path.inputs, **values}
+
+
+def replay(body: Body, theory: Theory, values: dict[str, Any], broken: str, outcome: Outcome) -> None:
+    """Run a counterexample on plain integers: it has to break there what it broke in the solver's reading."""
+    try:
+        body(Replay(theory, values))
+        seen = "nothing breaks"
+    except Abandoned as premise:
+        seen = f"the premise does not hold: {premise}"
+    except Broken as what:
+        seen = str(what)
+    except FAILURES as failure:
+        seen = f"the code runs: {type(failure).__name__}: {failure}"
+    outcome.verdict, outcome.values, outcome.broken = Verdict.REFUTED, values, broken
+    if seen != broken:
+        outcome.verdict = Verdict.UNKNOWN
+        outcome.why = f"a model that breaks “{broken}” does otherwise on plain integers: {seen}"

@@ -1,0 +1,286 @@
+"""Layout: the blocks that pool_initialise_page lays in a page, for every geometry that admission lets through.
+
+By induction over the turns of the loop. The invariant is two claims, `next_boundary_is_a_multiple` and
+`layout_stays_between_boundaries`; each is shown of the first block, and of the next block wherever it holds of some block.
+The other claims follow from it at an arbitrary block. Premises with products come after the code has run, because the
+solver then has fewer branches to weigh with them in hand.
+"""
+
+from itertools import islice
+from typing import Any
+
+from impl import history, layout
+from impl.layout import Cursor, Geometry
+from model import claims
+from model import geometry as promise
+from model.trace import Alloc, Create, Trace
+from proofs.explore import Theory, Verdict
+from proofs.obligation import Counterexample, obligation
+
+WIDTHS = (Theory.INTEGERS, Theory.U32)
+PAGE_SIZE = 4096
+
+
+def any_geometry(path: Any) -> Geometry:
+    """Any geometry that admission lets through; in ℤ, of any size."""
+    geometry = Geometry(path.number("size"), path.number("boundary"), path.number("allocation"))
+    path.assume_claim(claims.admitted_geometry_is_ordered, geometry)
+    if path.theory is not Theory.INTEGERS:
+        path.assume_claim(claims.admitted_geometry_fits_an_int, geometry)
+    return geometry
+
+
+def any_block(path: Any, geometry: Geometry) -> Cursor:
+    """The loop at any block of the page."""
+    block = Cursor(path.number("offset"), path.number("next_boundary"))
+    path.assume_claim(claims.layout_stays_between_boundaries, block.offset, block.next_boundary, geometry)
+    return block
+
+
+def explain_series(inputs: dict[str, Any]) -> Counterexample:
+    return explain(inputs, layout)
+
+
+def explain_original(inputs: dict[str, Any]) -> Counterexample:
+    return explain(inputs, history)
+
+
+def explain(inputs: dict[str, Any], revision: Any) -> Counterexample:
+    """Lay the page out on plain integers, and compare it with where the blocks should lie."""
+    geometry = Geometry(inputs["size"], inputs["boundary"], inputs["allocation"])
+    size, allocation = geometry.size, geometry.allocation
+    promised = promise.block_offsets(promise.Geometry(size, min(geometry.boundary, allocation), allocation))
+    laid: list[int] = []
+    endless = ""
+    try:
+        laid.extend(islice(revision.block_offsets(geometry), len(promised) + 2))
+    except TimeoutError as hang:
+        endless = str(hang)
+    where = f"a page of {allocation} bytes, blocks of {size}, boundary {geometry.boundary}"
+    expected = f"{where}: {len(promised)} blocks, the last at offset {promised[-1]}"
+    number, odd = next(
+        ((n, offset) for n, offset in enumerate(laid, 1) if n > len(promised) or offset != promised[n - 1]), (0, 0)
+    )
+    if endless:
+        actual, blocks = endless, 1
+    elif number and odd + size > allocation:
+        past = odd + size - allocation
+        actual = f"block {number} starts at offset {odd} and ends at {odd + size}, {past} bytes past the page's end"
+        blocks = number
+    elif number:
+        actual, blocks = f"block {number} starts at offset {odd}, not at {promised[number - 1]}", number
+    elif len(laid) < len(promised):
+        missing = promised[len(laid)]
+        actual = f"{len(laid)} blocks are laid; there is none at offset {missing}, where one would fit"
+        blocks = len(laid) + 1
+    else:
+        state = f"offset={inputs.get('offset')}, next_boundary={inputs.get('next_boundary')}"
+        actual = (
+            f"the step of the induction fails at {state}, which the loop may never reach: the page is laid out well"
+        )
+        return Counterexample(expected, actual)
+    arguments = (size, 1, geometry.boundary, PAGE_SIZE)
+    if isinstance(promise.create(*arguments), promise.Refusal) or allocation != max(size, PAGE_SIZE):
+        return Counterexample(expected, actual)
+    steps = (Create(*arguments[:3]), *(Alloc(f"block {n}") for n in range(1, blocks + 1)))
+    return Counterexample(expected, actual, Trace(steps))
+
+
+@obligation(claims.next_boundary_is_a_multiple, "series", *WIDTHS, explain=explain_series)
+def next_boundary_is_a_multiple(path: Any) -> None:
+    geometry = any_geometry(path)
+    first = layout.first_block(geometry)
+    path.show_claim(claims.next_boundary_is_a_multiple, first.next_boundary, geometry.boundary)
+
+    block = any_block(path, geometry)
+    following = layout.next_block(geometry, block)
+    path.assume("there is a next block", lambda: following is not None)
+    assert following is not None
+    path.assume_claim(claims.next_boundary_is_a_multiple, block.next_boundary, geometry.boundary)
+    path.show_claim(claims.next_boundary_is_a_multiple, following.next_boundary, geometry.boundary)
+
+
+@obligation(claims.layout_stays_between_boundaries, "series", *WIDTHS, explain=explain_series)
+def layout_stays_between_boundaries(path: Any) -> None:
+    geometry = any_geometry(path)
+    first = layout.first_block(geometry)
+    path.show_claim(claims.layout_stays_between_boundaries, first.offset, first.next_boundary, geometry)
+
+    block = any_block(path, geometry)
+    following = layout.next_block(geometry, block)
+    path.assume("there is a next block", lambda: following is not None)
+    assert following is not None
+    path.assume_claim(claims.boundary_divides_the_allocation, geometry)
+    path.assume_claim(claims.next_boundary_is_a_multiple, block.next_boundary, geometry.boundary)
+    path.show_claim(claims.layout_stays_between_boundaries, following.offset, following.next_boundary, geometry)
+
+
+@obligation(claims.block_lies_inside_its_page, "series", *WIDTHS, explain=explain_series)
+def block_lies_inside_its_page(path: Any) -> None:
+    geometry = any_geometry(path)
+    block = any_block(path, geometry)
+    path.show_claim(claims.block_lies_inside_its_page, block.offset, geometry.size, geometry.allocation)
+
+
+@obligation(
+    claims.block_lies_inside_its_page,
+    "v6.1",
+    Theory.U64,
+    explain=explain_original,
+    expected=Verdict.REFUTED,
+    case="boundary_above_the_page",
+)
+def original_lays_a_block_past_the_page(path: Any) -> None:
+    geometry = Geometry(
+        path.number("size"), path.one_of("boundary", 2 * PAGE_SIZE), path.one_of("allocation", PAGE_SIZE)
+    )
+    path.assume("a free block holds a link", lambda: geometry.size >= promise.SMALLEST_BLOCK)
+    path.assume("a block fits the page", lambda: geometry.size <= geometry.allocation)
+    block = Cursor(path.number("offset"), layout.first_block(geometry).next_boundary)
+    path.assume(
+        "no boundary was passed before this block, which lies in the page",
+        lambda: block.offset % geometry.size == 0 and block.offset + geometry.size <= geometry.allocation,
+    )
+    following = history.next_block(geometry, block)
+    path.assume("there is a next block", lambda: following is not None)
+    assert following is not None
+    path.show_claim(claims.block_lies_inside_its_page, following.offset, geometry.size, geometry.allocation)
+
+
+@obligation(claims.no_block_crosses_a_boundary, "series", *WIDTHS, explain=explain_series)
+def no_block_crosses_a_boundary(path: Any) -> None:
+    geometry = any_geometry(path)
+    block = any_block(path, geometry)
+    path.assume_claim(claims.next_boundary_is_a_multiple, block.next_boundary, geometry.boundary)
+    above = block.next_boundary // geometry.boundary
+    path.show("there is a boundary above", lambda: above >= 1)
+    path.show("the block starts below it", lambda: block.offset // geometry.boundary == above - 1)
+    last_byte = block.offset + geometry.size - 1
+    path.show("the block ends below it", lambda: last_byte // geometry.boundary == above - 1)
+    path.show_claim(claims.no_block_crosses_a_boundary, block.offset, geometry.size, geometry.boundary)
+
+
+@obligation(claims.blocks_are_disjoint, "series", *WIDTHS, explain=explain_series)
+def blocks_are_disjoint(path: Any) -> None:
+    geometry = any_geometry(path)
+    block = any_block(path, geometry)
+    earlier = path.number("earlier")
+    path.assume(
+        "the earlier block is this one, or ends where this one starts or before",
+        lambda: earlier == block.offset or earlier + geometry.size <= block.offset,
+    )
+    following = layout.next_block(geometry, block)
+    path.assume("there is a next block", lambda: following is not None)
+    assert following is not None
+    path.show("the earlier block ends before the next one", lambda: earlier + geometry.size <= following.offset)
+    path.show_claim(claims.blocks_are_disjoint, earlier, following.offset, geometry.size)
+
+
+@obligation(claims.blocks_are_aligned, "series", *WIDTHS, explain=explain_series)
+def blocks_are_aligned(path: Any) -> None:
+    geometry = any_geometry(path)
+    block = any_block(path, geometry)
+    following = layout.next_block(geometry, block)
+    first = layout.first_block(geometry)
+    align = path.number("align")
+    path.assume("there is an alignment", lambda: align >= 1)
+    path.assume_claim(claims.alignment_divides_size_and_boundary, geometry, align)
+    path.show_claim(claims.blocks_are_aligned, first.offset, align)
+    path.show("the first boundary is aligned", lambda: first.next_boundary % align == 0)
+
+    path.assume("there is a next block", lambda: following is not None)
+    assert following is not None
+    path.assume("this block is aligned", lambda: claims.blocks_are_aligned(block.offset, align))
+    path.assume("its boundary is aligned", lambda: block.next_boundary % align == 0)
+    path.show_claim(claims.blocks_are_aligned, following.offset, align)
+    path.show("the next boundary is aligned", lambda: following.next_boundary % align == 0)
+
+
+@obligation(claims.offsets_fit_the_int_link, "series", Theory.U32, explain=explain_series)
+def offsets_fit_the_int_link(path: Any) -> None:
+    geometry = any_geometry(path)
+    following = layout.next_block(geometry, any_block(path, geometry))
+    end_of_list = geometry.allocation
+    path.show_claim(claims.offsets_fit_the_int_link, end_of_list if following is None else following.offset)
+
+
+@obligation(claims.layout_ends, "series", *WIDTHS, explain=explain_series)
+def layout_ends(path: Any) -> None:
+    geometry = any_geometry(path)
+    block = any_block(path, geometry)
+    following = layout.next_block(geometry, block)
+    path.assume("there is a next block", lambda: following is not None)
+    assert following is not None
+    path.show_claim(claims.layout_ends, block.offset, following.offset)
+
+
+@obligation(
+    claims.layout_ends,
+    "v6.1",
+    Theory.U64,
+    explain=explain_original,
+    expected=Verdict.REFUTED,
+    case="boundary_above_32_bits",
+)
+def original_never_ends(path: Any) -> None:
+    geometry = Geometry(path.number("size"), path.number("boundary"), path.one_of("allocation", PAGE_SIZE))
+    path.assume("a free block holds a link", lambda: geometry.size >= promise.SMALLEST_BLOCK)
+    path.assume(
+        "a block fits the page and the boundary", lambda: geometry.size <= min(geometry.allocation, geometry.boundary)
+    )
+    first = history.first_block(geometry)
+    following = history.next_block(geometry, first)
+    path.assume("there is a next block", lambda: following is not None)
+    assert following is not None
+    path.show_claim(claims.layout_ends, first.offset, following.offset)
+
+
+@obligation(claims.no_room_is_wasted, "series", *WIDTHS, explain=explain_series)
+def no_room_is_wasted(path: Any) -> None:
+    geometry = any_geometry(path)
+    block = any_block(path, geometry)
+    following = layout.next_block(geometry, block)
+    gap = block.offset + geometry.size, geometry.allocation if following is None else following.offset
+    path.show_claim(claims.no_room_is_wasted, gap, path.number("start"), geometry.size, geometry.boundary)
+
+
+@obligation(
+    claims.no_room_is_wasted,
+    "v6.1",
+    Theory.INTEGERS,
+    explain=explain_original,
+    expected=Verdict.REFUTED,
+    case="any_page",
+)
+@obligation(
+    claims.no_room_is_wasted, "v6.1", Theory.U64, explain=explain_original, expected=Verdict.REFUTED, case="kernel_page"
+)
+def original_wastes_a_block(path: Any) -> None:
+    size, boundary = path.number("size"), path.number("boundary")
+    if path.theory is Theory.INTEGERS:
+        geometry = Geometry(size, boundary, path.number("allocation"))
+    else:
+        geometry = Geometry(size, boundary, path.one_of("allocation", PAGE_SIZE))
+        path.assume("a free block holds a link", lambda: size >= promise.SMALLEST_BLOCK)
+    path.assume_claim(claims.admitted_geometry_is_ordered, geometry)
+    path.assume_claim(claims.boundary_divides_the_allocation, geometry)
+    first = history.first_block(geometry)
+    following = history.next_block(geometry, first)
+    gap = first.offset + size, geometry.allocation if following is None else following.offset
+    path.show_claim(claims.no_room_is_wasted, gap, path.number("start"), size, boundary)
+
+
+@obligation(
+    claims.no_room_is_wasted, "v6.1", Theory.U64, explain=explain_original, expected=Verdict.REFUTED, case="size_128"
+)
+def original_lays_31_of_32_blocks_of_128_bytes(path: Any) -> None:
+    size, allocation = path.one_of("size", 128), path.one_of("allocation", PAGE_SIZE)
+    geometry = Geometry(size, path.one_of("boundary", PAGE_SIZE), allocation)
+    block = Cursor(path.number("offset"), layout.first_block(geometry).next_boundary)
+    path.assume(
+        "the page's only boundary is its end, and this block lies before it",
+        lambda: block.offset % size == 0 and block.offset + size <= allocation,
+    )
+    following = history.next_block(geometry, block)
+    gap = block.offset + size, allocation if following is None else following.offset
+    path.show_claim(claims.no_room_is_wasted, gap, path.number("start"), size, geometry.boundary)

@@ -1,0 +1,125 @@
+"""Obligations: a claim about a revision, the body that shows it, and the verdict that is expected."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from model.claims import CLAIMS, Claim
+from model.trace import Trace
+from proofs.explore import Body, Theory, Verdict, explore
+from proofs.solver import DEFAULT_LIMIT, Solver
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """A refutation in the field's words, told from a run of the code on plain integers."""
+
+    expected: str
+    actual: str
+    trace: Trace | None = None  # where the arguments are ones that a driver can pass
+
+
+Explain = Callable[[dict[str, Any]], Counterexample]
+"""From the inputs of a refutation to what people read. Sizes and offsets are in bytes."""
+
+
+@dataclass(frozen=True)
+class Obligation:
+    """`body` runs code of `revision` on inputs of `theory` and shows `claim`; `case` tells siblings apart."""
+
+    claim: Claim
+    revision: str
+    theory: Theory
+    case: str
+    expected: Verdict
+    body: Body
+    explain: Explain
+
+    @property
+    def name(self) -> str:
+        parts = (self.claim.name, self.revision, self.theory.value, self.case)
+        return "/".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What proving an obligation gave. `rests_on` are claims that it takes as premises."""
+
+    obligation: str
+    claim: str
+    revision: str
+    theory: str
+    case: str
+    expected: str
+    verdict: str
+    seconds: float
+    queries: int
+    paths: int
+    premises: list[str] = field(default_factory=list)
+    rests_on: list[str] = field(default_factory=list)
+    why: str = ""
+    inputs: dict[str, int] = field(default_factory=dict)
+    broken: str = ""
+    counterexample: dict[str, Any] | None = None
+
+    @property
+    def as_expected(self) -> bool:
+        return self.verdict == self.expected
+
+
+OBLIGATIONS: dict[str, Obligation] = {}
+
+
+def obligation(
+    claim: Claim,
+    revision: str,
+    *theories: Theory,
+    explain: Explain,
+    expected: Verdict = Verdict.PROVED,
+    case: str = "",
+) -> Callable[[Body], Body]:
+    """Make a body an obligation in each of the theories."""
+
+    def register(body: Body) -> Body:
+        for theory in theories:
+            made = Obligation(claim, revision, theory, case, expected, body, explain)
+            assert made.name not in OBLIGATIONS, made.name
+            OBLIGATIONS[made.name] = made
+        return body
+
+    return register
+
+
+def prove(asked: Obligation, seed: int = 0, limit: int = DEFAULT_LIMIT) -> Result:
+    """Prove one obligation."""
+    solver = Solver(seed, limit)
+    started = time.perf_counter()
+    outcome = explore(asked.body, asked.theory, solver)
+    verdict, why = outcome.verdict, outcome.why
+    if verdict is Verdict.PROVED and asked.claim.name not in outcome.shown:
+        verdict, why = Verdict.VACUOUS, f"{asked.claim.name} is never shown on a path that can be taken"
+    counterexample: dict[str, Any] | None = None
+    if verdict is Verdict.REFUTED:
+        told = asked.explain(outcome.values)
+        counterexample = {"expected": told.expected, "actual": told.actual}
+        if told.trace is not None:
+            counterexample["trace"] = told.trace.to_json()
+    return Result(
+        obligation=asked.name,
+        claim=asked.claim.name,
+        revision=asked.revision,
+        theory=asked.theory.value,
+        case=asked.case,
+        expected=asked.expected.value,
+        verdict=verdict.value,
+        seconds=round(time.perf_counter() - started, 3),
+        queries=solver.queries,
+        paths=outcome.paths,
+        premises=[premise for premise in outcome.premises if premise not in CLAIMS],
+        rests_on=[premise for premise in outcome.premises if premise in CLAIMS],
+        why=why,
+        inputs=outcome.values,
+        broken=outcome.broken,
+        counterexample=counterexample,
+    )

@@ -1,0 +1,236 @@
+"""The tree of pages: lookup and insertion, for search trees of any size and any shape.
+
+By structural induction: the running code of `impl.rbtree` is given a tree whose two subtrees are abstract. When it looks
+into one, it has reached the state in which it would start on that subtree alone, so the induction hypothesis says the
+rest. What is left to show is that it was right to go there: what the other subtree and the root hold is settled.
+"""
+
+from typing import Any
+
+from impl.rbtree import LEFT, RIGHT, Node, PageTree
+from model import claims
+from model.trace import Alloc, Create, Page, Trace
+from proofs.explore import Theory, Verdict
+from proofs.obligation import Counterexample, obligation
+
+ADDRESSES = (Theory.INTEGERS, Theory.U64, Theory.U32)  # dma_addr_t has 64 bits, or 32
+
+
+class Entered(Exception):
+    """The code looked into an abstract subtree."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__(side)
+        self.side = side
+
+
+class Subtree:
+    """A search tree of any size, that says when somebody looks into it."""
+
+    def __init__(self, side: int) -> None:
+        self.__dict__["side"] = side
+
+    def __getattr__(self, name: str) -> Any:
+        raise Entered(self.side)
+
+
+class Unbalanced(PageTree[Node]):
+    """The tree without the rebalancing, which keeps the order: see `rotation_keeps_the_order`."""
+
+    def _rebalance(self, node: Node) -> None:
+        pass
+
+
+def any_tree(path: Any) -> tuple[Any, Node, dict[int, Any]]:
+    """A tree with any root; an arbitrary page of each subtree, where that is not empty."""
+    tree = Unbalanced(path.number("allocation"))
+    path.assume("a page is not empty", lambda: tree.allocation >= 1)
+    root = Node(path.number("root"))
+    tree.root = root
+    pages: dict[int, Any] = {}
+    for side, name in ((LEFT, "left"), (RIGHT, "right")):
+        if path.one_of(f"a {name} subtree", True, False):
+            root.child[side] = Subtree(side)
+            pages[side] = path.number(f"{name} page")
+    if LEFT in pages:
+        path.assume_claim(claims.insertion_keeps_pages_disjoint, pages[LEFT], root.dma, tree.allocation)
+    if RIGHT in pages:
+        path.assume_claim(claims.insertion_keeps_pages_disjoint, root.dma, pages[RIGHT], tree.allocation)
+    return tree, root, pages
+
+
+def explain_lookup(inputs: dict[str, Any]) -> Counterexample:
+    """Build the tree of the (up to three) pages, and look the address up."""
+    allocation, address = inputs["allocation"], inputs["address"]
+    tree, pages = built(inputs)
+    right = next((dma for dma in pages if 0 <= address - dma < allocation), None)
+    found = tree.find(address)
+    listed = ", ".join(f"{dma:#x}" for dma in pages)
+    return Counterexample(
+        f"pages of {allocation} bytes at {listed}: {address:#x} is in {'none' if right is None else hex(right)}",
+        f"the lookup finds {'none' if found is None else hex(found.dma)}",
+    )
+
+
+def built(inputs: dict[str, Any]) -> tuple[PageTree[Node], list[int]]:
+    """The tree of a counterexample's pages, with their addresses."""
+    tree: PageTree[Node] = PageTree(inputs["allocation"])
+    pages = [inputs[name] for name in ("root", "left page", "right page") if name in inputs]
+    for dma in pages:
+        tree.insert(Node(dma))
+    return tree, pages
+
+
+@obligation(claims.lookup_finds_the_page_of_an_address, "series", *ADDRESSES, explain=explain_lookup)
+def lookup_finds_the_page_of_an_address(path: Any) -> None:
+    tree, root, pages = any_tree(path)
+    address = path.number("address")
+    entered = None
+    found = None
+    try:
+        found = tree.find(address)
+    except Entered as subtree:
+        entered = subtree.side
+    claim = claims.lookup_finds_the_page_of_an_address
+    path.show_claim(claim, root.dma, tree.allocation, address, found is root)
+    for side, page in pages.items():
+        if side != entered:
+            path.show_claim(claim, page, tree.allocation, address, False)
+
+
+@obligation(
+    claims.lookup_finds_the_page_of_an_address, "series", Theory.INTEGERS, explain=explain_lookup, case="empty_tree"
+)
+def lookup_in_an_empty_tree_finds_nothing(path: Any) -> None:
+    tree: PageTree[Node] = PageTree(path.number("allocation"))
+    found = tree.find(path.number("address"))
+    path.show(claims.lookup_finds_the_page_of_an_address.name, lambda: found is None)
+
+
+def insert_anywhere(path: Any) -> tuple[Any, Node, Any, int | None]:
+    """Insert any page: the tree, its root, the page, and the side of the root on which it goes; None if refused."""
+    tree, root, _ = any_tree(path)
+    page = Node(path.number("new page"))
+    try:
+        overlapping = tree.insert(page)
+    except Entered as subtree:
+        return tree, root, page, subtree.side
+    if overlapping is not None:
+        path.show("only a page that holds the new one's address refuses it", lambda: overlapping is root)
+        path.show_claim(claims.lookup_finds_the_page_of_an_address, root.dma, tree.allocation, page.dma, True)
+        return tree, root, page, None
+    side = LEFT if root.child[LEFT] is page else RIGHT
+    path.show("the new page is linked", lambda: root.child[side] is page and page.parent is root)
+    return tree, root, page, side
+
+
+def explain_insertion(inputs: dict[str, Any]) -> Counterexample:
+    """Insert the pages into a pool, the new one last."""
+    allocation, root, new = inputs["allocation"], inputs["root"], inputs["new page"]
+    tree, _ = built({"allocation": allocation, "root": root})
+    refused = tree.insert(Node(new)) is not None
+    low, high = sorted((root, new))
+    overlap = max(0, low + allocation - high)
+    expected = (
+        f"pages of {allocation} bytes: the one at {new:#x} {'is refused' if overlap else 'is added'} beside {root:#x}"
+    )
+    actual = f"it is {'refused' if refused else 'added'}, and {overlap} bytes belong to both"
+    steps = (Create(allocation), Alloc("a", page=Page(root)), Alloc("b", page=Page(new)))
+    return Counterexample(expected, actual, Trace(steps) if allocation >= 4096 else None)
+
+
+@obligation(claims.insertion_keeps_pages_in_order, "series", *ADDRESSES, explain=explain_insertion)
+def insertion_keeps_pages_in_order(path: Any) -> None:
+    _, root, page, side = insert_anywhere(path)
+    path.assume("the page is added", lambda: side is not None)
+    lower, higher = (page, root) if side == LEFT else (root, page)
+    path.show_claim(claims.insertion_keeps_pages_in_order, lower.dma, higher.dma)
+
+
+@obligation(
+    claims.insertion_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain_insertion, case="first_page"
+)
+def insertion_into_an_empty_tree(path: Any) -> None:
+    tree: PageTree[Node] = PageTree(path.number("allocation"))
+    page = Node(path.number("new page"))
+    refused = tree.insert(page)
+    path.show(claims.insertion_keeps_pages_in_order.name, lambda: refused is None and list(tree) == [page])
+
+
+@obligation(claims.insertion_keeps_pages_disjoint, "series", *ADDRESSES, explain=explain_insertion)
+def insertion_keeps_pages_disjoint(path: Any) -> None:
+    tree, root, page, side = insert_anywhere(path)
+    path.assume("the page is added", lambda: side is not None)
+    alignment = path.number("alignment")
+    path.assume(
+        "pages are naturally aligned: to a number of bytes that is at least their own",
+        lambda: alignment >= tree.allocation and root.dma % alignment == 0 and page.dma % alignment == 0,
+    )
+    lower, higher = (page, root) if side == LEFT else (root, page)
+    path.show_claim(claims.insertion_keeps_pages_disjoint, lower.dma, higher.dma, tree.allocation)
+
+
+@obligation(
+    claims.insertion_keeps_pages_disjoint,
+    "series",
+    Theory.U64,
+    explain=explain_insertion,
+    expected=Verdict.REFUTED,
+    case="any_alignment",
+)
+def insertion_misses_a_page_from_below(path: Any) -> None:
+    allocation, at = path.number("allocation"), path.number("root")
+    new = path.number("new page")
+    path.assume(
+        "pages are aligned to 4096 bytes, and not smaller",
+        lambda: allocation >= 4096 and at % 4096 == 0 and new % 4096 == 0,
+    )
+    tree = Unbalanced(allocation)
+    root, page = Node(at), Node(new)
+    tree.root = root
+    refused = tree.insert(page)
+    path.assume("the page is added", lambda: refused is None)
+    lower, higher = (page, root) if root.child[LEFT] is page else (root, page)
+    path.show_claim(claims.insertion_keeps_pages_disjoint, lower.dma, higher.dma, allocation)
+
+
+@obligation(
+    claims.insertion_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain_insertion, case="rotation"
+)
+def rotation_keeps_the_order(path: Any) -> None:
+    """A rotation moves three subtrees, of which it reads nothing, so that one node stands for any subtree."""
+    side = path.one_of("side", LEFT, RIGHT)
+    above = path.one_of("the node is", "the root", "a left child", "a right child")
+    inner = path.one_of("the inner subtree is", "there", "empty")
+    tree: PageTree[Node] = PageTree(1)
+    node, child = Node(1), Node(2)
+    node.child[side] = Node(0)
+    node.child[1 - side] = child
+    child.child[1 - side] = Node(3)
+    if inner == "there":
+        child.child[side] = Node(4)
+    if above == "the root":
+        tree.root = node
+    else:
+        tree.root = Node(5)
+        tree.root.child[LEFT if above == "a left child" else RIGHT] = node
+    link_parents(tree.root)
+    before = in_order(tree.root)
+    tree._rotate(node, side)
+    path.show("every node's parent has it as a child", lambda: parents_are_linked(tree.root, None))
+    path.show("the child is above the node", lambda: node.parent is child)
+    path.show(claims.insertion_keeps_pages_in_order.name, lambda: in_order(tree.root) == before)
+
+
+def in_order(node: Any) -> list[Any]:
+    return [] if node is None else [*in_order(node.child[LEFT]), node, *in_order(node.child[RIGHT])]
+
+
+def link_parents(node: Node) -> None:
+    for child in filter(None, node.child):
+        child.parent = node
+        link_parents(child)
+
+
+def parents_are_linked(node: Any, parent: Any) -> bool:
+    return node is None or (node.parent is parent and all(parents_are_linked(child, node) for child in node.child))

@@ -1,5 +1,6 @@
 """What the 2022 series replaced: the DMA pool of Linux v6.1, and the pieces of it that the prover refutes."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -81,7 +82,11 @@ class OriginalPool(Pool):
         return block_offsets(self.geometry)
 
     def _page_with_room(self) -> Page | None:
-        return next((page for page in self.page_list if page.offset < self.geometry.allocation), None)
+        allocation = self.geometry.allocation
+        for page in self.page_list:
+            if page.offset < allocation:
+                return page
+        return None
 
     def _add_page(self, page: Page) -> bool:
         self.page_list.insert(0, page)
@@ -92,6 +97,9 @@ class OriginalPool(Pool):
 
     def _page_has_room(self, page: Page) -> None:
         pass
+
+    def _longest_free_list(self, page: Page) -> int:  # noqa: ARG002
+        return sys.maxsize  # v6.1 follows a list that runs in a circle for ever
 
     def _find_page(self, dma: int) -> Page | None:
         for page in self.page_list:

@@ -21,9 +21,12 @@ LINK = struct.Struct("<I")
 class Mapping(Protocol):
     """What dma_alloc_coherent gives: the same bytes under a virtual and a DMA address."""
 
-    vaddr: int
-    dma: int
-    data: memoryview
+    @property
+    def vaddr(self) -> int: ...
+    @property
+    def dma(self) -> int: ...
+    @property
+    def data(self) -> memoryview: ...
 
 
 class CoherentMemory(Protocol):
@@ -199,6 +202,10 @@ class Pool:
     def _pages_to_destroy(self) -> Iterable[Page]:
         return self.page_tree.postorder()
 
+    def _longest_free_list(self, page: Page) -> int:
+        """How far to follow a free list (patch 05): one that runs in a circle must not hang the kernel."""
+        return self.blks_per_alloc - page.in_use
+
     # What they share.
 
     def _alloc_page(self) -> Page | None:
@@ -218,12 +225,9 @@ class Pool:
         return page
 
     def _is_free_or_corrupted(self, page: Page, offset: int, dma: int) -> bool:
-        """Debug: whether the block at `offset` is in the page's free list, or the list is longer than it can be.
-
-        The bound is patch 05's: a list that runs in a circle must not hang the kernel.
-        """
+        """Debug: whether the block at `offset` is in the page's free list, or the list is longer than it can be."""
         chain = page.offset
-        for _ in range(self.blks_per_alloc - page.in_use):
+        for _ in range(self._longest_free_list(page)):
             if chain >= self.geometry.allocation:
                 return False
             if chain == offset:

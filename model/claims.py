@@ -234,6 +234,11 @@ def reports_are_the_kernels(reported: Collection[str], expected: Collection[str]
     return sorted(reported) == sorted(expected)
 
 
+@claim("Every operation comes to an end.", "mm/dmapool.c; patch 05")
+def operations_end(hang: str) -> bool:
+    return not hang
+
+
 @claim("The pool touches no memory but its pages', and its code does not fail.", "mm/dmapool.c")
 def pool_stays_in_its_memory(fault: str) -> bool:
     return not fault

@@ -1,5 +1,6 @@
 """Counting: the total of the pools file against the blocks that are laid (patch 04)."""
 
+from itertools import islice
 from typing import Any
 
 from impl import history, layout
@@ -23,7 +24,7 @@ def explain_original(inputs: dict[str, Any]) -> Counterexample:
 def explain(inputs: dict[str, Any], revision: Any) -> Counterexample:
     """Count the blocks of the page, and compare."""
     geometry = Geometry(inputs["size"], inputs["boundary"], inputs["allocation"])
-    laid = list(layout.block_offsets(geometry))
+    laid = list(islice(layout.block_offsets(geometry), geometry.allocation // geometry.size + 1))
     where = f"a page of {geometry.allocation} bytes, blocks of {geometry.size}, boundary {geometry.boundary}"
     expected = (
         f"{where}: {len(laid)} blocks are laid, at offsets {', '.join(map(str, laid[:8]))}{' …' * (len(laid) > 8)}"

@@ -101,7 +101,10 @@ def prove(asked: Obligation, seed: int = 0, limit: int = DEFAULT_LIMIT) -> Resul
         verdict, why = Verdict.VACUOUS, f"{asked.claim.name} is never shown on a path that can be taken"
     counterexample: dict[str, Any] | None = None
     if verdict is Verdict.REFUTED:
-        told = asked.explain(outcome.values)
+        try:
+            told = asked.explain(outcome.values)
+        except Exception as failure:  # the code under proof may be as wrong as can be
+            told = Counterexample("the code runs", f"{type(failure).__name__}: {failure}")
         counterexample = {"expected": told.expected, "actual": told.actual}
         if told.trace is not None:
             counterexample["trace"] = told.trace.to_json()

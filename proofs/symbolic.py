@@ -137,7 +137,7 @@ class Number:
 
     def _compare(self, operation: str, other: object) -> Truth:
         if not isinstance(other, int | Number):
-            return NotImplemented
+            raise TypeError(f"a symbolic number compared with {other!r}")
         compare: Callable[[Term, Term], z3.BoolRef] = getattr(operator, operation)
         return Truth(self.path, compare(*self._terms(self, other)))
 

@@ -1,0 +1,50 @@
+# Every target sets up .venv first; nothing else on the machine is touched.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+REVISION := $(or $(ON),series)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup prove test fuzz replay mpt3sas claims clean
+
+help:  ## this list
+	@sed -n 's/^\([a-zA-Z0-9%_-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+
+setup: $(VENV)/installed  ## install the locked dependencies into .venv
+
+$(VENV)/installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "poolproof: Python 3.11 or newer is needed; say which with PYTHON=python3.x" >&2; exit 2; }
+	@echo "setting up $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
+	@touch $@
+
+prove: $(VENV)/installed  ## prove the whole catalogue (ARGS="--json FILE" and other options of `python -m proofs`)
+	@$(RUN) -m proofs $(ARGS)
+
+prove-%: $(VENV)/installed  ## prove one claim, as in `make prove-no_room_is_wasted`
+	@$(RUN) -m proofs $* $(ARGS)
+
+test: $(VENV)/installed  ## style, types, and every test
+	@$(VENV)/bin/ruff format --quiet --check .
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/mypy --no-error-summary
+	@$(RUN) -m pytest -n auto $(ARGS)
+
+fuzz: $(VENV)/installed  ## the state machine on new inputs (ARGS="--hypothesis-seed=N" repeats a run)
+	@HYPOTHESIS_PROFILE=fuzz $(RUN) -m pytest tests/test_machine.py -k nothing_in $(ARGS)
+
+replay: $(VENV)/installed  ## run a trace: TRACE=file ON=series, v6.1 or model
+	@test -n "$(TRACE)" || { echo "replay: say which trace: make replay TRACE=tests/traces/… ON=v6.1" >&2; exit 2; }
+	@$(RUN) -m tests.replay "$(TRACE)" --on "$(REVISION)"
+
+mpt3sas: $(VENV)/installed  ## the cover letter's six pools, on v6.1 and on the series (about a minute)
+	@$(RUN) -m bench.mpt3sas
+
+claims: $(VENV)/installed  ## write the table of claims into README.md
+	@$(RUN) -m proofs.readme
+
+clean:  ## remove .venv and every cache
+	rm -rf $(VENV) .hypothesis .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -248,10 +248,14 @@ class Lockstep:
         self._check(record, claims.reports_are_the_kernels, messages, expected)
         record.step = said
 
+    def broken(self, claim: Claim, expected: str, happened: str) -> BrokenClaim:
+        """The exception for a broken claim. Nothing can be said of the pool after it, so the target is let go."""
+        self.target = None
+        return BrokenClaim(claim, expected, happened, self.trace(claim.name))
+
     def _check(self, record: Record, claim: Claim, *arguments: object) -> None:
         if not claim(*arguments):
-            step = record.step
-            raise BrokenClaim(claim, step.expected, step.happened, self.trace(claim.name))
+            raise self.broken(claim, record.step.expected, record.step.happened)
 
     def _call(self, record: Record, operation: Callable[[], T]) -> T:
         """Run the target's code; whatever it raises is a broken claim."""

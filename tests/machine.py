@@ -17,7 +17,7 @@ from impl.pool import LINK, Page, Pool
 from impl.rbtree import LEFT, RIGHT
 from model import claims
 from model.claims import Claim
-from model.lockstep import BrokenClaim, CreateTarget, Lockstep
+from model.lockstep import CreateTarget, Lockstep
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PoolInfo
 from model.trace import Page as PageChoice
 
@@ -188,7 +188,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     def check(self, claim: Claim, *arguments: Any) -> None:
         if not claim(*arguments):
-            raise BrokenClaim(claim, claim.sentence, f"{claim.name}{arguments}", self.lockstep.trace(claim.name))
+            raise self.lockstep.broken(claim, claim.sentence, f"{claim.name}{arguments}")
 
     def is_series(self) -> bool:
         return self.lockstep is not None and type(self.lockstep.target) is Pool

@@ -6,7 +6,7 @@ driver's own order costs v6.1 billions of steps, and is the benchmark's subject,
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from impl.history import OriginalPool
@@ -44,17 +44,17 @@ EXPLANATION = (
 )
 
 
-def workload(revision: type[Pool], progress: Callable[[str], None]) -> list[Row]:
-    """Fill the six pools as the driver does, read their rows, then free every block and destroy the pools."""
+def workload(revision: type[Pool], pools: Iterable[Row] = COVER_LETTER) -> list[Row]:
+    """Fill the pools as the driver does, read their rows, then free every block and destroy the pools."""
     rows = []
-    for asked in COVER_LETTER:
+    for asked in pools:
         memory = Memory()
         pool = revision.create(asked.name, memory, asked.size, asked.align, 0)
         assert pool is not None, "the driver's arguments are admitted"
         blocks = []
         for number in range(asked.in_use):
             if number % 10_000 == 0:
-                progress(f"{revision.revision}: {asked.name}, block {number:,} of {asked.in_use:,}")
+                show_progress(f"{revision.revision}: {asked.name}, block {number:,} of {asked.in_use:,}")
             block = pool.alloc()
             assert block is not None, "the device has memory"
             blocks.append(block)
@@ -80,8 +80,8 @@ def show_progress(what: str) -> None:
 
 
 def main() -> int:
-    original = workload(OriginalPool, show_progress)
-    series = workload(Pool, show_progress)
+    original = workload(OriginalPool)
+    series = workload(Pool)
     show_progress("")
     print(table("v6.1", original), table("series", series), EXPLANATION, sep="\n\n")
     expected = [SERIES_CHAIN if row.name == "chain" else row for row in COVER_LETTER]

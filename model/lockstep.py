@@ -145,7 +145,7 @@ class Lockstep:
             return step.page.dma
 
         self.memory.place = place
-        block = self._call(record, lambda: target.alloc(step.zero))
+        block = self._call(record, lambda: target.alloc(step.zero), hangs=claims.layout_ends)
         new = [mapping for vaddr, mapping in self.memory.mappings.items() if vaddr not in mapped]
         new = [mapping for mapping in new if mapping.vaddr not in self.shadow.mappings]
         added = [self._add_page(record, mapping, block) for mapping in new]
@@ -228,7 +228,6 @@ class Lockstep:
         """Compare the row and the messages, after every step."""
         oracle = self._live_oracle()
         said = record.step
-        record.step = PoolInfo()
         row, expected = self._call(record, self._live_target().poolinfo), oracle.poolinfo()
         _, in_use, total, _, pages = row.rsplit(maxsplit=4)
         self._note(record, f"the row: {expected}", f"the row: {row}")
@@ -257,22 +256,19 @@ class Lockstep:
         if not claim(*arguments):
             raise self.broken(claim, record.step.expected, record.step.happened)
 
-    def _call(self, record: Record, operation: Callable[[], T]) -> T:
-        """Run the target's code; whatever it raises is a broken claim."""
-        step = record.step
+    def _call(self, record: Record, operation: Callable[[], T], hangs: Claim = claims.operations_end) -> T:
+        """Run the target's code; whatever it raises is a broken claim, and `hangs` the one if it never ends."""
         try:
             return operation()
         except (BrokenClaim, TraceError):
             raise
         except TimeoutError as hang:
             self._note(record, "an answer", str(hang))
-            if isinstance(step, Alloc):
-                self._check(record, claims.layout_ends, 0, 0)
-            self._check(record, claims.operations_end, str(hang) or "no answer")
+            raise self.broken(hangs, "an answer", str(hang)) from hang
         except Exception as fault:  # a crash of any kind is a finding
-            self._note(record, "no fault", f"{type(fault).__name__}: {fault}")
-            self._check(record, claims.pool_stays_in_its_memory, str(fault) or type(fault).__name__)
-        raise AssertionError("a broken claim was raised above")
+            happened = f"{type(fault).__name__}: {fault}"
+            self._note(record, "no fault", happened)
+            raise self.broken(claims.pool_stays_in_its_memory, "no fault", happened) from fault
 
     @staticmethod
     def _note(record: Record, expected: str = "", happened: str = "") -> None:

@@ -274,7 +274,7 @@ def run_paths(body: Body, theory: Theory, reading: type[Number], solver: Solver)
         except Broken as what:
             broken = str(what)
         except FAILURES as failure:
-            broken = f"the code runs: {type(failure).__name__}: {failure}"
+            broken = f"the code runs without {type(failure).__name__}"
         pending += path.alternatives
         yield path, broken
 
@@ -296,7 +296,7 @@ def replay(body: Body, theory: Theory, values: dict[str, Any], broken: str, outc
     except Broken as what:
         seen = str(what)
     except FAILURES as failure:
-        seen = f"the code runs: {type(failure).__name__}: {failure}"
+        seen = f"the code runs without {type(failure).__name__}"
     outcome.verdict, outcome.values, outcome.broken = Verdict.REFUTED, values, broken
     if seen != broken:
         outcome.verdict = Verdict.UNKNOWN

@@ -68,7 +68,7 @@ def explain(inputs: dict[str, Any], revision: Any) -> Counterexample:
         actual = f"block {number} starts at offset {odd} and ends at {odd + size}, {past} bytes past the page's end"
         blocks = number
     elif number:
-        actual, blocks = f"block {number} starts at offset {odd}, not at {promised[number - 1]}", number
+        actual, blocks = f"block {number} starts at offset {odd}, not at {promised[number - 1]}", len(laid) + 1
     elif len(laid) < len(promised):
         missing = promised[len(laid)]
         actual = f"{len(laid)} blocks are laid; there is none at offset {missing}, where one would fit"

@@ -116,7 +116,11 @@ MUTANTS = (
         "            if dma < node.dma:",
         "            if dma <= node.dma:",
         proofs=("lookup_finds_the_page_of_an_address",),
-        hunted=("lookup_finds_the_page_of_an_address", "free_list_holds_the_free_blocks"),
+        hunted=(
+            "lookup_finds_the_page_of_an_address",
+            "free_list_holds_the_free_blocks",
+            "in_use_counts_the_live_blocks",
+        ),
     ),
     Mutant(
         "insertion_to_the_wrong_side",
@@ -124,7 +128,7 @@ MUTANTS = (
         "            if page.dma < node.dma:\n                side = LEFT",
         "            if page.dma < node.dma:\n                side = RIGHT",
         proofs=("insertion_keeps_pages_in_order",),
-        hunted=("insertion_keeps_pages_in_order", "free_list_holds_the_free_blocks"),
+        hunted=("insertion_keeps_pages_in_order", "free_list_holds_the_free_blocks", "in_use_counts_the_live_blocks"),
     ),
     Mutant(
         "freed_block_still_counted",

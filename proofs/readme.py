@@ -1,0 +1,47 @@
+"""The table of claims in README.md, from the code: `make claims` writes it, and a test compares it."""
+
+import sys
+from pathlib import Path
+
+from model.claims import CLAIMS
+from proofs.catalogue import OBLIGATIONS
+from proofs.explore import Verdict
+
+README = Path(__file__).parent.parent / "README.md"
+BEGIN, END = "<!-- claims: written by `make claims` -->\n", "<!-- end of claims -->\n"
+
+
+def table() -> str:
+    """A row per claim: what is promised, from where, for which numbers it is proved, and what is expected to break it."""
+    lines = ["| claim | sentence | source | proved for `series` | refuted, as expected |", "|---|---|---|---|---|"]
+    for claim in CLAIMS.values():
+        about = [o for o in OBLIGATIONS.values() if o.claim is claim]
+        proved = dict.fromkeys(o.theory.value for o in about if o.expected is Verdict.PROVED)
+        refuted = [f"{o.revision} {o.theory.value} {o.case}" for o in about if o.expected is Verdict.REFUTED]
+        cells = (
+            f"`{claim.name}`",
+            claim.sentence,
+            claim.source,
+            ", ".join(proved) if proved else "hunted only",
+            "<br>".join(refuted),
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def with_table(text: str) -> str:
+    """A README's text with the table as it has to be. Raises ValueError if the marks for it are missing."""
+    head, found, rest = text.partition(BEGIN)
+    _, closed, tail = rest.partition(END)
+    if not found or not closed:
+        raise ValueError(f"{README.name}: the marks around the table of claims are missing")
+    return head + BEGIN + table() + END + tail
+
+
+def main() -> int:
+    README.write_text(with_table(README.read_text()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""The layout of every geometry of a 4096-byte page, by enumeration: a check that needs no solver."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from impl import history, layout
+from model import claims
+from model import geometry as promise
+
+PAGE_SIZE = 4096
+
+
+def legal_geometries() -> list[promise.Geometry]:
+    """Every geometry that dma_pool_create can make of a block in a page, without alignment."""
+    boundaries = [0, *(1 << n for n in range(2, 13))]
+    made = {promise.create(size, 1, boundary, PAGE_SIZE) for size in range(4, PAGE_SIZE + 1) for boundary in boundaries}
+    return [geometry for geometry in made if isinstance(geometry, promise.Geometry)]
+
+
+def test_the_series_lays_and_counts_every_legal_page_as_promised() -> None:
+    geometries = legal_geometries()
+    assert len(geometries) == 8155
+    for promised in geometries:
+        kept = layout.Geometry(promised.size, promised.boundary, promised.allocation)
+        assert layout.blks_per_alloc(kept) == len(list(layout.block_offsets(kept)))
+
+
+@given(st.integers(4, 300), st.sampled_from([4, 64, 256, 512, 4096]), st.integers(0, 12))
+def test_the_series_lays_blocks_where_the_promise_does(size: int, page_size: int, log_boundary: int) -> None:
+    promised = promise.create(size, 1, 1 << log_boundary, page_size)
+    admitted = layout.admit(size, 1, 1 << log_boundary, page_size)
+    assert claims.create_admits_what_is_promised(promised, admitted)
+    if isinstance(promised, promise.Geometry):
+        assert admitted is not None
+        assert list(layout.block_offsets(admitted)) == promise.block_offsets(promised)
+
+
+def test_the_promise_holds_every_claim_about_a_layout() -> None:
+    """The oracle's own layout, by brute force, against the predicates that the proofs use."""
+    for geometry in (promise.Geometry(5, 16, 64), promise.Geometry(7, 64, 64), promise.Geometry(100, 100, 100)):
+        offsets = promise.block_offsets(geometry)
+        size, boundary, allocation = geometry.size, geometry.boundary, geometry.allocation
+        for number, start in enumerate(offsets):
+            assert claims.block_lies_inside_its_page(start, size, allocation)
+            assert claims.no_block_crosses_a_boundary(start, size, boundary)
+            assert all(claims.blocks_are_disjoint(start, other, size) for other in offsets[:number])
+        edges = [*offsets, allocation]
+        for start, following in zip(offsets, edges[1:], strict=True):
+            gap = (start + size, following)
+            assert all(claims.no_room_is_wasted(gap, place, size, boundary) for place in range(*gap))
+
+
+def test_the_original_uses_31_of_32_blocks_of_128_bytes() -> None:
+    original = history.admit(128, 1, 0, PAGE_SIZE)
+    series = layout.admit(128, 1, 0, PAGE_SIZE)
+    assert original is not None
+    assert series is not None
+    assert len(list(history.block_offsets(original))) == 31
+    assert len(list(layout.block_offsets(series))) == 32
+    assert history.blks_per_alloc(original) == 32
+
+
+def test_the_original_lays_a_block_past_the_page() -> None:
+    original = history.admit(100, 1, 8192, PAGE_SIZE)
+    assert original is not None
+    *_, last = history.block_offsets(original)
+    assert (last, last + original.size) == (4000, 4100)

@@ -1,0 +1,87 @@
+"""Traces: what is written can be read, what is damaged is refused in one clear line, and past ones still replay."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.trace import Alloc, Create, Destroy, Free, Kernel, Page, PoolInfo, Trace, TraceError, dumps, loads
+from tests.replay import main
+
+TRACES = sorted((Path(__file__).parent / "traces").glob("*.json"))
+words = st.integers(0, 2**64 - 1)
+said = st.text(max_size=8)
+pages = st.builds(Page, dma=st.none() | words, meanwhile=st.just(()) | st.just((PoolInfo(),)))
+
+
+@given(
+    create=st.builds(Create, size=words, align=words, boundary=words, name=said, expected=said, happened=said),
+    allocs=st.lists(
+        st.builds(Alloc, block=said, zero=st.booleans(), page=st.none() | pages), unique_by=lambda a: a.block
+    ),
+    kernel=st.builds(Kernel, page_size=words, debug=st.booleans()),
+)
+def test_a_trace_is_read_as_it_was_written(create: Create, allocs: list[Alloc], kernel: Kernel) -> None:
+    frees = [Free(alloc.block, dma_plus=16) for alloc in allocs]
+    trace = Trace((create, *allocs, *frees, Destroy()), kernel, "no_room_is_wasted")
+    assert loads(dumps(trace)) == trace
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "not JSON"),
+        ("[]", 'there is no "poolproof"'),
+        ('{"poolproof": 2, "steps": []}', "version 2, but only version 1"),
+        ('{"poolproof": 1}', "trace: field 'steps' is missing"),
+        ('{"poolproof": 1, "steps": []}', "the first step has to be create"),
+        ('{"poolproof": 1, "steps": {}}', "trace.steps: a list is expected"),
+        ('{"poolproof": 1, "steps": [{"op": "make"}]}', 'trace.steps[0]: an object with "op" one of create'),
+        ('{"poolproof": 1, "steps": [{"op": "create"}]}', "trace.steps[0]: field 'size' is missing"),
+        ('{"poolproof": 1, "steps": [{"op": "create", "size": true}]}', "steps[0].size: an integer is expected"),
+        ('{"poolproof": 1, "steps": [{"op": "create", "size": "0xz"}]}', "is not a hexadecimal number"),
+        ('{"poolproof": 1, "steps": [{"op": "create", "size": 4, "align ": 1}]}', "unknown field 'align '"),
+        ('{"poolproof": 1, "steps": [{"op": "create", "size": 4}, {"op": "create", "size": 4}]}', "a second create"),
+        (
+            '{"poolproof": 1, "steps": [{"op": "create", "size": 4}, {"op": "free", "block": "a"}]}',
+            "not allocated before",
+        ),
+        ('{"poolproof": 1, "claim": 3, "steps": [{"op": "create", "size": 4}]}', "trace.claim: str is expected"),
+    ],
+)
+def test_a_damaged_trace_is_refused(text: str, complaint: str, tmp_path: Path, capsys: Any) -> None:
+    with pytest.raises(TraceError, match=re.escape(complaint)):
+        loads(text)
+    file = tmp_path / "damaged.json"
+    file.write_text(text)
+    assert exit_status([str(file)]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert complaint in err
+
+
+def test_a_missing_trace_or_an_unknown_revision_is_one_line(capsys: Any) -> None:
+    assert exit_status(["nowhere.json"]) == 2
+    assert exit_status([str(TRACES[0]), "--on", "v6.l"]) == 2
+    err = capsys.readouterr().err
+    assert "did you mean 'v6.1'?" in err
+    assert err.count("\n") == 2
+
+
+@pytest.mark.parametrize("file", TRACES, ids=lambda file: file.stem)
+def test_a_past_counterexample_still_breaks_the_revision_in_its_name(file: Path, capsys: Any) -> None:
+    revision = file.stem.partition("-")[0].replace("_", ".")
+    trace = loads(file.read_text())
+    assert exit_status([str(file), "--on", revision]) == 1
+    assert f"{revision} breaks {trace.claim}:" in capsys.readouterr().out
+    assert exit_status([str(file), "--on", "model"]) == 0
+
+
+def exit_status(arguments: list[str]) -> int:
+    try:
+        return main(arguments)
+    except SystemExit as exit_:
+        return int(exit_.code or 0)

@@ -103,7 +103,8 @@ def as_json(results: list[Result]) -> str:
 def as_text(results: list[Result], seconds: float) -> str:
     """The results by claim, with the refutations in words."""
     lines = []
-    for claim, of_claim in groupby(results, key=lambda result: result.claim):
+    in_order = sorted(results, key=lambda result: list(CLAIMS).index(result.claim))
+    for claim, of_claim in groupby(in_order, key=lambda result: result.claim):
         lines += ["", f"{claim}: {CLAIMS[claim].sentence}"]
         for result in of_claim:
             lines += told(result)

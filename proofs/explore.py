@@ -6,10 +6,15 @@ a branch that the solver excludes is not taken. What was shown on a path is know
 intermediate `show` is a lemma.
 """
 
+import ast
+import inspect
+import sys
+import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from textwrap import dedent
+from typing import Any, NamedTuple, Protocol
 
 import z3
 
@@ -47,12 +52,21 @@ class Broken(Exception):
     """What had to be shown does not hold on this path."""
 
 
+class Site(NamedTuple):
+    """Where in a body something was shown."""
+
+    what: str
+    line: int
+
+
 class Premises:
     """The words of a body's argument, common to both kinds of path."""
 
+    body_code: types.CodeType | None = None
+
     def __init__(self) -> None:
         self.premises: list[str] = []
-        self.shown: list[str] = []
+        self.shown: list[Site] = []
 
     def assume(self, premise: str, holds: Callable[[], Any]) -> None:
         """Go on only where a premise holds; `premise` says it in words."""
@@ -68,11 +82,18 @@ class Premises:
         """Demand that something holds here; `what` says it in words. It is known from here on."""
         if not holds():
             raise Broken(what)
-        self.shown.append(what)
+        self.shown.append(Site(what, self._line_of_body()))
 
     def show_claim(self, claim: Claim, *arguments: Any) -> None:
         """Demand that a claim holds of these arguments."""
         self.show(claim.name, lambda: claim(*arguments))
+
+    def _line_of_body(self) -> int:
+        """The line of the body that is running."""
+        frame = sys._getframe()
+        while frame.f_back is not None and frame.f_code is not self.body_code:
+            frame = frame.f_back
+        return frame.f_lineno
 
 
 FAILURES = (ZeroDivisionError, AssertionError, IndexError)
@@ -196,8 +217,12 @@ class Replay(Premises):
         return self.values[name]
 
 
-Body = Callable[[Any], None]
-"""A proof's body, a function of a `Path` or of a `Replay`."""
+class Body(Protocol):
+    """A proof's body: an ordinary function of a `Path` or of a `Replay`."""
+
+    __code__: types.CodeType
+
+    def __call__(self, path: Any, /) -> None: ...
 
 
 @dataclass
@@ -230,7 +255,7 @@ def explore(body: Body, theory: Theory, solver: Solver) -> Outcome:
 def explore_reading(body: Body, theory: Theory, reading: type[Number], solver: Solver) -> Outcome:
     """The verdict on a body in one reading."""
     premises: dict[str, None] = {}  # in the order of the argument
-    shown: set[str] = set()  # on a path that has been found possible
+    shown: set[Site] = set()  # on a path that has been found possible
     smallest: dict[str, Any] | None = None
     broken_by_smallest = ""
     doubts: list[str] = []
@@ -248,16 +273,32 @@ def explore_reading(body: Body, theory: Theory, reading: type[Number], solver: S
             if broken is not None:
                 smallest, broken_by_smallest = smallest_inputs(path, model, solver), broken
         elif answer is Answer.UNKNOWN and smallest is None:
-            doubts.append(broken or "whether the premises can be met: " + ", ".join(path.shown))
+            doubts.append(broken or "whether the premises can be met: " + ", ".join(site.what for site in path.shown))
 
-    outcome = Outcome(Verdict.PROVED, paths=number_of_paths, premises=list(premises), shown=shown)
+    reached = {site.line for site in shown}
+    never = sorted(lines_that_show(body) - reached)
+    outcome = Outcome(Verdict.PROVED, paths=number_of_paths, premises=list(premises))
+    outcome.shown = {site.what for site in shown}
     if smallest is not None:
         replay(body, theory, smallest, broken_by_smallest, outcome)
     elif doubts:
         outcome.verdict, outcome.why = Verdict.UNKNOWN, f"the solver gave up on: {doubts[0]}"
+    elif never:
+        where = f"{body.__code__.co_filename.rpartition('/')[2]}:{never[0]}"
+        outcome.verdict, outcome.why = Verdict.VACUOUS, f"no path that meets the premises gets to {where}"
     elif not shown:
         outcome.verdict, outcome.why = Verdict.VACUOUS, "no path that meets the premises shows anything"
     return outcome
+
+
+def lines_that_show(body: Body) -> set[int]:
+    """The lines of a body in which something has to be shown; a proof that leaves one out has proved less than it says."""
+    source, first = inspect.getsourcelines(body)
+    calls = (node for node in ast.walk(ast.parse(dedent("".join(source)))) if isinstance(node, ast.Call))
+    shows = (
+        call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr in ("show", "show_claim")
+    )
+    return {first + call.lineno - 1 for call in shows}
 
 
 def run_paths(body: Body, theory: Theory, reading: type[Number], solver: Solver) -> Iterator[tuple[Path, str | None]]:
@@ -265,6 +306,7 @@ def run_paths(body: Body, theory: Theory, reading: type[Number], solver: Solver)
     pending: list[list[bool]] = [[]]
     while pending:
         path = Path(theory, reading, solver, pending.pop())
+        path.body_code = body.__code__
         try:
             body(path)
             broken = None

@@ -115,7 +115,14 @@ def test_premises_that_cannot_be_met_are_vacuous() -> None:
     def silent(path: Any) -> None:
         path.number("x")
 
+    def halfway(path: Any) -> None:
+        x = path.number("x")
+        path.show("the easy part", lambda: x >= 0)
+        path.assume("the loop goes on", lambda: x < 0)
+        path.show("the induction step", lambda: x == 77)
+
     assert verdict(impossible) is Verdict.VACUOUS
+    assert verdict(halfway) is Verdict.VACUOUS
     assert verdict(silent) is Verdict.VACUOUS
 
 

@@ -1,4 +1,5 @@
-# Every target sets up .venv first; nothing else on the machine is touched.
+# What runs Python sets up .venv first; nothing else on the machine is touched. Note that make itself exits with status 2
+# whenever a command fails; `python -m proofs` and `python -m tests.replay` tell 1 from 2.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -15,7 +16,7 @@ setup: $(VENV)/installed  ## install the locked dependencies into .venv
 $(VENV)/installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "poolproof: Python 3.11 or newer is needed; say which with PYTHON=python3.x" >&2; exit 2; }
-	@echo "setting up $(VENV) …"
+	@echo "setting up $(VENV) …" >&2
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
 	@touch $@

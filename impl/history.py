@@ -1,10 +1,10 @@
 """What the 2022 series replaced: the DMA pool of Linux v6.1, and the pieces of it that the prover refutes."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
-from impl.layout import Cursor, Geometry, align_up
+from impl.layout import Cursor, Geometry, align_up, laid_blocks
 from impl.pool import Page, Pool
 from impl.words import size_t, unsigned_int
 
@@ -37,34 +37,21 @@ def blks_per_alloc(geometry: Geometry) -> int:
     return geometry.allocation // geometry.size
 
 
-def first_block(geometry: Geometry) -> Cursor:
-    """Where v6.1's loop starts: the boundary is narrowed to `unsigned int`."""
-    return Cursor(0, unsigned_int(geometry.boundary))
-
-
-def next_block(geometry: Geometry, cursor: Cursor) -> Cursor | None:
+def next_block(geometry: Geometry, cursor: Cursor) -> Cursor:
     """One turn of v6.1's loop: `unsigned int` variables, a `size_t` geometry, and `>=` where patch 03 has `>`."""
     offset = unsigned_int(cursor.offset + geometry.size)
     next_boundary = cursor.next_boundary
     if size_t(offset + geometry.size) >= next_boundary:
         offset = next_boundary
         next_boundary = unsigned_int(next_boundary + geometry.boundary)
-    return Cursor(offset, next_boundary) if offset < geometry.allocation else None
-
-
-def block_offsets(geometry: Geometry) -> Iterator[int]:
-    """The offsets that v6.1 lays. Where the kernel would lay the same block for ever, a TimeoutError says so."""
-    cursor: Cursor | None = first_block(geometry)
-    while cursor is not None:
-        yield cursor.offset
-        following = next_block(geometry, cursor)
-        if following == cursor:
-            raise TimeoutError(f"pool_initialise_page never ends: the block at {cursor.offset} follows itself")
-        cursor = following
+    return Cursor(offset, next_boundary)
 
 
 class OriginalPool(Pool):
-    """Revision `v6.1`: one list of pages, the newest first, scanned on every allocation and every free."""
+    """Revision `v6.1`: one list of pages, the newest first, scanned on every allocation and every free.
+
+    The rest is the series'; TRUST.md lists what of it v6.1 does in another way.
+    """
 
     revision = "v6.1"
 
@@ -76,10 +63,12 @@ class OriginalPool(Pool):
 
     def _set_geometry(self, admitted: Geometry) -> None:
         self.geometry = admitted
-        self.blks_per_alloc = blks_per_alloc(admitted)
 
-    def _block_offsets(self) -> Iterable[int]:
-        return block_offsets(self.geometry)
+    def _total_blocks(self, pages: int) -> int:
+        return pages * blks_per_alloc(self.geometry)
+
+    def _laid_blocks(self) -> Iterable[tuple[int, int]]:
+        return laid_blocks(self.geometry, next_block)
 
     def _page_with_room(self) -> Page | None:
         allocation = self.geometry.allocation

@@ -4,7 +4,7 @@ Every function here is small and free of side effects, because the prover calls 
 are bytes, except where a name says blocks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ class Cursor(NamedTuple):
 
 
 def admit(size: int, align: int, boundary: int, page_size: int) -> Geometry | None:
-    """The argument check of `dma_pool_create` (patches 02 and 04): a geometry, or None where it returns NULL.
+    """The argument check of `dma_pool_create` (patch 02): a geometry, or None where it returns NULL.
 
     The check is done in `size_t`, but the pool keeps its geometry in `unsigned int`. Rounding up to a large `align` can
     leave it: see the claim `admitted_geometry_fits_an_int`.
@@ -76,19 +76,37 @@ def first_block(geometry: Geometry) -> Cursor:
     return Cursor(0, unsigned_int(geometry.boundary))
 
 
-def next_block(geometry: Geometry, cursor: Cursor) -> Cursor | None:
-    """One turn of the loop in `pool_initialise_page` (patch 03): the block after `cursor`, or None at the page's end."""
+def next_block(geometry: Geometry, cursor: Cursor) -> Cursor:
+    """One turn of the loop in `pool_initialise_page` (patch 03): where the block after `cursor` goes.
+
+    Its offset is what the block at `cursor` links to, whether or not the page has room for it: see `goes_on`.
+    """
     offset = unsigned_int(cursor.offset + geometry.size)
     next_boundary = cursor.next_boundary
     if unsigned_int(offset + geometry.size) > next_boundary:
         offset = next_boundary
         next_boundary = unsigned_int(next_boundary + geometry.boundary)
-    return Cursor(offset, next_boundary) if offset < geometry.allocation else None
+    return Cursor(offset, next_boundary)
 
 
-def block_offsets(geometry: Geometry) -> Iterator[int]:
-    """The offset of every block in a page, in the order in which they are laid and first handed out."""
-    cursor: Cursor | None = first_block(geometry)
-    while cursor is not None:
-        yield cursor.offset
-        cursor = next_block(geometry, cursor)
+def goes_on(geometry: Geometry, cursor: Cursor) -> bool:
+    """The condition of that loop: whether there is a block at `cursor`."""
+    return cursor.offset < geometry.allocation
+
+
+def laid_blocks(
+    geometry: Geometry, turn: Callable[[Geometry, Cursor], Cursor] = next_block
+) -> Iterator[tuple[int, int]]:
+    """The offset of every block in a page, in the order in which they are first handed out, and what it links to.
+
+    Raises TimeoutError where the kernel would lay the same block for ever.
+    """
+    cursor = first_block(geometry)
+    while True:
+        following = turn(geometry, cursor)
+        yield cursor.offset, following.offset
+        if not goes_on(geometry, following):
+            return
+        if following == cursor:
+            raise TimeoutError(f"pool_initialise_page never ends: the block at offset {cursor.offset} follows itself")
+        cursor = following

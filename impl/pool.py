@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from typing import ClassVar, Protocol, Self
 
 from impl import layout
-from impl.page_list import Link, list_add, list_del_init, list_empty
+from impl.list_head import ListHead, list_add, list_del_init, list_empty
 from impl.rbtree import Node, PageTree
 from impl.words import unsigned_int
 
 POOL_POISON_FREED = 0xA7
 POOL_POISON_ALLOCATED = 0xA9
-LINK = struct.Struct("<I")
+FREE_LINK = struct.Struct("<I")  # C writes an int and reads it back into an unsigned int
 
 
 class Mapping(Protocol):
@@ -43,7 +43,7 @@ class Page(Node):
 
     def __init__(self, mapping: Mapping) -> None:
         super().__init__(mapping.dma)
-        self.avail_page_link = Link(self)
+        self.avail_page_link = ListHead(self)
         self.vaddr = mapping.vaddr
         self.data = mapping.data
         self.in_use = 0  # blocks
@@ -73,7 +73,7 @@ class Pool:
         self.init_on_free = init_on_free
         self.log: list[str] = []
         self.page_tree: PageTree[Page] = PageTree(self.geometry.allocation)
-        self.avail_page_list = Link()
+        self.avail_page_list = ListHead()
 
     @classmethod
     def create(
@@ -106,7 +106,7 @@ class Pool:
 
         page.in_use += 1
         offset = page.offset
-        page.offset = LINK.unpack_from(page.data, offset)[0]
+        page.offset = FREE_LINK.unpack_from(page.data, offset)[0]
         if page.offset >= self.geometry.allocation:
             self._page_is_full(page)
 
@@ -138,7 +138,7 @@ class Pool:
 
         self._page_has_room(page)
         page.in_use -= 1
-        LINK.pack_into(page.data, offset, page.offset)
+        FREE_LINK.pack_into(page.data, offset, page.offset)
         page.offset = offset
 
     def destroy(self) -> None:
@@ -157,7 +157,7 @@ class Pool:
         for page in self._pages():
             in_use += page.in_use
             pages += 1
-        return f"{self.name:<16} {in_use:4} {pages * self.blks_per_alloc:4} {self.geometry.size:4} {pages:2}"
+        return f"{self.name:<16} {in_use:4} {self._total_blocks(pages):4} {self.geometry.size:4} {pages:2}"
 
     # What the revisions do differently; see impl.history for v6.1.
 
@@ -165,10 +165,13 @@ class Pool:
 
     def _set_geometry(self, admitted: layout.Geometry) -> None:
         self.geometry = layout.kept(admitted)
-        self.blks_per_alloc = layout.blks_per_alloc(admitted)
+        self.blks_per_alloc = layout.blks_per_alloc(admitted)  # in size_t, before the geometry is narrowed
 
-    def _block_offsets(self) -> Iterable[int]:
-        return layout.block_offsets(self.geometry)
+    def _total_blocks(self, pages: int) -> int:
+        return pages * self.blks_per_alloc
+
+    def _laid_blocks(self) -> Iterable[tuple[int, int]]:
+        return layout.laid_blocks(self.geometry)
 
     def _page_with_room(self) -> Page | None:
         page: Page | None = self.avail_page_list.next.owner  # an empty ring's head follows itself, and owns nothing
@@ -216,12 +219,8 @@ class Pool:
         page = Page(mapping)
         if self.debug:
             page.data[:] = bytes([POOL_POISON_FREED]) * self.geometry.allocation
-        offsets = iter(self._block_offsets())
-        previous = next(offsets)
-        for offset in offsets:
-            LINK.pack_into(page.data, previous, offset)
-            previous = offset
-        LINK.pack_into(page.data, previous, self.geometry.allocation)
+        for offset, link in self._laid_blocks():
+            FREE_LINK.pack_into(page.data, offset, link)
         return page
 
     def _is_free_or_corrupted(self, page: Page, offset: int, dma: int) -> bool:
@@ -233,7 +232,7 @@ class Pool:
             if chain == offset:
                 self._error(f"dma_pool_free {self.name}, dma {dma:#018x} already free")
                 return True
-            chain = LINK.unpack_from(page.data, chain)[0]
+            chain = FREE_LINK.unpack_from(page.data, chain)[0]
         if chain >= self.geometry.allocation:
             return False
         self._error(f"dma_pool_free {self.name}, {page.vaddr:016x} freelist corrupted")
@@ -241,7 +240,7 @@ class Pool:
 
     def _report_if_corrupted(self, page: Page, offset: int) -> None:
         """Debug: report a block that was written to while it was free; its first four bytes held the link."""
-        unlinked = bytes(page.data[offset + LINK.size : offset + self.geometry.size])
+        unlinked = bytes(page.data[offset + FREE_LINK.size : offset + self.geometry.size])
         if unlinked.count(POOL_POISON_FREED) != len(unlinked):
             self._error(f"dma_pool_alloc {self.name}, {page.vaddr + offset:016x} (corrupted)")
 

@@ -161,9 +161,12 @@ def insertion_keeps_pages_disjoint(lower: int, higher: int, allocation: int) -> 
 
 
 @claim("The tree of pages is a red-black tree, hence no deeper than 2 log2(pages + 1).", "rb_insert_color; patch 10")
-def tree_is_balanced(root_is_red: bool, red_above_red: Collection[Any], black_heights: Collection[int]) -> bool:
-    """`red_above_red`: red nodes with a red child; `black_heights`: black nodes from each empty place to the root."""
-    return not root_is_red and not red_above_red and len(set(black_heights)) <= 1
+def tree_is_balanced(
+    loose: Collection[int], root_is_red: bool, red_above_red: Collection[int], black_heights: Collection[int]
+) -> bool:
+    """`loose`: nodes whose parent link is wrong; `red_above_red`: red nodes under a red one; `black_heights`: the number
+    of black nodes above each empty place."""
+    return not loose and not root_is_red and not red_above_red and len(set(black_heights)) <= 1
 
 
 # What the pool does.
@@ -190,10 +193,11 @@ def in_use_counts_the_live_blocks(counted: int, live: int) -> bool:
 
 
 @claim(
-    "An allocation fails only where no block is free and the device gives no page that can be added.", "dma_pool_alloc"
+    "An allocation fails exactly where no block is free and the device gives no page that can be added.",
+    "dma_pool_alloc",
 )
-def alloc_fails_only_without_memory(failed: bool, memory: bool) -> bool:
-    return failed is not memory
+def alloc_fails_only_without_memory(failed: bool, could_serve: bool) -> bool:
+    return failed is not could_serve
 
 
 @claim("A block that is handed out is one of the pool's free blocks.", "dma_pool_alloc")

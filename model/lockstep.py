@@ -10,12 +10,15 @@ from typing import Protocol, TypeVar
 
 from model import claims
 from model.claims import Claim
-from model.geometry import Geometry, create
+from model.geometry import Refusal, create
 from model.memory import Mapping, Memory
 from model.pool import Pool
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PoolInfo, Step, Trace, TraceError, dumps
 
 T = TypeVar("T")
+
+LARGEST_PAGE = 2**26
+"""Bytes of a page that a run may ask for: the bytes are really there."""
 
 
 class Target(Protocol):
@@ -95,7 +98,7 @@ class Lockstep:
             case Free():
                 self._free(record, step)
             case PoolInfo():
-                self._note(record, happened=self._live_target().poolinfo())
+                self._note(record, happened=self._call(record, self._live_target().poolinfo))
             case Destroy():
                 self._destroy(record)
         if self.target is not None:
@@ -115,15 +118,18 @@ class Lockstep:
         arguments = (step.size, step.align, step.boundary)
         options = vars(self.kernel)
         target = self._call(record, lambda: self.create_target(step.name, self.memory, *arguments, **options))
-        self._note(record, str(promised), "refused" if target is None else "created")
-        admitted = promised if target is not None and isinstance(promised, Geometry) else target
-        self._check(record, claims.create_admits_what_is_promised, promised, admitted)
+        asked = promised.value if isinstance(promised, Refusal) else "a pool"
+        self._note(record, asked, "NULL" if target is None else "a pool")
+        # An outsider sees only whether there is a pool; its size is in the row, its layout in the blocks.
+        self._check(record, claims.create_admits_what_is_promised, promised, target and promised)
         self.target = target
         self.oracle = Pool.create(step.name, self.shadow, *arguments, **options)
         self.align = max(step.align, 1)
 
     def _alloc(self, record: Record, step: Alloc) -> None:
         target, oracle, geometry = self._live_target(), self._live_oracle(), self._live_oracle().geometry
+        if geometry.allocation > LARGEST_PAGE:
+            raise TraceError(f"a page of {geometry.allocation} bytes is too large to run (at most {LARGEST_PAGE})")
         room = oracle.free_blocks()
         mapped = set(self.memory.mappings)
         asked = False
@@ -192,7 +198,9 @@ class Lockstep:
 
     def _free(self, record: Record, step: Free) -> None:
         target, oracle = self._live_target(), self._live_oracle()
-        block = self.blocks[step.block]
+        block = self.blocks.get(step.block)
+        if block is None:
+            raise TraceError(f"block {step.block!r} is freed, but its allocation gave no block")
         vaddr, dma = block.vaddr + step.vaddr_plus, block.dma + step.dma_plus
         proper = block.content != b"" and (vaddr, dma) == (block.vaddr, block.dma)
         if not proper and not self.kernel.debug and oracle.page_of(dma) is not None:
@@ -201,13 +209,15 @@ class Lockstep:
             read = bytes(self.memory.block(vaddr, oracle.geometry.size))
             self._note(record, "the block as the driver left it", f"it holds {read[:8].hex(' ')} …")
             self._check(record, claims.live_block_is_left_alone, block.content, read)
-        self._note(record, "the block is taken back" if proper else "a report, and no change", "")
+        self._note(record)
         self._call(record, lambda: target.free(vaddr, dma))
         oracle.free(vaddr, dma)
         if proper:
             block.content = b""
             read = bytes(self.memory.block(vaddr, oracle.geometry.size))
+            self._note(record, "the fill of a freed block", f"it holds {read[:8].hex(' ')} …")
             self._check(record, claims.freed_block_is_filled, read, self.kernel.debug, self.kernel.init_on_free)
+        self._note(record, *2 * ("the block is taken back" if proper else "a report, and no change",))
 
     def _destroy(self, record: Record) -> None:
         target, oracle = self._live_target(), self._live_oracle()
@@ -229,7 +239,7 @@ class Lockstep:
         oracle = self._live_oracle()
         said = record.step
         row, expected = self._call(record, self._live_target().poolinfo), oracle.poolinfo()
-        _, in_use, total, _, pages = row.rsplit(maxsplit=4)
+        in_use, total, _, pages = row.rsplit(maxsplit=4)[-4:]
         self._note(record, f"the row: {expected}", f"the row: {row}")
         self._check(record, claims.total_counts_the_blocks, int(total), int(pages), len(oracle.offsets))
         self._check(record, claims.in_use_counts_the_live_blocks, int(in_use), len(self.live()))
@@ -281,7 +291,8 @@ class Lockstep:
         if block is None:
             return "NULL"
         start, size = self._offset_in_page(block[0]), self._live_oracle().geometry.size
-        return f"the block at offset {start} of its page, which ends at {start + size}; DMA address {block[1]:#x}"
+        allocation = self._live_oracle().geometry.allocation
+        return f"bytes {start} to {start + size} of a page of {allocation}, at DMA address {block[1]:#x}"
 
     def _live_target(self) -> Target:
         if self.target is None:

@@ -1,10 +1,9 @@
-"""The oracle: a DMA pool that keeps every promise by scanning, and never chooses more cleverly than it has to.
+"""The oracle: a DMA pool that keeps every promise by scanning its pages and blocks, one after the other.
 
-Read it beside the kernel's documentation. Which free block an allocation returns is not promised; `alloc` takes the
-choice as an argument, so that the oracle can follow another pool step by step.
+Read it beside the kernel's documentation. Which free block an allocation returns is not promised: `alloc` returns the
+lowest, and `add_page` and `take` let the oracle follow the choices of another pool, step by step.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -68,13 +67,13 @@ class Pool:
             if offset not in page.in_use
         ]
 
-    def alloc(self, zero: bool = False, choose: Callable[[list[Block]], Block] = min) -> Block | None:
+    def alloc(self, zero: bool = False) -> Block | None:
         """`dma_pool_alloc`. A page is allocated only if no block is free; others may run meanwhile."""
         if not self.free_blocks():
             mapping = self.memory.alloc_coherent(self.geometry.allocation)
             if mapping is None or not self.add_page(mapping):
                 return None
-        vaddr, dma = choose(self.free_blocks())
+        vaddr, dma = min(self.free_blocks())
         self.take(vaddr, dma)
         if zero or self.init_on_alloc:
             self._fill(vaddr, 0)
@@ -83,14 +82,14 @@ class Pool:
         return vaddr, dma
 
     def add_page(self, mapping: Mapping) -> bool:
-        """Take a page into the pool; one that overlaps another is refused and reported."""
-        for page in self.pages:
-            if abs(page.mapping.dma - mapping.dma) < self.geometry.allocation:
-                old, new = page.mapping.dma, mapping.dma
-                self.log.append(
-                    f"{self.name}: DMA address overlap: old {old:#018x} new {new:#018x} len {self.geometry.allocation}"
-                )
-                return False
+        """Take a page into the pool; one that overlaps another is refused, and the lowest that it overlaps reported."""
+        overlapping = [p.mapping.dma for p in self.pages if abs(p.mapping.dma - mapping.dma) < self.geometry.allocation]
+        if overlapping:
+            old, new = min(overlapping), mapping.dma
+            self.log.append(
+                f"{self.name}: DMA address overlap: old {old:#018x} new {new:#018x} len {self.geometry.allocation}"
+            )
+            return False
         self.pages.append(Page(mapping))
         return True
 

@@ -8,15 +8,18 @@
       {"op": "alloc", "block": "a", "page": {"dma": "0x10000", "meanwhile": []}},
       {"op": "free", "block": "a"}]}
 
-Every step may say what was `expected` and what `happened`. Numbers are integers, or hexadecimal strings.
+Every step may say what was `expected` and what `happened`. Numbers are integers of 64 bits, or hexadecimal strings.
 """
 
 import dataclasses
 import json
+import re
 import types
 import typing
 from dataclasses import dataclass
 from typing import Any
+
+from model.claims import CLAIMS
 
 VERSION = 1
 
@@ -54,7 +57,7 @@ class Create(Step):
 
 
 @dataclass(frozen=True)
-class Page:
+class PageChoice:
     """What `dma_alloc_coherent` does if it is called: the DMA address it gives, None for a failure.
 
     `meanwhile` are the operations that other callers run while the pool's lock is dropped.
@@ -70,7 +73,7 @@ class Alloc(Step):
 
     block: str
     zero: bool = False  # __GFP_ZERO
-    page: Page | None = None
+    page: PageChoice | None = None
 
 
 @dataclass(frozen=True)
@@ -119,16 +122,24 @@ def loads(text: str) -> Trace:
     """The trace that a JSON text says. Raises TraceError."""
     try:
         document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise TraceError(f"not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise TraceError(f"not JSON that can be read: {error}") from error
     if not isinstance(document, dict) or "poolproof" not in document:
         raise TraceError('not a poolproof trace: there is no "poolproof": 1')
     version = document.pop("poolproof")
-    if version != VERSION:
+    if version is not VERSION and (isinstance(version, bool) or version != VERSION):
         raise TraceError(f"poolproof: version {version!r}, but only version {VERSION} can be read")
-    trace = _decode(Trace, document, "trace")
+    try:
+        trace = _decode(Trace, document, "trace")
+    except RecursionError as error:
+        raise TraceError("too many operations inside each other") from error
     assert isinstance(trace, Trace)
     _check_order(trace.steps)
+    page_size = trace.kernel.page_size
+    if page_size < 4 or page_size & (page_size - 1):
+        raise TraceError(f"trace.kernel.page_size: a power of two is expected, not {page_size}")
+    if trace.claim is not None and trace.claim not in CLAIMS:
+        raise TraceError(f"trace.claim: there is no claim {trace.claim!r}")
     return trace
 
 
@@ -148,6 +159,8 @@ def _check_names(steps: tuple[Step, ...], blocks: set[str], where: str, first: i
         here = f"{where}[{number}]"
         if isinstance(step, Create):
             raise TraceError(f"{here}: a second create; a trace is about one pool")
+        if isinstance(step, Destroy) and ".meanwhile" in where:
+            raise TraceError(f"{here}: destroy, while an allocation is under way")
         if isinstance(step, Free) and step.block not in blocks:
             raise TraceError(f"{here}: block {step.block!r} is freed, but was not allocated before")
         if isinstance(step, Alloc):
@@ -188,7 +201,7 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
             raise TraceError(f"{where}: a list is expected, not {_brief(value)}")
         return tuple(_decode(kind.__args__[0], item, f"{where}[{number}]") for number, item in enumerate(value))
     if kind is Step:
-        if not isinstance(value, dict) or value.get("op") not in OPERATIONS:
+        if not isinstance(value, dict) or str(value.get("op")) not in OPERATIONS:
             raise TraceError(
                 f'{where}: an object with "op" one of {", ".join(OPERATIONS)} is expected, not {_brief(value)}'
             )
@@ -219,12 +232,14 @@ def _decode_fields(kind: Any, value: Any, where: str) -> Any:
 
 def _decode_number(value: Any, where: str) -> int:
     if isinstance(value, str):
-        try:
-            return int(value, 16)
-        except ValueError:
-            raise TraceError(f"{where}: {value!r} is not a hexadecimal number") from None
+        if not re.fullmatch("-?0x[0-9a-f]{1,16}", value):
+            raise TraceError(f"{where}: {value!r} is not a hexadecimal number such as 0x1000, of at most 64 bits")
+        return int(value, 16)
     if not isinstance(value, int) or isinstance(value, bool):
         raise TraceError(f"{where}: an integer is expected, not {_brief(value)}")
+    lowest = -(2**64) if where.endswith("_plus") else 0
+    if not lowest <= value < 2**64:
+        raise TraceError(f"{where}: {value} is not a number of 64 bits")
     return value
 
 

@@ -30,19 +30,22 @@ except ModuleNotFoundError as missing:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m proofs", description="Prove what a DMA pool promises.")
+    parser = OneLineParser(prog="python -m proofs", description="Prove what a DMA pool promises.")
     parser.add_argument("names", nargs="*", metavar="CLAIM", help="a claim, or one of its obligations; default: all")
     parser.add_argument("--json", metavar="FILE", help="write every result as JSON; - for standard output")
     parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one per core)")
-    parser.add_argument("--seed", type=int, default=0, help="the solver's random seed (default: 0)")
+    parser.add_argument("--seed", type=positive, default=0, help="the solver's random seed (default: 0)")
     parser.add_argument(
         "--limit", type=positive, default=DEFAULT_LIMIT, help="solver steps per query (default: %(default)s)"
     )
     options = parser.parse_args(arguments)
 
     names = select(options.names)
-    if options.json not in (None, "-") and not Path(options.json).resolve().parent.is_dir():
-        fail(f"--json {options.json}: there is no such folder; make it first")
+    if options.json not in (None, "-"):
+        try:
+            Path(options.json).open("a").close()
+        except OSError as error:
+            fail(f"--json {options.json}: {error.strerror}; name a file that can be written")
 
     started = time.perf_counter()
     results = prove_all(names, options.jobs, options.seed, options.limit)
@@ -73,8 +76,8 @@ def select(names: Iterable[str]) -> list[str]:
         if not found and name in CLAIMS:
             fail(f"{name} has no obligation; it is hunted by the state machine: make test")
         if not found:
-            near = difflib.get_close_matches(name, [*OBLIGATIONS, *CLAIMS], n=1, cutoff=0)
-            fail(f"there is no claim {name!r}; did you mean {near[0]!r}?")
+            near = difflib.get_close_matches(name, [*OBLIGATIONS, *CLAIMS], n=1)
+            fail(f"there is no claim {name!r}; {f'did you mean {near[0]!r}?' if near else 'README.md lists them'}")
         chosen += [name for name in found if name not in chosen]
     return chosen or list(OBLIGATIONS)
 
@@ -122,6 +125,8 @@ def told(result: Result) -> list[str]:
     expected = "" if result.as_expected else f", but {result.expected} was expected"
     surprise = " as expected" if result.verdict == "REFUTED" and result.as_expected else expected
     lines = [f"  {result.verdict:<8} {where:<34} {result.seconds:6.2f} s{surprise}"]
+    if result.rests_on:
+        lines.append(f"           rests on {', '.join(result.rests_on)}")
     if result.counterexample is not None:
         inputs = ", ".join(f"{name}={value}" for name, value in result.inputs.items())
         lines.append(f"           for      {inputs}")
@@ -134,11 +139,17 @@ def told(result: Result) -> list[str]:
     return lines
 
 
+class OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        fail(f"{message}; see --help")
+
+
 def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("a positive number is needed")
-    return number
+    if not text.isdecimal() or not 0 < int(text) < 2**31:
+        raise argparse.ArgumentTypeError(f"a number from 1 to 2147483647 is needed, not {text!r}")
+    return int(text)
 
 
 def fail(message: str) -> NoReturn:

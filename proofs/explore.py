@@ -44,11 +44,11 @@ class Verdict(Enum):
     VACUOUS = "VACUOUS"
 
 
-class Abandoned(Exception):
-    """A premise does not hold on this path."""
+class Abandoned(BaseException):
+    """A premise does not hold on this path. No code under proof may catch it, nor `Broken`."""
 
 
-class Broken(Exception):
+class Broken(BaseException):
     """What had to be shown does not hold on this path."""
 
 
@@ -59,8 +59,8 @@ class Site(NamedTuple):
     line: int
 
 
-class Premises:
-    """The words of a body's argument, common to both kinds of path."""
+class Argument:
+    """What a body says: its premises, and what it shows. Common to both kinds of path."""
 
     body_code: types.CodeType | None = None
 
@@ -96,11 +96,7 @@ class Premises:
         return frame.f_lineno
 
 
-FAILURES = (ZeroDivisionError, AssertionError, IndexError)
-"""What the code under proof may raise where it must not."""
-
-
-class Path(Premises):
+class Path(Argument):
     """One way through a body, with symbolic numbers. `prefix` are the decisions to repeat."""
 
     def __init__(self, theory: Theory, reading: type[Number], solver: Solver, prefix: list[bool]) -> None:
@@ -140,8 +136,9 @@ class Path(Premises):
 
     def one_of(self, name: str, *choices: Any) -> Any:
         """Each of the choices, on paths of their own."""
+        assert name not in self.inputs, f"two inputs named {name!r} would be one"
         chosen = 0
-        while chosen < len(choices) - 1 and not self.decide(z3.Bool(f"{name} is {choices[chosen]}")):
+        while chosen < len(choices) - 1 and not self.decide(z3.Bool(f"{name} is choice {chosen}")):
             chosen += 1
         self.inputs[name] = choices[chosen]
         return choices[chosen]
@@ -187,6 +184,7 @@ class Path(Premises):
         return smaller
 
     def _input(self, name: str, term: Any) -> Number:
+        assert name not in self.inputs, f"two inputs named {name!r} would be one"
         number = self.reading(self, term)
         self.inputs[name] = number
         return number
@@ -200,7 +198,7 @@ class Path(Premises):
         return answer is not Answer.UNSAT
 
 
-class Replay(Premises):
+class Replay(Argument):
     """A `Path` whose inputs are the plain integers of a counterexample."""
 
     def __init__(self, theory: Theory, values: dict[str, Any]) -> None:
@@ -245,11 +243,12 @@ def explore(body: Body, theory: Theory, solver: Solver) -> Outcome:
         try:
             outcome = explore_reading(body, theory, reading, solver)
         except NoSuchReading as refusal:
-            outcome = Outcome(Verdict.UNKNOWN, f"no reading: {refusal}")
+            outcome = Outcome(Verdict.UNKNOWN, f"this reading has no {refusal}")
         if outcome.verdict is not Verdict.UNKNOWN:
             return outcome
         outcomes.append(outcome)
-    return Outcome(Verdict.UNKNOWN, "; ".join(outcome.why for outcome in outcomes))
+    outcomes[0].why = "; ".join(dict.fromkeys(outcome.why for outcome in outcomes))
+    return outcomes[0]
 
 
 def explore_reading(body: Body, theory: Theory, reading: type[Number], solver: Solver) -> Outcome:
@@ -259,17 +258,19 @@ def explore_reading(body: Body, theory: Theory, reading: type[Number], solver: S
     smallest: dict[str, Any] | None = None
     broken_by_smallest = ""
     doubts: list[str] = []
+    silent = False
     number_of_paths = 0
     for path, broken in run_paths(body, theory, reading, solver):
         number_of_paths += 1
         premises.update(dict.fromkeys(path.premises))
-        if broken is None and shown.issuperset(path.shown):
+        if broken is None and path.shown and shown.issuperset(path.shown):
             continue
         if broken is not None and smallest is not None:
             path.know(path.smaller_than(smallest))
         answer, model = solver.ask(path.constraints)
         if model is not None:
             shown.update(path.shown)
+            silent = silent or (broken is None and not path.shown)
             if broken is not None:
                 smallest, broken_by_smallest = smallest_inputs(path, model, solver), broken
         elif answer is Answer.UNKNOWN and smallest is None:
@@ -280,14 +281,14 @@ def explore_reading(body: Body, theory: Theory, reading: type[Number], solver: S
     outcome = Outcome(Verdict.PROVED, paths=number_of_paths, premises=list(premises))
     outcome.shown = {site.what for site in shown}
     if smallest is not None:
-        replay(body, theory, smallest, broken_by_smallest, outcome)
+        confirm(body, theory, smallest, broken_by_smallest, outcome)
     elif doubts:
         outcome.verdict, outcome.why = Verdict.UNKNOWN, f"the solver gave up on: {doubts[0]}"
     elif never:
         where = f"{body.__code__.co_filename.rpartition('/')[2]}:{never[0]}"
         outcome.verdict, outcome.why = Verdict.VACUOUS, f"no path that meets the premises gets to {where}"
-    elif not shown:
-        outcome.verdict, outcome.why = Verdict.VACUOUS, "no path that meets the premises shows anything"
+    elif silent or not shown:
+        outcome.verdict, outcome.why = Verdict.VACUOUS, "a path that meets the premises ends without showing anything"
     return outcome
 
 
@@ -315,7 +316,9 @@ def run_paths(body: Body, theory: Theory, reading: type[Number], solver: Solver)
             continue
         except Broken as what:
             broken = str(what)
-        except FAILURES as failure:
+        except NoSuchReading:
+            raise
+        except Exception as failure:
             broken = f"the code runs without {type(failure).__name__}"
         pending += path.alternatives
         yield path, broken
@@ -328,7 +331,7 @@ def smallest_inputs(path: Path, model: z3.ModelRef, solver: Solver) -> dict[str,
     return {**path.inputs, **values}
 
 
-def replay(body: Body, theory: Theory, values: dict[str, Any], broken: str, outcome: Outcome) -> None:
+def confirm(body: Body, theory: Theory, values: dict[str, Any], broken: str, outcome: Outcome) -> None:
     """Run a counterexample on plain integers: it has to break there what it broke in the solver's reading."""
     try:
         body(Replay(theory, values))
@@ -337,7 +340,7 @@ def replay(body: Body, theory: Theory, values: dict[str, Any], broken: str, outc
         seen = f"the premise does not hold: {premise}"
     except Broken as what:
         seen = str(what)
-    except FAILURES as failure:
+    except Exception as failure:
         seen = f"the code runs without {type(failure).__name__}"
     outcome.verdict, outcome.values, outcome.broken = Verdict.REFUTED, values, broken
     if seen != broken:

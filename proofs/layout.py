@@ -53,7 +53,8 @@ def explain(inputs: dict[str, Any], revision: Any) -> Counterexample:
     laid: list[int] = []
     endless = ""
     try:
-        laid.extend(islice(revision.block_offsets(geometry), len(promised) + 2))
+        for offset, _ in islice(layout.laid_blocks(geometry, revision.next_block), len(promised) + 2):
+            laid.append(offset)
     except TimeoutError as hang:
         endless = str(hang)
     where = f"a page of {allocation} bytes, blocks of {size}, boundary {geometry.boundary}"
@@ -94,8 +95,7 @@ def next_boundary_is_a_multiple(path: Any) -> None:
 
     block = any_block(path, geometry)
     following = layout.next_block(geometry, block)
-    path.assume("there is a next block", lambda: following is not None)
-    assert following is not None
+    path.assume("there is a next block", lambda: layout.goes_on(geometry, following))
     path.assume_claim(claims.next_boundary_is_a_multiple, block.next_boundary, geometry.boundary)
     path.show_claim(claims.next_boundary_is_a_multiple, following.next_boundary, geometry.boundary)
 
@@ -108,8 +108,7 @@ def layout_stays_between_boundaries(path: Any) -> None:
 
     block = any_block(path, geometry)
     following = layout.next_block(geometry, block)
-    path.assume("there is a next block", lambda: following is not None)
-    assert following is not None
+    path.assume("there is a next block", lambda: layout.goes_on(geometry, following))
     path.assume_claim(claims.boundary_divides_the_allocation, geometry)
     path.assume_claim(claims.next_boundary_is_a_multiple, block.next_boundary, geometry.boundary)
     path.show_claim(claims.layout_stays_between_boundaries, following.offset, following.next_boundary, geometry)
@@ -142,8 +141,7 @@ def original_lays_a_block_past_the_page(path: Any) -> None:
         lambda: block.offset % geometry.size == 0 and block.offset + geometry.size <= geometry.allocation,
     )
     following = history.next_block(geometry, block)
-    path.assume("there is a next block", lambda: following is not None)
-    assert following is not None
+    path.assume("there is a next block", lambda: layout.goes_on(geometry, following))
     path.show_claim(claims.block_lies_inside_its_page, following.offset, geometry.size, geometry.allocation)
 
 
@@ -170,8 +168,7 @@ def blocks_are_disjoint(path: Any) -> None:
         lambda: earlier == block.offset or earlier + geometry.size <= block.offset,
     )
     following = layout.next_block(geometry, block)
-    path.assume("there is a next block", lambda: following is not None)
-    assert following is not None
+    path.assume("there is a next block", lambda: layout.goes_on(geometry, following))
     path.show("the earlier block ends before the next one", lambda: earlier + geometry.size <= following.offset)
     path.show_claim(claims.blocks_are_disjoint, earlier, following.offset, geometry.size)
 
@@ -188,8 +185,7 @@ def blocks_are_aligned(path: Any) -> None:
     path.show_claim(claims.blocks_are_aligned, first.offset, align)
     path.show("the first boundary is aligned", lambda: first.next_boundary % align == 0)
 
-    path.assume("there is a next block", lambda: following is not None)
-    assert following is not None
+    path.assume("there is a next block", lambda: layout.goes_on(geometry, following))
     path.assume("this block is aligned", lambda: claims.blocks_are_aligned(block.offset, align))
     path.assume("its boundary is aligned", lambda: block.next_boundary % align == 0)
     path.show_claim(claims.blocks_are_aligned, following.offset, align)
@@ -200,8 +196,7 @@ def blocks_are_aligned(path: Any) -> None:
 def offsets_fit_the_int_link(path: Any) -> None:
     geometry = any_geometry(path)
     following = layout.next_block(geometry, any_block(path, geometry))
-    end_of_list = geometry.allocation
-    path.show_claim(claims.offsets_fit_the_int_link, end_of_list if following is None else following.offset)
+    path.show_claim(claims.offsets_fit_the_int_link, following.offset)
 
 
 @obligation(claims.layout_ends, "series", *WIDTHS, explain=explain_series)
@@ -209,8 +204,7 @@ def layout_ends(path: Any) -> None:
     geometry = any_geometry(path)
     block = any_block(path, geometry)
     following = layout.next_block(geometry, block)
-    path.assume("there is a next block", lambda: following is not None)
-    assert following is not None
+    path.assume("there is a next block", lambda: layout.goes_on(geometry, following))
     path.show_claim(claims.layout_ends, block.offset, following.offset)
 
 
@@ -228,20 +222,23 @@ def original_never_ends(path: Any) -> None:
     path.assume(
         "a block fits the page and the boundary", lambda: geometry.size <= min(geometry.allocation, geometry.boundary)
     )
-    first = history.first_block(geometry)
+    first = layout.first_block(geometry)
     following = history.next_block(geometry, first)
-    path.assume("there is a next block", lambda: following is not None)
-    assert following is not None
+    path.assume("there is a next block", lambda: layout.goes_on(geometry, following))
     path.show_claim(claims.layout_ends, first.offset, following.offset)
 
 
 @obligation(claims.no_room_is_wasted, "series", *WIDTHS, explain=explain_series)
 def no_room_is_wasted(path: Any) -> None:
     geometry = any_geometry(path)
+    before_the_first = 0, layout.first_block(geometry).offset
+    anywhere = path.number("start")
+    path.show_claim(claims.no_room_is_wasted, before_the_first, anywhere, geometry.size, geometry.boundary)
+
     block = any_block(path, geometry)
     following = layout.next_block(geometry, block)
-    gap = block.offset + geometry.size, geometry.allocation if following is None else following.offset
-    path.show_claim(claims.no_room_is_wasted, gap, path.number("start"), geometry.size, geometry.boundary)
+    gap = block.offset + geometry.size, min(following.offset, geometry.allocation)
+    path.show_claim(claims.no_room_is_wasted, gap, anywhere, geometry.size, geometry.boundary)
 
 
 @obligation(
@@ -264,9 +261,9 @@ def original_wastes_a_block(path: Any) -> None:
         path.assume("a free block holds a link", lambda: size >= promise.SMALLEST_BLOCK)
     path.assume_claim(claims.admitted_geometry_is_ordered, geometry)
     path.assume_claim(claims.boundary_divides_the_allocation, geometry)
-    first = history.first_block(geometry)
+    first = layout.first_block(geometry)
     following = history.next_block(geometry, first)
-    gap = first.offset + size, geometry.allocation if following is None else following.offset
+    gap = first.offset + size, min(following.offset, geometry.allocation)
     path.show_claim(claims.no_room_is_wasted, gap, path.number("start"), size, boundary)
 
 
@@ -282,5 +279,5 @@ def original_lays_31_of_32_blocks_of_128_bytes(path: Any) -> None:
         lambda: block.offset % size == 0 and block.offset + size <= allocation,
     )
     following = history.next_block(geometry, block)
-    gap = block.offset + size, allocation if following is None else following.offset
+    gap = block.offset + size, min(following.offset, allocation)
     path.show_claim(claims.no_room_is_wasted, gap, path.number("start"), size, geometry.boundary)

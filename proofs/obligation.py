@@ -59,13 +59,14 @@ class Result:
     premises: list[str] = field(default_factory=list)
     rests_on: list[str] = field(default_factory=list)
     why: str = ""
-    inputs: dict[str, int] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
     broken: str = ""
     counterexample: dict[str, Any] | None = None
 
     @property
     def as_expected(self) -> bool:
-        return self.verdict == self.expected
+        """The verdict is the expected one; and a refutation breaks the claim itself, not a step on the way to it."""
+        return self.verdict == self.expected and self.broken in ("", self.claim)
 
 
 OBLIGATIONS: dict[str, Obligation] = {}

@@ -137,7 +137,7 @@ class Number:
 
     def _compare(self, operation: str, other: object) -> Truth:
         if not isinstance(other, int | Number):
-            raise TypeError(f"a symbolic number compared with {other!r}")
+            return NotImplemented  # type: ignore[no-any-return]  # let the other side answer
         compare: Callable[[Term, Term], z3.BoolRef] = getattr(operator, operation)
         return Truth(self.path, compare(*self._terms(self, other)))
 
@@ -219,4 +219,5 @@ class AsBits(Number):
         return x, y
 
     def _truncated(self, width: int) -> Number:
-        return AsBits(self.path, z3.ZeroExt(1, z3.Extract(width - 1, 0, self.term)))
+        wide_enough = z3.SignExt(max(0, width - self.term.size()), self.term)
+        return AsBits(self.path, z3.ZeroExt(1, z3.Extract(width - 1, 0, wide_enough)))

@@ -1,37 +1,52 @@
 """The tree of pages: lookup and insertion, for search trees of any size and any shape.
 
-By structural induction: the running code of `impl.rbtree` is given a tree whose two subtrees are abstract. When it looks
-into one, it has reached the state in which it would start on that subtree alone, so the induction hypothesis says the
-rest. What is left to show is that it was right to go there: what the other subtree and the root hold is settled.
+By structural induction: the running code of `impl.rbtree` is given a tree whose two subtrees are abstract. When it
+compares with the first page of one, it is where it would start on that subtree alone, so the induction hypothesis says the
+rest. What is left to show is that it went there with the same address, and that it was right to go there: of the lookup,
+that neither the root nor the other subtree holds the address; of the insertion, that the new page belongs on that side of
+the root, and so, by transitivity, of everything on the other side.
 """
 
 from typing import Any
 
 from impl.rbtree import LEFT, RIGHT, Node, PageTree
 from model import claims
-from model.trace import Alloc, Create, Page, Trace
+from model.trace import Alloc, Create, PageChoice, Trace
 from proofs.explore import Theory, Verdict
 from proofs.obligation import Counterexample, obligation
 
 ADDRESSES = (Theory.INTEGERS, Theory.U64, Theory.U32)  # dma_addr_t has 64 bits, or 32
 
 
-class Entered(Exception):
-    """The code looked into an abstract subtree."""
+class Entered(BaseException):
+    """The code compares an address with the first page of an abstract subtree."""
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, side: int, address: Any) -> None:
         super().__init__(side)
         self.side = side
+        self.address = address
+
+
+class FirstPage:
+    """The DMA address of the root of an abstract subtree: whoever compares with it has entered the subtree."""
+
+    def __init__(self, side: int) -> None:
+        self.side = side
+
+    def __gt__(self, address: Any) -> bool:
+        raise Entered(self.side, address)
+
+    __lt__ = __le__ = __ge__ = __gt__
 
 
 class Subtree:
-    """A search tree of any size, that says when somebody looks into it."""
+    """A search tree of any size. It may be entered as the whole tree was, and in no other way."""
 
     def __init__(self, side: int) -> None:
-        self.__dict__["side"] = side
+        self.dma = FirstPage(side)
 
     def __getattr__(self, name: str) -> Any:
-        raise Entered(self.side)
+        raise AssertionError(f"the code reads {name!r} of a subtree before it compares with its first page")
 
 
 class Unbalanced(PageTree[Node]):
@@ -63,11 +78,11 @@ def explain_lookup(inputs: dict[str, Any]) -> Counterexample:
     """Build the tree of the (up to three) pages, and look the address up."""
     allocation, address = inputs["allocation"], inputs["address"]
     tree, pages = built(inputs)
-    right = next((dma for dma in pages if 0 <= address - dma < allocation), None)
+    holder = next((dma for dma in pages if 0 <= address - dma < allocation), None)
     found = tree.find(address)
     listed = ", ".join(f"{dma:#x}" for dma in pages)
     return Counterexample(
-        f"pages of {allocation} bytes at {listed}: {address:#x} is in {'none' if right is None else hex(right)}",
+        f"pages of {allocation} bytes at {listed}: {address:#x} is in {'none' if holder is None else hex(holder)}",
         f"the lookup finds {'none' if found is None else hex(found.dma)}",
     )
 
@@ -96,7 +111,8 @@ def lookup_finds_the_page_of_an_address(path: Any) -> None:
     try:
         found = tree.find(address)
     except Entered as subtree:
-        entered = subtree.side
+        entered, sought = subtree.side, subtree.address
+        path.show("the subtree is entered with the same address", lambda: sought == address)
     claim = claims.lookup_finds_the_page_of_an_address
     path.show_claim(claim, root.dma, tree.allocation, address, found is root)
     for side, page in pages.items():
@@ -120,7 +136,9 @@ def insert_anywhere(path: Any) -> tuple[Any, Node, Any, int | None]:
     try:
         overlapping = tree.insert(page)
     except Entered as subtree:
-        return tree, root, page, subtree.side
+        entered, sought = subtree.side, subtree.address
+        path.show("the subtree is entered with the page's address", lambda: sought == page.dma)
+        return tree, root, page, entered
     if overlapping is not None:
         path.show("only a page that holds the new one's address refuses it", lambda: overlapping is root)
         path.show_claim(claims.lookup_finds_the_page_of_an_address, root.dma, tree.allocation, page.dma, True)
@@ -141,7 +159,7 @@ def explain_insertion(inputs: dict[str, Any]) -> Counterexample:
         f"pages of {allocation} bytes: the one at {new:#x} {'is refused' if overlap else 'is added'} beside {root:#x}"
     )
     actual = f"it is {'refused' if refused else 'added'}, and {overlap} bytes belong to both"
-    steps = (Create(allocation), Alloc("a", page=Page(root)), Alloc("b", page=Page(new)))
+    steps = (Create(allocation), Alloc("a", page=PageChoice(root)), Alloc("b", page=PageChoice(new)))
     return Counterexample(expected, actual, Trace(steps) if allocation >= 4096 else None)
 
 

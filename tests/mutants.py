@@ -1,4 +1,4 @@
-"""Seeded bugs: one small change of impl/ each, and the claims that have to break.
+"""Seeded bugs: one small change of impl/ each, and the claims that break.
 
 A mutant is tried in a copy of the repository, so that what notices it is exactly what would notice a mistake of ours.
 """
@@ -15,8 +15,8 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Mutant:
-    """Replace `old`, which occurs once, by `new`. `proofs` are claims that the prover must refute, `hunted` ones that the
-    state machine must see broken; either may be empty, but not both."""
+    """Replace `old`, which occurs once, by `new`. The prover must refute every claim of `proofs`, and the state machine
+    must see at least one of `hunted` broken: which one it meets first is a matter of luck."""
 
     name: str
     file: str
@@ -75,7 +75,7 @@ MUTANTS = (
     ),
     Mutant(
         "link_not_initialised_again",
-        "impl/page_list.py",
+        "impl/list_head.py",
         "    link.next = link.prev = link\n",
         "",
         hunted=("pages_with_room_are_listed",),
@@ -157,6 +157,140 @@ MUTANTS = (
         "            if not want_zero:\n                self._fill(page, offset, POOL_POISON_ALLOCATED)\n        if want_zero:",
         "            self._fill(page, offset, POOL_POISON_ALLOCATED)\n        elif want_zero:",
         hunted=("allocated_block_is_filled",),
+    ),
+    Mutant(
+        "first_block_at_the_boundarys_end",
+        "impl/layout.py",
+        "    return Cursor(0, unsigned_int(geometry.boundary))",
+        "    return Cursor(geometry.boundary - geometry.size, unsigned_int(geometry.boundary))",
+        proofs=("no_room_is_wasted", "total_counts_the_blocks"),
+        hunted=("free_list_holds_the_free_blocks", "no_room_is_wasted", "total_counts_the_blocks"),
+    ),
+    Mutant(
+        "block_smaller_than_its_link",
+        "impl/layout.py",
+        "        size = 4  # a free block holds the link to the next one",
+        "        pass",
+        proofs=("admitted_geometry_fits_an_int", "create_admits_what_is_promised"),
+        hunted=("reports_are_the_kernels", "total_counts_the_blocks", "pool_stays_in_its_memory"),
+    ),
+    Mutant(
+        "boundary_ignored",
+        "impl/layout.py",
+        "    if unsigned_int(offset + geometry.size) > next_boundary:",
+        "    if offset == next_boundary:",
+        proofs=("layout_stays_between_boundaries",),
+        hunted=("free_list_holds_the_free_blocks", "no_block_crosses_a_boundary"),
+    ),
+    Mutant(
+        "boundary_raised_by_a_block",
+        "impl/layout.py",
+        "unsigned_int(next_boundary + geometry.boundary)",
+        "unsigned_int(next_boundary + geometry.size)",
+        proofs=("next_boundary_is_a_multiple", "total_counts_the_blocks"),
+        hunted=("free_list_holds_the_free_blocks", "no_block_crosses_a_boundary"),
+    ),
+    Mutant(
+        "blocks_share_a_byte",
+        "impl/layout.py",
+        "    offset = unsigned_int(cursor.offset + geometry.size)\n",
+        "    offset = unsigned_int(cursor.offset + geometry.size - 1)\n",
+        proofs=("blocks_are_disjoint", "blocks_are_aligned"),
+        hunted=("free_list_holds_the_free_blocks", "blocks_are_disjoint"),
+    ),
+    Mutant(
+        "next_block_is_the_same",
+        "impl/layout.py",
+        "    offset = unsigned_int(cursor.offset + geometry.size)\n",
+        "    offset = unsigned_int(cursor.offset)\n",
+        proofs=("layout_ends",),
+        hunted=("layout_ends",),
+    ),
+    Mutant(
+        "one_block_past_the_page",
+        "impl/layout.py",
+        "    return cursor.offset < geometry.allocation\n",
+        "    return cursor.offset <= geometry.allocation\n",
+        proofs=("layout_stays_between_boundaries",),
+        hunted=("pool_stays_in_its_memory",),
+    ),
+    Mutant(
+        "lookup_skips_a_level",
+        "impl/rbtree.py",
+        "                node = node.child[LEFT]\n            elif dma - node.dma",
+        "                node = node.child[LEFT] and (node.child[LEFT].child[LEFT] or node.child[LEFT])\n            elif dma - node.dma",
+        proofs=("lookup_finds_the_page_of_an_address",),
+        hunted=(
+            "lookup_finds_the_page_of_an_address",
+            "free_list_holds_the_free_blocks",
+            "in_use_counts_the_live_blocks",
+        ),
+    ),
+    Mutant(
+        "lookup_changes_the_address",
+        "impl/rbtree.py",
+        "                node = node.child[RIGHT]\n            else:\n                return node\n        return None",
+        "                node = node.child[RIGHT]\n                dma += 1\n            else:\n                return node\n        return None",
+        proofs=("lookup_finds_the_page_of_an_address",),
+        hunted=("lookup_finds_the_page_of_an_address",),
+    ),
+    Mutant(
+        "overlapping_page_inserted",
+        "impl/rbtree.py",
+        "            else:\n                return node\n            node = node.child[side]",
+        "            else:\n                side = RIGHT\n            node = node.child[side]",
+        proofs=("insertion_keeps_pages_disjoint",),
+        hunted=("insertion_keeps_pages_disjoint",),
+    ),
+    Mutant(
+        "overlapping_page_used",
+        "impl/pool.py",
+        "            return False\n        list_add",
+        "            return True\n        list_add",
+        hunted=("insertion_keeps_pages_disjoint",),
+    ),
+    Mutant(
+        "list_linked_one_way",
+        "impl/list_head.py",
+        "    head.next.prev = link\n",
+        "",
+        hunted=("pages_with_room_are_listed", "pool_stays_in_its_memory"),
+    ),
+    Mutant(
+        "every_second_block_withheld",
+        "impl/pool.py",
+        "        return page.vaddr + offset, page.dma + offset\n",
+        "        return None if page.in_use == 2 else (page.vaddr + offset, page.dma + offset)\n",
+        hunted=("alloc_fails_only_without_memory",),
+    ),
+    Mutant(
+        "block_handed_out_again",
+        "impl/pool.py",
+        "        page.offset = FREE_LINK.unpack_from(page.data, offset)[0]\n",
+        "        page.offset = offset\n",
+        hunted=("free_list_holds_the_free_blocks", "allocated_block_was_free", "blocks_are_disjoint"),
+    ),
+    Mutant(
+        "freed_block_not_poisoned",
+        "impl/pool.py",
+        "                return\n            self._fill(page, offset, POOL_POISON_FREED)\n",
+        "                return\n",
+        hunted=("freed_block_is_filled", "reports_are_the_kernels"),
+    ),
+    Mutant(
+        "fill_reaches_the_next_block",
+        "impl/pool.py",
+        "        page.data[offset : offset + self.geometry.size] = bytes([byte]) * self.geometry.size\n",
+        "        end = min(offset + self.geometry.size + 1, self.geometry.allocation)\n"
+        "        page.data[offset:end] = bytes([byte]) * (end - offset)\n",
+        hunted=("live_block_is_left_alone", "free_list_holds_the_free_blocks"),
+    ),
+    Mutant(
+        "name_one_character_too_long",
+        "impl/pool.py",
+        "name[:31]",
+        "name[:32]",
+        hunted=("reports_are_the_kernels",),
     ),
 )
 

@@ -23,22 +23,24 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.on not in TARGETS:
         near = difflib.get_close_matches(options.on, TARGETS, n=1, cutoff=0)[0]
-        fail(f"there is no revision {options.on!r}; did you mean {near!r}?")
+        fail(f"there is no revision {options.on!r}; did you mean {near!r}? There are {', '.join(TARGETS)}")
+    broken: BrokenClaim | None = None
     try:
         run = loads(Path(options.trace).read_text())
         happened = replay(run, TARGETS[options.on])
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"{options.trace}: {error}; TRACE=file names a trace, such as one of tests/traces/")
-    except TraceError as error:
+    except OSError as error:
+        fail(f"{options.trace}: {error.strerror}; TRACE=file names a trace, such as one of tests/traces/")
+    except (UnicodeDecodeError, TraceError) as error:
         fail(f"{options.trace}: {error}")
-    except BrokenClaim as broken:
-        print(told(broken.trace))
-        print(f"\n{options.on} breaks {broken.claim.name}: {broken.claim.sentence}")
-        print(f"  expected: {broken.expected}\n  happened: {broken.happened}")
-        return 1
+    except BrokenClaim as claim:
+        broken, happened = claim, claim.trace
     print(told(happened))
-    print(f"\n{options.on} breaks no claim.")
-    return 0
+    if broken is None:
+        print(f"\n{options.on} breaks no claim.")
+        return 0
+    print(f"\n{options.on} breaks {broken.claim.name}: {broken.claim.sentence}")
+    print(f"  expected: {broken.expected}\n  happened: {broken.happened}")
+    return 1
 
 
 def told(run: Trace) -> str:

@@ -22,7 +22,8 @@ def test_the_series_lays_and_counts_every_legal_page_as_promised() -> None:
     assert len(geometries) == 8155
     for promised in geometries:
         kept = layout.Geometry(promised.size, promised.boundary, promised.allocation)
-        assert layout.blks_per_alloc(kept) == len(list(layout.block_offsets(kept)))
+        laid = [offset for offset, _ in layout.laid_blocks(kept)]
+        assert layout.blks_per_alloc(kept) == len(laid) == len(promise.block_offsets(promised))
 
 
 @given(st.integers(4, 300), st.sampled_from([4, 64, 256, 512, 4096]), st.integers(0, 12))
@@ -32,7 +33,7 @@ def test_the_series_lays_blocks_where_the_promise_does(size: int, page_size: int
     assert claims.create_admits_what_is_promised(promised, admitted)
     if isinstance(promised, promise.Geometry):
         assert admitted is not None
-        assert list(layout.block_offsets(admitted)) == promise.block_offsets(promised)
+        assert [offset for offset, _ in layout.laid_blocks(admitted)] == promise.block_offsets(promised)
 
 
 def test_the_promise_holds_every_claim_about_a_layout() -> None:
@@ -55,13 +56,13 @@ def test_the_original_uses_31_of_32_blocks_of_128_bytes() -> None:
     series = layout.admit(128, 1, 0, PAGE_SIZE)
     assert original is not None
     assert series is not None
-    assert len(list(history.block_offsets(original))) == 31
-    assert len(list(layout.block_offsets(series))) == 32
+    assert len(list(layout.laid_blocks(original, history.next_block))) == 31
+    assert len(list(layout.laid_blocks(series))) == 32
     assert history.blks_per_alloc(original) == 32
 
 
 def test_the_original_lays_a_block_past_the_page() -> None:
     original = history.admit(100, 1, 8192, PAGE_SIZE)
     assert original is not None
-    *_, last = history.block_offsets(original)
-    assert (last, last + original.size) == (4000, 4100)
+    *_, (last, link) = layout.laid_blocks(original, history.next_block)
+    assert (last, last + original.size, link) == (4000, 4100, 4100)

@@ -51,7 +51,7 @@ MINIMAL = {
     "no_room_is_wasted/v6.1/Z/any_page": {"size": 1, "boundary": 2, "allocation": 2},
     "no_room_is_wasted/v6.1/u64/kernel_page": {"size": 4, "boundary": 8, "allocation": 4096},
     "no_room_is_wasted/v6.1/u64/size_128": {"size": 128, "boundary": 4096, "allocation": 4096, "start": 3968},
-    "total_counts_the_blocks/series/Z/boundary_divides_no_allocation": {"size": 2, "boundary": 2, "allocation": 3},
+    "total_counts_the_blocks/series/Z/any_boundary": {"size": 2, "boundary": 2, "allocation": 3},
     "total_counts_the_blocks/v6.1/Z/any_page": {"size": 2, "boundary": 3, "allocation": 6},
     "total_counts_the_blocks/v6.1/u32/kernel_page": {"size": 5, "boundary": 8, "allocation": 4096},
     "insertion_keeps_pages_disjoint/series/u64/any_alignment": {"allocation": 4097, "root": 4096, "new page": 0},
@@ -125,7 +125,23 @@ def test_a_missing_solver_is_one_line() -> None:
 def test_a_folder_that_is_missing_is_said_before_any_work() -> None:
     status, out, err = run("--json", "nowhere/results.json")
     assert (status, out) == (2, "")
-    assert "no such folder" in err
+    assert "No such file or directory" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("argument", ["--limit=0", "--seed=-1", "--jobs=many", "--bogus", "--json=/"])
+def test_a_bad_option_is_one_line(argument: str) -> None:
+    status, out, err = run("layout_ends", argument)
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+
+
+def test_what_a_proof_rests_on_is_proved_too() -> None:
+    proved = {o.claim.name for o in OBLIGATIONS.values() if o.expected is Verdict.PROVED}
+    for claim in ("block_lies_inside_its_page", "no_block_crosses_a_boundary", "total_counts_the_blocks"):
+        rests_on = prove_named(f"{claim}/series/Z", 0, DEFAULT_LIMIT).rests_on
+        assert rests_on
+        assert set(rests_on) <= proved
 
 
 def test_every_claim_is_proved_or_hunted() -> None:

@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.trace import Alloc, Create, Destroy, Free, Kernel, Page, PoolInfo, Trace, TraceError, dumps, loads
+from model.lockstep import replay
+from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Trace, TraceError, dumps, loads
 from tests.replay import main
+from tests.targets import TARGETS
 
 TRACES = sorted((Path(__file__).parent / "traces").glob("*.json"))
 words = st.integers(0, 2**64 - 1)
 said = st.text(max_size=8)
-pages = st.builds(Page, dma=st.none() | words, meanwhile=st.just(()) | st.just((PoolInfo(),)))
+pages = st.builds(PageChoice, dma=st.none() | words, meanwhile=st.just(()) | st.just((PoolInfo(),)))
 
 
 @given(
@@ -22,7 +24,7 @@ pages = st.builds(Page, dma=st.none() | words, meanwhile=st.just(()) | st.just((
     allocs=st.lists(
         st.builds(Alloc, block=said, zero=st.booleans(), page=st.none() | pages), unique_by=lambda a: a.block
     ),
-    kernel=st.builds(Kernel, page_size=words, debug=st.booleans()),
+    kernel=st.builds(Kernel, page_size=st.sampled_from([4, 4096, 65536]), debug=st.booleans()),
 )
 def test_a_trace_is_read_as_it_was_written(create: Create, allocs: list[Alloc], kernel: Kernel) -> None:
     frees = [Free(alloc.block, dma_plus=16) for alloc in allocs]
@@ -33,7 +35,7 @@ def test_a_trace_is_read_as_it_was_written(create: Create, allocs: list[Alloc], 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "not JSON"),
+        ("", "not JSON that can be read"),
         ("[]", 'there is no "poolproof"'),
         ('{"poolproof": 2, "steps": []}', "version 2, but only version 1"),
         ('{"poolproof": 1}', "trace: field 'steps' is missing"),
@@ -48,6 +50,19 @@ def test_a_trace_is_read_as_it_was_written(create: Create, allocs: list[Alloc], 
         (
             '{"poolproof": 1, "steps": [{"op": "create", "size": 4}, {"op": "free", "block": "a"}]}',
             "not allocated before",
+        ),
+        ('{"poolproof": true, "steps": []}', "version True, but only version 1"),
+        ('{"poolproof": 1, "steps": [{"op": ["create"]}]}', 'an object with "op" one of create'),
+        ('{"poolproof": 1, "steps": [{"op": "create", "size": -5}]}', "-5 is not a number of 64 bits"),
+        ('{"poolproof": 1, "steps": [{"op": "create", "size": "128"}]}', "is not a hexadecimal number such as 0x"),
+        ('{"poolproof": 1, "steps": [{"op": "create", "size": ' + "9" * 5000 + "}]}", "not JSON that can be read"),
+        ("[" * 100_000, "not JSON that can be read"),
+        ('{"poolproof": 1, "kernel": {"page_size": 1000}, "steps": [{"op": "create", "size": 4}]}', "power of two"),
+        ('{"poolproof": 1, "claim": "nonsense", "steps": [{"op": "create", "size": 4}]}', "there is no claim"),
+        (
+            '{"poolproof": 1, "steps": [{"op": "create", "size": 4}, {"op": "alloc", "block": "a", '
+            '"page": {"dma": 0, "meanwhile": [{"op": "destroy"}]}}]}',
+            "destroy, while an allocation is under way",
         ),
         ('{"poolproof": 1, "claim": 3, "steps": [{"op": "create", "size": 4}]}', "trace.claim: str is expected"),
     ],
@@ -85,3 +100,44 @@ def exit_status(arguments: list[str]) -> int:
         return main(arguments)
     except SystemExit as exit_:
         return int(exit_.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("steps", "complaint"),
+    [
+        ('{"op": "alloc", "block": "a", "page": {"dma": null}}, {"op": "free", "block": "a"}', "gave no block"),
+        ('{"op": "destroy"}, {"op": "poolinfo"}', "refused or destroyed"),
+        (
+            '{"op": "alloc", "block": "a"}, {"op": "free", "block": "a"}, {"op": "free", "block": "a"}',
+            "only debug builds",
+        ),
+    ],
+)
+def test_a_trace_that_cannot_be_run_is_refused(steps: str, complaint: str, tmp_path: Path, capsys: Any) -> None:
+    file = tmp_path / "impossible.json"
+    file.write_text('{"poolproof": 1, "steps": [{"op": "create", "size": 64}, ' + steps + "]}")
+    assert exit_status([str(file)]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_page_that_is_too_large_is_refused(tmp_path: Path, capsys: Any) -> None:
+    file = tmp_path / "large.json"
+    steps = (Create(2**31 - 4), Alloc("a"))
+    file.write_text(dumps(Trace(steps)))
+    assert exit_status([str(file)]) == 2
+    assert "too large to run" in capsys.readouterr().err
+
+
+def test_operations_run_while_the_lock_is_dropped() -> None:
+    """Two callers wait for a page at once; the second comes first, and frees its block before the first has one."""
+    meanwhile = (Alloc("b", page=PageChoice(0x8000)), Alloc("c", page=PageChoice(None)), Free("b"))
+    steps = (Create(4096), Alloc("a", page=PageChoice(0x2000, meanwhile)), Alloc("d"), PoolInfo(), Destroy())
+    for revision in ("model", "series"):
+        happened = replay(Trace(steps), TARGETS[revision])
+        assert [step.happened for step in happened.steps[-2:]] == [
+            "pool                2    2 4096  2",
+            "2 pages leaked",
+        ]
+        (first,) = (step for step in happened.steps if isinstance(step, Alloc) and step.block == "a")
+        assert first.page is not None
+        assert [step.happened[:4] for step in first.page.meanwhile] == ["byte", "NULL", "the "]

@@ -3,7 +3,7 @@
 from typing import Any
 
 
-class Link:
+class ListHead:
     """A place in a ring: an `owner`'s, or the head's, which has none.
 
     A link that is in no ring points at itself; so does the head of an empty ring.
@@ -17,7 +17,7 @@ class Link:
         self.prev = self
 
 
-def list_add(link: Link, head: Link) -> None:
+def list_add(link: ListHead, head: ListHead) -> None:
     """Put `link` first in the ring of `head`."""
     link.next = head.next
     link.prev = head
@@ -25,13 +25,13 @@ def list_add(link: Link, head: Link) -> None:
     head.next = link
 
 
-def list_del_init(link: Link) -> None:
+def list_del_init(link: ListHead) -> None:
     """Take `link` out of its ring, so that `list_empty(link)` says so."""
     link.prev.next = link.next
     link.next.prev = link.prev
     link.next = link.prev = link
 
 
-def list_empty(link: Link) -> bool:
+def list_empty(link: ListHead) -> bool:
     """Whether a ring has no link but its head; of a page's link: whether it is in no ring."""
     return link.next is link

@@ -1,0 +1,73 @@
+"""Every predicate can be true, and can be false: a claim that always holds would make every check of it empty."""
+
+from typing import Any
+
+import pytest
+
+from model.claims import CLAIMS
+from model.geometry import Geometry, Refusal
+
+G = Geometry
+TRUE_AND_FALSE: dict[str, tuple[tuple[Any, ...], list[tuple[Any, ...]]]] = {
+    "create_admits_what_is_promised": (
+        (G(8, 16, 16), G(8, 16, 16)),
+        [
+            (Refusal.SIZE_IS_ZERO, G(8, 16, 16)),
+            (G(8, 16, 16), None),
+            (G(8, 16, 16), G(4, 16, 16)),
+            (G(8, 16, 16), G(8, 8, 16)),
+        ],
+    ),
+    "admitted_geometry_is_ordered": ((G(4, 8, 16),), [(G(0, 8, 16),), (G(9, 8, 16),), (G(4, 32, 16),)]),
+    "boundary_divides_the_allocation": ((G(4, 8, 16),), [(G(4, 8, 17),)]),
+    "alignment_divides_size_and_boundary": ((G(4, 8, 16), 4), [(G(6, 8, 16), 4), (G(4, 6, 16), 4)]),
+    "admitted_geometry_fits_an_int": ((G(4, 8, 2**31 - 1),), [(G(3, 8, 16),), (G(4, 8, 2**31),)]),
+    "next_boundary_is_a_multiple": ((16, 8), [(17, 8)]),
+    # a block of 4 bytes between 8 and 16, in a page of 16
+    "layout_stays_between_boundaries": (
+        (8, 16, G(4, 8, 16)),
+        [(7, 16, G(4, 8, 16)), (13, 16, G(4, 8, 16)), (16, 24, G(4, 8, 16))],
+    ),
+    "block_lies_inside_its_page": ((12, 4, 16), [(13, 4, 16)]),
+    "no_block_crosses_a_boundary": ((4, 4, 8), [(5, 4, 8)]),
+    "blocks_are_disjoint": ((4, 8, 4), [(4, 7, 4), (7, 4, 4), (4, 4, 4)]),
+    "blocks_are_aligned": ((12, 4), [(13, 4)]),
+    "offsets_fit_the_int_link": ((2**31 - 1,), [(2**31,)]),
+    "layout_ends": ((4, 8), [(4, 4), (8, 4)]),
+    "no_room_is_wasted": (((4, 7), 4, 4, 8), [((4, 8), 4, 4, 8)]),
+    "total_counts_the_blocks": ((6, 2, 3), [(5, 2, 3)]),
+    "lookup_finds_the_page_of_an_address": ((8, 4, 11, True), [(8, 4, 11, False), (8, 4, 12, True), (8, 4, 7, True)]),
+    "insertion_keeps_pages_in_order": ((1, 2), [(2, 1), (1, 1)]),
+    "insertion_keeps_pages_disjoint": ((0, 8, 8), [(0, 7, 8), (8, 0, 8)]),
+    "tree_is_balanced": (
+        ([], False, [], [2, 2]),
+        [([1], False, [], [2]), ([], True, [], [2]), ([], False, [1], [2]), ([], False, [], [2, 1])],
+    ),
+    "pages_with_room_are_listed": (([2, 1], {1, 2}), [([1], {1, 2}), ([1, 1], {1})]),
+    "free_list_holds_the_free_blocks": (([4, 0], {0, 4}), [([4], {0, 4}), ([4, 4], {4})]),
+    "in_use_counts_the_live_blocks": ((3, 3), [(3, 4)]),
+    "alloc_fails_only_without_memory": ((True, False), [(True, True), (False, False)]),
+    "allocated_block_was_free": (((1, 2), [(1, 2)]), [((1, 3), [(1, 2)])]),
+    "allocated_block_is_filled": ((bytes(4), True, True), [(b"\xa9" * 4, True, True), (bytes(4), False, True)]),
+    "freed_block_is_filled": (
+        (b"link" + b"\xa7" * 4, True, True),
+        [(b"link" + bytes(4), True, True), (b"link" + b"\xa7" * 4, False, True)],
+    ),
+    "live_block_is_left_alone": ((b"a", b"a"), [(b"a", b"b")]),
+    "destroy_leaks_exactly_the_busy_pages": (([1], [1]), [([1], []), ([], [1])]),
+    "reports_are_the_kernels": ((["a", "b"], ["b", "a"]), [(["a"], ["b"])]),
+    "operations_end": (("",), [("no answer",)]),
+    "pool_stays_in_its_memory": (("",), [("IndexError",)]),
+}
+
+
+def test_the_table_covers_every_claim() -> None:
+    assert set(TRUE_AND_FALSE) == set(CLAIMS)
+
+
+@pytest.mark.parametrize("name", TRUE_AND_FALSE)
+def test_a_claim_can_be_true_and_false(name: str) -> None:
+    true, false = TRUE_AND_FALSE[name]
+    assert CLAIMS[name](*true) is True
+    for instance in false:
+        assert CLAIMS[name](*instance) is False

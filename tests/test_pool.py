@@ -1,0 +1,111 @@
+"""The pools of impl/ where a driver or a device misbehaves, and where v6.1 differs: what the state machine does not draw."""
+
+import pytest
+
+from impl.history import OriginalPool
+from impl.list_head import ListHead, list_add, list_del_init, list_empty
+from impl.pool import FREE_LINK, Pool
+from impl.rbtree import Node, PageTree
+from model.memory import Memory
+
+
+def a_pool(debug: bool = False) -> tuple[Pool, Memory]:
+    memory = Memory()
+    pool = Pool.create("pool", memory, 1024, 1, 0, debug=debug)
+    assert pool is not None
+    return pool, memory
+
+
+def test_a_write_after_free_is_reported_at_the_next_alloc() -> None:
+    pool, memory = a_pool(debug=True)
+    vaddr, dma = pool.alloc() or (0, 0)
+    pool.free(vaddr, dma)
+    assert pool.alloc() == (vaddr, dma)
+    assert pool.log == []
+    pool.free(vaddr, dma)
+    memory.block(vaddr, 1024)[512] = 0
+    assert pool.alloc() == (vaddr, dma)
+    assert pool.log == [f"dma_pool_alloc pool, {vaddr:016x} (corrupted)"]
+
+
+def test_a_free_list_that_runs_in_a_circle_is_reported_and_does_not_hang() -> None:
+    pool, memory = a_pool(debug=True)
+    vaddr, dma = pool.alloc() or (0, 0)
+    FREE_LINK.pack_into(memory.block(vaddr + 1024, 1024), 0, 1024)  # the next free block follows itself
+    pool.free(vaddr, dma)
+    assert pool.log == [f"dma_pool_free pool, {vaddr:016x} freelist corrupted"]
+    assert pool.poolinfo().split() == ["pool", "1", "4", "1024", "1"]
+
+
+def test_a_page_is_poisoned_before_it_is_given_back() -> None:
+    pool, memory = a_pool(debug=True)
+    vaddr, dma = pool.alloc() or (0, 0)
+    pool.free(vaddr, dma)
+    page = memory.block(vaddr, 4096)
+    pool.destroy()
+    assert bytes(page) == bytes([0xA7]) * 4096
+    assert not memory.mappings
+
+
+def test_the_original_finds_the_newest_page_first() -> None:
+    memory = Memory()
+    pool = OriginalPool.create("pool", memory, 1000, 1, 0)
+    assert pool is not None
+    blocks = [pool.alloc() or (0, 0) for _ in range(8)]  # two pages of four
+    pool.free(*blocks[0])
+    pool.free(*blocks[7])
+    assert pool.alloc() == blocks[7]
+    assert pool.alloc() == blocks[0]
+
+
+def test_the_original_admits_a_size_that_wraps_to_0_and_divides_by_it_when_asked() -> None:
+    pool = OriginalPool.create("pool", Memory(), 2**64 - 1, 2, 0)
+    assert pool is not None
+    with pytest.raises(ZeroDivisionError):
+        pool.poolinfo()
+
+
+def test_the_original_looks_a_block_up_within_its_page_only() -> None:
+    pool = OriginalPool.create("pool", Memory(), 4096, 1, 0)
+    assert pool is not None
+    vaddr, dma = pool.alloc() or (0, 0)
+    pool.free(vaddr, dma + 4096)
+    pool.free(vaddr, dma - 1)
+    assert [message.endswith("(bad dma)") for message in pool.log] == [True, True]
+
+
+def test_a_page_is_visited_after_its_children() -> None:
+    tree: PageTree[Node] = PageTree(1)
+    for dma in (5, 2, 9, 1, 3, 7, 11, 0, 4):
+        tree.insert(Node(dma))
+    seen: set[int] = set()
+    for node in tree.postorder():
+        assert {child.dma for child in node.child if child} <= seen
+        seen.add(node.dma)
+        node.child[:] = [None, None]  # the page is freed, and must not be read again
+        node.parent = None
+    assert sorted(seen) == [0, 1, 2, 3, 4, 5, 7, 9, 11]
+
+
+def test_a_ring_is_linked_both_ways() -> None:
+    head, links = ListHead(), [ListHead(n) for n in range(3)]
+    for link in links:
+        list_add(link, head)
+    assert [head.next.owner, head.next.next.owner, head.prev.owner, head.prev.prev.owner] == [2, 1, 0, 1]
+    for link in (links[1], links[0], links[2]):
+        list_del_init(link)
+        assert list_empty(link)
+    assert list_empty(head)
+    assert head.prev is head
+
+
+def test_the_device_takes_back_only_what_it_gave() -> None:
+    memory = Memory()
+    mapping = memory.alloc_coherent(4096)
+    assert mapping is not None
+    for wrong in ((4095, mapping.vaddr, mapping.dma), (4096, mapping.vaddr + 1, mapping.dma), (4096, mapping.vaddr, 0)):
+        with pytest.raises(ValueError, match="not a live mapping"):
+            memory.free_coherent(*wrong)
+    memory.free_coherent(4096, mapping.vaddr, mapping.dma)
+    with pytest.raises(ValueError, match="not a live mapping"):
+        memory.free_coherent(4096, mapping.vaddr, mapping.dma)

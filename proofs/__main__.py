@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from model.claims import CLAIMS
+from model.trace import dumps, loads
 
 try:
     from proofs.catalogue import OBLIGATIONS, Result, prove_named
@@ -33,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = OneLineParser(prog="python -m proofs", description="Prove what a DMA pool promises.")
     parser.add_argument("names", nargs="*", metavar="CLAIM", help="a claim, or one of its obligations; default: all")
     parser.add_argument("--json", metavar="FILE", help="write every result as JSON; - for standard output")
+    parser.add_argument("--traces", metavar="FOLDER", help="write the trace of every refutation that has one")
     parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one per core)")
     parser.add_argument("--seed", type=positive, default=0, help="the solver's random seed (default: 0)")
     parser.add_argument(
@@ -41,11 +43,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     names = select(options.names)
-    if options.json not in (None, "-"):
-        try:
+    try:
+        if options.traces is not None:
+            Path(options.traces).mkdir(parents=True, exist_ok=True)
+        if options.json not in (None, "-"):
             Path(options.json).open("a").close()
-        except OSError as error:
-            fail(f"--json {options.json}: {error.strerror}; name a file that can be written")
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}; name one that can be written")
 
     started = time.perf_counter()
     results = prove_all(names, options.jobs, options.seed, options.limit)
@@ -56,6 +60,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(as_text(results, seconds))
         if options.json is not None:
             Path(options.json).write_text(as_json(results) + "\n")
+
+    if options.traces is not None:
+        write_traces(results, Path(options.traces))
 
     gave_up = [result for result in results if result.verdict == "UNKNOWN"]
     if any(not result.as_expected for result in results if result not in gave_up):
@@ -99,6 +106,14 @@ def prove_all(names: list[str], jobs: int, seed: int, limit: int) -> list[Result
     return [results[name] for name in names]
 
 
+def write_traces(results: list[Result], folder: Path) -> None:
+    """A file per refutation that a driver's arguments reach, named by revision, claim and case."""
+    for result in results:
+        if result.counterexample is not None and "trace" in result.counterexample:
+            trace = loads(json.dumps(result.counterexample["trace"]))
+            (folder / f"{result.revision}-{result.claim}-{result.case}.json").write_text(dumps(trace))
+
+
 def as_json(results: list[Result]) -> str:
     return json.dumps([asdict(result) for result in results], indent=1)
 
@@ -125,7 +140,7 @@ def told(result: Result) -> list[str]:
     expected = "" if result.as_expected else f", but {result.expected} was expected"
     surprise = " as expected" if result.verdict == "REFUTED" and result.as_expected else expected
     lines = [f"  {result.verdict:<8} {where:<34} {result.seconds:6.2f} s{surprise}"]
-    if result.rests_on:
+    if result.verdict == "PROVED" and result.rests_on:
         lines.append(f"           rests on {', '.join(result.rests_on)}")
     if result.counterexample is not None:
         inputs = ", ".join(f"{name}={value}" for name, value in result.inputs.items())

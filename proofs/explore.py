@@ -274,7 +274,10 @@ def explore_reading(body: Body, theory: Theory, reading: type[Number], solver: S
             if broken is not None:
                 smallest, broken_by_smallest = smallest_inputs(path, model, solver), broken
         elif answer is Answer.UNKNOWN and smallest is None:
-            doubts.append(broken or "whether the premises can be met: " + ", ".join(site.what for site in path.shown))
+            met = "whether the premises can be met: " + ", ".join(site.what for site in path.shown)
+            doubts.append(broken or met)
+            if len(doubts) == 3:
+                break  # it will not be PROVED any more, and paths multiply where the solver excludes none
 
     reached = {site.line for site in shown}
     never = sorted(lines_that_show(body) - reached)

@@ -218,7 +218,8 @@ MUTANTS = (
         "lookup_skips_a_level",
         "impl/rbtree.py",
         "                node = node.child[LEFT]\n            elif dma - node.dma",
-        "                node = node.child[LEFT] and (node.child[LEFT].child[LEFT] or node.child[LEFT])\n            elif dma - node.dma",
+        "                node = node.child[LEFT] and (node.child[LEFT].child[LEFT] or node.child[LEFT])\n"
+        "            elif dma - node.dma",
         proofs=("lookup_finds_the_page_of_an_address",),
         hunted=(
             "lookup_finds_the_page_of_an_address",
@@ -230,7 +231,8 @@ MUTANTS = (
         "lookup_changes_the_address",
         "impl/rbtree.py",
         "                node = node.child[RIGHT]\n            else:\n                return node\n        return None",
-        "                node = node.child[RIGHT]\n                dma += 1\n            else:\n                return node\n        return None",
+        "                node = node.child[RIGHT]\n                dma += 1\n"
+        "            else:\n                return node\n        return None",
         proofs=("lookup_finds_the_page_of_an_address",),
         hunted=("lookup_finds_the_page_of_an_address",),
     ),

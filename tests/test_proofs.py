@@ -91,6 +91,16 @@ def test_json_has_every_result(tmp_path: Path) -> None:
     assert len(json.loads(file.read_text())) == len(results)
 
 
+def test_traces_are_written_for_replay(tmp_path: Path) -> None:
+    status, _, _ = run("insertion_keeps_pages_disjoint/series/u64/any_alignment", "--traces", str(tmp_path / "new"))
+    assert status == 0
+    (file,) = (tmp_path / "new").iterdir()
+    assert file.name == "series-insertion_keeps_pages_disjoint-any_alignment.json"
+    with pytest.raises(BrokenClaim) as broken:
+        replay(loads(file.read_text()), TARGETS["series"])
+    assert broken.value.claim.name == "insertion_keeps_pages_disjoint"
+
+
 def test_an_unknown_claim_is_answered_with_the_nearest(capsys: Any) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(["no_room_is_wasetd"])

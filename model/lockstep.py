@@ -131,7 +131,6 @@ class Lockstep:
         if geometry.allocation > LARGEST_PAGE:
             raise TraceError(f"a page of {geometry.allocation} bytes is too large to run (at most {LARGEST_PAGE})")
         room = oracle.free_blocks()
-        mapped = set(self.memory.mappings)
         asked = False
 
         def place(nbytes: int) -> int | None:
@@ -152,8 +151,7 @@ class Lockstep:
 
         self.memory.place = place
         block = self._call(record, lambda: target.alloc(step.zero), hangs=claims.layout_ends)
-        new = [mapping for vaddr, mapping in self.memory.mappings.items() if vaddr not in mapped]
-        new = [mapping for mapping in new if mapping.vaddr not in self.shadow.mappings]
+        new = [mapping for vaddr, mapping in self.memory.mappings.items() if vaddr not in self.shadow.mappings]
         added = [self._add_page(record, mapping, block) for mapping in new]
 
         could_serve = bool(room) or not asked or any(added)
@@ -217,7 +215,8 @@ class Lockstep:
             read = bytes(self.memory.block(vaddr, oracle.geometry.size))
             self._note(record, "the fill of a freed block", f"it holds {read[:8].hex(' ')} …")
             self._check(record, claims.freed_block_is_filled, read, self.kernel.debug, self.kernel.init_on_free)
-        self._note(record, *2 * ("the block is taken back" if proper else "a report, and no change",))
+        said = "the block is taken back" if proper else "a report, and no change"
+        self._note(record, said, said)
 
     def _destroy(self, record: Record) -> None:
         target, oracle = self._live_target(), self._live_oracle()
@@ -290,9 +289,9 @@ class Lockstep:
     def _describe(self, block: tuple[int, int] | None) -> str:
         if block is None:
             return "NULL"
-        start, size = self._offset_in_page(block[0]), self._live_oracle().geometry.size
-        allocation = self._live_oracle().geometry.allocation
-        return f"bytes {start} to {start + size} of a page of {allocation}, at DMA address {block[1]:#x}"
+        start, geometry = self._offset_in_page(block[0]), self._live_oracle().geometry
+        end = start + geometry.size
+        return f"bytes {start} to {end} of a page of {geometry.allocation}, at DMA address {block[1]:#x}"
 
     def _live_target(self) -> Target:
         if self.target is None:

@@ -9,7 +9,7 @@ from model import claims
 from model import geometry as promise
 from model.trace import Alloc, Create, Trace
 from proofs.explore import Theory, Verdict
-from proofs.layout import PAGE_SIZE, WIDTHS, any_block, any_geometry
+from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, WIDTHS, any_block, any_geometry
 from proofs.obligation import Counterexample, obligation
 
 
@@ -24,10 +24,12 @@ def explain_original(inputs: dict[str, Any]) -> Counterexample:
 def explain(inputs: dict[str, Any], revision: Any) -> Counterexample:
     """Count the blocks of the page, and compare."""
     geometry = Geometry(inputs["size"], inputs["boundary"], inputs["allocation"])
-    laid = [offset for offset, _ in islice(layout.laid_blocks(geometry), geometry.allocation // geometry.size + 1)]
     where = f"a page of {geometry.allocation} bytes, blocks of {geometry.size}, boundary {geometry.boundary}"
-    expected = f"{where}: {len(laid)} blocks fit, at offsets {', '.join(map(str, laid[:8]))}{' …' * (len(laid) > 8)}"
     actual = f"{revision.blks_per_alloc(geometry)} are counted"
+    if geometry.allocation > LARGEST_DRAWN:
+        return Counterexample(f"{where}: the blocks that fit are counted", actual)
+    laid = [offset for offset, _ in islice(layout.laid_blocks(geometry), geometry.allocation // geometry.size + 1)]
+    expected = f"{where}: {len(laid)} blocks fit, at offsets {', '.join(map(str, laid[:8]))}{' …' * (len(laid) > 8)}"
     arguments = (geometry.size, 1, geometry.boundary, PAGE_SIZE)
     if isinstance(promise.create(*arguments), promise.Refusal) or geometry.allocation != max(geometry.size, PAGE_SIZE):
         return Counterexample(expected, actual)

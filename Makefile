@@ -33,7 +33,7 @@ test: $(VENV)/installed  ## style, types, and every test
 	@$(VENV)/bin/mypy --no-error-summary
 	@$(RUN) -m pytest -n auto $(ARGS)
 
-fuzz: $(VENV)/installed  ## the state machine on new inputs (ARGS="--hypothesis-seed=N" repeats a run)
+fuzz: $(VENV)/installed  ## the state machine on new inputs, for some minutes (ARGS="--hypothesis-seed=N" repeats a run)
 	@HYPOTHESIS_PROFILE=fuzz $(RUN) -m pytest tests/test_machine.py -k nothing_in $(ARGS)
 
 replay: $(VENV)/installed  ## run a trace: TRACE=file ON=series, v6.1 or model

@@ -215,6 +215,13 @@ MUTANTS = (
         hunted=("pool_stays_in_its_memory",),
     ),
     Mutant(
+        "list_ends_with_minus_one",
+        "impl/layout.py",
+        "    return Cursor(offset, next_boundary)\n",
+        "    return Cursor(offset if offset < geometry.allocation else 2**32 - 1, next_boundary)\n",
+        proofs=("offsets_fit_the_int_link",),
+    ),
+    Mutant(
         "lookup_skips_a_level",
         "impl/rbtree.py",
         "                node = node.child[LEFT]\n            elif dma - node.dma",

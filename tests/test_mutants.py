@@ -30,6 +30,10 @@ def test_the_machine_notices(mutant: Mutant, tmp_path: Path) -> None:
     assert noticed & set(mutant.hunted), output
 
 
+def test_every_claim_is_named_by_a_mutant() -> None:
+    assert {claim for mutant in MUTANTS for claim in (*mutant.proofs, *mutant.hunted)} == set(CLAIMS)
+
+
 def test_every_mutant_names_claims_that_exist() -> None:
     for mutant in MUTANTS:
         assert mutant.proofs or mutant.hunted

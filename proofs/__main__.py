@@ -111,7 +111,8 @@ def write_traces(results: list[Result], folder: Path) -> None:
     for result in results:
         if result.counterexample is not None and "trace" in result.counterexample:
             trace = loads(json.dumps(result.counterexample["trace"]))
-            (folder / f"{result.revision}-{result.claim}-{result.case}.json").write_text(dumps(trace))
+            name = "-".join(filter(None, (result.revision, result.claim, result.case)))
+            (folder / f"{name}.json").write_text(dumps(trace))
 
 
 def as_json(results: list[Result]) -> str:

@@ -14,13 +14,13 @@ from proofs.obligation import Counterexample, obligation
 def explain(inputs: dict[str, Any]) -> Counterexample:
     """The arguments, what they ask for, and the geometry that the pool keeps."""
     arguments = inputs["size"], inputs["align"], inputs["boundary"], inputs["page_size"]
-    promised, admitted = promise.create(*arguments), layout.admit(*arguments)
+    promised, kept = promise.create(*arguments), kept_geometry(*arguments)
     call = "dma_pool_create(size={:#x}, align={:#x}, boundary={:#x}), page size {}".format(*arguments)
     if isinstance(promised, Refusal):
         expected = f"{call} returns NULL: {promised.value}"
     else:
         expected = f"{call} makes a pool with {describe(promised)}"
-    actual = "it returns NULL" if admitted is None else f"it makes a pool with {describe(layout.kept(admitted))}"
+    actual = "it returns NULL" if kept is None else f"it makes a pool with {describe(kept)}"
     steps = (Create(*arguments[:3]),)
     return Counterexample(expected, actual, Trace(steps, Kernel(page_size=arguments[3])))
 
@@ -40,30 +40,38 @@ def arguments(path: Any) -> tuple[Any, Any, Any, Any]:
     return path.number("size"), path.number("align"), path.number("boundary"), page_size
 
 
-def assume_rounding_up_stays_an_int(path: Any, size: Any, align: Any) -> None:
-    """The largest multiple of `align` that is an int is 2^31 - align; from it on, rounding up leaves int."""
+def arguments_that_round_up_to_an_int(path: Any) -> tuple[Any, Any, Any, Any]:
+    """Any arguments, but for those whose size leaves int when it is rounded up to align.
+
+    The largest multiple of `align` that is an int is 2^31 - align.
+    """
+    size, align, boundary, page_size = arguments(path)
     path.assume(
         "a size that is an int is still one when it is rounded up to align",
         lambda: size > INT_MAX or size + align <= INT_MAX + 1,
     )
+    return size, align, boundary, page_size
+
+
+def kept_geometry(size: Any, align: Any, boundary: Any, page_size: Any) -> layout.Geometry | None:
+    """The geometry that the pool keeps of these arguments; None where it refuses them."""
+    geometry = layout.admit(size, align, boundary, page_size)
+    return None if geometry is None else layout.kept(geometry)
 
 
 def admitted(path: Any, size: Any, align: Any, boundary: Any, page_size: Any) -> layout.Geometry:
     """The geometry that the pool keeps of these arguments, on the paths where it admits them."""
-    geometry = layout.admit(size, align, boundary, page_size)
+    geometry = kept_geometry(size, align, boundary, page_size)
     path.assume("the arguments are admitted", lambda: geometry is not None)
     assert geometry is not None
-    return layout.kept(geometry)
+    return geometry
 
 
 @obligation(claims.create_admits_what_is_promised, "series", Theory.U64, explain=explain)
 def create_admits_what_is_promised(path: Any) -> None:
-    size, align, boundary, page_size = arguments(path)
-    assume_rounding_up_stays_an_int(path, size, align)
-    geometry = layout.admit(size, align, boundary, page_size)
-    kept = None if geometry is None else layout.kept(geometry)
-    promised = promise.create(size, align, boundary, page_size)
-    path.show_claim(claims.create_admits_what_is_promised, promised, kept)
+    given = arguments_that_round_up_to_an_int(path)
+    kept = kept_geometry(*given)
+    path.show_claim(claims.create_admits_what_is_promised, promise.create(*given), kept)
 
 
 @obligation(
@@ -75,16 +83,14 @@ def create_admits_what_is_promised(path: Any) -> None:
     case="any_align",
 )
 def create_admits_an_align_that_it_should_refuse(path: Any) -> None:
-    size, align, boundary, page_size = arguments(path)
-    geometry = layout.admit(size, align, boundary, page_size)
-    path.show_claim(claims.create_admits_what_is_promised, promise.create(size, align, boundary, page_size), geometry)
+    given = arguments(path)
+    kept = kept_geometry(*given)
+    path.show_claim(claims.create_admits_what_is_promised, promise.create(*given), kept)
 
 
 @obligation(claims.admitted_geometry_is_ordered, "series", Theory.U64, explain=explain)
 def admitted_geometry_is_ordered(path: Any) -> None:
-    size, align, boundary, page_size = arguments(path)
-    assume_rounding_up_stays_an_int(path, size, align)
-    path.show_claim(claims.admitted_geometry_is_ordered, admitted(path, size, align, boundary, page_size))
+    path.show_claim(claims.admitted_geometry_is_ordered, admitted(path, *arguments_that_round_up_to_an_int(path)))
 
 
 @obligation(
@@ -101,9 +107,7 @@ def size_becomes_0_in_unsigned_int(path: Any) -> None:
 
 @obligation(claims.admitted_geometry_fits_an_int, "series", Theory.U64, explain=explain)
 def admitted_geometry_fits_an_int(path: Any) -> None:
-    size, align, boundary, page_size = arguments(path)
-    assume_rounding_up_stays_an_int(path, size, align)
-    path.show_claim(claims.admitted_geometry_fits_an_int, admitted(path, size, align, boundary, page_size))
+    path.show_claim(claims.admitted_geometry_fits_an_int, admitted(path, *arguments_that_round_up_to_an_int(path)))
 
 
 @obligation(
@@ -120,14 +124,11 @@ def size_leaves_int(path: Any) -> None:
 
 @obligation(claims.boundary_divides_the_allocation, "series", Theory.U64, explain=explain)
 def boundary_divides_the_allocation(path: Any) -> None:
-    size, align, boundary, page_size = arguments(path)
-    assume_rounding_up_stays_an_int(path, size, align)
-    path.show_claim(claims.boundary_divides_the_allocation, admitted(path, size, align, boundary, page_size))
+    path.show_claim(claims.boundary_divides_the_allocation, admitted(path, *arguments_that_round_up_to_an_int(path)))
 
 
 @obligation(claims.alignment_divides_size_and_boundary, "series", Theory.U64, explain=explain)
 def alignment_divides_size_and_boundary(path: Any) -> None:
-    size, align, boundary, page_size = arguments(path)
-    assume_rounding_up_stays_an_int(path, size, align)
+    size, align, boundary, page_size = arguments_that_round_up_to_an_int(path)
     geometry = admitted(path, size, align, boundary, page_size)
     path.show_claim(claims.alignment_divides_size_and_boundary, geometry, 1 if align == 0 else align)

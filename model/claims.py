@@ -5,7 +5,7 @@ machine, in traces and reports. The predicates take plain numbers (bytes, unless
 calls the same predicates with symbolic ones; hence `a - b >= c` where `a >= b + c` could wrap around.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,8 +150,10 @@ def lookup_finds_the_page_of_an_address(page: int, allocation: int, address: int
     return found == inside
 
 
-@claim("Inserting a page keeps the pages in the order of their addresses.", "pool_insert_page; patch 10")
-def insertion_keeps_pages_in_order(lower: int, higher: int) -> bool:
+@claim(
+    "The tree keeps the pages in the order of their addresses.", "pool_insert_page, rb_insert_color, rb_erase; patch 10"
+)
+def tree_keeps_pages_in_order(lower: int, higher: int) -> bool:
     return bool(lower < higher)
 
 
@@ -160,13 +162,17 @@ def insertion_keeps_pages_disjoint(lower: int, higher: int, allocation: int) -> 
     return bool(lower <= higher and higher - lower >= allocation)
 
 
-@claim("The tree of pages is a red-black tree, hence no deeper than 2 log2(pages + 1).", "rb_insert_color; patch 10")
+@claim(
+    "The tree of pages is a red-black tree: linked both ways, no red node under a red one, equal black heights.",
+    "rb_insert_color, rb_erase; patch 10",
+)
 def tree_is_balanced(
-    loose: Collection[int], root_is_red: bool, red_above_red: Collection[int], black_heights: Collection[int]
+    loose: Sequence[Any], root_is_red: bool, red_above_red: Sequence[Any], black_heights: Sequence[int]
 ) -> bool:
     """`loose`: nodes whose parent link is wrong; `red_above_red`: red nodes under a red one; `black_heights`: the number
     of black nodes above each empty place."""
-    return not loose and not root_is_red and not red_above_red and len(set(black_heights)) <= 1
+    balanced = all(height == black_heights[0] for height in black_heights)
+    return not loose and not root_is_red and not red_above_red and balanced
 
 
 # What the pool does.

@@ -64,13 +64,20 @@ class Argument:
 
     body_code: types.CodeType | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, dropped: str | None = None) -> None:
+        self.dropped = dropped  # a premise that is not made this time
         self.premises: list[str] = []
+        self.hints: list[str] = []
         self.shown: list[Site] = []
 
-    def assume(self, premise: str, holds: Callable[[], Any]) -> None:
-        """Go on only where a premise holds; `premise` says it in words."""
-        self.premises.append(premise)
+    def assume(self, premise: str, holds: Callable[[], Any], *, hint: bool = False) -> None:
+        """Go on only where a premise holds; `premise` says it in words.
+
+        The claim fails without it, unless it is a `hint`: a fact that is true anyway, and that the solver is spared to find.
+        """
+        if premise == self.dropped:
+            return
+        (self.hints if hint else self.premises).append(premise)
         if not holds():
             raise Abandoned(premise)
 
@@ -99,8 +106,10 @@ class Argument:
 class Path(Argument):
     """One way through a body, with symbolic numbers. `prefix` are the decisions to repeat."""
 
-    def __init__(self, theory: Theory, reading: type[Number], solver: Solver, prefix: list[bool]) -> None:
-        super().__init__()
+    def __init__(
+        self, theory: Theory, reading: type[Number], solver: Solver, prefix: list[bool], dropped: str | None = None
+    ) -> None:
+        super().__init__(dropped)
         self.theory = theory
         self.words_truncate = theory is not Theory.INTEGERS
         self.reading = reading
@@ -111,6 +120,7 @@ class Path(Argument):
         self.constraints: list[z3.BoolRef] = []
         self.inputs: dict[str, Any] = {}
         self.quotients: dict[tuple[int, int], tuple[Any, Any]] = {}
+        self.powers: list[tuple[Any, Any]] = []
         self.example: z3.ModelRef | None = None  # of the constraints so far; saves asking
 
     def number(self, name: str) -> Any:
@@ -138,10 +148,20 @@ class Path(Argument):
         """Each of the choices, on paths of their own."""
         assert name not in self.inputs, f"two inputs named {name!r} would be one"
         chosen = 0
-        while chosen < len(choices) - 1 and not self.decide(z3.Bool(f"{name} is choice {chosen}")):
+        while chosen < len(choices) - 1 and not self._fork():
             chosen += 1
         self.inputs[name] = choices[chosen]
         return choices[chosen]
+
+    def _fork(self) -> bool:
+        """Go one of two ways that are both open; the other one is kept for a later path."""
+        if len(self.decisions) < len(self.prefix):
+            choice = self.prefix[len(self.decisions)]
+        else:
+            choice = True
+            self.alternatives.append([*self.decisions, False])
+        self.decisions.append(choice)
+        return choice
 
     def decide(self, condition: z3.BoolRef) -> bool:
         """Which way to go at a condition. Where both are possible, the other one is kept for a later path."""
@@ -201,8 +221,8 @@ class Path(Argument):
 class Replay(Argument):
     """A `Path` whose inputs are the plain integers of a counterexample."""
 
-    def __init__(self, theory: Theory, values: dict[str, Any]) -> None:
-        super().__init__()
+    def __init__(self, theory: Theory, values: dict[str, Any], dropped: str | None = None) -> None:
+        super().__init__(dropped)
         self.theory = theory
         self.values = values
 
@@ -233,15 +253,17 @@ class Outcome:
     broken: str = ""
     paths: int = 0
     premises: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
     shown: set[str] = field(default_factory=set)
 
 
-def explore(body: Body, theory: Theory, solver: Solver) -> Outcome:
-    """The verdict on a body: over integers first, then, where that does not settle it, over bits."""
+def explore(body: Body, theory: Theory, solver: Solver, dropped: str | None = None) -> Outcome:
+    """The verdict on a body, without a premise if one is `dropped`: over integers first, then, where that does not settle
+    it, over bits."""
     outcomes = []
     for reading in (AsIntegers,) if theory is Theory.INTEGERS else (AsIntegers, AsBits):
         try:
-            outcome = explore_reading(body, theory, reading, solver)
+            outcome = explore_reading(body, theory, reading, solver, dropped)
         except NoSuchReading as refusal:
             outcome = Outcome(Verdict.UNKNOWN, f"this reading has no {refusal}")
         if outcome.verdict is not Verdict.UNKNOWN:
@@ -251,18 +273,22 @@ def explore(body: Body, theory: Theory, solver: Solver) -> Outcome:
     return outcomes[0]
 
 
-def explore_reading(body: Body, theory: Theory, reading: type[Number], solver: Solver) -> Outcome:
+def explore_reading(
+    body: Body, theory: Theory, reading: type[Number], solver: Solver, dropped: str | None = None
+) -> Outcome:
     """The verdict on a body in one reading."""
     premises: dict[str, None] = {}  # in the order of the argument
+    hints: dict[str, None] = {}
     shown: set[Site] = set()  # on a path that has been found possible
     smallest: dict[str, Any] | None = None
     broken_by_smallest = ""
     doubts: list[str] = []
     silent = False
     number_of_paths = 0
-    for path, broken in run_paths(body, theory, reading, solver):
+    for path, broken in run_paths(body, theory, reading, solver, dropped):
         number_of_paths += 1
         premises.update(dict.fromkeys(path.premises))
+        hints.update(dict.fromkeys(path.hints))
         if broken is None and path.shown and shown.issuperset(path.shown):
             continue
         if broken is not None and smallest is not None:
@@ -281,10 +307,10 @@ def explore_reading(body: Body, theory: Theory, reading: type[Number], solver: S
 
     reached = {site.line for site in shown}
     never = sorted(lines_that_show(body) - reached)
-    outcome = Outcome(Verdict.PROVED, paths=number_of_paths, premises=list(premises))
+    outcome = Outcome(Verdict.PROVED, paths=number_of_paths, premises=list(premises), hints=list(hints))
     outcome.shown = {site.what for site in shown}
     if smallest is not None:
-        confirm(body, theory, smallest, broken_by_smallest, outcome)
+        confirm(body, Replay(theory, smallest, dropped), broken_by_smallest, outcome)
     elif doubts:
         outcome.verdict, outcome.why = Verdict.UNKNOWN, f"the solver gave up on: {doubts[0]}"
     elif never:
@@ -305,11 +331,13 @@ def lines_that_show(body: Body) -> set[int]:
     return {first + call.lineno - 1 for call in shows}
 
 
-def run_paths(body: Body, theory: Theory, reading: type[Number], solver: Solver) -> Iterator[tuple[Path, str | None]]:
+def run_paths(
+    body: Body, theory: Theory, reading: type[Number], solver: Solver, dropped: str | None = None
+) -> Iterator[tuple[Path, str | None]]:
     """Every path whose premises hold, with what is broken at its end, if anything is."""
     pending: list[list[bool]] = [[]]
     while pending:
-        path = Path(theory, reading, solver, pending.pop())
+        path = Path(theory, reading, solver, pending.pop(), dropped)
         path.body_code = body.__code__
         try:
             body(path)
@@ -334,10 +362,10 @@ def smallest_inputs(path: Path, model: z3.ModelRef, solver: Solver) -> dict[str,
     return {**path.inputs, **values}
 
 
-def confirm(body: Body, theory: Theory, values: dict[str, Any], broken: str, outcome: Outcome) -> None:
+def confirm(body: Body, replay: Replay, broken: str, outcome: Outcome) -> None:
     """Run a counterexample on plain integers: it has to break there what it broke in the solver's reading."""
     try:
-        body(Replay(theory, values))
+        body(replay)
         seen = "nothing breaks"
     except Abandoned as premise:
         seen = f"the premise does not hold: {premise}"
@@ -345,7 +373,7 @@ def confirm(body: Body, theory: Theory, values: dict[str, Any], broken: str, out
         seen = str(what)
     except Exception as failure:
         seen = f"the code runs without {type(failure).__name__}"
-    outcome.verdict, outcome.values, outcome.broken = Verdict.REFUTED, values, broken
+    outcome.verdict, outcome.values, outcome.broken = Verdict.REFUTED, replay.values, broken
     if seen != broken:
         outcome.verdict = Verdict.UNKNOWN
         outcome.why = f"a model that breaks “{broken}” does otherwise on plain integers: {seen}"

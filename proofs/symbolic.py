@@ -30,6 +30,7 @@ class Decider(Protocol):
 
     words_truncate: bool
     quotients: dict[tuple[int, int], tuple[Term, Term]]
+    powers: list[tuple[Term, Term]]
 
     def decide(self, condition: z3.BoolRef) -> bool: ...
     def is_certain(self, fact: z3.BoolRef) -> bool: ...
@@ -89,6 +90,11 @@ class Number:
 
     def __rmod__(self, other: int) -> Number:
         return self._divide("mod", other, self)
+
+    def __rpow__(self, base: int) -> Number:
+        if base != 2 or self < 0:
+            raise NoSuchReading("power but those of two")
+        return self._power_of_two()
 
     def __and__(self, other: Operand) -> Number:
         return self._apply("and_", self, other)
@@ -150,6 +156,9 @@ class Number:
     def _truncated(self, width: int) -> Number:
         raise NotImplementedError
 
+    def _power_of_two(self) -> Number:
+        raise NoSuchReading("2 to an unknown power")
+
 
 Operand = int | Number
 
@@ -178,6 +187,22 @@ class AsIntegers(Number):
 
     def _truncated(self, width: int) -> Number:
         return AsIntegers(self.path, self.term % 2**width)
+
+    def _power_of_two(self) -> Number:
+        """By what is known of powers of two: the first one, and how each that the path speaks of compares with the others."""
+        x, power = self.term, self.path.define("power")
+        self.path.know(power >= 1)
+        self.path.know(z3.Implies(x == 0, power == 1))
+        for y, other in self.path.powers:
+            self.path.know(z3.And(z3.Implies(x <= y, power <= other), z3.Implies(y <= x, other <= power)))
+            self.path.know(
+                z3.And(z3.Implies(x == y + 1, power == 2 * other), z3.Implies(y == x + 1, other == 2 * power))
+            )
+            self.path.know(
+                z3.And(z3.Implies(x == 2 * y, power == other * other), z3.Implies(y == 2 * x, other == power * power))
+            )
+        self.path.powers.append((x, power))
+        return AsIntegers(self.path, power)
 
     def _quotient_and_remainder(self, x: Term, y: Term) -> tuple[Term, Term]:
         """By their definition, which solvers take better than `/` and `%` of two unknowns."""

@@ -163,20 +163,20 @@ def explain_insertion(inputs: dict[str, Any]) -> Counterexample:
     return Counterexample(expected, actual, Trace(steps) if allocation >= 4096 else None)
 
 
-@obligation(claims.insertion_keeps_pages_in_order, "series", *ADDRESSES, explain=explain_insertion)
-def insertion_keeps_pages_in_order(path: Any) -> None:
+@obligation(claims.tree_keeps_pages_in_order, "series", *ADDRESSES, explain=explain_insertion)
+def tree_keeps_pages_in_order(path: Any) -> None:
     _, root, page, side = insert_anywhere(path)
     path.assume("the page is added", lambda: side is not None)
     lower, higher = (page, root) if side == LEFT else (root, page)
-    path.show_claim(claims.insertion_keeps_pages_in_order, lower.dma, higher.dma)
+    path.show_claim(claims.tree_keeps_pages_in_order, lower.dma, higher.dma)
 
 
-@obligation(claims.insertion_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain_shape, case="first_page")
+@obligation(claims.tree_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain_shape, case="first_page")
 def insertion_into_an_empty_tree(path: Any) -> None:
     tree: PageTree[Node] = PageTree(path.number("allocation"))
     page = Node(path.number("new page"))
     refused = tree.insert(page)
-    path.show(claims.insertion_keeps_pages_in_order.name, lambda: refused is None and list(tree) == [page])
+    path.show(claims.tree_keeps_pages_in_order.name, lambda: refused is None and list(tree) == [page])
 
 
 @obligation(claims.insertion_keeps_pages_disjoint, "series", *ADDRESSES, explain=explain_insertion)
@@ -216,7 +216,7 @@ def insertion_misses_a_page_from_below(path: Any) -> None:
     path.show_claim(claims.insertion_keeps_pages_disjoint, lower.dma, higher.dma, allocation)
 
 
-@obligation(claims.insertion_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain_shape, case="rotation")
+@obligation(claims.tree_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain_shape, case="rotation")
 def rotation_keeps_the_order(path: Any) -> None:
     """A rotation moves three subtrees, of which it reads nothing, so that one node stands for any subtree."""
     side = path.one_of("side", LEFT, RIGHT)
@@ -239,7 +239,7 @@ def rotation_keeps_the_order(path: Any) -> None:
     tree._rotate(node, side)
     path.show("every node's parent has it as a child", lambda: parents_are_linked(tree.root, None))
     path.show("the child is above the node", lambda: node.parent is child)
-    path.show(claims.insertion_keeps_pages_in_order.name, lambda: in_order(tree.root) == before)
+    path.show(claims.tree_keeps_pages_in_order.name, lambda: in_order(tree.root) == before)
 
 
 def in_order(node: Any) -> list[Any]:

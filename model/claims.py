@@ -175,6 +175,45 @@ def tree_is_balanced(
     return not loose and not root_is_red and not red_above_red and balanced
 
 
+@claim(
+    "A subtree with b black nodes on every way down has at least 2^b - 1 pages, and at most 2b levels, one more if its root "
+    "is red.",
+    "lib/rbtree.c",
+)
+def subtree_is_full(pages: int, height: int, black_height: int, red: bool) -> bool:
+    return bool(pages + 1 >= 2**black_height and height <= 2 * black_height + int(red))
+
+
+@claim("The tree of pages has at most 2 log2(pages + 1) levels.", "lib/rbtree.c; patch 10")
+def tree_height_is_logarithmic(pages: int, height: int) -> bool:
+    return bool(2**height <= (pages + 1) * (pages + 1))
+
+
+@claim("A free compares its address with those of at most 2 log2(pages + 1) pages.", "pool_find_page; patch 10")
+def free_compares_few_addresses(pages: int, compared: int) -> bool:
+    return bool(2**compared <= (pages + 1) * (pages + 1))
+
+
+@claim("An allocation from the pages that there are touches at most two of them.", "dma_pool_alloc; patch 09")
+def alloc_touches_few_pages(touched: int) -> bool:
+    return touched <= 2
+
+
+@claim("A walk through the tree gives each page once, in the order of their addresses.", "rb_first, rb_next")
+def walk_follows_the_order(given: Sequence[Any], in_order: Sequence[Any]) -> bool:
+    return list(given) == list(in_order)
+
+
+@claim(
+    "Destroying a pool visits each page once, children before their parent, and reads no page that was freed.",
+    "dma_pool_destroy; patch 10",
+)
+def destroy_reads_no_freed_page(
+    visited: Sequence[Any], postorder: Sequence[Any], read_when_freed: Sequence[Any]
+) -> bool:
+    return list(visited) == list(postorder) and not read_when_freed
+
+
 # What the pool does.
 
 

@@ -209,7 +209,6 @@ def erase_turn(path: Any) -> None:
     side = path.one_of("the lighter side", LEFT, RIGHT)
     red = path.one_of("the parent is", "black", "red") == "red"
     tree.top = parent = AnyNode(tree, "the parent", red, height if red else height + 1)
-    path.assume("a black node is missing", lambda: height >= 1)
     parent.child.set_first(side, lighter_subtree(path, tree, height - 1))
     lighter = tree._repair_black((parent, side))
     if lighter is not None and lighter[0] is not None:
@@ -271,3 +270,34 @@ def erase_at_the_root(path: Any) -> None:
     tree = AnyTree(path)
     nothing_left = tree._repair_black((None, LEFT))
     path.show(claims.tree_is_balanced.name, lambda: nothing_left is None and tree.root is None)
+
+
+@obligation(claims.subtree_is_full, "series", Theory.INTEGERS, explain=explain, case="empty")
+def empty_subtree_is_full(path: Any) -> None:
+    path.show_claim(claims.subtree_is_full, 0, 0, path.one_of("black height", 0), False)
+
+
+@obligation(claims.subtree_is_full, "series", Theory.INTEGERS, explain=explain)
+def subtree_is_full(path: Any) -> None:
+    """By induction over the subtrees of a red-black tree, which are full by hypothesis."""
+    red = path.one_of("the root is", "black", "red") == "red"
+    black_height = path.number("black height of both subtrees")
+    levels, pages = [], []
+    for side in SIDES.values():
+        child_is_red = path.one_of(f"the {side} child is", "black or missing", "red") == "red"
+        pages.append(path.number(f"pages on the {side}"))
+        levels.append(path.number(f"levels on the {side}"))
+        path.assume(RED_HAS_NO_RED_CHILD, lambda child_is_red=child_is_red: not (red and child_is_red))
+        path.assume_claim(claims.subtree_is_full, pages[-1], levels[-1], black_height, child_is_red)
+    height = 1 + max(levels)
+    path.show_claim(claims.subtree_is_full, 1 + sum(pages), height, black_height + (not red), red)
+
+
+@obligation(claims.tree_height_is_logarithmic, "series", Theory.INTEGERS, explain=explain)
+def tree_height_is_logarithmic(path: Any) -> None:
+    pages, height, black_height = path.number("pages"), path.number("levels"), path.number("black height")
+    path.assume_claim(claims.subtree_is_full, pages, height, black_height, False)
+    least = 2**black_height
+    path.show("the square of 2^b is 2^2b", lambda: 2 ** (2 * black_height) == least * least)
+    path.show("twice the black nodes bound the levels", lambda: 2**height <= least * least)
+    path.show_claim(claims.tree_height_is_logarithmic, pages, height)

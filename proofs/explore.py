@@ -19,8 +19,14 @@ from typing import Any, NamedTuple, Protocol
 import z3
 
 from model.claims import Claim
-from proofs.solver import Answer, Solver
+from proofs.solver import Answer, Solver, value_of
 from proofs.symbolic import AsBits, AsIntegers, NoSuchReading, Number
+
+DOUBTS = 3
+"""So many paths that the solver cannot settle are enough to give up."""
+
+LONGEST_PATH = 1000
+"""Decisions on one path; the longest one of the catalogue has less than a hundred."""
 
 
 class Theory(Enum):
@@ -121,6 +127,8 @@ class Path(Argument):
         self.inputs: dict[str, Any] = {}
         self.quotients: dict[tuple[int, int], tuple[Any, Any]] = {}
         self.powers: list[tuple[Any, Any]] = []
+        self.broken: str | None = None  # what does not hold at its end
+        self.refusal: str | None = None  # why it could not be followed to its end
         self.example: z3.ModelRef | None = None  # of the constraints so far; saves asking
 
     def number(self, name: str) -> Any:
@@ -160,8 +168,13 @@ class Path(Argument):
         else:
             choice = True
             self.alternatives.append([*self.decisions, False])
-        self.decisions.append(choice)
+        self._append(choice)
         return choice
+
+    def _append(self, choice: bool) -> None:
+        self.decisions.append(choice)
+        if len(self.decisions) > LONGEST_PATH:
+            raise NoSuchReading(f"path of more than {LONGEST_PATH} decisions; the code may go on for ever")
 
     def decide(self, condition: z3.BoolRef) -> bool:
         """Which way to go at a condition. Where both are possible, the other one is kept for a later path."""
@@ -174,7 +187,7 @@ class Path(Argument):
             choice = self._possible(condition)
             if choice and self._possible(z3.Not(condition)):
                 self.alternatives.append([*self.decisions, False])
-        self.decisions.append(choice)
+        self._append(choice)
         self.know(condition if choice else z3.Not(condition))
         return choice
 
@@ -227,6 +240,8 @@ class Replay(Argument):
         self.values = values
 
     def number(self, name: str) -> Any:
+        if name not in self.values:
+            raise Abandoned(f"the solver's run did not ask for {name}")
         return self.values[name]
 
     ghost = number
@@ -257,15 +272,14 @@ class Outcome:
     shown: set[str] = field(default_factory=set)
 
 
-def explore(body: Body, theory: Theory, solver: Solver, dropped: str | None = None) -> Outcome:
-    """The verdict on a body, without a premise if one is `dropped`: over integers first, then, where that does not settle
-    it, over bits."""
+def explore(body: Body, theory: Theory, solver: Solver, dropped: str | None = None, minimise: bool = True) -> Outcome:
+    """The verdict on a body: over integers first, then, where that does not settle it, over bits.
+
+    Without a premise, if one is `dropped`; with the first counterexample instead of the smallest, unless asked to `minimise`.
+    """
     outcomes = []
     for reading in (AsIntegers,) if theory is Theory.INTEGERS else (AsIntegers, AsBits):
-        try:
-            outcome = explore_reading(body, theory, reading, solver, dropped)
-        except NoSuchReading as refusal:
-            outcome = Outcome(Verdict.UNKNOWN, f"this reading has no {refusal}")
+        outcome = explore_reading(body, theory, reading, solver, dropped, minimise)
         if outcome.verdict is not Verdict.UNKNOWN:
             return outcome
         outcomes.append(outcome)
@@ -274,7 +288,7 @@ def explore(body: Body, theory: Theory, solver: Solver, dropped: str | None = No
 
 
 def explore_reading(
-    body: Body, theory: Theory, reading: type[Number], solver: Solver, dropped: str | None = None
+    body: Body, theory: Theory, reading: type[Number], solver: Solver, dropped: str | None, minimise: bool
 ) -> Outcome:
     """The verdict on a body in one reading."""
     premises: dict[str, None] = {}  # in the order of the argument
@@ -285,24 +299,29 @@ def explore_reading(
     doubts: list[str] = []
     silent = False
     number_of_paths = 0
-    for path, broken in run_paths(body, theory, reading, solver, dropped):
+    for path in run_paths(body, theory, reading, solver, dropped):
         number_of_paths += 1
         premises.update(dict.fromkeys(path.premises))
         hints.update(dict.fromkeys(path.hints))
-        if broken is None and path.shown and shown.issuperset(path.shown):
+        if path.refusal is None and path.broken is None and path.shown and shown.issuperset(path.shown):
             continue
-        if broken is not None and smallest is not None:
+        if path.broken is not None and smallest is not None:
             path.know(path.smaller_than(smallest))
         answer, model = solver.ask(path.constraints)
-        if model is not None:
+        if model is not None and path.refusal is None:
             shown.update(path.shown)
-            silent = silent or (broken is None and not path.shown)
-            if broken is not None:
-                smallest, broken_by_smallest = smallest_inputs(path, model, solver), broken
-        elif answer is Answer.UNKNOWN and smallest is None:
-            met = "whether the premises can be met: " + ", ".join(site.what for site in path.shown)
-            doubts.append(broken or met)
-            if len(doubts) == 3:
+            silent = silent or (path.broken is None and not path.shown)
+            if path.broken is not None:
+                smallest, broken_by_smallest = smallest_inputs(path, model, solver, minimise), path.broken
+                if not minimise:
+                    break
+        elif answer is not Answer.UNSAT and smallest is None:
+            met = "the solver gave up on whether the premises can be met: " + ", ".join(
+                site.what for site in path.shown
+            )
+            gave_up = path.broken and f"the solver gave up on: {path.broken}"
+            doubts.append(path.refusal or gave_up or met)
+            if len(doubts) == DOUBTS:
                 break  # it will not be PROVED any more, and paths multiply where the solver excludes none
 
     reached = {site.line for site in shown}
@@ -312,7 +331,7 @@ def explore_reading(
     if smallest is not None:
         confirm(body, Replay(theory, smallest, dropped), broken_by_smallest, outcome)
     elif doubts:
-        outcome.verdict, outcome.why = Verdict.UNKNOWN, f"the solver gave up on: {doubts[0]}"
+        outcome.verdict, outcome.why = Verdict.UNKNOWN, doubts[0]
     elif never:
         where = f"{body.__code__.co_filename.rpartition('/')[2]}:{never[0]}"
         outcome.verdict, outcome.why = Verdict.VACUOUS, f"no path that meets the premises gets to {where}"
@@ -331,34 +350,34 @@ def lines_that_show(body: Body) -> set[int]:
     return {first + call.lineno - 1 for call in shows}
 
 
-def run_paths(
-    body: Body, theory: Theory, reading: type[Number], solver: Solver, dropped: str | None = None
-) -> Iterator[tuple[Path, str | None]]:
-    """Every path whose premises hold, with what is broken at its end, if anything is."""
+def run_paths(body: Body, theory: Theory, reading: type[Number], solver: Solver, dropped: str | None) -> Iterator[Path]:
+    """Every path whose premises hold, to its end."""
     pending: list[list[bool]] = [[]]
     while pending:
         path = Path(theory, reading, solver, pending.pop(), dropped)
         path.body_code = body.__code__
         try:
             body(path)
-            broken = None
         except Abandoned:
             pending += path.alternatives
             continue
         except Broken as what:
-            broken = str(what)
-        except NoSuchReading:
-            raise
+            path.broken = str(what)
+        except NoSuchReading as what:
+            path.refusal = f"this reading has no {what}"
         except Exception as failure:
-            broken = f"the code runs without {type(failure).__name__}"
+            path.broken = f"the code runs without {type(failure).__name__}"
         pending += path.alternatives
-        yield path, broken
+        yield path
 
 
-def smallest_inputs(path: Path, model: z3.ModelRef, solver: Solver) -> dict[str, Any]:
-    """Values of a path's inputs, each the smallest possible in the order in which the body asked for them."""
+def smallest_inputs(path: Path, model: z3.ModelRef, solver: Solver, minimise: bool) -> dict[str, Any]:
+    """Values of a path's inputs; if asked, each the smallest possible in the order in which the body asked for them."""
     numbers = {name: value.term for name, value in path.inputs.items() if isinstance(value, Number)}
-    values = dict(zip(numbers, solver.smallest(path.constraints, model, list(numbers.values())), strict=True))
+    if minimise:
+        values = dict(zip(numbers, solver.smallest(path.constraints, model, list(numbers.values())), strict=True))
+    else:
+        values = {name: value_of(model, term) for name, term in numbers.items()}
     return {**path.inputs, **values}
 
 

@@ -189,18 +189,18 @@ class AsIntegers(Number):
         return AsIntegers(self.path, self.term % 2**width)
 
     def _power_of_two(self) -> Number:
-        """By what is known of powers of two: the first one, and how each that the path speaks of compares with the others."""
+        """By what is known of powers of two: the first few, and how those that the path speaks of compare."""
         x, power = self.term, self.path.define("power")
-        self.path.know(power >= 1)
-        self.path.know(z3.Implies(x == 0, power == 1))
+        for small in range(4):
+            self.path.know(z3.Implies(x == small, power == 2**small))
+        self.path.know(z3.Implies(x >= 4, power >= 2**4))
         for y, other in self.path.powers:
-            self.path.know(z3.And(z3.Implies(x <= y, power <= other), z3.Implies(y <= x, other <= power)))
-            self.path.know(
-                z3.And(z3.Implies(x == y + 1, power == 2 * other), z3.Implies(y == x + 1, other == 2 * power))
-            )
-            self.path.know(
-                z3.And(z3.Implies(x == 2 * y, power == other * other), z3.Implies(y == 2 * x, other == power * power))
-            )
+            self.path.know(z3.Implies(x <= y, power <= other))
+            self.path.know(z3.Implies(y <= x, other <= power))
+            self.path.know(z3.Implies(x == y + 1, power == 2 * other))
+            self.path.know(z3.Implies(y == x + 1, other == 2 * power))
+            self.path.know(z3.Implies(x == 2 * y, power == other * other))
+            self.path.know(z3.Implies(y == 2 * x, other == power * power))
         self.path.powers.append((x, power))
         return AsIntegers(self.path, power)
 

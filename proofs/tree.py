@@ -15,6 +15,7 @@ from model.trace import Alloc, Create, PageChoice, Trace
 from proofs.explore import Theory, Verdict
 from proofs.obligation import Counterexample, obligation
 
+SIDES = {LEFT: "left", RIGHT: "right"}
 ADDRESSES = (Theory.INTEGERS, Theory.U64, Theory.U32)  # dma_addr_t has 64 bits, or 32
 
 
@@ -56,17 +57,20 @@ class Unbalanced(PageTree[Node]):
         pass
 
 
-def any_tree(path: Any) -> tuple[Any, Node, dict[int, Any]]:
-    """A tree with any root; an arbitrary page of each subtree, where that is not empty."""
+def some_tree(path: Any) -> tuple[Any, Node, list[int]]:
+    """A tree with any root: the tree, its root, and the sides on which that has a subtree."""
     tree = Unbalanced(path.number("allocation"))
-    path.assume("a page is not empty", lambda: tree.allocation >= 1)
-    root = Node(path.number("root"))
-    tree.root = root
-    pages: dict[int, Any] = {}
-    for side, name in ((LEFT, "left"), (RIGHT, "right")):
+    tree.root = root = Node(path.number("root"))
+    for side, name in SIDES.items():
         if path.one_of(f"a {name} subtree", True, False):
             root.child[side] = Subtree(side)
-            pages[side] = path.number(f"{name} page")
+    return tree, root, [side for side in SIDES if root.child[side] is not None]
+
+
+def any_tree(path: Any) -> tuple[Any, Node, dict[int, Any]]:
+    """A tree with any root, whose pages don't overlap; an arbitrary page of each subtree, where that is not empty."""
+    tree, root, subtrees = some_tree(path)
+    pages = {side: path.number(f"{SIDES[side]} page") for side in subtrees}
     if LEFT in pages:
         path.assume_claim(claims.insertion_keeps_pages_disjoint, pages[LEFT], root.dma, tree.allocation)
     if RIGHT in pages:
@@ -120,6 +124,32 @@ def lookup_finds_the_page_of_an_address(path: Any) -> None:
             path.show_claim(claim, page, tree.allocation, address, False)
 
 
+def explain_comparisons(inputs: dict[str, Any]) -> Counterexample:
+    compared = inputs["compared below"] + 1
+    return Counterexample("the lookup compares once on each level", f"it compares {compared} times, where {inputs}")
+
+
+@obligation(claims.free_compares_few_addresses, "series", Theory.INTEGERS, explain=explain_comparisons)
+def free_compares_few_addresses(path: Any) -> None:
+    """The lookup reads the root's address, and then enters at most one subtree, where it reads one on each level at most."""
+    tree, _, subtrees = some_tree(path)
+    below = path.ghost("compared below")
+    levels = {side: path.ghost(f"levels on the {SIDES[side]}") for side in subtrees}
+    try:
+        tree.find(path.number("address"))
+        entered = None
+    except Entered as subtree:
+        entered = subtree.side
+    path.assume(
+        "in a subtree, one comparison on each level", lambda: below <= (0 if entered is None else levels[entered])
+    )
+    height = 1 + max([0, *levels.values()])
+    path.show("one comparison on each level", lambda: 1 + below <= height)
+    pages = path.ghost("pages")
+    path.assume_claim(claims.tree_height_is_logarithmic, pages, height)
+    path.show_claim(claims.free_compares_few_addresses, pages, 1 + below)
+
+
 @obligation(
     claims.lookup_finds_the_page_of_an_address, "series", Theory.INTEGERS, explain=explain_shape, case="empty_tree"
 )
@@ -131,7 +161,8 @@ def lookup_in_an_empty_tree_finds_nothing(path: Any) -> None:
 
 def insert_anywhere(path: Any) -> tuple[Any, Node, Any, int | None]:
     """Insert any page: the tree, its root, the page, and the side of the root on which it goes; None if refused."""
-    tree, root, _ = any_tree(path)
+    tree, root, _ = some_tree(path)
+    path.assume("a page is not empty", lambda: tree.allocation >= 1)
     page = Node(path.number("new page"))
     try:
         overlapping = tree.insert(page)

@@ -231,6 +231,60 @@ def free_list_holds_the_free_blocks(chain: Collection[int], free: Collection[int
 
 
 @claim(
+    "The list of pages with room is a ring: every link knows both of its neighbours.",
+    "list_add, list_del_init; patch 09",
+)
+def list_is_a_ring(torn: Collection[Any], listed: Sequence[Any], expected: Sequence[Any]) -> bool:
+    """`torn`: links whose neighbours don't know them; `listed`: what a walk around the ring meets."""
+    return not torn and list(listed) == list(expected)
+
+
+@claim("Every block of a page is either in use or in its free list.", "dma_pool_alloc, dma_pool_free")
+def blocks_are_in_use_or_free(in_use: int, free: int, blocks: int) -> bool:
+    return bool(in_use + free == blocks)
+
+
+@claim("Debug builds refuse to free a block exactly if it is free already.", "dma_pool_free; patch 05")
+def double_free_is_refused(refused: bool, was_free: bool) -> bool:
+    return refused == was_free
+
+
+@claim("A free that a debug build refuses changes nothing.", "dma_pool_free; patch 06")
+def refused_free_changes_nothing(changes: Collection[Any]) -> bool:
+    return not changes
+
+
+@claim(
+    "However many allocate at once, the pool has no more pages than the peak demand can force: (M - K) // N + K of them, for K "
+    "callers at once, N blocks a page, and M blocks, in use or asked for, at the peak.",
+    "dma_pool_alloc; patch 09",
+)
+def pages_are_bounded_by_the_demand(pages: int, demand: int, at_once: int, blocks: int) -> bool:
+    """In numbers that suit a solver: pages <= K + (M - K) // N."""
+    return bool(pages <= at_once or (pages - at_once) * blocks <= demand - at_once)
+
+
+@claim("An allocation fills a block at most once.", "dma_pool_alloc; patch 07")
+def block_is_filled_once(fills: int) -> bool:
+    return fills <= 1
+
+
+@claim("Patch 07 changes nothing that a driver sees of a block that it is given.", "dma_pool_alloc; patch 07")
+def patch_07_keeps_what_the_driver_sees(before: bytes, after: bytes) -> bool:
+    return before == after
+
+
+@claim("Patch 06 changes nothing of a block that is freed properly.", "dma_pool_free; patch 06")
+def patch_06_keeps_the_freed_block(before: bytes, after: bytes) -> bool:
+    return before == after
+
+
+@claim("Patch 08 changes nothing that the device or a reader of the messages sees.", "dma_pool_destroy; patch 08")
+def patch_08_changes_nothing(before: Sequence[Any], after: Sequence[Any]) -> bool:
+    return list(before) == list(after)
+
+
+@claim(
     "The blocks in use are counted, in each page and in the pools file.", "pools_show; dma_pool_alloc, dma_pool_free"
 )
 def in_use_counts_the_live_blocks(counted: int, live: int) -> bool:

@@ -365,7 +365,9 @@ def run_paths(body: Body, theory: Theory, reading: type[Number], solver: Solver,
             path.broken = str(what)
         except NoSuchReading as what:
             path.refusal = f"this reading has no {what}"
-        except Exception as failure:
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as failure:
             path.broken = f"the code runs without {type(failure).__name__}"
         pending += path.alternatives
         yield path
@@ -390,7 +392,9 @@ def confirm(body: Body, replay: Replay, broken: str, outcome: Outcome) -> None:
         seen = f"the premise does not hold: {premise}"
     except Broken as what:
         seen = str(what)
-    except Exception as failure:
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as failure:
         seen = f"the code runs without {type(failure).__name__}"
     outcome.verdict, outcome.values, outcome.broken = Verdict.REFUTED, replay.values, broken
     if seen != broken:

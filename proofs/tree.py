@@ -9,9 +9,11 @@ the root, and so, by transitivity, of everything on the other side.
 
 from typing import Any
 
+from impl.history import TreeByEndAddress
 from impl.rbtree import LEFT, RIGHT, Node, PageTree
+from impl.words import size_t, unsigned_int
 from model import claims
-from model.trace import Alloc, Create, PageChoice, Trace
+from model.trace import Alloc, Create, Free, PageChoice, Trace
 from proofs.explore import Theory, Verdict
 from proofs.obligation import Counterexample, obligation
 
@@ -51,10 +53,17 @@ class Subtree:
 
 
 class Unbalanced(PageTree[Node]):
-    """The tree without the rebalancing, which keeps the order: see `rotation_keeps_the_order`."""
+    """The tree without the rebalancing: see `proofs.balance`."""
 
-    def _rebalance(self, node: Node) -> None:
-        pass
+    rebalanced: Node | None = None
+
+    def _rebalance(self, page: Node) -> None:
+        self.rebalanced = page
+
+
+def is_leaf(page: Node) -> bool:
+    """Whether a page is red and has no children."""
+    return page.red and page.child == [None, None]
 
 
 def some_tree(path: Any) -> tuple[Any, Node, list[int]]:
@@ -159,10 +168,85 @@ def lookup_in_an_empty_tree_finds_nothing(path: Any) -> None:
     path.show(claims.lookup_finds_the_page_of_an_address.name, lambda: found is None)
 
 
-def insert_anywhere(path: Any) -> tuple[Any, Node, Any, int | None]:
+def explain_wrong_page(inputs: dict[str, Any]) -> Counterexample:
+    """Three pages of one block, forced upon the pool; one of the blocks is freed."""
+    pages = [inputs[f"{name} page"] for name in ("first", "second", "third")]
+    tree: PageTree[Node] = PageTree(8192)
+    for dma in pages:
+        tree.insert(Node(dma))
+    dma, found = next((dma, found) for dma in pages if (found := tree.find(dma)) is not None and found.dma != dma)
+    blocks = dict(zip(pages, "abc", strict=True))
+    steps = (
+        Create(8192),
+        *(Alloc(block, page=PageChoice(at, forced=True)) for at, block in blocks.items()),
+        Free(blocks[dma]),
+    )
+    return Counterexample(
+        f"pages of 8192 bytes at {', '.join(map(hex, pages))}: the block at {dma:#x} belongs to the page there",
+        f"its free is credited to the page at {found.dma:#x}",
+        Trace(steps),
+    )
+
+
+def explain_wrapped(inputs: dict[str, Any]) -> Counterexample:
+    allocation, root, address = inputs["allocation"], inputs["root"], inputs["address"]
+    return Counterexample(
+        f"a page of {allocation} bytes at {root:#x}: {address:#x} is in it",
+        f"its end, {root + allocation:#x}, wraps around to 0, so that {address:#x} seems to be behind it",
+    )
+
+
+@obligation(
+    claims.lookup_finds_the_page_of_an_address,
+    "what-if",
+    Theory.U64,
+    Theory.U32,
+    explain=explain_wrapped,
+    expected=Verdict.REFUTED,
+    case="by_end_address",
+)
+def lookup_by_end_address_misses_the_last_page(path: Any) -> None:
+    """`dma >= page.dma + allocation` for `dma - page.dma >= allocation`: refuted at the very top of the address space."""
+    dma_addr_t = size_t if path.theory is Theory.U64 else unsigned_int
+    tree: TreeByEndAddress[Node] = TreeByEndAddress(path.number("allocation"), dma_addr_t)
+    tree.root = root = Node(path.number("root"))
+    address = path.number("address")
+    path.assume("the page lies in the address space", lambda: dma_addr_t(root.dma + tree.allocation - 1) >= root.dma)
+    found = tree.find(address)
+    path.show_claim(claims.lookup_finds_the_page_of_an_address, root.dma, tree.allocation, address, found is root)
+
+
+@obligation(
+    claims.lookup_finds_the_page_of_an_address,
+    "series",
+    Theory.U64,
+    explain=explain_wrong_page,
+    expected=Verdict.REFUTED,
+    case="overlapping_pages",
+)
+def lookup_credits_a_block_to_the_wrong_page(path: Any) -> None:
+    """Where pages overlap, the tree may turn so that the lookup meets another page first. Pages of two kernel pages, one
+    block each; the third page lets the tree turn."""
+    allocation = path.one_of("allocation", 8192)
+    tree: PageTree[Node] = PageTree(allocation)
+    pages = []
+    for name in ("first", "second", "third"):
+        page = Node(path.number(f"{name} page"))
+        path.assume("pages are aligned to 4096 bytes", lambda page=page: page.dma % 4096 == 0)
+        refused = tree.insert(page)
+        path.assume("patch 10's check lets every page in", lambda refused=refused: refused is None)
+        pages.append(page)
+    for page in pages:
+        found = tree.find(page.dma)
+        path.show_claim(claims.lookup_finds_the_page_of_an_address, page.dma, allocation, page.dma, found is page)
+
+
+def insert_anywhere(path: Any, checks_below: bool = False) -> tuple[Any, Node, Any, int | None]:
     """Insert any page: the tree, its root, the page, and the side of the root on which it goes; None if refused."""
     tree, root, _ = some_tree(path)
-    path.assume("a page is not empty", lambda: tree.allocation >= 1)
+    tree.checks_below = checks_below
+    if not checks_below:
+        path.assume("a page is not empty", lambda: tree.allocation >= 1)
     page = Node(path.number("new page"))
     try:
         overlapping = tree.insert(page)
@@ -171,11 +255,13 @@ def insert_anywhere(path: Any) -> tuple[Any, Node, Any, int | None]:
         path.show("the subtree is entered with the page's address", lambda: sought == page.dma)
         return tree, root, page, entered
     if overlapping is not None:
-        path.show("only a page that holds the new one's address refuses it", lambda: overlapping is root)
-        path.show_claim(claims.lookup_finds_the_page_of_an_address, root.dma, tree.allocation, page.dma, True)
+        path.show("only a page that the new one overlaps refuses it", lambda: overlapping is root)
+        lower, higher = (root, page) if root.dma <= page.dma else (page, root)
+        path.show("they overlap", lambda: higher.dma - lower.dma < tree.allocation)
         return tree, root, page, None
     side = LEFT if root.child[LEFT] is page else RIGHT
     path.show("the new page is linked", lambda: root.child[side] is page and page.parent is root)
+    path.show("the repair starts at it, red and without children", lambda: tree.rebalanced is page and is_leaf(page))
     return tree, root, page, side
 
 
@@ -219,6 +305,15 @@ def insertion_keeps_pages_disjoint(path: Any) -> None:
         "pages are naturally aligned: to a number of bytes that is at least their own",
         lambda: alignment >= tree.allocation and root.dma % alignment == 0 and page.dma % alignment == 0,
     )
+    lower, higher = (page, root) if side == LEFT else (root, page)
+    path.show_claim(claims.insertion_keeps_pages_disjoint, lower.dma, higher.dma, tree.allocation)
+
+
+@obligation(claims.insertion_keeps_pages_disjoint, "checked", *ADDRESSES, explain=explain_insertion)
+def complete_check_keeps_pages_disjoint(path: Any) -> None:
+    """Whatever the pages' alignment. Every page in the subtree that is not entered is on the other side of the root."""
+    tree, root, page, side = insert_anywhere(path, checks_below=True)
+    path.assume("the page is added", lambda: side is not None)
     lower, higher = (page, root) if side == LEFT else (root, page)
     path.show_claim(claims.insertion_keeps_pages_disjoint, lower.dma, higher.dma, tree.allocation)
 

@@ -77,11 +77,16 @@ class LiveBlock:
 
 
 class Lockstep:
-    """A target and the oracle, stepped together. `run` raises BrokenClaim at the first difference."""
+    """A target and the oracle, stepped together. `run` raises BrokenClaim at the first difference.
 
-    def __init__(self, revision: Revision, kernel: Kernel) -> None:
+    Where the run is `about` another claim, a pool that should have been refused is run on, until it breaks that.
+    """
+
+    def __init__(self, revision: Revision, kernel: Kernel, about: str | None = None) -> None:
         self.revision = revision
         self.kernel = kernel
+        self.about = about
+        self.should_be_refused: BrokenClaim | None = None
         self.memory = Memory()
         self.shadow = Memory(lambda _: None)  # the oracle's view: the same addresses, bytes of its own
         self.target: Target | None = None
@@ -98,6 +103,8 @@ class Lockstep:
         match step:
             case Create():
                 self._create(record, step)
+            case _ if self.should_be_refused is not None:
+                self._run_without_oracle(record, step)
             case Alloc():
                 self._alloc(record, step)
             case Free():
@@ -106,7 +113,7 @@ class Lockstep:
                 self._note(record, happened=self._call(record, self._live_target().poolinfo))
             case Destroy():
                 self._destroy(record)
-        if self.target is not None:
+        if self.target is not None and self.oracle is not None:
             self._check_reports(record)
         return record.step
 
@@ -126,10 +133,30 @@ class Lockstep:
         asked = promised.value if isinstance(promised, Refusal) else "a pool"
         self._note(record, asked, "NULL" if target is None else "a pool")
         # An outsider sees only whether there is a pool; its size is in the row, its layout in the blocks.
-        self._check(record, claims.create_admits_what_is_promised, promised, target and promised)
+        try:
+            self._check(record, claims.create_admits_what_is_promised, promised, target and promised)
+        except BrokenClaim as broken:
+            if target is None or self.about in (None, broken.claim.name):
+                raise
+            self.should_be_refused = broken
         self.target = target
         self.oracle = Pool.create(step.name, self.shadow, *arguments, **options, promises=promises)
         self.align = max(step.align, 1)
+
+    def _run_without_oracle(self, record: Record, step: Step) -> None:
+        """A step on a pool that should not be there: nothing is promised of it but that its code ends, in its memory."""
+        target, broken = self._live_target(), self.should_be_refused
+        assert broken is not None
+
+        def place(nbytes: int) -> int:
+            if nbytes > LARGEST_PAGE:
+                raise broken
+            return self.memory.next_free_place(nbytes)
+
+        if isinstance(step, Alloc):
+            self.memory.place = place
+            self._call(record, lambda: target.alloc(step.zero), hangs=claims.layout_ends)
+        raise broken
 
     def _alloc(self, record: Record, step: Alloc) -> None:
         target, oracle, geometry = self._live_target(), self._live_oracle(), self._live_oracle().geometry
@@ -316,9 +343,11 @@ def replay(run: Trace, revision: Revision) -> Trace:
 
     Where the target refuses the arguments, as promised, the trace ends there.
     """
-    lockstep = Lockstep(revision, run.kernel)
+    lockstep = Lockstep(revision, run.kernel, run.claim)
     for step in run.steps:
         lockstep.run(step)
         if isinstance(step, Create) and lockstep.target is None:
             break
+    if lockstep.should_be_refused is not None:
+        raise lockstep.should_be_refused
     return lockstep.trace()

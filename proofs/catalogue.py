@@ -1,6 +1,6 @@
 """Every obligation: the subjects register theirs when they are imported here."""
 
-from proofs import admission, counting, layout, tree  # noqa: F401
+from proofs import admission, block_stack, counting, layout, tree  # noqa: F401
 from proofs.obligation import OBLIGATIONS, Result, prove
 
 __all__ = ["OBLIGATIONS", "Result", "prove_named"]

@@ -122,6 +122,10 @@ class Number:
     def __bool__(self) -> bool:
         return bool(self != 0)
 
+    def __format__(self, spec: str) -> str:
+        """In a message, whose wording does not depend on the value."""
+        return str(self.term)
+
     def narrow(self, width: int) -> Number:
         """C's conversion to an unsigned word of `width` bits, on a path of its own where it changes the value."""
         if not self.path.words_truncate or (self >= 0 and self < 2**width):

@@ -1,11 +1,12 @@
 """What the 2022 series replaced: the DMA pool of Linux v6.1, and the pieces of it that the prover refutes."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from impl.layout import Cursor, Geometry, align_up, laid_blocks
-from impl.pool import Page, Pool
+from impl.pool import POOL_POISON_ALLOCATED, POOL_POISON_FREED, Page, Pool
+from impl.rbtree import LEFT, RIGHT, N, PageTree
 from impl.words import size_t, unsigned_int
 
 
@@ -47,10 +48,29 @@ def next_block(geometry: Geometry, cursor: Cursor) -> Cursor:
     return Cursor(offset, next_boundary)
 
 
+class TreeByEndAddress(PageTree[N]):
+    """A tree with the lookup that one might write first, by a page's end: it wraps around at the top of the address space."""
+
+    def __init__(self, allocation: int, dma_addr_t: Callable[[int], int] = size_t) -> None:
+        super().__init__(allocation)
+        self.dma_addr_t = dma_addr_t
+
+    def find(self, dma: int) -> N | None:
+        node = self.root
+        while node is not None:
+            if dma < node.dma:
+                node = node.child[LEFT]
+            elif dma >= self.dma_addr_t(node.dma + self.allocation):
+                node = node.child[RIGHT]
+            else:
+                return node
+        return None
+
+
 class OriginalPool(Pool):
     """Revision `v6.1`: one list of pages, the newest first, scanned on every allocation and every free.
 
-    The rest is the series'; TRUST.md lists what of it v6.1 does in another way.
+    The rest is the series'.
     """
 
     revision = "v6.1"
@@ -99,5 +119,45 @@ class OriginalPool(Pool):
     def _pages(self) -> Iterable[Page]:
         return self.page_list
 
-    def _pages_to_destroy(self) -> Iterable[Page]:
-        return self.page_list
+    def _fill_allocated(self, page: Page, offset: int, zero: bool) -> None:
+        if self.debug:
+            self._report_if_corrupted(page, offset)
+            if not zero:
+                page.fill(offset, self.geometry.size, POOL_POISON_ALLOCATED)
+        if zero or self.init_on_alloc:
+            page.fill(offset, self.geometry.size, 0)
+
+    def _fill_freed(self, page: Page, offset: int, vaddr: int, dma: int) -> bool:
+        if self.init_on_free:
+            page.fill(offset, self.geometry.size, 0)
+        if self.debug:
+            if self._is_refused(page, offset, vaddr, dma):
+                return False
+            page.fill(offset, self.geometry.size, POOL_POISON_FREED)
+        return True
+
+    def destroy(self) -> None:
+        for page in tuple(self.page_list):  # list_for_each_entry_safe
+            if page.in_use:
+                self._error(f"dma_pool_destroy {self.name}, {page.vaddr:016x} busy")
+                self.page_list.remove(page)
+            else:
+                self._give_back(page)
+                self.page_list.remove(page)
+
+
+class TidiedPool(OriginalPool):
+    """Revision `patch-08`: v6.1 with the loop of dma_pool_destroy as patch 08 has it."""
+
+    revision = "patch-08"
+
+    def destroy(self) -> None:
+        while self.page_list:
+            self._free_page(self.page_list[0])
+
+    def _free_page(self, page: Page) -> None:
+        if page.in_use:
+            self._error(f"dma_pool_destroy {self.name}, {page.vaddr:016x} busy")
+        else:
+            self._give_back(page)
+        self.page_list.remove(page)

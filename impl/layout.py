@@ -95,13 +95,14 @@ def goes_on(geometry: Geometry, cursor: Cursor) -> bool:
 
 
 def laid_blocks(
-    geometry: Geometry, turn: Callable[[Geometry, Cursor], Cursor] = next_block
+    geometry: Geometry, turn: Callable[[Geometry, Cursor], Cursor] = next_block, start: Cursor | None = None
 ) -> Iterator[tuple[int, int]]:
-    """The offset of every block in a page, in the order in which they are first handed out, and what it links to.
+    """The offset of every block in a page, in the order in which they are first handed out, and what it links to; from
+    `start` on, or from the first one.
 
     Raises TimeoutError where the kernel would lay the same block for ever.
     """
-    cursor = first_block(geometry)
+    cursor = start or first_block(geometry)
     while True:
         following = turn(geometry, cursor)
         yield cursor.offset, following.offset

@@ -49,11 +49,26 @@ class Page(Node):
         self.in_use = 0  # blocks
         self.offset = 0  # of the first free block; at least `allocation` if there is none
 
+    def link(self, offset: int) -> int:
+        """What the free block at `offset` links to."""
+        following: int = FREE_LINK.unpack_from(self.data, offset)[0]
+        return following
+
+    def set_link(self, offset: int, following: int) -> None:
+        FREE_LINK.pack_into(self.data, offset, following)
+
+    def fill(self, offset: int, nbytes: int, byte: int) -> None:
+        self.data[offset : offset + nbytes] = bytes([byte]) * nbytes
+
+    def is_filled(self, offset: int, nbytes: int, byte: int) -> bool:
+        return bytes(self.data[offset : offset + nbytes]).count(byte) == nbytes
+
 
 class Pool:
     """A pool of blocks of coherent memory. Make one with `Pool.create`."""
 
     revision: ClassVar[str] = "series"
+    checks_below: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -72,7 +87,7 @@ class Pool:
         self.init_on_alloc = init_on_alloc
         self.init_on_free = init_on_free
         self.log: list[str] = []
-        self.page_tree: PageTree[Page] = PageTree(self.geometry.allocation)
+        self.page_tree: PageTree[Page] = PageTree(self.geometry.allocation, self.checks_below)
         self.avail_page_list = ListHead()
 
     @classmethod
@@ -106,17 +121,11 @@ class Pool:
 
         page.in_use += 1
         offset = page.offset
-        page.offset = FREE_LINK.unpack_from(page.data, offset)[0]
+        page.offset = page.link(offset)
         if page.offset >= self.geometry.allocation:
             self._page_is_full(page)
 
-        want_zero = zero or self.init_on_alloc
-        if self.debug:
-            self._report_if_corrupted(page, offset)
-            if not want_zero:
-                self._fill(page, offset, POOL_POISON_ALLOCATED)
-        if want_zero:
-            self._fill(page, offset, 0)
+        self._fill_allocated(page, offset, zero)
         return page.vaddr + offset, page.dma + offset
 
     def free(self, vaddr: int, dma: int) -> None:
@@ -126,30 +135,17 @@ class Pool:
             self._error(f"dma_pool_free {self.name}, {vaddr:016x}/{dma:#018x} (bad dma)")
             return
         offset = unsigned_int(vaddr - page.vaddr)
-        if self.debug:
-            if dma - page.dma != offset:
-                self._error(f"dma_pool_free {self.name}, {vaddr:016x} (bad vaddr)/{dma:#018x}")
-                return
-            if self._is_free_or_corrupted(page, offset, dma):
-                return
-            self._fill(page, offset, POOL_POISON_FREED)
-        elif self.init_on_free:
-            self._fill(page, offset, 0)
-
+        if not self._fill_freed(page, offset, vaddr, dma):
+            return
         self._page_has_room(page)
         page.in_use -= 1
-        FREE_LINK.pack_into(page.data, offset, page.offset)
+        page.set_link(offset, page.offset)
         page.offset = offset
 
     def destroy(self) -> None:
         """`dma_pool_destroy`: give back every page; a page with blocks in use is reported and leaked instead."""
-        for page in self._pages_to_destroy():
-            if page.in_use:
-                self._error(f"dma_pool_destroy {self.name}, {page.vaddr:016x} busy")
-                continue
-            if self.debug:
-                page.data[:] = bytes([POOL_POISON_FREED]) * self.geometry.allocation
-            self.memory.free_coherent(self.geometry.allocation, page.vaddr, page.dma)
+        for page in self.page_tree.postorder():
+            self._free_page(page)
 
     def poolinfo(self) -> str:
         """The pool's row in the device's file `pools`: name, blocks in use, blocks, size in bytes, pages."""
@@ -202,8 +198,25 @@ class Pool:
     def _pages(self) -> Iterable[Page]:
         return self.page_tree
 
-    def _pages_to_destroy(self) -> Iterable[Page]:
-        return self.page_tree.postorder()
+    def _fill_allocated(self, page: Page, offset: int, zero: bool) -> None:
+        """Patch 07: a block that is going to be zeroed is not poisoned before."""
+        want_zero = zero or self.init_on_alloc
+        if self.debug:
+            self._report_if_corrupted(page, offset)
+            if not want_zero:
+                page.fill(offset, self.geometry.size, POOL_POISON_ALLOCATED)
+        if want_zero:
+            page.fill(offset, self.geometry.size, 0)
+
+    def _fill_freed(self, page: Page, offset: int, vaddr: int, dma: int) -> bool:
+        """Whether the block may be freed; if so, it is filled. Patch 06: debug builds ignore init_on_free."""
+        if self.debug:
+            if self._is_refused(page, offset, vaddr, dma):
+                return False
+            page.fill(offset, self.geometry.size, POOL_POISON_FREED)
+        elif self.init_on_free:
+            page.fill(offset, self.geometry.size, 0)
+        return True
 
     def _longest_free_list(self, page: Page) -> int:
         """How far to follow a free list (patch 05): one that runs in a circle must not hang the kernel."""
@@ -216,36 +229,58 @@ class Pool:
         mapping = self.memory.alloc_coherent(self.geometry.allocation)
         if mapping is None:
             return None
-        page = Page(mapping)
+        page = self._new_page(mapping)
         if self.debug:
-            page.data[:] = bytes([POOL_POISON_FREED]) * self.geometry.allocation
+            page.fill(0, self.geometry.allocation, POOL_POISON_FREED)
         for offset, link in self._laid_blocks():
-            FREE_LINK.pack_into(page.data, offset, link)
+            page.set_link(offset, link)
         return page
 
-    def _is_free_or_corrupted(self, page: Page, offset: int, dma: int) -> bool:
-        """Debug: whether the block at `offset` is in the page's free list, or the list is longer than it can be."""
-        chain = page.offset
-        for _ in range(self._longest_free_list(page)):
-            if chain >= self.geometry.allocation:
-                return False
+    def _new_page(self, mapping: Mapping) -> Page:
+        return Page(mapping)
+
+    def _free_page(self, page: Page) -> None:
+        """`pool_free_page`, while the pool is destroyed (patch 08): a page that is busy is leaked."""
+        if page.in_use:
+            self._error(f"dma_pool_destroy {self.name}, {page.vaddr:016x} busy")
+        else:
+            self._give_back(page)
+        list_del_init(page.avail_page_link)
+
+    def _give_back(self, page: Page) -> None:
+        if self.debug:
+            page.fill(0, self.geometry.allocation, POOL_POISON_FREED)
+        self.memory.free_coherent(self.geometry.allocation, page.vaddr, page.dma)
+
+    def _is_refused(self, page: Page, offset: int, vaddr: int, dma: int) -> bool:
+        """Debug: whether the two addresses don't match, the block is free already, or the free list is too long."""
+        if dma - page.dma != offset:
+            self._error(f"dma_pool_free {self.name}, {vaddr:016x} (bad vaddr)/{dma:#018x}")
+            return True
+        chain, left = page.offset, self._longest_free_list(page)
+        while left > 0 and chain < self.geometry.allocation:
             if chain == offset:
                 self._error(f"dma_pool_free {self.name}, dma {dma:#018x} already free")
                 return True
-            chain = FREE_LINK.unpack_from(page.data, chain)[0]
-        if chain >= self.geometry.allocation:
-            return False
-        self._error(f"dma_pool_free {self.name}, {page.vaddr:016x} freelist corrupted")
-        return True
+            chain = page.link(chain)
+            left -= 1
+        if chain < self.geometry.allocation:
+            self._error(f"dma_pool_free {self.name}, {page.vaddr:016x} freelist corrupted")
+            return True
+        return False
 
     def _report_if_corrupted(self, page: Page, offset: int) -> None:
         """Debug: report a block that was written to while it was free; its first four bytes held the link."""
-        unlinked = bytes(page.data[offset + FREE_LINK.size : offset + self.geometry.size])
-        if unlinked.count(POOL_POISON_FREED) != len(unlinked):
+        unlinked = offset + FREE_LINK.size, self.geometry.size - FREE_LINK.size
+        if not page.is_filled(*unlinked, POOL_POISON_FREED):
             self._error(f"dma_pool_alloc {self.name}, {page.vaddr + offset:016x} (corrupted)")
-
-    def _fill(self, page: Page, offset: int, byte: int) -> None:
-        page.data[offset : offset + self.geometry.size] = bytes([byte]) * self.geometry.size
 
     def _error(self, message: str) -> None:
         self.log.append(message)
+
+
+class CheckedPool(Pool):
+    """Revision `checked`: the series, with a check for overlapping pages that is complete whatever their alignment."""
+
+    revision = "checked"
+    checks_below = True

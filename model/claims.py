@@ -5,7 +5,7 @@ machine, in traces and reports. The predicates take plain numbers (bytes, unless
 calls the same predicates with symbolic ones; hence `a - b >= c` where `a >= b + c` could wrap around.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,8 +150,10 @@ def lookup_finds_the_page_of_an_address(page: int, allocation: int, address: int
     return found == inside
 
 
-@claim("Inserting a page keeps the pages in the order of their addresses.", "pool_insert_page; patch 10")
-def insertion_keeps_pages_in_order(lower: int, higher: int) -> bool:
+@claim(
+    "The tree keeps the pages in the order of their addresses.", "pool_insert_page, rb_insert_color, rb_erase; patch 10"
+)
+def tree_keeps_pages_in_order(lower: int, higher: int) -> bool:
     return bool(lower < higher)
 
 
@@ -160,13 +162,56 @@ def insertion_keeps_pages_disjoint(lower: int, higher: int, allocation: int) -> 
     return bool(lower <= higher and higher - lower >= allocation)
 
 
-@claim("The tree of pages is a red-black tree, hence no deeper than 2 log2(pages + 1).", "rb_insert_color; patch 10")
+@claim(
+    "The tree of pages is a red-black tree: linked both ways, no red node under a red one, equal black heights.",
+    "rb_insert_color, rb_erase; patch 10",
+)
 def tree_is_balanced(
-    loose: Collection[int], root_is_red: bool, red_above_red: Collection[int], black_heights: Collection[int]
+    loose: Sequence[Any], root_is_red: bool, red_above_red: Sequence[Any], black_heights: Sequence[int]
 ) -> bool:
     """`loose`: nodes whose parent link is wrong; `red_above_red`: red nodes under a red one; `black_heights`: the number
     of black nodes above each empty place."""
-    return not loose and not root_is_red and not red_above_red and len(set(black_heights)) <= 1
+    balanced = all(height == black_heights[0] for height in black_heights)
+    return not loose and not root_is_red and not red_above_red and balanced
+
+
+@claim(
+    "A subtree with b black nodes on every way down has at least 2^b - 1 pages, and at most 2b levels, one more if its root "
+    "is red.",
+    "lib/rbtree.c",
+)
+def subtree_is_full(pages: int, height: int, black_height: int, red: bool) -> bool:
+    return bool(pages + 1 >= 2**black_height and height <= 2 * black_height + int(red))
+
+
+@claim("The tree of pages has at most 2 log2(pages + 1) levels.", "lib/rbtree.c; patch 10")
+def tree_height_is_logarithmic(pages: int, height: int) -> bool:
+    return bool(2**height <= (pages + 1) * (pages + 1))
+
+
+@claim("A free compares its address with those of at most 2 log2(pages + 1) pages.", "pool_find_page; patch 10")
+def free_compares_few_addresses(pages: int, compared: int) -> bool:
+    return bool(2**compared <= (pages + 1) * (pages + 1))
+
+
+@claim("An allocation from the pages that there are touches at most two of them.", "dma_pool_alloc; patch 09")
+def alloc_touches_few_pages(touched: int) -> bool:
+    return touched <= 2
+
+
+@claim("A walk through the tree gives each page once, in the order of their addresses.", "rb_first, rb_next")
+def walk_follows_the_order(given: Sequence[Any], in_order: Sequence[Any]) -> bool:
+    return list(given) == list(in_order)
+
+
+@claim(
+    "Destroying a pool visits each page once, children before their parent, and reads no page that was freed.",
+    "dma_pool_destroy; patch 10",
+)
+def destroy_reads_no_freed_page(
+    visited: Sequence[Any], postorder: Sequence[Any], read_when_freed: Sequence[Any]
+) -> bool:
+    return list(visited) == list(postorder) and not read_when_freed
 
 
 # What the pool does.
@@ -183,6 +228,60 @@ def pages_with_room_are_listed(listed: Collection[int], with_room: Collection[in
 @claim("A page's free list holds each of its free blocks once, and no other.", "dma_pool_alloc, dma_pool_free")
 def free_list_holds_the_free_blocks(chain: Collection[int], free: Collection[int]) -> bool:
     return sorted(chain) == sorted(free)
+
+
+@claim(
+    "The list of pages with room is a ring: every link knows both of its neighbours.",
+    "list_add, list_del_init; patch 09",
+)
+def list_is_a_ring(torn: Collection[Any], listed: Sequence[Any], expected: Sequence[Any]) -> bool:
+    """`torn`: links whose neighbours don't know them; `listed`: what a walk around the ring meets."""
+    return not torn and list(listed) == list(expected)
+
+
+@claim("Every block of a page is either in use or in its free list.", "dma_pool_alloc, dma_pool_free")
+def blocks_are_in_use_or_free(in_use: int, free: int, blocks: int) -> bool:
+    return bool(in_use + free == blocks)
+
+
+@claim("Debug builds refuse to free a block exactly if it is free already.", "dma_pool_free; patch 05")
+def double_free_is_refused(refused: bool, was_free: bool) -> bool:
+    return refused == was_free
+
+
+@claim("A free that a debug build refuses changes nothing.", "dma_pool_free; patch 06")
+def refused_free_changes_nothing(changes: Collection[Any]) -> bool:
+    return not changes
+
+
+@claim(
+    "However many allocate at once, the pool has no more pages than the peak demand can force: (M - K) // N + K of them, for K "
+    "callers at once, N blocks a page, and M blocks, in use or asked for, at the peak.",
+    "dma_pool_alloc; patch 09",
+)
+def pages_are_bounded_by_the_demand(pages: int, demand: int, at_once: int, blocks: int) -> bool:
+    """In numbers that suit a solver: pages <= K + (M - K) // N."""
+    return bool(pages <= at_once or (pages - at_once) * blocks <= demand - at_once)
+
+
+@claim("An allocation fills a block at most once.", "dma_pool_alloc; patch 07")
+def block_is_filled_once(fills: int) -> bool:
+    return fills <= 1
+
+
+@claim("Patch 07 changes nothing that a driver sees of a block that it is given.", "dma_pool_alloc; patch 07")
+def patch_07_keeps_what_the_driver_sees(before: bytes, after: bytes) -> bool:
+    return before == after
+
+
+@claim("Patch 06 changes nothing of a block that is freed properly.", "dma_pool_free; patch 06")
+def patch_06_keeps_the_freed_block(before: bytes, after: bytes) -> bool:
+    return before == after
+
+
+@claim("Patch 08 changes nothing that the device or a reader of the messages sees.", "dma_pool_destroy; patch 08")
+def patch_08_changes_nothing(before: Sequence[Any], after: Sequence[Any]) -> bool:
+    return list(before) == list(after)
 
 
 @claim(

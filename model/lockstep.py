@@ -12,7 +12,7 @@ from model import claims
 from model.claims import Claim
 from model.geometry import Refusal, create
 from model.memory import Mapping, Memory
-from model.pool import Pool
+from model.pool import Page, Pool
 from model.promises import SERIES, Promises
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PoolInfo, Step, Trace, TraceError, dumps
 
@@ -184,7 +184,8 @@ class Lockstep:
         self.memory.place = place
         block = self._call(record, lambda: target.alloc(step.zero), hangs=claims.layout_ends)
         new = [mapping for vaddr, mapping in self.memory.mappings.items() if vaddr not in self.shadow.mappings]
-        added = [self._add_page(record, mapping, block) for mapping in new]
+        forced = step.page is not None and step.page.forced
+        added = [self._add_page(record, mapping, block, forced) for mapping in new]
 
         could_serve = bool(room) or not asked or any(added)
         self._note(record, "a free block" if could_serve else "NULL", self._describe(block))
@@ -196,11 +197,15 @@ class Lockstep:
             self.memory.block(block[0], geometry.size)[:] = written
             self.blocks[step.block] = LiveBlock(*block, written)
 
-    def _add_page(self, record: Record, mapping: Mapping, block: tuple[int, int] | None) -> bool:
-        """Give the oracle the page that the target got; the oracle refuses one that overlaps another."""
+    def _add_page(self, record: Record, mapping: Mapping, block: tuple[int, int] | None, forced: bool) -> bool:
+        """Give the oracle the page that the target got. The oracle refuses one that overlaps another, unless the target let
+        in one that is `forced` upon it."""
         oracle = self._live_oracle()
         twin = Mapping(mapping.vaddr, mapping.dma, memoryview(bytearray(len(mapping.data))))
         self.shadow.add(twin)
+        if forced and block is not None:
+            oracle.pages.append(Page(twin))
+            return True
         added = oracle.add_page(twin)
         if not added and block is not None:
             self._note(record, "NULL: the new page overlaps another", self._describe(block))
@@ -213,7 +218,7 @@ class Lockstep:
     def _check_block(self, record: Record, step: Alloc, vaddr: int, dma: int) -> None:
         oracle, geometry = self._live_oracle(), self._live_oracle().geometry
         size = geometry.size
-        pages = [page.mapping for page in oracle.pages if 0 <= dma - page.mapping.dma < geometry.allocation]
+        pages = [page.mapping for page in oracle.pages if 0 <= vaddr - page.mapping.vaddr < geometry.allocation]
         for page in pages:
             start = dma - page.dma
             self._check(record, claims.block_lies_inside_its_page, start, size, geometry.allocation)

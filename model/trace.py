@@ -60,11 +60,13 @@ class Create(Step):
 class PageChoice:
     """What `dma_alloc_coherent` does if it is called: the DMA address it gives, None for a failure.
 
-    `meanwhile` are the operations that other callers run while the pool's lock is dropped.
+    `meanwhile` are the operations that other callers run while the pool's lock is dropped. `forced` says that the device
+    breaks its own promise: the page may overlap another, and a pool that does not notice is not blamed for it yet.
     """
 
     dma: int | None
     meanwhile: "tuple[Step, ...]" = ()
+    forced: bool = False
 
 
 @dataclass(frozen=True)

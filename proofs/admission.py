@@ -137,6 +137,6 @@ def boundary_divides_the_allocation(path: Any) -> None:
 
 @obligation(claims.alignment_divides_size_and_boundary, "series", Theory.U64, explain=explain)
 def alignment_divides_size_and_boundary(path: Any) -> None:
-    size, align, boundary, page_size = arguments_that_round_up_to_an_int(path)
+    size, align, boundary, page_size = arguments(path)
     geometry = admitted(path, size, align, boundary, page_size)
     path.show_claim(claims.alignment_divides_size_and_boundary, geometry, 1 if align == 0 else align)

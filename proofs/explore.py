@@ -19,8 +19,14 @@ from typing import Any, NamedTuple, Protocol
 import z3
 
 from model.claims import Claim
-from proofs.solver import Answer, Solver
+from proofs.solver import Answer, Solver, value_of
 from proofs.symbolic import AsBits, AsIntegers, NoSuchReading, Number
+
+DOUBTS = 3
+"""So many paths that the solver cannot settle are enough to give up."""
+
+LONGEST_PATH = 1000
+"""Decisions on one path; the longest one of the catalogue has less than a hundred."""
 
 
 class Theory(Enum):
@@ -64,13 +70,20 @@ class Argument:
 
     body_code: types.CodeType | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, dropped: str | None = None) -> None:
+        self.dropped = dropped  # a premise that is not made this time
         self.premises: list[str] = []
+        self.hints: list[str] = []
         self.shown: list[Site] = []
 
-    def assume(self, premise: str, holds: Callable[[], Any]) -> None:
-        """Go on only where a premise holds; `premise` says it in words."""
-        self.premises.append(premise)
+    def assume(self, premise: str, holds: Callable[[], Any], *, hint: bool = False) -> None:
+        """Go on only where a premise holds; `premise` says it in words.
+
+        The claim fails without it, unless it is a `hint`: a fact that is true anyway, and that the solver is spared to find.
+        """
+        if premise == self.dropped:
+            return
+        (self.hints if hint else self.premises).append(premise)
         if not holds():
             raise Abandoned(premise)
 
@@ -99,8 +112,10 @@ class Argument:
 class Path(Argument):
     """One way through a body, with symbolic numbers. `prefix` are the decisions to repeat."""
 
-    def __init__(self, theory: Theory, reading: type[Number], solver: Solver, prefix: list[bool]) -> None:
-        super().__init__()
+    def __init__(
+        self, theory: Theory, reading: type[Number], solver: Solver, prefix: list[bool], dropped: str | None = None
+    ) -> None:
+        super().__init__(dropped)
         self.theory = theory
         self.words_truncate = theory is not Theory.INTEGERS
         self.reading = reading
@@ -111,6 +126,9 @@ class Path(Argument):
         self.constraints: list[z3.BoolRef] = []
         self.inputs: dict[str, Any] = {}
         self.quotients: dict[tuple[int, int], tuple[Any, Any]] = {}
+        self.powers: list[tuple[Any, Any]] = []
+        self.broken: str | None = None  # what does not hold at its end
+        self.refusal: str | None = None  # why it could not be followed to its end
         self.example: z3.ModelRef | None = None  # of the constraints so far; saves asking
 
     def number(self, name: str) -> Any:
@@ -138,10 +156,25 @@ class Path(Argument):
         """Each of the choices, on paths of their own."""
         assert name not in self.inputs, f"two inputs named {name!r} would be one"
         chosen = 0
-        while chosen < len(choices) - 1 and not self.decide(z3.Bool(f"{name} is choice {chosen}")):
+        while chosen < len(choices) - 1 and not self._fork():
             chosen += 1
         self.inputs[name] = choices[chosen]
         return choices[chosen]
+
+    def _fork(self) -> bool:
+        """Go one of two ways that are both open; the other one is kept for a later path."""
+        if len(self.decisions) < len(self.prefix):
+            choice = self.prefix[len(self.decisions)]
+        else:
+            choice = True
+            self.alternatives.append([*self.decisions, False])
+        self._append(choice)
+        return choice
+
+    def _append(self, choice: bool) -> None:
+        self.decisions.append(choice)
+        if len(self.decisions) > LONGEST_PATH:
+            raise NoSuchReading(f"path of more than {LONGEST_PATH} decisions; the code may go on for ever")
 
     def decide(self, condition: z3.BoolRef) -> bool:
         """Which way to go at a condition. Where both are possible, the other one is kept for a later path."""
@@ -154,7 +187,7 @@ class Path(Argument):
             choice = self._possible(condition)
             if choice and self._possible(z3.Not(condition)):
                 self.alternatives.append([*self.decisions, False])
-        self.decisions.append(choice)
+        self._append(choice)
         self.know(condition if choice else z3.Not(condition))
         return choice
 
@@ -201,12 +234,14 @@ class Path(Argument):
 class Replay(Argument):
     """A `Path` whose inputs are the plain integers of a counterexample."""
 
-    def __init__(self, theory: Theory, values: dict[str, Any]) -> None:
-        super().__init__()
+    def __init__(self, theory: Theory, values: dict[str, Any], dropped: str | None = None) -> None:
+        super().__init__(dropped)
         self.theory = theory
         self.values = values
 
     def number(self, name: str) -> Any:
+        if name not in self.values:
+            raise Abandoned(f"the solver's run did not ask for {name}")
         return self.values[name]
 
     ghost = number
@@ -233,17 +268,18 @@ class Outcome:
     broken: str = ""
     paths: int = 0
     premises: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
     shown: set[str] = field(default_factory=set)
 
 
-def explore(body: Body, theory: Theory, solver: Solver) -> Outcome:
-    """The verdict on a body: over integers first, then, where that does not settle it, over bits."""
+def explore(body: Body, theory: Theory, solver: Solver, dropped: str | None = None, minimise: bool = True) -> Outcome:
+    """The verdict on a body: over integers first, then, where that does not settle it, over bits.
+
+    Without a premise, if one is `dropped`; with the first counterexample instead of the smallest, unless asked to `minimise`.
+    """
     outcomes = []
     for reading in (AsIntegers,) if theory is Theory.INTEGERS else (AsIntegers, AsBits):
-        try:
-            outcome = explore_reading(body, theory, reading, solver)
-        except NoSuchReading as refusal:
-            outcome = Outcome(Verdict.UNKNOWN, f"this reading has no {refusal}")
+        outcome = explore_reading(body, theory, reading, solver, dropped, minimise)
         if outcome.verdict is not Verdict.UNKNOWN:
             return outcome
         outcomes.append(outcome)
@@ -251,42 +287,51 @@ def explore(body: Body, theory: Theory, solver: Solver) -> Outcome:
     return outcomes[0]
 
 
-def explore_reading(body: Body, theory: Theory, reading: type[Number], solver: Solver) -> Outcome:
+def explore_reading(
+    body: Body, theory: Theory, reading: type[Number], solver: Solver, dropped: str | None, minimise: bool
+) -> Outcome:
     """The verdict on a body in one reading."""
     premises: dict[str, None] = {}  # in the order of the argument
+    hints: dict[str, None] = {}
     shown: set[Site] = set()  # on a path that has been found possible
     smallest: dict[str, Any] | None = None
     broken_by_smallest = ""
     doubts: list[str] = []
     silent = False
     number_of_paths = 0
-    for path, broken in run_paths(body, theory, reading, solver):
+    for path in run_paths(body, theory, reading, solver, dropped):
         number_of_paths += 1
         premises.update(dict.fromkeys(path.premises))
-        if broken is None and path.shown and shown.issuperset(path.shown):
+        hints.update(dict.fromkeys(path.hints))
+        if path.refusal is None and path.broken is None and path.shown and shown.issuperset(path.shown):
             continue
-        if broken is not None and smallest is not None:
+        if path.broken is not None and smallest is not None:
             path.know(path.smaller_than(smallest))
         answer, model = solver.ask(path.constraints)
-        if model is not None:
+        if model is not None and path.refusal is None:
             shown.update(path.shown)
-            silent = silent or (broken is None and not path.shown)
-            if broken is not None:
-                smallest, broken_by_smallest = smallest_inputs(path, model, solver), broken
-        elif answer is Answer.UNKNOWN and smallest is None:
-            met = "whether the premises can be met: " + ", ".join(site.what for site in path.shown)
-            doubts.append(broken or met)
-            if len(doubts) == 3:
+            silent = silent or (path.broken is None and not path.shown)
+            if path.broken is not None:
+                smallest, broken_by_smallest = smallest_inputs(path, model, solver, minimise), path.broken
+                if not minimise:
+                    break
+        elif answer is not Answer.UNSAT and smallest is None:
+            met = "the solver gave up on whether the premises can be met: " + ", ".join(
+                site.what for site in path.shown
+            )
+            gave_up = path.broken and f"the solver gave up on: {path.broken}"
+            doubts.append(path.refusal or gave_up or met)
+            if len(doubts) == DOUBTS:
                 break  # it will not be PROVED any more, and paths multiply where the solver excludes none
 
     reached = {site.line for site in shown}
     never = sorted(lines_that_show(body) - reached)
-    outcome = Outcome(Verdict.PROVED, paths=number_of_paths, premises=list(premises))
+    outcome = Outcome(Verdict.PROVED, paths=number_of_paths, premises=list(premises), hints=list(hints))
     outcome.shown = {site.what for site in shown}
     if smallest is not None:
-        confirm(body, theory, smallest, broken_by_smallest, outcome)
+        confirm(body, Replay(theory, smallest, dropped), broken_by_smallest, outcome)
     elif doubts:
-        outcome.verdict, outcome.why = Verdict.UNKNOWN, f"the solver gave up on: {doubts[0]}"
+        outcome.verdict, outcome.why = Verdict.UNKNOWN, doubts[0]
     elif never:
         where = f"{body.__code__.co_filename.rpartition('/')[2]}:{never[0]}"
         outcome.verdict, outcome.why = Verdict.VACUOUS, f"no path that meets the premises gets to {where}"
@@ -305,47 +350,53 @@ def lines_that_show(body: Body) -> set[int]:
     return {first + call.lineno - 1 for call in shows}
 
 
-def run_paths(body: Body, theory: Theory, reading: type[Number], solver: Solver) -> Iterator[tuple[Path, str | None]]:
-    """Every path whose premises hold, with what is broken at its end, if anything is."""
+def run_paths(body: Body, theory: Theory, reading: type[Number], solver: Solver, dropped: str | None) -> Iterator[Path]:
+    """Every path whose premises hold, to its end."""
     pending: list[list[bool]] = [[]]
     while pending:
-        path = Path(theory, reading, solver, pending.pop())
+        path = Path(theory, reading, solver, pending.pop(), dropped)
         path.body_code = body.__code__
         try:
             body(path)
-            broken = None
         except Abandoned:
             pending += path.alternatives
             continue
         except Broken as what:
-            broken = str(what)
-        except NoSuchReading:
+            path.broken = str(what)
+        except NoSuchReading as what:
+            path.refusal = f"this reading has no {what}"
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
-        except Exception as failure:
-            broken = f"the code runs without {type(failure).__name__}"
+        except BaseException as failure:
+            path.broken = f"the code runs without {type(failure).__name__}"
         pending += path.alternatives
-        yield path, broken
+        yield path
 
 
-def smallest_inputs(path: Path, model: z3.ModelRef, solver: Solver) -> dict[str, Any]:
-    """Values of a path's inputs, each the smallest possible in the order in which the body asked for them."""
+def smallest_inputs(path: Path, model: z3.ModelRef, solver: Solver, minimise: bool) -> dict[str, Any]:
+    """Values of a path's inputs; if asked, each the smallest possible in the order in which the body asked for them."""
     numbers = {name: value.term for name, value in path.inputs.items() if isinstance(value, Number)}
-    values = dict(zip(numbers, solver.smallest(path.constraints, model, list(numbers.values())), strict=True))
+    if minimise:
+        values = dict(zip(numbers, solver.smallest(path.constraints, model, list(numbers.values())), strict=True))
+    else:
+        values = {name: value_of(model, term) for name, term in numbers.items()}
     return {**path.inputs, **values}
 
 
-def confirm(body: Body, theory: Theory, values: dict[str, Any], broken: str, outcome: Outcome) -> None:
+def confirm(body: Body, replay: Replay, broken: str, outcome: Outcome) -> None:
     """Run a counterexample on plain integers: it has to break there what it broke in the solver's reading."""
     try:
-        body(Replay(theory, values))
+        body(replay)
         seen = "nothing breaks"
     except Abandoned as premise:
         seen = f"the premise does not hold: {premise}"
     except Broken as what:
         seen = str(what)
-    except Exception as failure:
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as failure:
         seen = f"the code runs without {type(failure).__name__}"
-    outcome.verdict, outcome.values, outcome.broken = Verdict.REFUTED, values, broken
+    outcome.verdict, outcome.values, outcome.broken = Verdict.REFUTED, replay.values, broken
     if seen != broken:
         outcome.verdict = Verdict.UNKNOWN
         outcome.why = f"a model that breaks “{broken}” does otherwise on plain integers: {seen}"

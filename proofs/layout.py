@@ -23,19 +23,38 @@ LARGEST_DRAWN = 2**20  # bytes of a page that is laid out for people to see
 
 
 def any_geometry(path: Any) -> Geometry:
-    """Any geometry that admission lets through; in ℤ, of any size."""
-    geometry = Geometry(path.number("size"), path.number("boundary"), path.number("allocation"))
-    path.assume_claim(claims.admitted_geometry_is_ordered, geometry)
-    if path.theory is not Theory.INTEGERS:
+    """Any geometry."""
+    return Geometry(path.number("size"), path.number("boundary"), path.number("allocation"))
+
+
+def any_admitted_geometry(path: Any) -> Geometry:
+    """Any geometry whose blocks are not empty: ordered, in ℤ; of the size that an int has, among machine words."""
+    geometry = any_geometry(path)
+    if path.theory is Theory.INTEGERS:
+        path.assume_claim(claims.admitted_geometry_is_ordered, geometry)
+    else:
         path.assume_claim(claims.admitted_geometry_fits_an_int, geometry)
+    return geometry
+
+
+def any_ordered_geometry(path: Any) -> Geometry:
+    """Any geometry with all that admission promises of its sizes."""
+    geometry = any_admitted_geometry(path)
+    if path.theory is not Theory.INTEGERS:
+        path.assume_claim(claims.admitted_geometry_is_ordered, geometry)
     return geometry
 
 
 def any_block(path: Any, geometry: Geometry) -> Cursor:
     """The loop at any block of the page."""
-    block = Cursor(path.number("offset"), path.number("next_boundary"))
+    block = any_cursor(path)
     path.assume_claim(claims.layout_stays_between_boundaries, block.offset, block.next_boundary, geometry)
     return block
+
+
+def any_cursor(path: Any) -> Cursor:
+    """The loop anywhere."""
+    return Cursor(path.number("offset"), path.number("next_boundary"))
 
 
 def explain_series(inputs: dict[str, Any]) -> Counterexample:
@@ -92,20 +111,20 @@ def explain(inputs: dict[str, Any], revision: Any) -> Counterexample:
 
 @obligation(claims.next_boundary_is_a_multiple, "series", *WIDTHS, explain=explain_series)
 def next_boundary_is_a_multiple(path: Any) -> None:
-    geometry = any_geometry(path)
+    geometry = any_ordered_geometry(path)
     first = layout.first_block(geometry)
     path.show_claim(claims.next_boundary_is_a_multiple, first.next_boundary, geometry.boundary)
 
-    block = any_block(path, geometry)
+    # In ℤ no sum wraps around, wherever the block is.
+    block = any_cursor(path) if path.theory is Theory.INTEGERS else any_block(path, geometry)
     following = layout.next_block(geometry, block)
-    path.assume("there is a next block", lambda: layout.goes_on(geometry, following))
     path.assume_claim(claims.next_boundary_is_a_multiple, block.next_boundary, geometry.boundary)
     path.show_claim(claims.next_boundary_is_a_multiple, following.next_boundary, geometry.boundary)
 
 
 @obligation(claims.layout_stays_between_boundaries, "series", *WIDTHS, explain=explain_series)
 def layout_stays_between_boundaries(path: Any) -> None:
-    geometry = any_geometry(path)
+    geometry = any_ordered_geometry(path)
     first = layout.first_block(geometry)
     path.show_claim(claims.layout_stays_between_boundaries, first.offset, first.next_boundary, geometry)
 
@@ -150,7 +169,7 @@ def original_lays_a_block_past_the_page(path: Any) -> None:
 
 @obligation(claims.no_block_crosses_a_boundary, "series", *WIDTHS, explain=explain_series)
 def no_block_crosses_a_boundary(path: Any) -> None:
-    geometry = any_geometry(path)
+    geometry = any_admitted_geometry(path)
     block = any_block(path, geometry)
     path.assume_claim(claims.next_boundary_is_a_multiple, block.next_boundary, geometry.boundary)
     above = block.next_boundary // geometry.boundary
@@ -171,15 +190,17 @@ def blocks_are_disjoint(path: Any) -> None:
         lambda: earlier == block.offset or earlier + geometry.size <= block.offset,
     )
     following = layout.next_block(geometry, block)
-    path.assume("there is a next block", lambda: layout.goes_on(geometry, following))
     path.show("the earlier block ends before the next one", lambda: earlier + geometry.size <= following.offset)
     path.show_claim(claims.blocks_are_disjoint, earlier, following.offset, geometry.size)
 
 
 @obligation(claims.blocks_are_aligned, "series", *WIDTHS, explain=explain_series)
 def blocks_are_aligned(path: Any) -> None:
-    geometry = any_geometry(path)
-    block = any_block(path, geometry)
+    if path.theory is Theory.INTEGERS:
+        geometry, block = any_geometry(path), any_cursor(path)
+    else:
+        geometry = any_ordered_geometry(path)
+        block = any_block(path, geometry)
     following = layout.next_block(geometry, block)
     first = layout.first_block(geometry)
     align = path.number("align")
@@ -188,7 +209,6 @@ def blocks_are_aligned(path: Any) -> None:
     path.show_claim(claims.blocks_are_aligned, first.offset, align)
     path.show("the first boundary is aligned", lambda: first.next_boundary % align == 0)
 
-    path.assume("there is a next block", lambda: layout.goes_on(geometry, following))
     path.assume("this block is aligned", lambda: claims.blocks_are_aligned(block.offset, align))
     path.assume("its boundary is aligned", lambda: block.next_boundary % align == 0)
     path.show_claim(claims.blocks_are_aligned, following.offset, align)
@@ -197,17 +217,16 @@ def blocks_are_aligned(path: Any) -> None:
 
 @obligation(claims.offsets_fit_the_int_link, "series", Theory.U32, explain=explain_series)
 def offsets_fit_the_int_link(path: Any) -> None:
-    geometry = any_geometry(path)
+    geometry = any_admitted_geometry(path)
     following = layout.next_block(geometry, any_block(path, geometry))
     path.show_claim(claims.offsets_fit_the_int_link, following.offset)
 
 
 @obligation(claims.layout_ends, "series", *WIDTHS, explain=explain_series)
 def layout_ends(path: Any) -> None:
-    geometry = any_geometry(path)
+    geometry = any_admitted_geometry(path)
     block = any_block(path, geometry)
     following = layout.next_block(geometry, block)
-    path.assume("there is a next block", lambda: layout.goes_on(geometry, following))
     path.show_claim(claims.layout_ends, block.offset, following.offset)
 
 
@@ -233,12 +252,12 @@ def original_never_ends(path: Any) -> None:
 
 @obligation(claims.no_room_is_wasted, "series", *WIDTHS, explain=explain_series)
 def no_room_is_wasted(path: Any) -> None:
-    geometry = any_geometry(path)
+    geometry = any_admitted_geometry(path)
     before_the_first = 0, layout.first_block(geometry).offset
     anywhere = path.number("start")
     path.show_claim(claims.no_room_is_wasted, before_the_first, anywhere, geometry.size, geometry.boundary)
 
-    block = any_block(path, geometry)
+    block = any_cursor(path)
     following = layout.next_block(geometry, block)
     gap = block.offset + geometry.size, min(following.offset, geometry.allocation)
     path.show_claim(claims.no_room_is_wasted, gap, anywhere, geometry.size, geometry.boundary)

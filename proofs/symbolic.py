@@ -30,6 +30,7 @@ class Decider(Protocol):
 
     words_truncate: bool
     quotients: dict[tuple[int, int], tuple[Term, Term]]
+    powers: list[tuple[Term, Term]]
 
     def decide(self, condition: z3.BoolRef) -> bool: ...
     def is_certain(self, fact: z3.BoolRef) -> bool: ...
@@ -90,6 +91,11 @@ class Number:
     def __rmod__(self, other: int) -> Number:
         return self._divide("mod", other, self)
 
+    def __rpow__(self, base: int) -> Number:
+        if base != 2 or self < 0:
+            raise NoSuchReading("power but those of two")
+        return self._power_of_two()
+
     def __and__(self, other: Operand) -> Number:
         return self._apply("and_", self, other)
 
@@ -122,9 +128,8 @@ class Number:
     def __bool__(self) -> bool:
         return bool(self != 0)
 
-    def __format__(self, spec: str) -> str:
-        """In a message, whose wording does not depend on the value."""
-        return str(self.term)
+    def __format__(self, specification: str) -> str:
+        return str(self.term)  # in a message
 
     def narrow(self, width: int) -> Number:
         """C's conversion to an unsigned word of `width` bits, on a path of its own where it changes the value."""
@@ -154,6 +159,9 @@ class Number:
     def _truncated(self, width: int) -> Number:
         raise NotImplementedError
 
+    def _power_of_two(self) -> Number:
+        raise NoSuchReading("2 to an unknown power")
+
 
 Operand = int | Number
 
@@ -182,6 +190,22 @@ class AsIntegers(Number):
 
     def _truncated(self, width: int) -> Number:
         return AsIntegers(self.path, self.term % 2**width)
+
+    def _power_of_two(self) -> Number:
+        """By what is known of powers of two: the first few, and how those that the path speaks of compare."""
+        x, power = self.term, self.path.define("power")
+        for small in range(4):
+            self.path.know(z3.Implies(x == small, power == 2**small))
+        self.path.know(z3.Implies(x >= 4, power >= 2**4))
+        for y, other in self.path.powers:
+            self.path.know(z3.Implies(x <= y, power <= other))
+            self.path.know(z3.Implies(y <= x, other <= power))
+            self.path.know(z3.Implies(x == y + 1, power == 2 * other))
+            self.path.know(z3.Implies(y == x + 1, other == 2 * power))
+            self.path.know(z3.Implies(x == 2 * y, power == other * other))
+            self.path.know(z3.Implies(y == 2 * x, other == power * power))
+        self.path.powers.append((x, power))
+        return AsIntegers(self.path, power)
 
     def _quotient_and_remainder(self, x: Term, y: Term) -> tuple[Term, Term]:
         """By their definition, which solvers take better than `/` and `%` of two unknowns."""

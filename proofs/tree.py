@@ -9,12 +9,15 @@ the root, and so, by transitivity, of everything on the other side.
 
 from typing import Any
 
+from impl.history import TreeByEndAddress
 from impl.rbtree import LEFT, RIGHT, Node, PageTree
+from impl.words import size_t, unsigned_int
 from model import claims
-from model.trace import Alloc, Create, PageChoice, Trace
+from model.trace import Alloc, Create, Free, PageChoice, Trace
 from proofs.explore import Theory, Verdict
 from proofs.obligation import Counterexample, obligation
 
+SIDES = {LEFT: "left", RIGHT: "right"}
 ADDRESSES = (Theory.INTEGERS, Theory.U64, Theory.U32)  # dma_addr_t has 64 bits, or 32
 
 
@@ -50,23 +53,33 @@ class Subtree:
 
 
 class Unbalanced(PageTree[Node]):
-    """The tree without the rebalancing, which keeps the order: see `rotation_keeps_the_order`."""
+    """The tree without the rebalancing: see `proofs.balance`."""
 
-    def _rebalance(self, node: Node) -> None:
-        pass
+    rebalanced: Node | None = None
+
+    def _rebalance(self, page: Node) -> None:
+        self.rebalanced = page
+
+
+def is_leaf(page: Node) -> bool:
+    """Whether a page is red and has no children."""
+    return page.red and page.child == [None, None]
+
+
+def some_tree(path: Any) -> tuple[Any, Node, list[int]]:
+    """A tree with any root: the tree, its root, and the sides on which that has a subtree."""
+    tree = Unbalanced(path.number("allocation"))
+    tree.root = root = Node(path.number("root"))
+    for side, name in SIDES.items():
+        if path.one_of(f"a {name} subtree", True, False):
+            root.child[side] = Subtree(side)
+    return tree, root, [side for side in SIDES if root.child[side] is not None]
 
 
 def any_tree(path: Any) -> tuple[Any, Node, dict[int, Any]]:
-    """A tree with any root; an arbitrary page of each subtree, where that is not empty."""
-    tree = Unbalanced(path.number("allocation"))
-    path.assume("a page is not empty", lambda: tree.allocation >= 1)
-    root = Node(path.number("root"))
-    tree.root = root
-    pages: dict[int, Any] = {}
-    for side, name in ((LEFT, "left"), (RIGHT, "right")):
-        if path.one_of(f"a {name} subtree", True, False):
-            root.child[side] = Subtree(side)
-            pages[side] = path.number(f"{name} page")
+    """A tree with any root, whose pages don't overlap; an arbitrary page of each subtree, where that is not empty."""
+    tree, root, subtrees = some_tree(path)
+    pages = {side: path.number(f"{SIDES[side]} page") for side in subtrees}
     if LEFT in pages:
         path.assume_claim(claims.insertion_keeps_pages_disjoint, pages[LEFT], root.dma, tree.allocation)
     if RIGHT in pages:
@@ -120,6 +133,32 @@ def lookup_finds_the_page_of_an_address(path: Any) -> None:
             path.show_claim(claim, page, tree.allocation, address, False)
 
 
+def explain_comparisons(inputs: dict[str, Any]) -> Counterexample:
+    compared = inputs["compared below"] + 1
+    return Counterexample("the lookup compares once on each level", f"it compares {compared} times, where {inputs}")
+
+
+@obligation(claims.free_compares_few_addresses, "series", Theory.INTEGERS, explain=explain_comparisons)
+def free_compares_few_addresses(path: Any) -> None:
+    """The lookup reads the root's address, and then enters at most one subtree, where it reads one on each level at most."""
+    tree, _, subtrees = some_tree(path)
+    below = path.ghost("compared below")
+    levels = {side: path.ghost(f"levels on the {SIDES[side]}") for side in subtrees}
+    try:
+        tree.find(path.number("address"))
+        entered = None
+    except Entered as subtree:
+        entered = subtree.side
+    path.assume(
+        "in a subtree, one comparison on each level", lambda: below <= (0 if entered is None else levels[entered])
+    )
+    height = 1 + max([0, *levels.values()])
+    path.show("one comparison on each level", lambda: 1 + below <= height)
+    pages = path.ghost("pages")
+    path.assume_claim(claims.tree_height_is_logarithmic, pages, height)
+    path.show_claim(claims.free_compares_few_addresses, pages, 1 + below)
+
+
 @obligation(
     claims.lookup_finds_the_page_of_an_address, "series", Theory.INTEGERS, explain=explain_shape, case="empty_tree"
 )
@@ -129,9 +168,85 @@ def lookup_in_an_empty_tree_finds_nothing(path: Any) -> None:
     path.show(claims.lookup_finds_the_page_of_an_address.name, lambda: found is None)
 
 
-def insert_anywhere(path: Any) -> tuple[Any, Node, Any, int | None]:
+def explain_wrong_page(inputs: dict[str, Any]) -> Counterexample:
+    """Three pages of one block, forced upon the pool; one of the blocks is freed."""
+    pages = [inputs[f"{name} page"] for name in ("first", "second", "third")]
+    tree: PageTree[Node] = PageTree(8192)
+    for dma in pages:
+        tree.insert(Node(dma))
+    dma, found = next((dma, found) for dma in pages if (found := tree.find(dma)) is not None and found.dma != dma)
+    blocks = dict(zip(pages, "abc", strict=True))
+    steps = (
+        Create(8192),
+        *(Alloc(block, page=PageChoice(at, forced=True)) for at, block in blocks.items()),
+        Free(blocks[dma]),
+    )
+    return Counterexample(
+        f"pages of 8192 bytes at {', '.join(map(hex, pages))}: the block at {dma:#x} belongs to the page there",
+        f"its free is credited to the page at {found.dma:#x}",
+        Trace(steps),
+    )
+
+
+def explain_wrapped(inputs: dict[str, Any]) -> Counterexample:
+    allocation, root, address = inputs["allocation"], inputs["root"], inputs["address"]
+    return Counterexample(
+        f"a page of {allocation} bytes at {root:#x}: {address:#x} is in it",
+        f"its end, {root + allocation:#x}, wraps around to 0, so that {address:#x} seems to be behind it",
+    )
+
+
+@obligation(
+    claims.lookup_finds_the_page_of_an_address,
+    "what-if",
+    Theory.U64,
+    Theory.U32,
+    explain=explain_wrapped,
+    expected=Verdict.REFUTED,
+    case="by_end_address",
+)
+def lookup_by_end_address_misses_the_last_page(path: Any) -> None:
+    """`dma >= page.dma + allocation` for `dma - page.dma >= allocation`: refuted at the very top of the address space."""
+    dma_addr_t = size_t if path.theory is Theory.U64 else unsigned_int
+    tree: TreeByEndAddress[Node] = TreeByEndAddress(path.number("allocation"), dma_addr_t)
+    tree.root = root = Node(path.number("root"))
+    address = path.number("address")
+    path.assume("the page lies in the address space", lambda: dma_addr_t(root.dma + tree.allocation - 1) >= root.dma)
+    found = tree.find(address)
+    path.show_claim(claims.lookup_finds_the_page_of_an_address, root.dma, tree.allocation, address, found is root)
+
+
+@obligation(
+    claims.lookup_finds_the_page_of_an_address,
+    "series",
+    Theory.U64,
+    explain=explain_wrong_page,
+    expected=Verdict.REFUTED,
+    case="overlapping_pages",
+)
+def lookup_credits_a_block_to_the_wrong_page(path: Any) -> None:
+    """Where pages overlap, the tree may turn so that the lookup meets another page first. Pages of two kernel pages, one
+    block each; the third page lets the tree turn."""
+    allocation = path.one_of("allocation", 8192)
+    tree: PageTree[Node] = PageTree(allocation)
+    pages = []
+    for name in ("first", "second", "third"):
+        page = Node(path.number(f"{name} page"))
+        path.assume("pages are aligned to 4096 bytes", lambda page=page: page.dma % 4096 == 0)
+        refused = tree.insert(page)
+        path.assume("patch 10's check lets every page in", lambda refused=refused: refused is None)
+        pages.append(page)
+    for page in pages:
+        found = tree.find(page.dma)
+        path.show_claim(claims.lookup_finds_the_page_of_an_address, page.dma, allocation, page.dma, found is page)
+
+
+def insert_anywhere(path: Any, checks_below: bool = False) -> tuple[Any, Node, Any, int | None]:
     """Insert any page: the tree, its root, the page, and the side of the root on which it goes; None if refused."""
-    tree, root, _ = any_tree(path)
+    tree, root, _ = some_tree(path)
+    tree.checks_below = checks_below
+    if not checks_below:
+        path.assume("a page is not empty", lambda: tree.allocation >= 1)
     page = Node(path.number("new page"))
     try:
         overlapping = tree.insert(page)
@@ -140,11 +255,13 @@ def insert_anywhere(path: Any) -> tuple[Any, Node, Any, int | None]:
         path.show("the subtree is entered with the page's address", lambda: sought == page.dma)
         return tree, root, page, entered
     if overlapping is not None:
-        path.show("only a page that holds the new one's address refuses it", lambda: overlapping is root)
-        path.show_claim(claims.lookup_finds_the_page_of_an_address, root.dma, tree.allocation, page.dma, True)
+        path.show("only a page that the new one overlaps refuses it", lambda: overlapping is root)
+        lower, higher = (root, page) if root.dma <= page.dma else (page, root)
+        path.show("they overlap", lambda: higher.dma - lower.dma < tree.allocation)
         return tree, root, page, None
     side = LEFT if root.child[LEFT] is page else RIGHT
     path.show("the new page is linked", lambda: root.child[side] is page and page.parent is root)
+    path.show("the repair starts at it, red and without children", lambda: tree.rebalanced is page and is_leaf(page))
     return tree, root, page, side
 
 
@@ -163,20 +280,20 @@ def explain_insertion(inputs: dict[str, Any]) -> Counterexample:
     return Counterexample(expected, actual, Trace(steps) if allocation >= 4096 else None)
 
 
-@obligation(claims.insertion_keeps_pages_in_order, "series", *ADDRESSES, explain=explain_insertion)
-def insertion_keeps_pages_in_order(path: Any) -> None:
+@obligation(claims.tree_keeps_pages_in_order, "series", *ADDRESSES, explain=explain_insertion)
+def tree_keeps_pages_in_order(path: Any) -> None:
     _, root, page, side = insert_anywhere(path)
     path.assume("the page is added", lambda: side is not None)
     lower, higher = (page, root) if side == LEFT else (root, page)
-    path.show_claim(claims.insertion_keeps_pages_in_order, lower.dma, higher.dma)
+    path.show_claim(claims.tree_keeps_pages_in_order, lower.dma, higher.dma)
 
 
-@obligation(claims.insertion_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain_shape, case="first_page")
+@obligation(claims.tree_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain_shape, case="first_page")
 def insertion_into_an_empty_tree(path: Any) -> None:
     tree: PageTree[Node] = PageTree(path.number("allocation"))
     page = Node(path.number("new page"))
     refused = tree.insert(page)
-    path.show(claims.insertion_keeps_pages_in_order.name, lambda: refused is None and list(tree) == [page])
+    path.show(claims.tree_keeps_pages_in_order.name, lambda: refused is None and list(tree) == [page])
 
 
 @obligation(claims.insertion_keeps_pages_disjoint, "series", *ADDRESSES, explain=explain_insertion)
@@ -188,6 +305,15 @@ def insertion_keeps_pages_disjoint(path: Any) -> None:
         "pages are naturally aligned: to a number of bytes that is at least their own",
         lambda: alignment >= tree.allocation and root.dma % alignment == 0 and page.dma % alignment == 0,
     )
+    lower, higher = (page, root) if side == LEFT else (root, page)
+    path.show_claim(claims.insertion_keeps_pages_disjoint, lower.dma, higher.dma, tree.allocation)
+
+
+@obligation(claims.insertion_keeps_pages_disjoint, "checked", *ADDRESSES, explain=explain_insertion)
+def complete_check_keeps_pages_disjoint(path: Any) -> None:
+    """Whatever the pages' alignment. Every page in the subtree that is not entered is on the other side of the root."""
+    tree, root, page, side = insert_anywhere(path, checks_below=True)
+    path.assume("the page is added", lambda: side is not None)
     lower, higher = (page, root) if side == LEFT else (root, page)
     path.show_claim(claims.insertion_keeps_pages_disjoint, lower.dma, higher.dma, tree.allocation)
 
@@ -216,7 +342,7 @@ def insertion_misses_a_page_from_below(path: Any) -> None:
     path.show_claim(claims.insertion_keeps_pages_disjoint, lower.dma, higher.dma, allocation)
 
 
-@obligation(claims.insertion_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain_shape, case="rotation")
+@obligation(claims.tree_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain_shape, case="rotation")
 def rotation_keeps_the_order(path: Any) -> None:
     """A rotation moves three subtrees, of which it reads nothing, so that one node stands for any subtree."""
     side = path.one_of("side", LEFT, RIGHT)
@@ -239,7 +365,7 @@ def rotation_keeps_the_order(path: Any) -> None:
     tree._rotate(node, side)
     path.show("every node's parent has it as a child", lambda: parents_are_linked(tree.root, None))
     path.show("the child is above the node", lambda: node.parent is child)
-    path.show(claims.insertion_keeps_pages_in_order.name, lambda: in_order(tree.root) == before)
+    path.show(claims.tree_keeps_pages_in_order.name, lambda: in_order(tree.root) == before)
 
 
 def in_order(node: Any) -> list[Any]:

@@ -117,10 +117,10 @@ class PoolMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.is_series())
     @invariant()
-    def insertion_keeps_pages_in_order(self) -> None:
+    def tree_keeps_pages_in_order(self) -> None:
         pages = list(self.pool.page_tree)
         for lower, higher in pairwise(pages):
-            self.check(claims.insertion_keeps_pages_in_order, lower.dma, higher.dma)
+            self.check(claims.tree_keeps_pages_in_order, lower.dma, higher.dma)
 
     @precondition(lambda self: self.is_series())
     @invariant()

@@ -85,7 +85,7 @@ MUTANTS = (
         "impl/rbtree.py",
         "            inner.parent = node\n",
         "            pass\n",
-        proofs=("insertion_keeps_pages_in_order",),
+        proofs=("tree_keeps_pages_in_order",),
         hunted=("tree_is_balanced", "operations_end"),
     ),
     Mutant(
@@ -93,7 +93,7 @@ MUTANTS = (
         "impl/rbtree.py",
         "self._rotate(grandparent, 1 - side)",
         "self._rotate(grandparent, side)",
-        hunted=("tree_is_balanced", "insertion_keeps_pages_in_order", "pool_stays_in_its_memory"),
+        hunted=("tree_is_balanced", "tree_keeps_pages_in_order", "pool_stays_in_its_memory"),
     ),
     Mutant(
         "grandparent_stays_black",
@@ -127,8 +127,8 @@ MUTANTS = (
         "impl/rbtree.py",
         "            if page.dma < node.dma:\n                side = LEFT",
         "            if page.dma < node.dma:\n                side = RIGHT",
-        proofs=("insertion_keeps_pages_in_order",),
-        hunted=("insertion_keeps_pages_in_order", "free_list_holds_the_free_blocks", "in_use_counts_the_live_blocks"),
+        proofs=("tree_keeps_pages_in_order",),
+        hunted=("tree_keeps_pages_in_order", "free_list_holds_the_free_blocks", "in_use_counts_the_live_blocks"),
     ),
     Mutant(
         "freed_block_still_counted",

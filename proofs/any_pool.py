@@ -1,0 +1,206 @@
+"""Any pool, in any state, as far as `dma_pool_alloc`, `_free` and `_destroy` look at it.
+
+The code of `impl.pool` runs on it unchanged, but for two things that take the place of memory: a page's bytes are kept as a
+log of what was written (`AnyPage`), and what the code does not look at is left out. Of a free list these are the blocks
+after the first one: they are `the rest`, whose first block is a number and whose links may not be followed. Of the list of
+pages with room they are the pages after the second one, of whose links only the ends exist.
+"""
+
+from types import SimpleNamespace
+from typing import Any
+
+from impl.history import OriginalPool
+from impl.list_head import ListHead
+from impl.pool import FREE_LINK, Page, Pool
+from model import claims
+from model.claims import Claim
+from proofs.layout import any_geometry
+
+END = "no block: a link that is not inside the page"
+
+FITS = claims.admitted_geometry_fits_an_int.name
+INSIDE = claims.block_lies_inside_its_page.name
+DISJOINT = claims.blocks_are_disjoint.name
+EVERYTHING = (FITS, END, INSIDE, DISJOINT)
+
+
+class Entered(BaseException):
+    """The code goes on in the rest of a free list."""
+
+
+class AnyPage(Page):
+    """A page of which nothing is known but the blocks that are named, and what was written."""
+
+    __slots__ = ("blocks", "links", "path", "writes")
+
+    def __init__(self, path: Any, mapping: Any) -> None:
+        super().__init__(mapping)
+        self.path = path
+        self.blocks: dict[str, Any] = {}  # the offset of each block that has a name
+        self.links: list[tuple[Any, Any]] = []  # of free blocks, before the code ran
+        self.writes: list[tuple[Any, Any, Any, bool]] = []  # offset, bytes, what, whether that is a link
+
+    def link(self, offset: Any) -> Any:
+        if "the rest" in self.blocks and offset is self.blocks["the rest"]:
+            raise Entered
+        for start, nbytes, what, is_link in reversed(self.writes):
+            if start is offset or start == offset:
+                return what if is_link else what * 0x01010101
+            if not (start + nbytes <= offset or offset + FREE_LINK.size <= start):
+                raise AssertionError("a link is read where something else was written over a part of it")
+        for start, following in self.links:
+            if start is offset or start == offset:
+                return following
+        raise AssertionError("a link is read of a block that is not free")
+
+    def set_link(self, offset: Any, following: Any) -> None:
+        self.writes.append((offset, FREE_LINK.size, following, True))
+
+    def fill(self, offset: Any, nbytes: Any, byte: int) -> None:
+        self.writes.append((offset, nbytes, byte, False))
+
+    def is_filled(self, offset: Any, nbytes: Any, byte: int) -> bool:  # noqa: ARG002
+        return True  # nobody wrote to a free block
+
+    def byte(self, offset: Any, former: int) -> int:
+        """The byte at an offset, where no link was written; `former` if nothing was written there."""
+        for start, nbytes, what, is_link in reversed(self.writes):
+            if offset >= start and offset - start < nbytes:
+                assert not is_link, "the byte is part of a link"
+                return int(what)
+        return former
+
+
+class AnyPool(Pool):
+    """A pool with any geometry and any pages, of which the code gets to see those that are put into it.
+
+    The options that are named have any value; the others are off. A proof may say that it `needs` less than all that is
+    known of a state: that the geometry is admitted, where a link leads that ends a list, where blocks may lie.
+    """
+
+    def __init__(self, path: Any, *options: str, needs: tuple[str, ...] = EVERYTHING) -> None:
+        self.path = path
+        self.needs = needs
+        self.name = "pool"
+        self.geometry = any_geometry(path)
+        self.assume_claim(claims.admitted_geometry_fits_an_int, self.geometry)
+        self.blks_per_alloc = path.number("blocks per page")
+        for option in ("debug", "init_on_alloc", "init_on_free"):
+            setattr(self, option, path.one_of(option, False, True) if option in options else False)
+        self.log: list[str] = []
+        self.avail_page_list = ListHead()
+        self.memory: Any = None
+        self.found: Page | None = None
+        self.page_tree: Any = SimpleNamespace(find=lambda _: self.found, insert=lambda _: None)
+
+    def page(self, name: str, dma: Any = None) -> AnyPage:
+        """Any page: some blocks in use, the others in its free list."""
+        page = self.bare_page(name)
+        page.in_use = self.path.number(f"blocks of {name} in use")
+        self.give_free_list(page, self.blks_per_alloc - page.in_use)
+        return page
+
+    def bare_page(self, name: str = "the page") -> AnyPage:
+        """A page at any addresses."""
+        vaddr, dma = self.path.number(f"{name}'s vaddr"), self.path.number(f"{name}'s dma")
+        return AnyPage(self.path, SimpleNamespace(vaddr=vaddr, dma=dma, data=None))
+
+    def give_free_list(self, page: AnyPage, free: Any) -> None:
+        """Any free list of a number of blocks: its first block and the rest, where there are such."""
+        page.offset = self.number_outside("the end of the list")
+        if free == 0:
+            return
+        end = page.offset
+        page.offset = page.blocks["the first"] = self.block_offset("the first free block")
+        following = end
+        if free >= 2:
+            following = page.blocks["the rest"] = self.block_offset("the second free block")
+            self.assume_disjoint(page.offset, following)
+        page.links.append((page.offset, following))
+
+    def block_offset(self, name: str) -> Any:
+        """The offset of any block; see `block_lies_inside_its_page`."""
+        offset = self.path.number(f"offset of {name}")
+        self.assume_claim(claims.block_lies_inside_its_page, offset, self.geometry.size, self.geometry.allocation)
+        return offset
+
+    def number_outside(self, name: str) -> Any:
+        offset = self.path.number(name)
+        if END in self.needs:
+            self.path.assume(END, lambda: offset >= self.geometry.allocation)
+        return offset
+
+    def assume_disjoint(self, one: Any, other: Any) -> None:
+        self.assume_claim(claims.blocks_are_disjoint, one, other, self.geometry.size)
+
+    def assume_claim(self, claim: Claim, *arguments: Any) -> None:
+        if claim.name in self.needs:
+            self.path.assume_claim(claim, *arguments)
+
+    def _new_page(self, mapping: Any) -> AnyPage:
+        page = AnyPage(self.path, mapping)
+        self.found = page
+        return page
+
+
+class AnyOriginalPool(AnyPool):
+    """The same of v6.1: what it does in its own way is of `OriginalPool`."""
+
+    _fill_allocated = OriginalPool._fill_allocated
+    _fill_freed = OriginalPool._fill_freed
+
+
+def chain(pool: AnyPool, page: AnyPage) -> list[str]:
+    """The names of the blocks in a page's free list; from the rest on, it is as it was."""
+    names: list[str] = []
+    offset = page.offset
+    while len(names) <= len(page.blocks) and offset < pool.geometry.allocation:
+        name = next((name for name, at in page.blocks.items() if at is offset or at == offset), "a block unknown")
+        names.append(name)
+        if name in ("the rest", "a block unknown"):
+            break
+        offset = page.link(offset)
+    return names
+
+
+def put_in_list(pool: AnyPool, first: list[Page], when: str = "") -> list[Any]:
+    """Make these pages the first ones of the list of pages with room, with any others after them; what is in the list then."""
+    others = pool.path.one_of(f"other pages with room{when}", "none", "one", "more")
+    links: list[Any] = [pool.avail_page_list, *(page.avail_page_link for page in first)]
+    if others != "none":
+        links.append(ListHead("another page"))
+    if others == "more":
+        links += [SimpleNamespace(prev=None), SimpleNamespace(next=None)]  # the ends of a chain of any length
+    for one, other in zip(links, [*links[1:], links[0]], strict=True):
+        if hasattr(one, "next"):
+            one.next = other
+        if hasattr(other, "prev"):
+            other.prev = one
+    return around(pool.avail_page_list)[0]
+
+
+def around(head: ListHead) -> tuple[list[Any], list[Any]]:
+    """What a walk around the ring meets, and the links whose neighbours don't know them."""
+    met: list[Any] = []
+    torn: list[Any] = []
+    link: Any = head
+    while len(met) < 9:
+        following = link.next
+        if getattr(following, "prev", None) is not link:
+            torn.append(met[-1:])
+        if following is head:
+            return met, torn
+        if not hasattr(following, "next"):
+            met.append("more pages")
+            following = last_link(head)
+            if following is None:
+                break
+        else:
+            met.append(following.owner)
+        link = following
+    return met, [*torn, "the ring does not close"]
+
+
+def last_link(head: ListHead) -> Any:
+    """The end of the chain that closes the ring."""
+    return head.prev if not hasattr(head.prev, "prev") else None

@@ -1,0 +1,171 @@
+"""`python -m proofs.audit`: evidence that the proofs mean what they say.
+
+For each obligation that is proved: its premises can be met, for otherwise it were VACUOUS; dropping any one premise refutes
+it; and so does each of its mutants, a change of one token in the code that it is about. An UNKNOWN is a failure.
+"""
+
+import argparse
+import inspect
+import json
+import os
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from impl import history, layout, list_head, pool, rbtree
+from proofs.__main__ import OneLineParser, fail, positive, select
+from proofs.catalogue import OBLIGATIONS
+from proofs.explore import Outcome, Verdict, explore
+from proofs.obligation import Obligation
+from proofs.solver import DEFAULT_LIMIT, Solver
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """In the source of `function`, `old`, which occurs once, becomes `new`; these obligations have to be refuted.
+
+    An obligation is named by its claim, its revision and its case, or by a beginning of that.
+    """
+
+    function: Callable[..., Any]
+    old: str
+    new: str
+    refutes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.function.__qualname__}: {self.old} → {self.new}"
+
+
+MUTANTS = ()
+
+
+def label(obligation: Obligation) -> str:
+    """What a mutant names an obligation by."""
+    return "/".join(filter(None, (obligation.claim.name, obligation.revision, obligation.case)))
+
+
+def mutants_of(obligation: Obligation) -> list[Mutant]:
+    return [mutant for mutant in MUTANTS if label(obligation) in mutant.refutes]
+
+
+@contextmanager
+def planted(mutant: Mutant) -> Iterator[None]:
+    """Run with a mutant in the place of its function."""
+    function: Any = mutant.function
+    source = textwrap.dedent(inspect.getsource(function))
+    if source.count(mutant.old) != 1:
+        raise ValueError(f"{mutant.name}: it has to occur once")
+    source = source.replace("@staticmethod\n", "").replace(mutant.old, mutant.new)
+    namespace: dict[str, Any] = {}
+    exec(compile(source, f"<{mutant.name}>", "exec"), function.__globals__, namespace)
+    original = function.__code__
+    function.__code__ = namespace[function.__name__].__code__
+    try:
+        yield
+    finally:
+        function.__code__ = original
+
+
+@dataclass
+class Audit:
+    """What became of an obligation: as it is, without each premise, and with each mutant."""
+
+    obligation: str
+    verdict: str
+    dropped: dict[str, str] = field(default_factory=dict)
+    hints: list[str] = field(default_factory=list)
+    mutants: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        refuted = all(verdict == "REFUTED" for verdict in [*self.dropped.values(), *self.mutants.values()])
+        return self.verdict == "PROVED" and refuted
+
+
+def audit(name: str, limit: int = DEFAULT_LIMIT) -> Audit:
+    """Audit one obligation."""
+    asked = OBLIGATIONS[name]
+    started = time.perf_counter()
+    outcome = explore(asked.body, asked.theory, Solver(limit=limit))
+    result = Audit(name, outcome.verdict.value, hints=outcome.hints)
+    for premise in outcome.premises:
+        result.dropped[premise] = refuted(asked, limit, premise).verdict.value
+    for mutant in mutants_of(asked):
+        with planted(mutant):
+            result.mutants[mutant.name] = refuted(asked, limit).verdict.value
+    result.seconds = round(time.perf_counter() - started, 3)
+    return result
+
+
+def refuted(asked: Obligation, limit: int, dropped: str | None = None) -> Outcome:
+    """Look for any counterexample; for the smallest one, where the first one is not confirmed on plain integers."""
+    outcome = explore(asked.body, asked.theory, Solver(limit=limit), dropped, minimise=False)
+    if outcome.verdict is Verdict.UNKNOWN:
+        outcome = explore(asked.body, asked.theory, Solver(limit=limit), dropped)
+    return outcome
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = OneLineParser(prog="python -m proofs.audit", description="Show that every premise and the code matter.")
+    parser.add_argument("names", nargs="*", metavar="CLAIM", help="a claim, or one of its obligations; default: all")
+    parser.add_argument("--json", metavar="FILE", help="write every result as JSON; - for standard output")
+    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one per core)")
+    options: argparse.Namespace = parser.parse_args(arguments)
+    names = [name for name in select(options.names) if OBLIGATIONS[name].expected is Verdict.PROVED]
+    started = time.perf_counter()
+    results = audit_all(names, options.jobs)
+    text = json.dumps([asdict(result) | {"passed": result.passed} for result in results], indent=1)
+    if options.json == "-":
+        print(text)
+    else:
+        print(as_text(results, time.perf_counter() - started))
+        if options.json is not None:
+            try:
+                with open(options.json, "w") as file:
+                    file.write(text + "\n")
+            except OSError as error:
+                fail(f"{error.filename}: {error.strerror}; name one that can be written")
+    return 0 if all(result.passed for result in results) else 1
+
+
+def audit_all(names: list[str], jobs: int) -> list[Audit]:
+    """Audit on several processes, with progress on a terminal; the results in the catalogue's order."""
+    results: dict[str, Audit] = {}
+    with ProcessPoolExecutor(max(1, min(jobs, len(names)))) as executor:
+        running = {executor.submit(audit, name): name for name in names}
+        for future in as_completed(running):
+            results[running[future]] = future.result()
+            if sys.stderr.isatty():
+                print(f"\r\x1b[K{len(results)} of {len(names)} obligations", end="", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr)
+    return [results[name] for name in names]
+
+
+def as_text(results: list[Audit], seconds: float) -> str:
+    """A line per obligation, and one per premise and mutant."""
+    lines = []
+    for result in results:
+        lines.append(f"{'ok    ' if result.passed else 'FAILED'} {result.obligation:<70} {result.seconds:6.2f} s")
+        lines += [f"         without {premise}: {verdict}" for premise, verdict in result.dropped.items()]
+        lines += [f"         hint    {premise}" for premise in result.hints]
+        lines += [f"         mutant  {mutant}: {verdict}" for mutant, verdict in result.mutants.items()]
+    premises = sum(len(result.dropped) for result in results)
+    mutants = sum(len(result.mutants) for result in results)
+    failed = [result for result in results if not result.passed]
+    lines += [
+        "",
+        f"{len(results)} proofs in {seconds:.1f} s: {premises} premises dropped, {mutants} mutants; {len(failed)} failed.",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

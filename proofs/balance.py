@@ -1,0 +1,303 @@
+"""Balance: the tree of pages stays a red-black tree, in order, for trees of any size.
+
+The code of `impl.rbtree` runs on a tree that does not exist yet: a node's children, its parent and their colours are chosen
+when the code reads them, each possible choice on a path of its own. What was never read stays any red-black subtree of its
+black height, which is a number. The code's loops are unbounded, so the proof is about one turn of each: from any tree in
+which all is well but at one place, either all is well afterwards, or all but at a place that is nearer to the root.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+from impl.rbtree import LEFT, RIGHT, PageTree, Place, is_red
+from model import claims
+from proofs.explore import Theory
+from proofs.obligation import Counterexample, obligation
+
+RED_HAS_NO_RED_CHILD = "no red node has a red child, before"
+BLACK_HEIGHTS_ARE_EQUAL = "every way down from a node has the same number of black nodes, before"
+ROOT_IS_BLACK = "the root is black, before"
+UNREAD: Any = object()
+FURTHER_UP: Any = object()  # the parent of a node of which nothing was read up to the one that it is further down from
+SIDES = {LEFT: "left", RIGHT: "right"}
+
+
+class AnyNode:
+    """A node of any red-black tree. `height` counts the black nodes on every way down from here, this one included."""
+
+    def __init__(self, tree: "AnyTree", name: str, red: bool, height: Any) -> None:
+        self.tree = tree
+        self.name = name
+        self.red = self.was_red = red
+        self.height = height
+        self.child = Children(self)
+        self.known_parent = self.former_parent = UNREAD
+
+    @property
+    def parent(self) -> Any:
+        if self.known_parent is UNREAD:
+            self.tree.choose_parent(self)
+        return self.known_parent
+
+    @parent.setter
+    def parent(self, node: Any) -> None:
+        self.known_parent = node
+
+    @property
+    def height_of_children(self) -> Any:
+        return self.height if self.was_red else self.height - 1
+
+
+class Children:
+    """The two children of a node, now and formerly; chosen when they are read."""
+
+    def __init__(self, owner: AnyNode) -> None:
+        self.owner = owner
+        self.now = [UNREAD, UNREAD]
+        self.formerly = [UNREAD, UNREAD]
+
+    def __getitem__(self, side: int) -> Any:
+        if self.now[side] is UNREAD:
+            owner = self.owner
+            name = f"{owner.name}'s {SIDES[side]} child"
+            self.set_first(side, owner.tree.choose_subtree(name, owner.height_of_children, owner.was_red))
+        return self.now[side]
+
+    def __setitem__(self, side: int, node: Any) -> None:
+        self.now[side] = node
+
+    def set_first(self, side: int, node: Any) -> None:
+        """What is there before the code runs."""
+        self.now[side] = self.formerly[side] = node
+        if isinstance(node, AnyNode):
+            node.known_parent = node.former_parent = self.owner
+
+
+class AnyTree(PageTree[Any]):
+    """Any red-black tree, seen from a node in it. `red_one` may be red under a red parent, or as the root."""
+
+    def __init__(self, path: Any) -> None:
+        super().__init__(1)
+        self.path = path
+        self.top: Any = None  # the highest node that was read
+        self.red_one: Any = None
+        self.further_down: dict[str, AnyNode] = {}  # by the node in whose left subtree it is the highest that was read
+
+    def choose_subtree(self, name: str, height: Any, below_red: bool) -> AnyNode | None:
+        """Any subtree of a black height."""
+        kind = self.path.one_of(f"{name} is", "empty", "black", "red")
+        if kind == "red":
+            self.path.assume(RED_HAS_NO_RED_CHILD, lambda: not below_red)
+            return AnyNode(self, name, True, height)
+        self.path.assume(BLACK_HEIGHTS_ARE_EQUAL, lambda: height == 0 if kind == "empty" else height >= 1)
+        return None if kind == "empty" else AnyNode(self, name, False, height)
+
+    def choose_parent(self, node: AnyNode) -> None:
+        """Any place in any tree for a node that was the highest so far."""
+        may_be_red = self.red_one is node or not node.was_red
+        where = self.path.one_of(f"{node.name} hangs as", "the root", "a left child", "a right child")
+        if where == "the root":
+            self.path.assume(ROOT_IS_BLACK, lambda: may_be_red)
+            node.known_parent = node.former_parent = None
+            self.root = node
+            return
+        name = f"{node.name}'s parent"
+        red = self.path.one_of(f"{name} is", "black", "red") == "red"
+        self.path.assume(RED_HAS_NO_RED_CHILD, lambda: not red or may_be_red)
+        parent = AnyNode(self, name, red, node.height if red else node.height + 1)
+        parent.child.set_first(LEFT if where == "a left child" else RIGHT, node)
+        self.top = parent
+
+
+def show_well_formed(tree: AnyTree, gone: Any = None, red_one: Any = None, lighter: Place | None = None) -> None:
+    """Show that the nodes are linked, in order, without `gone`; and that the tree is red-black, except for `red_one`,
+    which may be red under a red parent or as the root, and for `lighter`, a place that has one black node too few."""
+    path = tree.path
+    if tree.top is not red_one and tree.top.red and not tree.top.was_red:
+        _ = tree.top.parent  # it may be red
+    top = tree.root if tree.top.former_parent is None else tree.top
+    loose: list[str] = []
+    red_above_red: list[str] = []
+    heights: list[Any] = [] if tree.top.former_parent is None else [tree.top.height]
+
+    def walk(node: Any, parent: Any, blacks: Any) -> list[str]:
+        if node.known_parent is not parent or len(loose) > 99:
+            loose.append(node.name)
+            return []
+        if node is not red_one and node.red and isinstance(parent, AnyNode) and parent.red:
+            red_above_red.append(node.name)
+        blacks += not node.red
+        order: list[list[str]] = []
+        for side in (LEFT, RIGHT):
+            if node.red and not node.was_red:
+                _ = node.child[side]  # its root may be red
+            child = node.child.now[side]
+            at = blacks + (lighter is not None and lighter[0] is node and lighter[1] == side)
+            order.append([subtree_name(node, side)] if child is UNREAD else [])
+            if child is UNREAD:
+                heights.append(at + node.height_of_children)
+                if side == LEFT and node.name in tree.further_down:
+                    inner = tree.further_down[node.name]
+                    order[-1][:0] = walk(inner, FURTHER_UP, at + node.height_of_children - inner.height)
+            elif child is None:
+                heights.append(at + 0)
+            else:
+                order[-1] = walk(child, node, at)
+        return [*order[LEFT], node.name, *order[RIGHT]]
+
+    former = former_order(tree, tree.top)
+    order = [] if top is None else walk(top, None if tree.top.former_parent is None else UNREAD, 0)
+    root_is_red = tree.top.former_parent is None and is_red(top) and top is not red_one
+    path.show_claim(claims.tree_is_balanced, loose, root_is_red, red_above_red, heights)
+    kept = [name for name in former if gone is None or name != gone.name]
+    path.show("the same nodes are in the tree", lambda: sorted(order) == sorted(kept))
+    for lower, higher in pairwise(order):
+        path.show_claim(claims.tree_keeps_pages_in_order, kept.index(lower), kept.index(higher))
+    if lighter is not None and lighter[0] is not None:
+        path.show("the lighter subtree's root is black", lambda: not is_red(lighter[0].child[lighter[1]]))
+
+
+def former_order(tree: AnyTree, node: Any) -> list[str]:
+    """The nodes and unread subtrees in the order in which they were before the code ran."""
+    sides: list[list[str]] = []
+    for side, child in enumerate(node.child.formerly):
+        sides.append([subtree_name(node, side)] if child is UNREAD else [])
+        if isinstance(child, AnyNode):
+            sides[-1] = former_order(tree, child)
+        elif child is UNREAD and side == LEFT and node.name in tree.further_down:
+            sides[-1][:0] = former_order(tree, tree.further_down[node.name])
+    return [*sides[LEFT], node.name, *sides[RIGHT]]
+
+
+def subtree_name(node: AnyNode, side: int) -> str:
+    return f"{node.name}'s {SIDES[side]} subtree"
+
+
+def is_above(ancestor: Any, node: Any) -> bool:
+    """Whether a node was above another before the code ran."""
+    node = node.former_parent
+    while isinstance(node, AnyNode) and node is not ancestor:
+        node = node.former_parent
+    return node is ancestor
+
+
+def explain(inputs: dict[str, Any]) -> Counterexample:
+    """Where no address matters, the shape of the tree is the whole counterexample."""
+    shape = ", ".join(f"{name} {value}" for name, value in inputs.items() if not isinstance(value, int))
+    return Counterexample("all is well afterwards, but perhaps nearer to the root", f"it is not, where {shape}")
+
+
+@obligation(claims.tree_is_balanced, "series", Theory.INTEGERS, explain=explain, case="insert_turn")
+@obligation(claims.tree_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain, case="insert_turn")
+def insert_turn(path: Any) -> None:
+    """A red node, whose parent may be red, or which may be the root. A new page is such a node."""
+    tree = AnyTree(path)
+    node = AnyNode(tree, "the node", True, path.number("black height"))
+    tree.top = tree.red_one = node
+    higher = tree._repair_red(node)
+    if higher is not None:
+        path.show("the trouble comes nearer to the root", lambda: higher.red and is_above(higher, node))
+    show_well_formed(tree, red_one=higher)
+
+
+@obligation(claims.tree_is_balanced, "series", Theory.INTEGERS, explain=explain, case="erase_turn")
+@obligation(claims.tree_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain, case="erase_turn")
+def erase_turn(path: Any) -> None:
+    """A place, or the root, with one black node too few on every way down."""
+    tree = AnyTree(path)
+    height = path.number("black height")
+    side = path.one_of("the lighter side", LEFT, RIGHT)
+    red = path.one_of("the parent is", "black", "red") == "red"
+    tree.top = parent = AnyNode(tree, "the parent", red, height if red else height + 1)
+    parent.child.set_first(side, lighter_subtree(path, tree, height - 1))
+    lighter = tree._repair_black((parent, side))
+    if lighter is not None and lighter[0] is not None:
+        path.show("the trouble comes nearer to the root", lambda: is_above(lighter[0], parent))
+    show_well_formed(tree, lighter=lighter)
+
+
+def lighter_subtree(path: Any, tree: AnyTree, height: Any) -> AnyNode | None:
+    """Any subtree with a root that is black or missing."""
+    if path.one_of("the lighter subtree is", "empty", "there") == "empty":
+        path.assume(BLACK_HEIGHTS_ARE_EQUAL, lambda: height == 0)
+        return None
+    path.assume(BLACK_HEIGHTS_ARE_EQUAL, lambda: height >= 1)
+    return AnyNode(tree, "the lighter subtree", False, height)
+
+
+class Unlinking(AnyTree):
+    """The tree while a page is erased, up to the first turn of the repair; its place is kept."""
+
+    lighter: Place | None = None
+
+    def _repair_black(self, place: Place) -> None:
+        self.lighter = place
+
+    def _leftmost(self, node: AnyNode) -> AnyNode:
+        """The node itself, its left child, or one that is any number of levels further down: see `proofs.walk`."""
+        depth = self.path.one_of("the following page is", "the right child", "its left child", "further down")
+        following = node
+        if depth == "its left child":
+            following = node.child[LEFT]
+        elif depth == "further down":
+            red = self.path.one_of("the following page's parent is", "black", "red") == "red"
+            height = self.path.number("black height further down")
+            above = AnyNode(self, "the following page's parent", red, height)
+            above.known_parent = FURTHER_UP
+            self.further_down[node.name] = above
+            following = above.child[LEFT]
+        self.path.assume(
+            "the following page is the leftmost of the right subtree",
+            lambda: following is not None and following.child[LEFT] is None,
+        )
+        return following
+
+
+@obligation(claims.tree_is_balanced, "series", Theory.INTEGERS, explain=explain, case="erase")
+@obligation(claims.tree_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain, case="erase")
+def erase(path: Any) -> None:
+    """Any page; what is left to repair is left to `erase_turn`."""
+    tree = Unlinking(path)
+    red = path.one_of("the page is", "black", "red") == "red"
+    tree.top = page = AnyNode(tree, "the page", red, path.number("black height"))
+    tree.erase(page)
+    show_well_formed(tree, gone=page, lighter=tree.lighter)
+
+
+@obligation(claims.tree_is_balanced, "series", Theory.INTEGERS, explain=explain, case="erase_at_the_root")
+def erase_at_the_root(path: Any) -> None:
+    """Where the whole tree has one black node less, all is well."""
+    tree = AnyTree(path)
+    nothing_left = tree._repair_black((None, LEFT))
+    path.show(claims.tree_is_balanced.name, lambda: nothing_left is None and tree.root is None)
+
+
+@obligation(claims.subtree_is_full, "series", Theory.INTEGERS, explain=explain, case="empty")
+def empty_subtree_is_full(path: Any) -> None:
+    path.show_claim(claims.subtree_is_full, 0, 0, path.one_of("black height", 0), False)
+
+
+@obligation(claims.subtree_is_full, "series", Theory.INTEGERS, explain=explain)
+def subtree_is_full(path: Any) -> None:
+    """By induction over the subtrees of a red-black tree, which are full by hypothesis."""
+    red = path.one_of("the root is", "black", "red") == "red"
+    black_height = path.number("black height of both subtrees")
+    levels, pages = [], []
+    for side in SIDES.values():
+        child_is_red = path.one_of(f"the {side} child is", "black or missing", "red") == "red"
+        pages.append(path.number(f"pages on the {side}"))
+        levels.append(path.number(f"levels on the {side}"))
+        path.assume(RED_HAS_NO_RED_CHILD, lambda child_is_red=child_is_red: not (red and child_is_red))
+        path.assume_claim(claims.subtree_is_full, pages[-1], levels[-1], black_height, child_is_red)
+    height = 1 + max(levels)
+    path.show_claim(claims.subtree_is_full, 1 + sum(pages), height, black_height + (not red), red)
+
+
+@obligation(claims.tree_height_is_logarithmic, "series", Theory.INTEGERS, explain=explain)
+def tree_height_is_logarithmic(path: Any) -> None:
+    pages, height, black_height = path.number("pages"), path.number("levels"), path.number("black height")
+    path.assume_claim(claims.subtree_is_full, pages, height, black_height, False)
+    least = 2**black_height
+    path.show("the square of 2^b is 2^2b", lambda: 2 ** (2 * black_height) == least * least)
+    path.show("twice the black nodes bound the levels", lambda: 2**height <= least * least)
+    path.show_claim(claims.tree_height_is_logarithmic, pages, height)

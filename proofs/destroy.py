@@ -1,0 +1,84 @@
+"""Destroy: what becomes of a page, and that patch 08 changes nothing. `proofs.walk` shows in which order pages are visited."""
+
+from typing import Any
+
+from impl.history import OriginalPool, TidiedPool
+from model import claims
+from model.trace import Alloc, Create, Destroy, Free, Trace
+from proofs.any_pool import AnyPool, around, put_in_list
+from proofs.explore import Theory
+from proofs.obligation import Counterexample, obligation
+
+
+def explain(inputs: dict[str, Any]) -> Counterexample:
+    steps = (Create(2048), Alloc("a"), Alloc("b"), Alloc("c"), Free("c"), Destroy())
+    return Counterexample(
+        "an idle page is given back once, and a busy one is reported", f"not so, where {inputs}", Trace(steps)
+    )
+
+
+class Device:
+    """Notes what is given back, and what is said."""
+
+    def __init__(self, pool: Any) -> None:
+        self.seen: list[Any] = []
+        pool.memory = self
+        pool._error = self.seen.append
+
+    def free_coherent(self, nbytes: Any, vaddr: Any, dma: Any) -> None:
+        self.seen.append((nbytes, vaddr, dma))
+
+
+@obligation(claims.destroy_leaks_exactly_the_busy_pages, "series", Theory.U64, explain=explain)
+def destroy_leaks_exactly_the_busy_pages(path: Any) -> None:
+    """Any page, at its turn: the pages before it are done, those after it to come."""
+    pool = AnyPool(path, "debug", needs=())
+    device = Device(pool)
+    page = pool.page("the page")
+    others = put_in_list(pool, [page] if page.in_use < pool.blks_per_alloc else [])
+    pool.page_tree.postorder = lambda: iter([page])
+    pool.destroy()
+    busy = page.in_use >= 1
+    given_back = [what for what in device.seen if isinstance(what, tuple)]
+    path.show_claim(claims.destroy_leaks_exactly_the_busy_pages, [] if given_back else [1], [1] if busy else [])
+    path.show("at most one thing is done", lambda: len(device.seen) == 1)
+    expected = pool.geometry.allocation, page.vaddr, page.dma
+    path.show("it is given back as it was got", lambda: busy or given_back[0] == expected)
+    listed, torn = around(pool.avail_page_list)
+    rest = [other for other in others if other is not page]
+    path.show("no link to it is left", lambda: claims.list_is_a_ring(torn, listed, rest))
+
+
+class Entered(BaseException):
+    """The loop goes on with the rest of the list."""
+
+
+class Rest:
+    """The pages after the first one: whoever reads of them goes on there."""
+
+    def __getattr__(self, field: str) -> Any:
+        raise Entered(field)
+
+
+@obligation(claims.patch_08_changes_nothing, "series", Theory.U64, explain=explain)
+def patch_08_changes_nothing(path: Any) -> None:
+    """By induction over the list of pages: both loops do the same with the first page, and then have the same rest to do."""
+    pool = AnyPool(path, "debug", needs=())
+    page = pool.bare_page()
+    page.in_use = path.number("blocks in use")
+    effects = []
+    more = path.one_of("more pages", False, True)
+    for revision in (OriginalPool, TidiedPool):
+        twin: Any = object.__new__(revision)
+        twin.__dict__.update(pool.__dict__, log=[])
+        twin.page_list = [page, Rest()] if more else [page]
+        device = Device(twin)
+        page.writes.clear()
+        try:
+            revision.destroy(twin)
+            ended = True
+        except Entered:
+            ended = False
+        effects.append([*device.seen, *page.writes, ended, page in twin.page_list])
+    path.show_claim(claims.patch_08_changes_nothing, *effects)
+    path.show("the loop goes on exactly if there are more pages", lambda: effects[0][-2] != more)

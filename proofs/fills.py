@@ -1,0 +1,123 @@
+"""Fills: zeros and poison, for any block and any byte of it (patches 06 and 07).
+
+A fill covers a whole block, so one byte at any distance from the block's start stands for all of them.
+"""
+
+from types import SimpleNamespace
+from typing import Any
+
+from impl.pool import POOL_POISON_FREED
+from model import claims
+from model.geometry import SMALLEST_BLOCK
+from model.trace import Alloc, Create, Kernel, Trace
+from proofs.any_pool import AnyOriginalPool, AnyPage, AnyPool, put_in_list
+from proofs.explore import Theory, Verdict
+from proofs.obligation import Counterexample, obligation
+
+NOWHERE = SimpleNamespace(vaddr=0, dma=0, data=None)
+"""Where a page lies of which only the bytes matter."""
+
+DRIVERS = 0x55
+"""What a driver wrote: neither zero nor poison."""
+
+
+def explain(inputs: dict[str, Any]) -> Counterexample:
+    options = {name: inputs[name] for name in ("debug", "init_on_alloc", "init_on_free", "zero") if name in inputs}
+    kernel = Kernel(**{name: on for name, on in options.items() if name != "zero"})
+    steps = (Create(2048), Alloc("a", zero=bool(options.get("zero"))))
+    return Counterexample("the block is filled as it should be", f"it is not, where {inputs}", Trace(steps, kernel))
+
+
+def allocate(path: Any, kind: type[AnyPool]) -> tuple[AnyPool, AnyPage, bool]:
+    """Allocate from any page with room: the pool, the page, whether zeros were wanted."""
+    pool = kind(path, "debug", "init_on_alloc", "init_on_free", needs=())
+    page = pool.page("the page")
+    path.assume("the page is the first of those with room", lambda: page.in_use < pool.blks_per_alloc)
+    put_in_list(pool, [page])
+    zero = path.one_of("zero", False, True)
+    pool.alloc(zero)
+    return pool, page, zero or pool.init_on_alloc
+
+
+@obligation(claims.allocated_block_is_filled, "series", Theory.U64, explain=explain)
+def allocated_block_is_filled(path: Any) -> None:
+    pool, page, zero = allocate(path, AnyPool)
+    distance = path.number("distance of the byte from the block's start")
+    path.assume("the byte is in the block", lambda: distance < pool.geometry.size)
+    former = POOL_POISON_FREED if pool.debug else DRIVERS
+    byte = page.byte(page.blocks["the first"] + distance, former)
+    path.show_claim(claims.allocated_block_is_filled, bytes([byte]), zero, pool.debug)
+
+
+@obligation(claims.block_is_filled_once, "series", Theory.U64, explain=explain)
+def block_is_filled_once(path: Any) -> None:
+    path.show_claim(claims.block_is_filled_once, len(allocate(path, AnyPool)[1].writes))
+
+
+@obligation(claims.block_is_filled_once, "v6.1", Theory.U64, explain=explain, expected=Verdict.REFUTED)
+def original_fills_twice(path: Any) -> None:
+    """With debug and init_on_alloc: poison first, and then zeros over it."""
+    path.show_claim(claims.block_is_filled_once, len(allocate(path, AnyOriginalPool)[1].writes))
+
+
+def twins(path: Any, option: str) -> tuple[AnyPool, AnyPool]:
+    """Any pool of v6.1, and the same pool of the series."""
+    before = AnyOriginalPool(path, "debug", option, needs=())
+    after: AnyPool = object.__new__(AnyPool)
+    after.__dict__.update(before.__dict__, log=[])
+    return before, after
+
+
+@obligation(claims.patch_07_keeps_what_the_driver_sees, "series", Theory.U64, explain=explain)
+def patch_07_keeps_what_the_driver_sees(path: Any) -> None:
+    zero, seen = path.one_of("zero", False, True), []
+    twin = twins(path, "init_on_alloc")
+    block, distance = path.number("the block"), path.number("distance of the byte from the block's start")
+    former = POOL_POISON_FREED if twin[0].debug else DRIVERS
+    for pool in twin:
+        page = AnyPage(path, NOWHERE)
+        pool._fill_allocated(page, block, zero)
+        seen.append(bytes([page.byte(block + distance, former)]))
+    path.show_claim(claims.patch_07_keeps_what_the_driver_sees, *seen)
+
+
+@obligation(claims.patch_06_keeps_the_freed_block, "series", Theory.U64, explain=explain)
+def patch_06_keeps_the_freed_block(path: Any) -> None:
+    """A block that is freed properly holds poison in debug builds, before and after."""
+    twin, left = twins(path, "init_on_free"), []
+    block, distance = path.number("the block"), path.number("distance of the byte from the block's start")
+    for pool in twin:
+        page = AnyPage(path, NOWHERE)
+        pool._is_refused = lambda *_: False  # type: ignore[method-assign]
+        pool._fill_freed(page, block, block, block)
+        left.append(bytes([page.byte(block + distance, DRIVERS)]))
+    path.show_claim(claims.patch_06_keeps_the_freed_block, *left)
+
+
+@obligation(claims.freed_block_is_filled, "series", Theory.U64, explain=explain)
+def freed_block_is_filled(path: Any) -> None:
+    pool = AnyPool(path, "debug", "init_on_free", needs=())
+    pool.found = page = pool.page("the page")
+    put_in_list(pool, [])
+    block, distance = pool.block_offset("the block"), path.number("distance of the byte from the block's start")
+    path.assume(
+        "the byte is in the block, behind the link",
+        lambda: distance < pool.geometry.size and distance >= SMALLEST_BLOCK,
+    )
+    path.assume("the block is in the page", lambda: block < 2**32)
+    pool._is_refused = lambda *_: False  # type: ignore[method-assign]
+    pool.free(page.vaddr + block, page.dma + block)
+    content = bytes([DRIVERS] * SMALLEST_BLOCK + [page.byte(block + distance, DRIVERS)])
+    path.show_claim(claims.freed_block_is_filled, content, pool.debug, pool.init_on_free)
+
+
+@obligation(claims.freed_block_is_filled, "series", Theory.U64, explain=explain, case="link")
+def link_survives_the_fill(path: Any) -> None:
+    """The fill comes before the link, which it would wipe out."""
+    pool = AnyPool(path, "debug", "init_on_free", needs=())
+    pool.found = page = pool.page("the page")
+    put_in_list(pool, [])
+    block, first = pool.block_offset("the block"), page.offset
+    pool._is_refused = lambda *_: False  # type: ignore[method-assign]
+    pool.free(page.vaddr + block, page.dma + block)
+    path.show(claims.freed_block_is_filled.name, lambda: page.link(page.offset) == first)

@@ -1,0 +1,323 @@
+"""Free lists and the list of pages with room: what an allocation and a free leave behind, for pages of any number of blocks.
+
+The invariant is several claims about a page: its free list holds each free block once, its blocks in use are counted, the
+two make up the page, and the page is in the list of pages with room exactly if it has a free block. The code runs in any
+state in which they hold, and is shown to leave one behind in which they hold again.
+"""
+
+from types import SimpleNamespace
+from typing import Any
+
+from impl.list_head import ListHead, list_add, list_del_init, list_empty
+from model import claims
+from model.trace import Alloc, Create, Free, Kernel, PoolInfo, Trace
+from impl.layout import Cursor, laid_blocks
+from proofs.any_pool import DISJOINT, END, FITS, AnyOriginalPool, AnyPage, AnyPool, Entered, around, chain, put_in_list
+from proofs.explore import Theory, Verdict
+from proofs.layout import any_cursor, any_geometry
+from proofs.obligation import Counterexample, obligation
+
+INVARIANT = (
+    claims.free_list_holds_the_free_blocks,
+    claims.in_use_counts_the_live_blocks,
+    claims.blocks_are_in_use_or_free,
+    claims.pages_with_room_are_listed,
+    claims.list_is_a_ring,
+)
+
+
+def explain(inputs: dict[str, Any]) -> Counterexample:
+    """The state in which it goes wrong."""
+    state = ", ".join(f"{name}: {value}" for name, value in inputs.items())
+    return Counterexample("the lists and counters agree with the blocks afterwards", f"they do not, from {state}")
+
+
+def show_invariant(pool: AnyPool, page: AnyPage, live: Any, free: list[str], others: list[Any]) -> None:
+    """Show the invariant of a page with `live` blocks in use and these free ones, beside the other pages with room."""
+    path = pool.path
+    names = chain(pool, page)
+    rest = pool.blks_per_alloc - live - len([name for name in free if name != "the rest"])
+    count = sum(rest if name == "the rest" else 1 for name in names)
+    listed, torn = around(pool.avail_page_list)
+    expected = ([page] if free else []) + others
+    path.show_claim(claims.free_list_holds_the_free_blocks, names, free)
+    path.show_claim(claims.in_use_counts_the_live_blocks, page.in_use, live)
+    path.show_claim(claims.blocks_are_in_use_or_free, page.in_use, count, pool.blks_per_alloc)
+    path.show_claim(claims.list_is_a_ring, torn, sorted(map(str, listed)), sorted(map(str, expected)))
+    path.show_claim(claims.pages_with_room_are_listed, [1 for owner in listed if owner is page], [1] if free else [])
+    path.show("a link that is in no ring points at itself", lambda: bool(free) != list_empty(page.avail_page_link))
+
+
+def register(case: str) -> Any:
+    """Make a body an obligation for each claim of the invariant."""
+
+    def decorate(body: Any) -> Any:
+        for claim in INVARIANT:
+            obligation(claim, "series", Theory.U64, explain=explain, case=case)(body)
+        return body
+
+    return decorate
+
+
+@register("alloc")
+def alloc_from_a_page_with_room(path: Any) -> None:
+    pool = AnyPool(path, "debug")
+    page = pool.page("the page")
+    path.assume("the page is the first of those with room", lambda: page.in_use < pool.blks_per_alloc)
+    others = put_in_list(pool, [page])[1:]
+    live, free = page.in_use, chain(pool, page)
+    block = pool.alloc(path.one_of("zero", False, True))
+    path.show(
+        "the first free block is given",
+        lambda: block == (page.vaddr + page.blocks["the first"], page.dma + page.blocks["the first"]),
+    )
+    show_invariant(pool, page, live + 1, free[1:], others)
+
+
+@register("alloc_with_a_new_page")
+def alloc_with_a_new_page(path: Any) -> None:
+    """No page has room, so the lock is dropped around dma_alloc_coherent. By then, any other page may have room."""
+    pool = AnyPool(path, "debug")
+    path.assume("a page has a block", lambda: pool.blks_per_alloc >= 1)
+    device = Device(pool, pool.block_offset("the first block"))
+    refused = path.one_of("the page overlaps another", False, True)
+    pool.page_tree.insert = lambda page: page if refused else None
+    block = pool.alloc(path.one_of("zero", False, True))
+    page = pool.found
+    if page is None or refused:
+        listed, torn = around(pool.avail_page_list)
+        path.show("there is no block", lambda: block is None)
+        path.show_claim(claims.list_is_a_ring, torn, listed, device.others)
+        return
+    free = ["the rest"] if "the rest" in page.blocks else []
+    path.show(
+        "the first block is given",
+        lambda: block == (page.vaddr + page.blocks["the first"], page.dma + page.blocks["the first"]),
+    )
+    show_invariant(pool, page, 1, free, device.others)
+
+
+class Device:
+    """The device's memory: gives one page, at any addresses, or none; other callers run meanwhile."""
+
+    def __init__(self, pool: AnyPool, first: Any) -> None:
+        self.pool = pool
+        self.first = first
+        self.others: list[Any] = []
+        pool.memory = self
+        pool._laid_blocks = self.laid_blocks  # type: ignore[method-assign]
+
+    def alloc_coherent(self, nbytes: Any) -> Any:
+        path = self.pool.path
+        path.show("as many bytes are asked for as a page has", lambda: nbytes == self.pool.geometry.allocation)
+        self.others = put_in_list(self.pool, [], " by then")
+        if path.one_of("dma_alloc_coherent", "serves", "fails") == "fails":
+            return None
+        return SimpleNamespace(vaddr=path.number("the page's vaddr"), dma=path.number("the page's dma"), data=None)
+
+    def laid_blocks(self) -> Any:
+        """The links of the first block and of the rest, as `free_list_holds_the_free_blocks` is proved of a page as laid."""
+        pool, page = self.pool, self.pool.found
+        assert isinstance(page, AnyPage)
+        page.blocks["the first"] = self.first
+        if pool.blks_per_alloc >= 2:
+            following = page.blocks["the rest"] = pool.block_offset("the second block")
+            pool.assume_disjoint(self.first, following)
+        else:
+            following = pool.number_outside("the last link")
+        page.offset = self.first
+        yield self.first, following
+
+
+@register("free")
+def free_a_block_in_use(path: Any) -> None:
+    pool = AnyPool(path, "debug", "init_on_free")
+    page = pool.page("the page")
+    path.assume("no more blocks are in use than there are", lambda: page.in_use <= pool.blks_per_alloc)
+    others = put_in_list(pool, [page] if page.in_use < pool.blks_per_alloc else [])
+    live, free = page.in_use, chain(pool, page)
+    block = pool.block_offset("the block")
+    for other in page.blocks.values():
+        pool.assume_disjoint(block, other)
+    page.blocks["the block"] = block
+    pool.found = page
+    pool._is_refused = lambda *_: False  # type: ignore[method-assign]  # see `double_free_is_refused`
+    pool.free(page.vaddr + block, page.dma + block)
+    show_invariant(pool, page, live - 1, ["the block", *free], [owner for owner in others if owner is not page])
+
+
+def explain_double_free(inputs: dict[str, Any]) -> Counterexample:
+    """A driver frees a block twice, in a build that does not notice."""
+    steps = (Create(2048), Alloc("a"), Alloc("b"), Free("a"), Free("a"), PoolInfo())
+    return Counterexample(
+        "the free list holds the block once, as before",
+        f"the block at offset {inputs['offset of the first free block']} links to itself, and a block less counts as in use",
+        Trace(steps),
+    )
+
+
+@obligation(
+    claims.free_list_holds_the_free_blocks,
+    "series",
+    Theory.U64,
+    explain=explain_double_free,
+    expected=Verdict.REFUTED,
+    case="double_free",
+)
+def double_free_breaks_the_list(path: Any) -> None:
+    """Without debug, a block that is free already is linked once more."""
+    pool = AnyPool(path, "init_on_free")
+    pool.found = page = pool.page("the page")
+    path.assume("a block is in use and another is free", lambda: page.in_use >= 1 and page.in_use < pool.blks_per_alloc)
+    put_in_list(pool, [page])
+    free, block = chain(pool, page), page.blocks["the first"]
+    pool.free(page.vaddr + block, page.dma + block)
+    path.show_claim(claims.free_list_holds_the_free_blocks, chain(pool, page), free)
+
+
+class Countdown:
+    """How far the code may still look; counted where a proof can see it."""
+
+    def __init__(self, left: Any) -> None:
+        self.left = left
+
+    def __gt__(self, other: int) -> Any:
+        return self.left > other
+
+    def __sub__(self, other: int) -> "Countdown":
+        self.left = self.left - other
+        return self
+
+
+@obligation(claims.double_free_is_refused, "series", Theory.U64, explain=explain)
+def double_free_is_refused(path: Any) -> None:
+    """By induction over the free list: the search looks at its first block, and goes on in the rest as in a list of its own
+    that has one block less."""
+    pool = AnyPool(path, needs=(FITS, END, DISJOINT))
+    page = pool.page("the page")
+    path.assume("no more blocks are in use than there are", lambda: page.in_use <= pool.blks_per_alloc)
+    free = pool.blks_per_alloc - page.in_use
+    listed = chain(pool, page)
+    where = path.one_of(
+        "the block is", "in use", *listed, *(["further on in the rest"] if "the rest" in listed else [])
+    )
+    block = page.blocks.get(where)
+    if block is None:
+        block = pool.block_offset("the block")
+        for other in page.blocks.values():
+            pool.assume_disjoint(block, other)
+    left = Countdown(free)
+    pool._longest_free_list = lambda _: left  # type: ignore[assignment, return-value]
+    try:
+        refused = pool._is_refused(page, block, page.vaddr + block, page.dma + block)
+    except Entered:
+        path.show("the rest has one block less", lambda: left.left == free - 1)
+        refused = where == "further on in the rest"  # by hypothesis
+    path.show_claim(claims.double_free_is_refused, refused, where != "in use")
+
+
+@obligation(claims.double_free_is_refused, "series", Theory.U64, explain=explain, case="longest_list")
+def search_is_as_long_as_the_list(path: Any) -> None:
+    pool = AnyPool(path, needs=())
+    page = AnyPage(path, SimpleNamespace(vaddr=0, dma=0, data=None))
+    page.in_use = path.number("blocks in use")
+    longest = pool._longest_free_list(page)
+    path.show(claims.double_free_is_refused.name, lambda: longest == pool.blks_per_alloc - page.in_use)
+
+
+def explain_refused(inputs: dict[str, Any]) -> Counterexample:
+    """Debug and init_on_free: the block of a refused free was zeroed, and with it the link to the other free blocks."""
+    kernel = Kernel(debug=True, init_on_free=True)
+    steps = (Create(2048), Alloc("a"), Alloc("b"), Free("a"), Free("a"), Alloc("c"))
+    return Counterexample(
+        "a block that is free already stays as it is: poisoned, and linked",
+        f"it is zeroed before the free is refused, where {inputs}",
+        Trace(steps, kernel),
+    )
+
+
+def refused_free(path: Any, pool: AnyPool) -> None:
+    pool.debug = True
+    pool.found = page = pool.page("the page")
+    put_in_list(pool, [page])
+    before = page.offset, page.in_use, around(pool.avail_page_list)
+    block = pool.block_offset("the block")
+    pool._is_refused = lambda *_: True  # type: ignore[method-assign]
+    pool.free(page.vaddr + block, page.dma + block)
+    after = page.offset, page.in_use, around(pool.avail_page_list)
+    changes = [*page.writes, *(1 for one, other in zip(before, after, strict=True) if not one == other)]
+    path.show_claim(claims.refused_free_changes_nothing, changes)
+
+
+@obligation(claims.refused_free_changes_nothing, "series", Theory.U64, explain=explain_refused)
+def refused_free_changes_nothing(path: Any) -> None:
+    refused_free(path, AnyPool(path, "init_on_free", needs=()))
+
+
+@obligation(claims.refused_free_changes_nothing, "v6.1", Theory.U64, explain=explain_refused, expected=Verdict.REFUTED)
+def original_zeroes_a_block_that_is_free(path: Any) -> None:
+    refused_free(path, AnyOriginalPool(path, "init_on_free", needs=()))
+
+
+@obligation(
+    claims.free_list_holds_the_free_blocks, "series", Theory.INTEGERS, Theory.U32, explain=explain, case="as_laid"
+)
+def page_is_laid_with_all_its_blocks(path: Any) -> None:
+    """A new page: each block links to the one that is laid next, and the last one's link is not inside the page."""
+    geometry, start, following = (
+        any_geometry(path),
+        any_cursor(path),
+        Cursor(path.number("next offset"), path.number("boundary after it")),
+    )
+    turns = iter([following, path.one_of("then comes", start, following)])
+    laid = laid_blocks(geometry, lambda *_: next(turns), start)
+    offset, link = next(laid)
+    path.show("the first block is where the loop starts", lambda: offset == start.offset and link == following.offset)
+    if link < geometry.allocation:
+        path.assume_claim(claims.layout_ends, start.offset, following.offset)
+        path.show(claims.free_list_holds_the_free_blocks.name, lambda: next(laid)[0] == link)
+    else:
+        path.show(claims.free_list_holds_the_free_blocks.name, lambda: next(laid, None) is None)
+
+
+@obligation(claims.list_is_a_ring, "series", Theory.INTEGERS, explain=explain, case="protocol")
+def list_stays_a_ring(path: Any) -> None:
+    """Adding and deleting a link anywhere, deleting one that is in no ring, and the empty test. Only the two neighbours of
+    a link are ever read, so the links further away stand for chains of any length."""
+    length = path.one_of("links in the ring", 1, 2, 3, 4, 0)
+    head = ListHead("head")
+    links = [ListHead(number) for number in range(length)]
+    for one, other in zip([head, *links], [*links, head], strict=True):
+        one.next, other.prev = other, one
+    expected = list(range(length))
+    path.show("the head is alone exactly if there is no link", lambda: list_empty(head) == (not links))
+    if path.one_of("operation", "add", "delete") == "add" or not links:
+        link = ListHead("new")
+        path.show("a new link is in no ring", lambda: list_empty(link))
+        list_del_init(link)
+        list_add(link, head)
+        expected.insert(0, "new")
+        path.show("a link in a ring is not alone", lambda: not list_empty(link))
+    else:
+        number = path.one_of("which", *range(length))
+        list_del_init(links[number])
+        expected.remove(number)
+        path.show("a deleted link is in no ring", lambda: list_empty(links[number]))
+    listed, torn = around(head)
+    path.show_claim(claims.list_is_a_ring, torn, listed, expected)
+
+
+def explain_touched(inputs: dict[str, Any]) -> Counterexample:
+    return Counterexample("the first page with room and its neighbour are touched", f"more are, from {inputs}")
+
+
+@obligation(claims.alloc_touches_few_pages, "series", Theory.U64, explain=explain_touched)
+def alloc_touches_few_pages(path: Any) -> None:
+    """The first page with room, and the page after it, if the first one leaves the list. What is behind these has no links
+    that could be read, so that a third page cannot be looked at unnoticed."""
+    pool = AnyPool(path, "debug", needs=())
+    page = pool.page("the page")
+    path.assume("the page is the first of those with room", lambda: page.in_use < pool.blks_per_alloc)
+    others = put_in_list(pool, [page])[1:]
+    pool.alloc()
+    path.show_claim(claims.alloc_touches_few_pages, 1 + len([other for other in others if other != "more pages"]))

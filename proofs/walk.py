@@ -1,0 +1,172 @@
+"""Walks through the tree: in order (the pools file) and in postorder (dma_pool_destroy), for trees of any size and shape.
+
+By structural induction, as in `proofs.tree`: the code runs on a node with abstract subtrees, below an abstract rest of the
+tree. Where it enters one of these, it is shown to be where it would start on that one alone. A walk of a subtree gives what
+its definition says, if it starts at the first page of the first part, goes from the last page of each part to the first of
+the next one, and leaves the last part for what comes after the subtree.
+"""
+
+from typing import Any
+
+from impl.rbtree import LEFT, RIGHT, Node, PageTree
+from model import claims
+from proofs.explore import Theory
+from proofs.obligation import Counterexample, obligation
+
+
+class Entered(BaseException):
+    """The code goes on in an abstract part of the tree."""
+
+    def __init__(self, part: "Part") -> None:
+        super().__init__(part.name)
+        self.part = part
+
+
+class Part:
+    """The root of an abstract subtree, or the place above a node: whoever reads of it goes on there.
+
+    Comparing its address, as C compares pointers, reads nothing.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.__dict__.update(name=name, reads=[])
+
+    def __getattr__(self, field: str) -> Any:
+        self.reads.append(field)
+        raise Entered(self)
+
+    def __setattr__(self, field: str, value: Any) -> None:
+        raise AssertionError(f"a walk sets {field!r} of {self.name}")
+
+
+def where_it_goes(step: Any, *arguments: Any) -> Any:
+    """What the code returns, or the part in which it goes on."""
+    try:
+        return step(*arguments)
+    except Entered as entered:
+        return entered.part
+
+
+def any_subtrees(path: Any, node: Node) -> list[Part]:
+    """Give a node any subtrees; those that are not empty, in order."""
+    for side, name in ((LEFT, "left"), (RIGHT, "right")):
+        if path.one_of(f"a {name} subtree", "yes", "no") == "yes":
+            node.child[side] = Part(f"the {name} subtree")
+    return [child for child in node.child if child is not None]
+
+
+def any_place(path: Any, node: Node) -> tuple[str, Any]:
+    """Hang a node anywhere in a tree: where it hangs, and its parent, whose own parent is abstract."""
+    where = path.one_of("the node hangs as", "the root", "a left child", "a right child")
+    if where == "the root":
+        return where, None
+    node.parent = parent = Node(0)
+    parent.parent = Part("the tree above")
+    parent.child[LEFT if where == "a left child" else RIGHT] = node
+    return where, parent
+
+
+def explain(inputs: dict[str, Any]) -> Counterexample:
+    """No address matters: the shape of the tree is the whole counterexample."""
+    shape = ", ".join(f"{name}: {value}" for name, value in inputs.items())
+    return Counterexample("the walk goes on with the next page", f"it does not, where {shape or 'there is no page'}")
+
+
+@obligation(claims.walk_follows_the_order, "series", Theory.INTEGERS, explain=explain, case="first_page")
+def walk_starts_at_the_first_page(path: Any) -> None:
+    tree: PageTree[Any] = PageTree(1)
+    node = Node(0)
+    parts = any_subtrees(path, node)
+    first = node.child[LEFT] or node
+    given = where_it_goes(tree._leftmost, node)
+    path.show("what was read is of the first part", lambda: not any(part.reads for part in parts if part is not first))
+    path.show_claim(claims.walk_follows_the_order, [given], [first])
+
+
+@obligation(claims.walk_follows_the_order, "series", Theory.INTEGERS, explain=explain, case="next_page")
+def walk_goes_to_the_next_page(path: Any) -> None:
+    """From a node into its right subtree; or, from the last page of the subtree below a node, to where that hangs.
+
+    A right child's subtree ends where its parent's does, so the code has to go on as it would from the parent.
+    """
+    tree: PageTree[Any] = PageTree(1)
+    node = Node(0)
+    any_subtrees(path, node)
+    where, parent = any_place(path, node)
+    expected = parent
+    if node.child[RIGHT] is not None:
+        expected = node.child[RIGHT]
+    elif where == "a right child":
+        expected = parent.parent
+    given = where_it_goes(tree._next, node)
+    path.show_claim(claims.walk_follows_the_order, [given], [expected])
+
+
+class Steps(PageTree[Any]):
+    """A tree whose steps are given, to see what a walk does with them; it notes the pages that it was asked about."""
+
+    def __init__(self, path: Any) -> None:
+        super().__init__(1)
+        self.pages = [Node(0), Node(1), Node(2)][: path.one_of("pages", 3, 0)]
+        self.root = self.pages[1] if self.pages else None
+        self.freed: list[Any] = []
+        self.asked_when_freed: list[Any] = []
+
+    def _leftmost(self, node: Any) -> Any:  # noqa: ARG002
+        return self.pages[0]
+
+    def _next(self, node: Any) -> Any:
+        if node in self.freed:
+            self.asked_when_freed.append(node)
+        return dict(zip(self.pages, self.pages[1:], strict=False)).get(node)
+
+    _deepest, _next_postorder = _leftmost, _next
+
+
+@obligation(claims.walk_follows_the_order, "series", Theory.INTEGERS, explain=explain, case="all_pages")
+def walk_gives_each_page(path: Any) -> None:
+    """The walk gives the first page, then the next one, until there is none."""
+    tree = Steps(path)
+    path.show_claim(claims.walk_follows_the_order, list(tree), tree.pages)
+
+
+@obligation(claims.destroy_reads_no_freed_page, "series", Theory.INTEGERS, explain=explain, case="first_page")
+def postorder_starts_at_the_bottom(path: Any) -> None:
+    tree: PageTree[Any] = PageTree(1)
+    node = Node(0)
+    parts = any_subtrees(path, node)
+    first = (*parts, node)[0]
+    given = where_it_goes(tree._deepest, node)
+    path.show_claim(claims.destroy_reads_no_freed_page, [given], [first], [])
+
+
+@obligation(claims.destroy_reads_no_freed_page, "series", Theory.INTEGERS, explain=explain, case="next_page")
+def postorder_goes_to_the_sibling_or_up(path: Any) -> None:
+    """From the last page of the subtree below a node, which is that node. What it has below it is freed by then, and so is
+    its left sibling; its right sibling is to come."""
+    tree: PageTree[Any] = PageTree(1)
+    node = Node(0)
+    where, parent = any_place(path, node)
+    freed = any_subtrees(path, node)
+    expected = parent
+    if where != "the root" and path.one_of("a sibling", "yes", "no") == "yes":
+        sibling = Part("the sibling")
+        parent.child[RIGHT if where == "a left child" else LEFT] = sibling
+        if where == "a left child":
+            expected = sibling
+        else:
+            freed.append(sibling)
+    given = where_it_goes(tree._next_postorder, node)
+    read_when_freed = [part.name for part in freed if part.reads]
+    path.show_claim(claims.destroy_reads_no_freed_page, [given], [expected], read_when_freed)
+
+
+@obligation(claims.destroy_reads_no_freed_page, "series", Theory.INTEGERS, explain=explain, case="all_pages")
+def postorder_gives_each_page(path: Any) -> None:
+    """The walk asks for the page after one before it gives that one away."""
+    tree = Steps(path)
+    given = []
+    for page in tree.postorder():
+        given.append(page)
+        tree.freed.append(page)
+    path.show_claim(claims.destroy_reads_no_freed_page, given, tree.pages, tree.asked_when_freed)

@@ -75,8 +75,8 @@ def alignment_divides_size_and_boundary(geometry: Any, align: int) -> bool:
 @claim(
     "An admitted geometry fits an int: a block holds a link, and no page is above INT_MAX.", "dma_pool_create; patch 02"
 )
-def admitted_geometry_fits_an_int(geometry: Any) -> bool:
-    return bool(geometry.size >= SMALLEST_BLOCK and geometry.allocation <= INT_MAX)
+def admitted_geometry_fits_an_int(geometry: Any, smallest_block: int = SMALLEST_BLOCK) -> bool:
+    return bool(geometry.size >= smallest_block and geometry.allocation <= INT_MAX)
 
 
 # How a page is laid out.
@@ -315,8 +315,8 @@ def allocated_block_is_filled(content: bytes, zero: bool, debug: bool) -> bool:
 @claim(
     "A freed block is 0xa7 in debug builds, and zero with init_on_free, except for its link.", "dma_pool_free; patch 06"
 )
-def freed_block_is_filled(content: bytes, debug: bool, init_on_free: bool) -> bool:
-    unlinked = content[SMALLEST_BLOCK:]
+def freed_block_is_filled(content: bytes, debug: bool, init_on_free: bool, link: int = SMALLEST_BLOCK) -> bool:
+    unlinked = content[link:]
     if debug:
         return unlinked.count(0xA7) == len(unlinked)
     return not init_on_free or unlinked.count(0) == len(unlinked)

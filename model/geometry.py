@@ -29,14 +29,16 @@ class Refusal(Enum):
     BOUNDARY_IS_NOT_A_POWER_OF_TWO = "boundary is not a power of two"
 
 
-def create(size: int, align: int, boundary: int, page_size: int) -> Geometry | Refusal:
+def create(
+    size: int, align: int, boundary: int, page_size: int, smallest_block: int = SMALLEST_BLOCK
+) -> Geometry | Refusal:
     """What a pool with these arguments has to be. `align` 0 means 1 and `boundary` 0 means no boundary but the page's."""
     align = 1 if align == 0 else align
     if not is_a_power_of_two(align):
         return Refusal.ALIGN_IS_NOT_A_POWER_OF_TWO
     if size == 0:
         return Refusal.SIZE_IS_ZERO
-    size = round_up(max(size, SMALLEST_BLOCK), align)
+    size = round_up(max(size, smallest_block), align)
     if size > INT_MAX:
         return Refusal.SIZE_IS_ABOVE_INT_MAX
     allocation = max(size, page_size)

@@ -13,6 +13,7 @@ from model.claims import Claim
 from model.geometry import Refusal, create
 from model.memory import Mapping, Memory
 from model.pool import Page, Pool
+from model.promises import SERIES, Promises
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PoolInfo, Step, Trace, TraceError, dumps
 
 T = TypeVar("T")
@@ -32,8 +33,12 @@ class Target(Protocol):
     def poolinfo(self) -> str: ...
 
 
-CreateTarget = Callable[..., Target | None]
-"""`Pool.create` of a revision."""
+@dataclass(frozen=True)
+class Revision:
+    """A pool under test: its `dma_pool_create`, and what it promises."""
+
+    create: Callable[..., Target | None]
+    promises: Promises = SERIES
 
 
 class BrokenClaim(AssertionError):
@@ -72,11 +77,16 @@ class LiveBlock:
 
 
 class Lockstep:
-    """A target and the oracle, stepped together. `run` raises BrokenClaim at the first difference."""
+    """A target and the oracle, stepped together. `run` raises BrokenClaim at the first difference.
 
-    def __init__(self, create_target: CreateTarget, kernel: Kernel) -> None:
-        self.create_target = create_target
+    Where the run is `about` another claim, a pool that should have been refused is run on, until it breaks that.
+    """
+
+    def __init__(self, revision: Revision, kernel: Kernel, about: str | None = None) -> None:
+        self.revision = revision
         self.kernel = kernel
+        self.about = about
+        self.should_be_refused: BrokenClaim | None = None
         self.memory = Memory()
         self.shadow = Memory(lambda _: None)  # the oracle's view: the same addresses, bytes of its own
         self.target: Target | None = None
@@ -93,6 +103,8 @@ class Lockstep:
         match step:
             case Create():
                 self._create(record, step)
+            case _ if self.should_be_refused is not None:
+                self._run_without_oracle(record, step)
             case Alloc():
                 self._alloc(record, step)
             case Free():
@@ -101,7 +113,7 @@ class Lockstep:
                 self._note(record, happened=self._call(record, self._live_target().poolinfo))
             case Destroy():
                 self._destroy(record)
-        if self.target is not None:
+        if self.target is not None and self.oracle is not None:
             self._check_reports(record)
         return record.step
 
@@ -114,17 +126,37 @@ class Lockstep:
         return [name for name, block in self.blocks.items() if block.content]
 
     def _create(self, record: Record, step: Create) -> None:
-        promised = create(step.size, step.align, step.boundary, self.kernel.page_size)
-        arguments = (step.size, step.align, step.boundary)
+        promises, arguments = self.revision.promises, (step.size, step.align, step.boundary)
         options = vars(self.kernel)
-        target = self._call(record, lambda: self.create_target(step.name, self.memory, *arguments, **options))
+        promised = create(*arguments, self.kernel.page_size, promises.smallest_block)
+        target = self._call(record, lambda: self.revision.create(step.name, self.memory, *arguments, **options))
         asked = promised.value if isinstance(promised, Refusal) else "a pool"
         self._note(record, asked, "NULL" if target is None else "a pool")
         # An outsider sees only whether there is a pool; its size is in the row, its layout in the blocks.
-        self._check(record, claims.create_admits_what_is_promised, promised, target and promised)
+        try:
+            self._check(record, claims.create_admits_what_is_promised, promised, target and promised)
+        except BrokenClaim as broken:
+            if target is None or self.about in (None, broken.claim.name):
+                raise
+            self.should_be_refused = broken
         self.target = target
-        self.oracle = Pool.create(step.name, self.shadow, *arguments, **options)
+        self.oracle = Pool.create(step.name, self.shadow, *arguments, **options, promises=promises)
         self.align = max(step.align, 1)
+
+    def _run_without_oracle(self, record: Record, step: Step) -> None:
+        """A step on a pool that should not be there: nothing is promised of it but that its code ends, in its memory."""
+        target, broken = self._live_target(), self.should_be_refused
+        assert broken is not None
+
+        def place(nbytes: int) -> int:
+            if nbytes > LARGEST_PAGE:
+                raise broken
+            return self.memory.next_free_place(nbytes)
+
+        if isinstance(step, Alloc):
+            self.memory.place = place
+            self._call(record, lambda: target.alloc(step.zero), hangs=claims.layout_ends)
+        raise broken
 
     def _alloc(self, record: Record, step: Alloc) -> None:
         target, oracle, geometry = self._live_target(), self._live_oracle(), self._live_oracle().geometry
@@ -170,7 +202,7 @@ class Lockstep:
         in one that is `forced` upon it."""
         oracle = self._live_oracle()
         twin = Mapping(mapping.vaddr, mapping.dma, memoryview(bytearray(len(mapping.data))))
-        self.shadow.mappings[mapping.vaddr] = twin
+        self.shadow.add(twin)
         if forced and block is not None:
             oracle.pages.append(Page(twin))
             return True
@@ -206,8 +238,10 @@ class Lockstep:
             raise TraceError(f"block {step.block!r} is freed, but its allocation gave no block")
         vaddr, dma = block.vaddr + step.vaddr_plus, block.dma + step.dma_plus
         proper = block.content != b"" and (vaddr, dma) == (block.vaddr, block.dma)
-        if not proper and not self.kernel.debug and oracle.page_of(dma) is not None:
-            raise TraceError(f"free of {step.block!r}: not a block in use, and only debug builds promise to notice")
+        if not proper and not oracle.complaint(vaddr, dma):
+            raise TraceError(
+                f"free of {step.block!r}: not a block in use, and no promise to notice (only debug builds notice a second free)"
+            )
         if proper:
             read = bytes(self.memory.block(vaddr, oracle.geometry.size))
             self._note(record, "the block as the driver left it", f"it holds {read[:8].hex(' ')} …")
@@ -219,7 +253,8 @@ class Lockstep:
             block.content = b""
             read = bytes(self.memory.block(vaddr, oracle.geometry.size))
             self._note(record, "the fill of a freed block", f"it holds {read[:8].hex(' ')} …")
-            self._check(record, claims.freed_block_is_filled, read, self.kernel.debug, self.kernel.init_on_free)
+            link = self.revision.promises.smallest_block
+            self._check(record, claims.freed_block_is_filled, read, self.kernel.debug, self.kernel.init_on_free, link)
         said = "the block is taken back" if proper else "a report, and no change"
         self._note(record, said, said)
 
@@ -308,14 +343,16 @@ class Lockstep:
         return self.oracle
 
 
-def replay(run: Trace, create_target: CreateTarget) -> Trace:
+def replay(run: Trace, revision: Revision) -> Trace:
     """Run a trace on a target; returns what happened, or raises BrokenClaim or TraceError.
 
     Where the target refuses the arguments, as promised, the trace ends there.
     """
-    lockstep = Lockstep(create_target, run.kernel)
+    lockstep = Lockstep(revision, run.kernel, run.claim)
     for step in run.steps:
         lockstep.run(step)
         if isinstance(step, Create) and lockstep.target is None:
             break
+    if lockstep.should_be_refused is not None:
+        raise lockstep.should_be_refused
     return lockstep.trace()

@@ -1,5 +1,6 @@
 """The environment of a pool: a device's coherent memory, the same bytes under a virtual and a DMA address."""
 
+from bisect import bisect_right, insort
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ class Memory:
     def __init__(self, place: Callable[[int], int | None] | None = None) -> None:
         self.place = place or self.next_free_place
         self.mappings: dict[int, Mapping] = {}  # by virtual address; given out and not taken back
+        self._starts: list[int] = []  # the virtual addresses, ascending
         self._next_vaddr = VADDR_BASE
         self._next_dma = DMA_BASE
 
@@ -43,8 +45,13 @@ class Memory:
             return None
         mapping = Mapping(self._next_vaddr, dma, memoryview(bytearray(nbytes)))
         self._next_vaddr += 2 * nbytes  # so that no overrun reaches another mapping unnoticed
-        self.mappings[mapping.vaddr] = mapping
+        self.add(mapping)
         return mapping
+
+    def add(self, mapping: Mapping) -> None:
+        """Take a mapping that was made elsewhere into account, until it is taken back."""
+        self.mappings[mapping.vaddr] = mapping
+        insort(self._starts, mapping.vaddr)
 
     def free_coherent(self, nbytes: int, vaddr: int, dma: int) -> None:
         """`dma_free_coherent`. Raises ValueError unless exactly this was given out and not taken back."""
@@ -52,11 +59,14 @@ class Memory:
         if mapping is None or mapping.dma != dma or len(mapping.data) != nbytes:
             raise ValueError(f"dma_free_coherent of {nbytes} bytes at {vaddr:#x}/{dma:#x}, which is not a live mapping")
         del self.mappings[vaddr]
+        self._starts.remove(vaddr)
 
     def block(self, vaddr: int, nbytes: int) -> memoryview:
         """The bytes at a virtual address. Raises ValueError if they do not lie in one live mapping."""
-        for mapping in self.mappings.values():
+        below = bisect_right(self._starts, vaddr)
+        if below > 0:
+            mapping = self.mappings[self._starts[below - 1]]
             offset = vaddr - mapping.vaddr
-            if offset >= 0 and offset + nbytes <= len(mapping.data):
+            if offset + nbytes <= len(mapping.data):
                 return mapping.data[offset : offset + nbytes]
         raise ValueError(f"{nbytes} bytes at {vaddr:#x} are not in coherent memory")

@@ -10,6 +10,7 @@ from typing import Self
 from model import geometry as geometry_of
 from model.geometry import Geometry, Refusal
 from model.memory import Mapping, Memory
+from model.promises import SERIES, Promises
 
 Block = tuple[int, int]  # virtual address, DMA address
 
@@ -32,6 +33,7 @@ class Pool:
     debug: bool
     init_on_alloc: bool
     init_on_free: bool
+    promises: Promises = SERIES
 
     def __post_init__(self) -> None:
         self.offsets = geometry_of.block_offsets(self.geometry)
@@ -51,12 +53,13 @@ class Pool:
         debug: bool = False,
         init_on_alloc: bool = False,
         init_on_free: bool = False,
+        promises: Promises = SERIES,
     ) -> Self | None:
         """`dma_pool_create`."""
-        geometry = geometry_of.create(size, align, boundary, page_size)
+        geometry = geometry_of.create(size, align, boundary, page_size, promises.smallest_block)
         if isinstance(geometry, Refusal):
             return None
-        return cls(name[:31], memory, geometry, debug, init_on_alloc, init_on_free)
+        return cls(name[:31], memory, geometry, debug, init_on_alloc, init_on_free, promises)
 
     def free_blocks(self) -> list[Block]:
         """Every block that may be handed out."""
@@ -100,23 +103,28 @@ class Pool:
         page.in_use.add(vaddr - page.mapping.vaddr)
 
     def free(self, vaddr: int, dma: int) -> None:
-        """`dma_pool_free`. Only debug builds notice a wrong virtual address, or a block that is free already."""
-        page = self.page_of(dma)
-        if page is None:
-            self.log.append(f"dma_pool_free {self.name}, {vaddr:016x}/{dma:#018x} (bad dma)")
-        elif self.debug and vaddr - page.mapping.vaddr != dma - page.mapping.dma:
-            self.log.append(f"dma_pool_free {self.name}, {vaddr:016x} (bad vaddr)/{dma:#018x}")
-        elif self.debug and vaddr - page.mapping.vaddr not in page.in_use:
-            self.log.append(f"dma_pool_free {self.name}, dma {dma:#018x} already free")
-        else:
+        """`dma_pool_free`."""
+        if complaint := self.complaint(vaddr, dma):
+            self.log.append(f"{self.promises.reports_of_free} {self.name}, {complaint}")
+        elif (page := self.page_of(dma)) is not None:
             page.in_use.remove(vaddr - page.mapping.vaddr)
-            if self.debug:
-                self._fill(vaddr, 0xA7)
-            elif self.init_on_free:
-                self._fill(vaddr, 0)
+            if self.debug or self.init_on_free:
+                self._fill(vaddr, 0xA7 if self.debug else 0)
+
+    def complaint(self, vaddr: int, dma: int) -> str:
+        """What is reported of a free of these addresses; "" where nothing is promised to be."""
+        page, debug, promises = self.page_of(dma), self.debug, self.promises
+        if page is None:
+            return f"{vaddr:016x}/{dma:#018x} (bad dma)" if debug or promises.notices_foreign_dma else ""
+        if debug and promises.notices_wrong_vaddr and vaddr - page.mapping.vaddr != dma - page.mapping.dma:
+            return f"{vaddr:016x} (bad vaddr)/{dma:#018x}"
+        return f"dma {dma:#018x} already free" if debug and vaddr in dict(self.free_blocks()) else ""
 
     def destroy(self) -> None:
-        """`dma_pool_destroy`. A page with blocks in use is reported and leaked."""
+        """`dma_pool_destroy`. A page with blocks in use is reported and leaked; some revisions leak all of them."""
+        if self.promises.leaks_every_page and any(page.in_use for page in self.pages):
+            self.log.append(f"dma_pool_destroy {self.name} busy")
+            return
         for page in self.pages:
             if page.in_use:
                 self.log.append(f"dma_pool_destroy {self.name}, {page.mapping.vaddr:016x} busy")

@@ -1,20 +1,24 @@
 """Admission: what the argument check of dma_pool_create lets in can be laid out, for all 64-bit arguments."""
 
+from collections.abc import Callable
 from typing import Any
 
 from impl import layout
 from model import claims
 from model import geometry as promise
-from model.geometry import INT_MAX, Refusal
+from model.geometry import INT_MAX, SMALLEST_BLOCK, Refusal
 from model.trace import Create, Kernel, Trace
 from proofs.explore import Theory, Verdict
 from proofs.obligation import Counterexample, obligation
 
+Admit = Callable[[Any, Any, Any, Any], layout.Geometry | None]
+"""The argument check of a revision: from size, align, boundary and page size, in bytes."""
 
-def explain(inputs: dict[str, Any]) -> Counterexample:
+
+def explain(inputs: dict[str, Any], admit: Admit = layout.admit, smallest: int = SMALLEST_BLOCK) -> Counterexample:
     """The arguments, what they ask for, and the geometry that the pool keeps."""
     arguments = inputs["size"], inputs["align"], inputs["boundary"], inputs["page_size"]
-    promised, kept = promise.create(*arguments), kept_geometry(*arguments)
+    promised, kept = promise.create(*arguments, smallest), kept_geometry(*arguments, admit)
     call = "dma_pool_create(size={:#x}, align={:#x}, boundary={:#x}), page size {}".format(*arguments)
     if isinstance(promised, Refusal):
         expected = f"{call} returns NULL: {promised.value}"
@@ -53,15 +57,19 @@ def arguments_that_round_up_to_an_int(path: Any) -> tuple[Any, Any, Any, Any]:
     return size, align, boundary, page_size
 
 
-def kept_geometry(size: Any, align: Any, boundary: Any, page_size: Any) -> layout.Geometry | None:
+def kept_geometry(
+    size: Any, align: Any, boundary: Any, page_size: Any, admit: Admit = layout.admit
+) -> layout.Geometry | None:
     """The geometry that the pool keeps of these arguments; None where it refuses them."""
-    geometry = layout.admit(size, align, boundary, page_size)
+    geometry = admit(size, align, boundary, page_size)
     return None if geometry is None else layout.kept(geometry)
 
 
-def admitted(path: Any, size: Any, align: Any, boundary: Any, page_size: Any) -> layout.Geometry:
+def admitted(
+    path: Any, size: Any, align: Any, boundary: Any, page_size: Any, admit: Admit = layout.admit
+) -> layout.Geometry:
     """The geometry that the pool keeps of these arguments, on the paths where it admits them."""
-    geometry = kept_geometry(size, align, boundary, page_size)
+    geometry = kept_geometry(size, align, boundary, page_size, admit)
     path.assume("the arguments are admitted", lambda: geometry is not None)
     assert geometry is not None
     return geometry

@@ -1,6 +1,18 @@
 """Every obligation: the subjects register theirs when they are imported here."""
 
-from proofs import admission, balance, counting, destroy, fills, free_list, interleaving, layout, tree, walk  # noqa: F401
+from proofs import (  # noqa: F401
+    admission,
+    balance,
+    block_stack,
+    counting,
+    destroy,
+    fills,
+    free_list,
+    interleaving,
+    layout,
+    tree,
+    walk,
+)
 from proofs.obligation import OBLIGATIONS, Result, prove
 
 __all__ = ["OBLIGATIONS", "Result", "prove_named"]

@@ -9,7 +9,7 @@ from tests.machine import machine
 from tests.targets import TARGETS
 
 
-@pytest.mark.parametrize("revision", ["model", "series"])
+@pytest.mark.parametrize("revision", ["model", "series", "v6.12"])
 def test_the_machine_finds_nothing_in(revision: str) -> None:
     run_state_machine_as_test(machine(TARGETS[revision]))
 

@@ -1,0 +1,265 @@
+"""The DMA pool that Linux merged instead of the series, as of v6.12: one stack of free blocks through the whole pool.
+
+Every free block holds a `struct dma_block`: the virtual address of the free block below it, and its own DMA address. A
+free block is reached by its virtual address alone, so an alloc or a free looks for no page.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import ClassVar, Protocol, Self
+
+from impl import pool
+from impl.layout import Cursor, Geometry, align_up, first_block, kept
+from impl.pool import POOL_POISON_ALLOCATED, POOL_POISON_FREED, Mapping
+from impl.words import INT_MAX, size_t, unsigned_int
+
+DMA_BLOCK = struct.Struct("<QQ")  # struct dma_block: the block below, and this block's DMA address
+NULL = 0
+
+
+class CoherentMemory(pool.CoherentMemory, Protocol):
+    """Coherent memory that is also reached by a virtual address; one that points elsewhere is a fault, and raises."""
+
+    def block(self, vaddr: int, nbytes: int) -> memoryview: ...
+
+
+def admit(size: int, align: int, boundary: int, page_size: int) -> Geometry | None:
+    """The argument check of `dma_pool_create`: a geometry, or None where it returns NULL. In `size_t`, as patch 02's."""
+    if align == 0:
+        align = 1
+    elif align & (align - 1):
+        return None
+
+    if size == 0 or size > INT_MAX:
+        return None
+    if size < DMA_BLOCK.size:
+        size = DMA_BLOCK.size
+
+    size = align_up(size, align)
+    allocation = max(size, page_size)
+
+    if boundary == 0:
+        boundary = allocation
+    elif boundary < size or boundary & (boundary - 1):
+        return None
+    boundary = min(boundary, allocation)
+
+    return Geometry(size, boundary, allocation)
+
+
+def goes_on(geometry: Geometry, cursor: Cursor) -> bool:
+    """The condition of the loop in `pool_initialise_page`. The sum is an `unsigned int`, and can wrap around."""
+    return unsigned_int(cursor.offset + geometry.size) <= geometry.allocation
+
+
+def skips(geometry: Geometry, cursor: Cursor) -> bool:
+    """Whether a turn of that loop lays no block, because it would cross a boundary."""
+    return unsigned_int(cursor.offset + geometry.size) > cursor.next_boundary
+
+
+def turn(geometry: Geometry, cursor: Cursor) -> Cursor:
+    """One turn of that loop: on to the next boundary, or past the block that is laid at `cursor`."""
+    if skips(geometry, cursor):
+        return Cursor(cursor.next_boundary, unsigned_int(cursor.next_boundary + geometry.boundary))
+    return Cursor(unsigned_int(cursor.offset + geometry.size), cursor.next_boundary)
+
+
+def laid_offsets(geometry: Geometry) -> Iterator[int]:
+    """The offset of every block in a page, in the order in which they are first handed out.
+
+    Raises TimeoutError where a turn does not move on: with what `admit` lets in, the kernel then lays the same blocks for
+    ever.
+    """
+    cursor = first_block(geometry)
+    while goes_on(geometry, cursor):
+        if not skips(geometry, cursor):
+            yield cursor.offset
+        following = turn(geometry, cursor)
+        if following <= cursor:
+            raise TimeoutError(f"pool_initialise_page never ends: offset {following.offset} follows {cursor.offset}")
+        cursor = following
+
+
+class BlockStackPool:
+    """A pool of blocks of coherent memory, revision `v6.12`. Make one with `BlockStackPool.create`."""
+
+    revision: ClassVar[str] = "v6.12"
+
+    def __init__(
+        self,
+        name: str,
+        memory: CoherentMemory,
+        admitted: Geometry,
+        *,
+        debug: bool = False,
+        init_on_alloc: bool = False,
+        init_on_free: bool = False,
+    ) -> None:
+        self.name = name[:31]  # char name[32]
+        self.memory = memory
+        self.geometry = kept(admitted)
+        self.debug = debug
+        self.init_on_alloc = init_on_alloc
+        self.init_on_free = init_on_free
+        self.log: list[str] = []
+        self.page_list: list[Mapping] = []  # the newest first
+        self.next_block = NULL  # the top of the stack: a virtual address
+        self.nr_blocks = 0
+        self.nr_active = 0  # blocks in use
+        self.nr_pages = 0
+
+    @classmethod
+    def create(
+        cls,
+        name: str,
+        memory: CoherentMemory,
+        size: int,
+        align: int,
+        boundary: int,
+        *,
+        page_size: int = 4096,
+        debug: bool = False,
+        init_on_alloc: bool = False,
+        init_on_free: bool = False,
+    ) -> Self | None:
+        """`dma_pool_create`: a pool of blocks of `size` bytes, aligned to `align`, none across a `boundary`; or None."""
+        admitted = admit(size, align, boundary, page_size)
+        if admitted is None:
+            return None
+        return cls(name, memory, admitted, debug=debug, init_on_alloc=init_on_alloc, init_on_free=init_on_free)
+
+    def alloc(self, zero: bool = False) -> tuple[int, int] | None:
+        """`dma_pool_alloc`: (virtual address, DMA address) of a free block, zeroed if asked (`__GFP_ZERO`); or None."""
+        block = self._pop()
+        if block == NULL:
+            # The lock is dropped from here until the page is there: other calls may run inside alloc_coherent.
+            page = self.memory.alloc_coherent(self.geometry.allocation)
+            if page is None:
+                return None
+            self._initialise_page(page)
+            block = self._pop()
+
+        _, dma = self._read_block(block)
+        want_zero = zero or self.init_on_alloc
+        if self.debug:
+            self._check_block(block)
+            if not want_zero:
+                self._fill(block, POOL_POISON_ALLOCATED)
+        if want_zero:
+            self._fill(block, 0)
+        return block, dma
+
+    def free(self, vaddr: int, dma: int) -> None:
+        """`dma_pool_free`: take back the block at these two addresses; only debug builds look at them."""
+        if self.debug:
+            if self._block_err(vaddr, dma):
+                return
+            self._fill(vaddr, POOL_POISON_FREED)
+        elif self.init_on_free:
+            self._fill(vaddr, 0)
+        self._push(vaddr, dma)
+        self.nr_active = size_t(self.nr_active - 1)
+
+    def destroy(self) -> None:
+        """`dma_pool_destroy`: give back every page; if any block is in use, report it and leak all pages instead."""
+        if self.nr_active:
+            self._error(f"dma_pool_destroy {self.name} busy")
+            return
+        for page in self.page_list:
+            self.memory.free_coherent(self.geometry.allocation, page.vaddr, page.dma)
+
+    def poolinfo(self) -> str:
+        """The pool's row in the device's file `pools`: name, blocks in use, blocks, size in bytes, pages."""
+        return f"{self.name:<16} {self.nr_active:4} {self.nr_blocks:4} {self.geometry.size:4} {self.nr_pages:2}"
+
+    def _pop(self) -> int:
+        """`pool_block_pop`: the topmost free block, which counts as in use from now on; or NULL."""
+        block = self.next_block
+        if block != NULL:
+            self.next_block, _ = self._read_block(block)
+            self.nr_active = size_t(self.nr_active + 1)
+        return block
+
+    def _push(self, block: int, dma: int) -> None:
+        """`pool_block_push`: put a block on top of the stack. Its DMA address is what the driver says that it is."""
+        self._write_block(block, self.next_block, dma)
+        self.next_block = block
+
+    def _initialise_page(self, page: Mapping) -> None:
+        """`pool_initialise_page`: put the blocks of a page on top of the stack, the first one topmost.
+
+        A block is written once the block below it is known; the kernel writes it before, and its link once more.
+        """
+        if self.debug:
+            page.data[:] = bytes([POOL_POISON_FREED]) * self.geometry.allocation
+        first = last = NULL
+        for offset in self._laid_offsets():
+            block = page.vaddr + offset
+            if last == NULL:
+                first = block
+            else:
+                self._write_block(last, block, page.dma + (last - page.vaddr))
+            last = block
+            self.nr_blocks += 1
+        self._write_block(last, self.next_block, page.dma + (last - page.vaddr))
+        self.next_block = first
+        self.page_list.insert(0, page)
+        self.nr_pages += 1
+
+    def _block_err(self, vaddr: int, dma: int) -> bool:
+        """`pool_block_err` in debug builds: report a DMA address of no page, and a block that is free already.
+
+        Whether the two addresses name the same block, it does not look.
+        """
+        if self._find_page(dma) is None:
+            self._error(f"pool_block_err {self.name}, {vaddr:016x}/{dma:#018x} (bad dma)")
+            return True
+        if self._is_free(vaddr):
+            self._error(f"pool_block_err {self.name}, dma {dma:#018x} already free")
+            return True
+        return False
+
+    def _find_page(self, dma: int) -> Mapping | None:
+        """`pool_find_page`, in debug builds only."""
+        for page in self.page_list:
+            if dma >= page.dma and dma - page.dma < self.geometry.allocation:
+                return page
+        return None
+
+    def _is_free(self, vaddr: int) -> bool:
+        """Whether a block is on the stack. Raises TimeoutError if the stack runs in a circle: it has too many blocks."""
+        block = self.next_block
+        followed = 0
+        while block != NULL:
+            if block == vaddr:
+                return True
+            if followed == self.nr_blocks:
+                raise TimeoutError(f"pool_block_err never ends: {followed} links do not lead to the stack's end")
+            block, _ = self._read_block(block)
+            followed += 1
+        return False
+
+    def _check_block(self, block: int) -> None:
+        """`pool_check_block` in debug builds: report a block that was written to while it was free, below its link."""
+        unlinked = bytes(self.memory.block(block, self.geometry.size)[DMA_BLOCK.size :])
+        if unlinked.count(POOL_POISON_FREED) != len(unlinked):
+            self._error(f"pool_check_block {self.name}, {block:016x} (corrupted)")
+
+    # How memory is read and written: by virtual address. The prover puts a symbolic memory here.
+
+    def _laid_offsets(self) -> Iterator[int]:
+        return laid_offsets(self.geometry)
+
+    def _read_block(self, block: int) -> tuple[int, int]:
+        """The block below, and the DMA address, of a free block."""
+        below, dma = DMA_BLOCK.unpack(self.memory.block(block, DMA_BLOCK.size))
+        return below, dma
+
+    def _write_block(self, block: int, below: int, dma: int) -> None:
+        DMA_BLOCK.pack_into(self.memory.block(block, DMA_BLOCK.size), 0, below, dma)
+
+    def _fill(self, block: int, byte: int) -> None:
+        self.memory.block(block, self.geometry.size)[:] = bytes([byte]) * self.geometry.size
+
+    def _error(self, message: str) -> None:
+        self.log.append(message)

@@ -1,0 +1,181 @@
+"""v6.12 where a driver or a device misbehaves: what the state machine does not draw, or the revision does not promise."""
+
+import pytest
+
+from impl import block_stack
+from impl.block_stack import DMA_BLOCK, BlockStackPool
+from impl.layout import Cursor, Geometry, blks_per_alloc, kept
+from model import geometry as promise
+from model.lockstep import BrokenClaim, replay
+from model.memory import DMA_BASE, VADDR_BASE, Memory
+from model.trace import Alloc, Create, Free, PageChoice, Trace, TraceError
+from tests.targets import TARGETS
+
+SIZE = 1024
+
+
+def a_pool(debug: bool = False, init_on_free: bool = False) -> tuple[BlockStackPool, Memory]:
+    memory = Memory()
+    pool = BlockStackPool.create("pool", memory, SIZE, 1, 0, debug=debug, init_on_free=init_on_free)
+    assert pool is not None
+    return pool, memory
+
+
+def test_free_blocks_are_linked_through_the_pages_and_know_their_dma_address() -> None:
+    pool, memory = a_pool()
+    blocks = [pool.alloc() or (0, 0) for _ in range(5)]  # a page of four, and the first of another
+    pool.free(*blocks[1])
+    pool.free(*blocks[4])
+    stack = []
+    top = pool.next_block
+    while top:
+        below, dma = DMA_BLOCK.unpack(memory.block(top, DMA_BLOCK.size))
+        stack.append((top, dma))
+        top = below
+    second = memory.mappings[blocks[4][0]]
+    unused = [(second.vaddr + n * SIZE, second.dma + n * SIZE) for n in (1, 2, 3)]
+    assert stack == [blocks[4], blocks[1], *unused]
+    assert pool.poolinfo().split() == ["pool", "3", "8", "1024", "2"]
+
+
+def test_a_block_below_the_smallest_is_raised_to_a_pointer_and_an_address() -> None:
+    assert block_stack.admit(1, 1, 0, 4096) == Geometry(16, 4096, 4096)
+    assert block_stack.admit(1, 32, 0, 4096) == Geometry(32, 4096, 4096)
+    assert [block_stack.admit(*refused, 4096) for refused in ((0, 1, 0), (1, 3, 0), (2**31, 1, 0), (1, 1, 8))] == [
+        None
+    ] * 4
+
+
+def test_it_lays_and_counts_every_legal_page_as_promised() -> None:
+    geometries = {promise.create(size, 1, 1 << n, 4096, 16) for size in range(16, 4097) for n in range(4, 13)}
+    for promised in geometries:
+        if isinstance(promised, promise.Geometry):
+            geometry = Geometry(promised.size, promised.boundary, promised.allocation)
+            laid = list(block_stack.laid_offsets(geometry))
+            assert laid == promise.block_offsets(promised)
+            assert len(laid) == blks_per_alloc(geometry)
+
+
+def test_a_size_of_2_31_makes_the_sum_wrap_and_lays_a_block_past_the_page() -> None:
+    admitted = block_stack.admit(2**31 - 1, 2, 0, 4096)
+    assert admitted is not None
+    assert block_stack.goes_on(kept(admitted), Cursor(2**31, 2**31))  # 2^31 + 2^31 is 0
+    offsets = block_stack.laid_offsets(kept(admitted))
+    assert [next(offsets), next(offsets)] == [0, 2**31]
+    with pytest.raises(TimeoutError, match="never ends: offset 0 follows 2147483648"):
+        next(offsets)
+
+
+def test_an_align_of_2_32_makes_blocks_of_no_bytes_without_end() -> None:
+    pool = BlockStackPool.create("pool", Memory(), 1, 2**32, 0)
+    assert pool is not None
+    with pytest.raises(TimeoutError, match="pool_initialise_page never ends: offset 0 follows 0"):
+        pool.alloc()
+
+
+def test_a_write_after_free_is_reported_at_the_next_alloc() -> None:
+    pool, memory = a_pool(debug=True)
+    vaddr, dma = pool.alloc() or (0, 0)
+    pool.free(vaddr, dma)
+    memory.block(vaddr, SIZE)[512] = 0
+    assert pool.alloc() == (vaddr, dma)
+    assert pool.log == [f"pool_check_block pool, {vaddr:016x} (corrupted)"]
+
+
+def test_a_double_free_is_refused_in_debug_builds_and_loops_the_stack_in_others() -> None:
+    for debug in (True, False):
+        pool, _ = a_pool(debug)
+        first, second = pool.alloc() or (0, 0), pool.alloc() or (0, 0)
+        pool.free(*first)
+        pool.free(*first)
+        handed_out = [pool.alloc() for _ in range(3)]
+        assert pool.log == ([f"pool_block_err pool, dma {first[1]:#018x} already free"] if debug else [])
+        assert handed_out.count(first) == (1 if debug else 3)
+        assert second not in handed_out
+
+
+def test_a_stack_that_runs_in_a_circle_hangs_a_free_in_debug_builds() -> None:
+    pool, memory = a_pool(debug=True)
+    blocks = [pool.alloc() or (0, 0) for _ in range(4)]
+    pool.free(*blocks[0])
+    DMA_BLOCK.pack_into(memory.block(blocks[0][0], SIZE), 0, *blocks[0])  # it lies below itself
+    with pytest.raises(TimeoutError, match="4 links do not lead to the stack's end"):
+        pool.free(*blocks[1])
+
+
+def test_a_link_that_leads_out_of_the_pool_is_a_fault() -> None:
+    pool, memory = a_pool()
+    vaddr, _ = pool.alloc() or (0, 0)
+    DMA_BLOCK.pack_into(memory.block(vaddr + SIZE, SIZE), 0, 0xDEAD, 0)
+    pool.alloc()
+    with pytest.raises(ValueError, match="0xdead are not in coherent memory"):
+        pool.alloc()
+
+
+def test_debug_builds_do_not_compare_the_two_addresses_of_a_free() -> None:
+    """The series reports a bad vaddr here; v6.12 hands the block out with a wrong DMA address the next time."""
+    pool, _ = a_pool(debug=True)
+    first, second = pool.alloc() or (0, 0), pool.alloc() or (0, 0)
+    pool.free(first[0], second[1])
+    assert pool.log == []
+    assert pool.alloc() == (first[0], second[1])
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_only_debug_builds_notice_a_dma_address_of_no_page(debug: bool) -> None:
+    pool, _ = a_pool(debug)
+    vaddr, dma = pool.alloc() or (0, 0)
+    pool.free(vaddr, dma + 4096)
+    assert pool.log == ([f"pool_block_err pool, {vaddr:016x}/{dma + 4096:#018x} (bad dma)"] if debug else [])
+    assert pool.nr_active == (1 if debug else 0)
+
+
+def test_destroy_leaks_every_page_if_one_is_busy() -> None:
+    pool, memory = a_pool()
+    blocks = [pool.alloc() or (0, 0) for _ in range(8)]  # two pages
+    for block in blocks[1:]:
+        pool.free(*block)
+    pool.destroy()
+    assert pool.log == ["dma_pool_destroy pool busy"]
+    assert len(memory.mappings) == 2
+
+
+def test_other_calls_may_run_while_a_page_is_asked_for() -> None:
+    """Two callers find the stack empty; the second comes first, and its page serves it alone."""
+    steps = (Create(2048), Alloc("a", page=PageChoice(0x2000, (Alloc("b", page=PageChoice(0x1000)), Free("b")))))
+    happened = replay(Trace((*steps, Alloc("c"), Alloc("d"), Alloc("e"))), TARGETS["v6.12"])
+    assert [step.happened.partition("DMA ")[2] for step in happened.steps[2:]] == [
+        "address 0x2800",
+        "address 0x1000",
+        "address 0x1800",
+    ]
+
+
+def test_a_device_that_gives_the_same_memory_twice_goes_unnoticed() -> None:
+    steps = (Create(4096), Alloc("a", page=PageChoice(0x2000)), Alloc("b", page=PageChoice(0x2000)))
+    with pytest.raises(BrokenClaim) as broken:
+        replay(Trace(steps), TARGETS["v6.12"])
+    assert broken.value.claim.name == "insertion_keeps_pages_disjoint"
+
+
+def test_a_free_that_no_one_promises_to_notice_is_not_run() -> None:
+    steps = (Create(64), Alloc("a"), Free("a", dma_plus=2**40))
+    assert replay(Trace(steps), TARGETS["series"]).steps[-1].happened == "a report, and no change"
+    with pytest.raises(TraceError, match="no promise to notice"):
+        replay(Trace(steps), TARGETS["v6.12"])
+
+
+def test_memory_is_found_by_the_addresses_inside_it_only() -> None:
+    memory = Memory()
+    first, second = memory.alloc_coherent(64), memory.alloc_coherent(64)
+    assert first is not None
+    assert second is not None
+    memory.block(second.vaddr + 63, 1)[:] = b"x"
+    assert bytes(second.data)[-1:] == b"x"
+    for vaddr in (VADDR_BASE - 1, first.vaddr + 64, second.vaddr + 64):
+        with pytest.raises(ValueError, match="not in coherent memory"):
+            memory.block(vaddr, 1)
+    memory.free_coherent(64, first.vaddr, DMA_BASE)
+    with pytest.raises(ValueError, match="not in coherent memory"):
+        memory.block(first.vaddr, 1)
+    assert len(memory.block(second.vaddr, 64)) == 64

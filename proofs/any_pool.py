@@ -90,10 +90,10 @@ class AnyPool(Pool):
         self.log: list[str] = []
         self.avail_page_list = ListHead()
         self.memory: Any = None
-        self.found: Page | None = None
+        self.found: AnyPage | None = None
         self.page_tree: Any = SimpleNamespace(find=lambda _: self.found, insert=lambda _: None)
 
-    def page(self, name: str, dma: Any = None) -> AnyPage:
+    def page(self, name: str) -> AnyPage:
         """Any page: some blocks in use, the others in its free list."""
         page = self.bare_page(name)
         page.in_use = self.path.number(f"blocks of {name} in use")

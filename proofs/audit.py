@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from impl import history, layout, list_head, pool, rbtree
 from proofs.__main__ import OneLineParser, fail, positive, select
 from proofs.catalogue import OBLIGATIONS
 from proofs.explore import Outcome, Verdict, explore
@@ -42,7 +41,7 @@ class Mutant:
         return f"{self.function.__qualname__}: {self.old} → {self.new}"
 
 
-MUTANTS = ()
+MUTANTS: tuple[Mutant, ...] = ()
 
 
 def label(obligation: Obligation) -> str:

@@ -75,6 +75,7 @@ class Argument:
         self.premises: list[str] = []
         self.hints: list[str] = []
         self.shown: list[Site] = []
+        self.asked: set[str] = set()
 
     def assume(self, premise: str, holds: Callable[[], Any], *, hint: bool = False) -> None:
         """Go on only where a premise holds; `premise` says it in words.
@@ -100,6 +101,13 @@ class Argument:
     def show_claim(self, claim: Claim, *arguments: Any) -> None:
         """Demand that a claim holds of these arguments."""
         self.show(claim.name, lambda: claim(*arguments))
+
+    def name_input(self, name: str) -> str:
+        """A name of its own for an input: code may well ask twice for what it should have asked for once."""
+        while name in self.asked:
+            name += ", again"
+        self.asked.add(name)
+        return name
 
     def _line_of_body(self) -> int:
         """The line of the body that is running."""
@@ -133,6 +141,7 @@ class Path(Argument):
 
     def number(self, name: str) -> Any:
         """An arbitrary input of the obligation's theory; in ℤ, any that is not negative."""
+        name = self.name_input(name)
         width = self.theory.width
         if self.reading is AsBits:
             assert width is not None
@@ -148,13 +157,14 @@ class Path(Argument):
         """An arbitrary integer, not negative and of any size: a number that the proof needs and the code has not."""
         if self.reading is AsBits:
             raise NoSuchReading("a number of any size as bits")
+        name = self.name_input(name)
         term = z3.Int(name)
         self.know(term >= 0)
         return self._input(name, term)
 
     def one_of(self, name: str, *choices: Any) -> Any:
         """Each of the choices, on paths of their own."""
-        assert name not in self.inputs, f"two inputs named {name!r} would be one"
+        name = self.name_input(name)
         chosen = 0
         while chosen < len(choices) - 1 and not self._fork():
             chosen += 1
@@ -217,7 +227,6 @@ class Path(Argument):
         return smaller
 
     def _input(self, name: str, term: Any) -> Number:
-        assert name not in self.inputs, f"two inputs named {name!r} would be one"
         number = self.reading(self, term)
         self.inputs[name] = number
         return number
@@ -240,6 +249,7 @@ class Replay(Argument):
         self.values = values
 
     def number(self, name: str) -> Any:
+        name = self.name_input(name)
         if name not in self.values:
             raise Abandoned(f"the solver's run did not ask for {name}")
         return self.values[name]
@@ -247,6 +257,9 @@ class Replay(Argument):
     ghost = number
 
     def one_of(self, name: str, *_: Any) -> Any:
+        name = self.name_input(name)
+        if name not in self.values:
+            raise Abandoned(f"the solver's run did not choose {name}")
         return self.values[name]
 
 

@@ -5,15 +5,16 @@ two make up the page, and the page is in the list of pages with room exactly if 
 state in which they hold, and is shown to leave one behind in which they hold again.
 """
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+from impl.layout import Cursor, laid_blocks
 from impl.list_head import ListHead, list_add, list_del_init, list_empty
 from model import claims
 from model.trace import Alloc, Create, Free, Kernel, PoolInfo, Trace
-from impl.layout import Cursor, laid_blocks
 from proofs.any_pool import DISJOINT, END, FITS, AnyOriginalPool, AnyPage, AnyPool, Entered, around, chain, put_in_list
-from proofs.explore import Theory, Verdict
+from proofs.explore import Body, Theory, Verdict
 from proofs.layout import any_cursor, any_geometry
 from proofs.obligation import Counterexample, obligation
 
@@ -48,10 +49,10 @@ def show_invariant(pool: AnyPool, page: AnyPage, live: Any, free: list[str], oth
     path.show("a link that is in no ring points at itself", lambda: bool(free) != list_empty(page.avail_page_link))
 
 
-def register(case: str) -> Any:
+def register(case: str) -> Callable[[Body], Body]:
     """Make a body an obligation for each claim of the invariant."""
 
-    def decorate(body: Any) -> Any:
+    def decorate(body: Body) -> Body:
         for claim in INVARIANT:
             obligation(claim, "series", Theory.U64, explain=explain, case=case)(body)
         return body
@@ -245,7 +246,7 @@ def refused_free(path: Any, pool: AnyPool) -> None:
     pool._is_refused = lambda *_: True  # type: ignore[method-assign]
     pool.free(page.vaddr + block, page.dma + block)
     after = page.offset, page.in_use, around(pool.avail_page_list)
-    changes = [*page.writes, *(1 for one, other in zip(before, after, strict=True) if not one == other)]
+    changes = [*page.writes, *(1 for one, other in zip(before, after, strict=True) if one != other)]
     path.show_claim(claims.refused_free_changes_nothing, changes)
 
 
@@ -289,7 +290,7 @@ def list_stays_a_ring(path: Any) -> None:
     links = [ListHead(number) for number in range(length)]
     for one, other in zip([head, *links], [*links, head], strict=True):
         one.next, other.prev = other, one
-    expected = list(range(length))
+    expected: list[Any] = list(range(length))
     path.show("the head is alone exactly if there is no link", lambda: list_empty(head) == (not links))
     if path.one_of("operation", "add", "delete") == "add" or not links:
         link = ListHead("new")

@@ -23,9 +23,9 @@ from model.claims import Claim
 from model.memory import Memory
 from model.trace import Alloc, Create, Trace
 from proofs import admission
-from proofs.admission import arguments_that_round_up_to_an_int, kept_geometry
+from proofs.admission import arguments, arguments_that_round_up_to_an_int, kept_geometry
 from proofs.explore import Theory, Verdict
-from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, WIDTHS
+from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, WIDTHS, any_cursor, any_geometry
 from proofs.obligation import Counterexample, obligation
 
 REVISION = "v6.12"
@@ -121,7 +121,7 @@ def boundary_divides_the_allocation(path: Any) -> None:
 
 @obligation(claims.alignment_divides_size_and_boundary, REVISION, Theory.U64, explain=explain_admission)
 def alignment_divides_size_and_boundary(path: Any) -> None:
-    given = arguments_that_round_up_to_an_int(path)
+    given = arguments(path)
     geometry, align = admitted(path, given), given[1]
     path.show_claim(claims.alignment_divides_size_and_boundary, geometry, 1 if align == 0 else align)
 
@@ -168,28 +168,29 @@ def trace_of(geometry: Geometry, blocks: int) -> Trace | None:
     return Trace((Create(*arguments[:3]), *(Alloc(f"block {n}") for n in range(1, blocks + 1))))
 
 
-def any_geometry(path: Any) -> Geometry:
-    """Any geometry that admission lets through; in ℤ, of any size."""
-    geometry = Geometry(path.number("size"), path.number("boundary"), path.number("allocation"))
+def any_ordered_geometry(path: Any) -> Geometry:
+    """Any geometry with all that admission promises of its sizes; in ℤ, of any size."""
+    geometry = any_geometry(path)
     path.assume_claim(claims.admitted_geometry_is_ordered, geometry)
-    if path.theory is not Theory.INTEGERS:
-        path.assume_claim(claims.admitted_geometry_fits_an_int, geometry, SMALLEST_BLOCK)
+    assume_int(path, geometry)
     return geometry
 
 
+def assume_int(path: Any, geometry: Geometry) -> None:
+    """Where sums can wrap around, take what keeps them from it."""
+    if path.theory is not Theory.INTEGERS:
+        path.assume_claim(claims.admitted_geometry_fits_an_int, geometry, SMALLEST_BLOCK)
+
+
 def any_turn(path: Any, geometry: Geometry) -> Cursor:
-    """The loop at any turn that it takes."""
-    cursor = Cursor(path.number("offset"), path.number("next_boundary"))
+    """The loop at the beginning of any turn, the last and unfinished one among them."""
+    cursor = any_cursor(path)
     path.assume_claim(claims.layout_stays_between_boundaries, *cursor, without_bytes(geometry))
-    path.assume("the loop goes on", lambda: goes_on(geometry, cursor))
     return cursor
 
 
-def any_block(path: Any, geometry: Geometry) -> Cursor:
-    """The loop at any turn that lays a block."""
-    cursor = any_turn(path, geometry)
-    path.assume("a block is laid", lambda: not skips(geometry, cursor))
-    return cursor
+def assume_laid(path: Any, geometry: Geometry, cursor: Cursor) -> None:
+    path.assume("a block is laid", lambda: goes_on(geometry, cursor) and not skips(geometry, cursor))
 
 
 def without_bytes(geometry: Geometry) -> Geometry:
@@ -199,11 +200,11 @@ def without_bytes(geometry: Geometry) -> Geometry:
 
 @obligation(claims.next_boundary_is_a_multiple, REVISION, *WIDTHS, explain=explain_layout)
 def next_boundary_is_a_multiple(path: Any) -> None:
-    geometry = any_geometry(path)
+    geometry = any_ordered_geometry(path)
     first = first_block(geometry)
     path.show_claim(claims.next_boundary_is_a_multiple, first.next_boundary, geometry.boundary)
 
-    cursor = any_turn(path, geometry)
+    cursor = any_cursor(path) if path.theory is Theory.INTEGERS else any_turn(path, geometry)
     following = turn(geometry, cursor)
     path.assume_claim(claims.next_boundary_is_a_multiple, cursor.next_boundary, geometry.boundary)
     path.show_claim(claims.next_boundary_is_a_multiple, following.next_boundary, geometry.boundary)
@@ -211,10 +212,11 @@ def next_boundary_is_a_multiple(path: Any) -> None:
 
 @obligation(claims.layout_stays_between_boundaries, REVISION, *WIDTHS, explain=explain_layout)
 def layout_stays_between_boundaries(path: Any) -> None:
-    geometry = any_geometry(path)
+    geometry = any_ordered_geometry(path)
     path.show_claim(claims.layout_stays_between_boundaries, *first_block(geometry), without_bytes(geometry))
 
     cursor = any_turn(path, geometry)
+    path.assume("the loop goes on", lambda: goes_on(geometry, cursor))
     if not skips(geometry, cursor):
         path.show_claim(claims.layout_stays_between_boundaries, *cursor, geometry)
     following = turn(geometry, cursor)
@@ -225,15 +227,21 @@ def layout_stays_between_boundaries(path: Any) -> None:
 
 @obligation(claims.block_lies_inside_its_page, REVISION, *WIDTHS, explain=explain_layout)
 def block_lies_inside_its_page(path: Any) -> None:
-    geometry = any_geometry(path)
-    block = any_block(path, geometry)
+    """In ℤ, the condition of the loop is enough; among machine words, its sum must not wrap around."""
+    if path.theory is Theory.INTEGERS:
+        geometry, block = any_geometry(path), any_cursor(path)
+    else:
+        geometry = any_ordered_geometry(path)
+        block = any_turn(path, geometry)
+    assume_laid(path, geometry, block)
     path.show_claim(claims.block_lies_inside_its_page, block.offset, geometry.size, geometry.allocation)
 
 
 @obligation(claims.no_block_crosses_a_boundary, REVISION, *WIDTHS, explain=explain_layout)
 def no_block_crosses_a_boundary(path: Any) -> None:
-    geometry = any_geometry(path)
-    block = any_block(path, geometry)
+    geometry = any_ordered_geometry(path)
+    block = any_turn(path, geometry)
+    assume_laid(path, geometry, block)
     path.assume_claim(claims.next_boundary_is_a_multiple, block.next_boundary, geometry.boundary)
     above = block.next_boundary // geometry.boundary
     path.show("there is a boundary above", lambda: above >= 1)
@@ -246,6 +254,7 @@ def no_block_crosses_a_boundary(path: Any) -> None:
 @obligation(claims.blocks_are_disjoint, REVISION, *WIDTHS, explain=explain_layout)
 def blocks_are_disjoint(path: Any) -> None:
     geometry = any_geometry(path)
+    assume_int(path, geometry)
     cursor = any_turn(path, geometry)
     earlier = path.number("earlier")
     path.assume("an earlier block ends before this turn's place", lambda: earlier + geometry.size <= cursor.offset)
@@ -258,8 +267,11 @@ def blocks_are_disjoint(path: Any) -> None:
 
 @obligation(claims.blocks_are_aligned, REVISION, *WIDTHS, explain=explain_layout)
 def blocks_are_aligned(path: Any) -> None:
-    geometry = any_geometry(path)
-    cursor = any_turn(path, geometry)
+    if path.theory is Theory.INTEGERS:
+        geometry, cursor = any_geometry(path), any_cursor(path)
+    else:
+        geometry = any_ordered_geometry(path)
+        cursor = any_turn(path, geometry)
     following = turn(geometry, cursor)
     first = first_block(geometry)
     align = path.number("align")
@@ -277,7 +289,7 @@ def blocks_are_aligned(path: Any) -> None:
 @obligation(claims.layout_ends, REVISION, *WIDTHS, explain=explain_layout)
 def layout_ends(path: Any) -> None:
     """A turn that lays no block goes up to its boundary at least, and raises that: no two such turns end alike."""
-    geometry = any_geometry(path)
+    geometry = any_ordered_geometry(path)
     cursor = any_turn(path, geometry)
     following = turn(geometry, cursor)
     if skips(geometry, cursor):
@@ -290,12 +302,13 @@ def layout_ends(path: Any) -> None:
 @obligation(claims.no_room_is_wasted, REVISION, *WIDTHS, explain=explain_layout)
 def no_room_is_wasted(path: Any) -> None:
     geometry = any_geometry(path)
+    path.assume_claim(claims.admitted_geometry_is_ordered, geometry)
     first = first_block(geometry)
     path.show(
         "the first turn lays a block at the start of the page",
         lambda: first.offset == 0 and goes_on(geometry, first) and not skips(geometry, first),
     )
-    block = any_block(path, geometry)
+    block = any_turn(path, geometry)
     following = turn(geometry, block)
     if goes_on(geometry, following) and skips(geometry, following):
         following = turn(geometry, following)
@@ -312,13 +325,11 @@ def no_room_is_wasted(path: Any) -> None:
 @obligation(claims.total_counts_the_blocks, REVISION, *WIDTHS, explain=explain_layout)
 def total_counts_the_blocks(path: Any) -> None:
     """What is counted while laying is the series' formula; ghosts count boundaries, and blocks since the last one."""
-    geometry = any_geometry(path)
-    cursor = Cursor(path.number("offset"), path.number("next_boundary"))
-    path.assume_claim(claims.layout_stays_between_boundaries, *cursor, without_bytes(geometry))
+    geometry = any_ordered_geometry(path)
+    cursor = any_turn(path, geometry)
     laid = goes_on(geometry, cursor) and not skips(geometry, cursor)
     following = turn(geometry, cursor) if goes_on(geometry, cursor) else None
     boundaries, blocks = path.ghost("boundaries"), path.ghost("blocks")
-    path.assume_claim(claims.boundary_divides_the_allocation, geometry)
     per_boundary = geometry.boundary // geometry.size
     first = first_block(geometry)
     path.show(
@@ -434,14 +445,15 @@ class EnteredTheRest(BaseException):
 class AnyStack(BlockStackPool):
     """The running pool on a symbolic memory: blocks that are known, above the rest of the stack.
 
-    Whether a block is on the stack is answered as the walk does, which has an obligation of its own, in the case `walk`.
-    A DMA address is always one of the pool's.
+    Whether a block is on the stack is answered as the walk does, which has an obligation of its own:
+    `double_free_is_refused`. A DMA address is always one of the pool's.
     """
 
     def __init__(self, path: Any, *, debug: bool, init_on_free: bool = False) -> None:
         unread = Geometry(SMALLEST_BLOCK, PAGE_SIZE, PAGE_SIZE)  # no operation on the stack looks at it
         super().__init__("pool", Memory(), unread, debug=debug, init_on_free=init_on_free)
         self.path = path
+        self.writes: list[Any] = []
         self.rest = path.number("rest")  # the virtual address of the first block of the rest; NULL if it has none
         self.known: list[Block] = []
         self.free_blocks: list[Block] = []  # the known ones that lie above the rest
@@ -451,17 +463,18 @@ class AnyStack(BlockStackPool):
         self.live, self.blocks = path.number("live"), path.number("blocks")  # before the operation
         self.nr_active, self.nr_blocks = self.live, self.blocks
 
-    def block(self, name: str, vaddr: Any, dma: Any) -> Block:
+    def block(self, name: str, vaddr: Any, dma: Any, anywhere: bool = False) -> Block:
         """A block of the pool. Its address is not NULL, nor another known block's, nor that of the rest's first."""
-        self.path.assume(
-            "the blocks of the pool are at addresses of their own",
-            lambda: vaddr != NULL and vaddr != self.rest and all(vaddr != other.vaddr for other in self.known),
-        )
+        if not anywhere:
+            self.path.assume(
+                "the blocks of the pool are at addresses of their own",
+                lambda: vaddr != NULL and vaddr != self.rest and all(vaddr != other.vaddr for other in self.known),
+            )
         self.known.append(Block(name, vaddr, dma))
         return self.known[-1]
 
-    def any_block(self, name: str) -> Block:
-        return self.block(name, self.path.number(f"vaddr of {name}"), self.path.number(f"dma of {name}"))
+    def any_block(self, name: str, anywhere: bool = False) -> Block:
+        return self.block(name, self.path.number(f"vaddr of {name}"), self.path.number(f"dma of {name}"), anywhere)
 
     def put(self, block: Block) -> Block:
         """Have a block on top of the stack from the beginning."""
@@ -508,10 +521,12 @@ class AnyStack(BlockStackPool):
     def _write_block(self, block: Any, below: Any, dma: Any) -> None:
         written = self._touched(block)
         written.below, written.says_dma = below, dma
+        self.writes.append(block)
 
     def _fill(self, block: Any, byte: int) -> None:  # noqa: ARG002
         filled = self._touched(block)
         filled.below = filled.says_dma = None
+        self.writes.append(block)
 
     def _check_block(self, block: Any) -> None:
         self._touched(block)  # it reads, and reports
@@ -555,10 +570,6 @@ def allocate(path: Any, fails: bool = False) -> tuple[AnyStack, tuple[Any, Any] 
     """
     pool = AnyStack(path, debug=path.one_of("debug", False, True))
     laid = path.one_of("blocks of a new page", *((1,) if fails else (0, 1, 2, 3)))
-    path.assume(
-        "there are no more live blocks than blocks, and fewer blocks than addresses",
-        lambda: pool.nr_active <= pool.nr_blocks and pool.nr_blocks < 2**64 - 4,
-    )
     if laid == 0:
         pool.put(pool.any_block("top"))
     else:
@@ -572,13 +583,12 @@ def allocate(path: Any, fails: bool = False) -> tuple[AnyStack, tuple[Any, Any] 
     return pool, pool.alloc(path.one_of("zero", False, True))
 
 
-def take_back(path: Any) -> tuple[AnyStack, Block]:
-    """Free of a live block, on a stack of any size; the pool, and the block."""
+def take_back(path: Any, anywhere: bool = False) -> tuple[AnyStack, Block]:
+    """Free of a live block, on a stack of any size; the pool, and the block, which may be `anywhere` if that is no matter."""
     pool = AnyStack(
         path, debug=path.one_of("debug", False, True), init_on_free=path.one_of("init_on_free", False, True)
     )
-    freed = pool.any_block("freed")
-    path.assume("the block is live, and counted", lambda: pool.nr_active >= 1)
+    freed = pool.any_block("freed", anywhere)
     pool.free(freed.vaddr, freed.dma)
     return pool, freed
 
@@ -611,48 +621,50 @@ def stack_holds_the_free_blocks_after_free(path: Any) -> None:
     path.show_claim(claims.free_list_holds_the_free_blocks, pool.stack(), [freed.name, *pool.promised()])
 
 
-@obligation(claims.free_list_holds_the_free_blocks, REVISION, Theory.U64, explain=explain_stack, case="walk")
-def walk_finds_the_free_blocks(path: Any) -> None:
-    """By induction over the stack: whoever is not at its top is looked for in the rest, in the same way."""
+@obligation(claims.double_free_is_refused, REVISION, Theory.U64, explain=explain_stack)
+def double_free_is_refused(path: Any) -> None:
+    """By induction over the stack: what is not at its top is looked for in the rest, in the same way."""
     pool = WalkedStack(path, debug=True)
     top = pool.put(pool.any_block("top"))
-    sought = path.number("sought")
+    sought = path.number("vaddr that is freed")
     path.assume(
         "there are no fewer blocks than the stack shows", lambda: pool.nr_blocks >= (1 if pool.rest == NULL else 2)
     )
+    was_free = bool(sought == top.vaddr or (pool.rest != NULL and sought == pool.rest))
     try:
-        found = pool._is_free(sought)
+        refused = pool._block_err(sought, path.number("dma that is freed"))
     except EnteredTheRest:
-        path.show("nothing but the rest is left to look through", lambda: sought not in (top.vaddr, pool.rest))
+        path.show("nothing but the rest is left to look through", lambda: not was_free)
         return
-    on_the_stack = sought == top.vaddr or (pool.rest != NULL and sought == pool.rest)
-    path.show_claim(claims.free_list_holds_the_free_blocks, ["sought"] * found, ["sought"] * bool(on_the_stack))
+    path.show_claim(claims.double_free_is_refused, refused, was_free)
 
 
-@obligation(
-    claims.free_list_holds_the_free_blocks, REVISION, Theory.U64, explain=explain_stack, case="double_free_with_debug"
-)
-def double_free_is_refused_with_debug(path: Any) -> None:
-    pool = AnyStack(path, debug=True)
+@obligation(claims.refused_free_changes_nothing, REVISION, Theory.U64, explain=explain_stack)
+def refused_free_changes_nothing(path: Any) -> None:
+    pool = AnyStack(path, debug=True, init_on_free=path.one_of("init_on_free", False, True))
     free = pool.any_block("free block")
     if path.one_of("it is", "the top", "in the rest") == "the top":
         pool.put(free)
     else:
         pool.below = [free]
     pool.free(free.vaddr, free.dma)
-    path.show("it is reported, and not counted", lambda: len(pool.log) == 1 and pool.nr_active == pool.live)
-    path.show_claim(claims.free_list_holds_the_free_blocks, pool.stack(), pool.promised())
+    path.show("it is reported", lambda: len(pool.log) == 1)
+    counted_otherwise = ["in use"] * bool(pool.nr_active != pool.live)
+    linked_otherwise = ["the stack"] * (pool.stack() != pool.promised())
+    path.show_claim(claims.refused_free_changes_nothing, [*pool.writes, *counted_otherwise, *linked_otherwise])
 
 
 @obligation(claims.in_use_counts_the_live_blocks, REVISION, Theory.U64, explain=explain_stack, case="alloc")
 def in_use_counts_an_allocated_block(path: Any) -> None:
     pool, _ = allocate(path)
+    path.assume("there are fewer live blocks than addresses", lambda: pool.live < 2**64 - 1)
     path.show_claim(claims.in_use_counts_the_live_blocks, pool.nr_active, pool.live + 1)
 
 
 @obligation(claims.in_use_counts_the_live_blocks, REVISION, Theory.U64, explain=explain_stack, case="free")
 def in_use_counts_a_freed_block_no_more(path: Any) -> None:
-    pool, _ = take_back(path)
+    pool, _ = take_back(path, anywhere=True)
+    path.assume("the block is in use, and counted", lambda: pool.live >= 1)
     path.show_claim(claims.in_use_counts_the_live_blocks, pool.nr_active, pool.live - 1)
 
 

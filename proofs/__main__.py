@@ -8,14 +8,15 @@ import argparse
 import difflib
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from model.claims import CLAIMS
 from model.trace import dumps, loads
@@ -35,6 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="CLAIM", help="a claim, or one of its obligations; default: all")
     parser.add_argument("--json", metavar="FILE", help="write every result as JSON; - for standard output")
     parser.add_argument("--traces", metavar="FOLDER", help="write the trace of every refutation that has one")
+    parser.add_argument("--smt2", metavar="FOLDER", help="write what Z3 answered for every proof as SMT-LIB 2")
+    parser.add_argument("--second", action="store_true", help="have every proof checked again, by bitwuzla or cvc5")
     parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one per core)")
     parser.add_argument("--seed", type=positive, default=0, help="the solver's random seed (default: 0)")
     parser.add_argument(
@@ -44,15 +47,21 @@ def main(arguments: list[str] | None = None) -> int:
 
     names = select(options.names)
     try:
-        if options.traces is not None:
-            Path(options.traces).mkdir(parents=True, exist_ok=True)
+        for folder in filter(None, (options.traces, options.smt2)):
+            Path(folder).mkdir(parents=True, exist_ok=True)
         if options.json not in (None, "-"):
             Path(options.json).open("a").close()
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}; name one that can be written")
 
+    if options.second:
+        try:
+            import proofs.second  # noqa: F401
+        except ModuleNotFoundError as missing:
+            fail(f"the Python package {missing.name!r} is missing; `make prove` installs it into .venv")
+
     started = time.perf_counter()
-    results = prove_all(names, options.jobs, options.seed, options.limit)
+    results = prove_all(names, options.jobs, options.seed, options.limit, options.second, options.smt2 is not None)
     seconds = time.perf_counter() - started
     if options.json == "-":
         print(as_json(results))
@@ -63,15 +72,23 @@ def main(arguments: list[str] | None = None) -> int:
 
     if options.traces is not None:
         write_traces(results, Path(options.traces))
+    if options.smt2 is not None:
+        write_smt2(results, Path(options.smt2))
 
     gave_up = [result for result in results if result.verdict == "UNKNOWN"]
     if any(not result.as_expected for result in results if result not in gave_up):
+        return 1
+    in_doubt = [result for result in results if not result.agreed]
+    if any(result.second["disagreed"] for result in in_doubt if result.second is not None):
         return 1
     if gave_up:
         first = gave_up[0]
         fail(
             f"{len(gave_up)} obligations are UNKNOWN, the first {first.obligation} ({first.why}); try a higher --limit"
         )
+    if in_doubt:
+        first = in_doubt[0]
+        fail(f"{len(in_doubt)} proofs have no second opinion, the first {first.obligation}; see its line")
     return 0
 
 
@@ -89,11 +106,11 @@ def select(names: Iterable[str]) -> list[str]:
     return chosen or list(OBLIGATIONS)
 
 
-def prove_all(names: list[str], jobs: int, seed: int, limit: int) -> list[Result]:
+def prove_all(names: list[str], jobs: int, seed: int, limit: int, second: bool, smt2: bool) -> list[Result]:
     """Prove obligations on several processes, with progress on a terminal; the results in the catalogue's order."""
     results: dict[str, Result] = {}
     with ProcessPoolExecutor(min(jobs, len(names))) as executor:
-        running = {executor.submit(prove_named, name, seed, limit): name for name in names}
+        running = {executor.submit(prove_named, name, seed, limit, second, smt2): name for name in names}
         for future in as_completed(running):
             results[running[future]] = future.result()
             if sys.stderr.isatty():
@@ -115,8 +132,16 @@ def write_traces(results: list[Result], folder: Path) -> None:
             (folder / f"{name}.json").write_text(dumps(trace))
 
 
+def write_smt2(results: list[Result], folder: Path) -> None:
+    """A file per proof, named by its obligation."""
+    for result in results:
+        if result.smt2:
+            name = re.sub(r"[^a-zA-Z0-9_.]+", "-", result.obligation)
+            (folder / f"{name}.smt2").write_text(result.smt2)
+
+
 def as_json(results: list[Result]) -> str:
-    return json.dumps([asdict(result) for result in results], indent=1)
+    return json.dumps([asdict(replace(result, smt2="")) for result in results], indent=1)
 
 
 def as_text(results: list[Result], seconds: float) -> str:
@@ -132,6 +157,11 @@ def as_text(results: list[Result], seconds: float) -> str:
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
     lines += ["", f"{len(results)} obligations in {seconds:.1f} s: {counts}; {len(odd)} not as expected."]
     lines += [f"  {result.obligation} is {result.verdict}, {result.expected} was expected." for result in odd]
+    lines += [f"  {result.obligation} is not agreed by a second solver." for result in results if not result.agreed]
+    checked = [result.second for result in results if result.second is not None]
+    if checked:
+        agreed = sum(second["agreed"] == second["queries"] for second in checked)
+        lines.append(f"{agreed} of {len(checked)} proofs agreed by a second solver; queries: {counted(checked)}.")
     return "\n".join(lines[1:])
 
 
@@ -143,6 +173,8 @@ def told(result: Result) -> list[str]:
     lines = [f"  {result.verdict:<8} {where:<34} {result.seconds:6.2f} s{surprise}"]
     if result.verdict == "PROVED" and result.rests_on:
         lines.append(f"           rests on {', '.join(result.rests_on)}")
+    if result.second is not None:
+        lines.append(f"           {opinion(result.second)}")
     if result.counterexample is not None:
         inputs = ", ".join(f"{name}={value}" for name, value in result.inputs.items())
         lines.append(f"           for      {inputs}")
@@ -153,6 +185,23 @@ def told(result: Result) -> list[str]:
     if result.why:
         lines.append(f"           because  {result.why}")
     return lines
+
+
+def opinion(second: dict[str, Any]) -> str:
+    """What the second solver said of a proof."""
+    if second["queries"] == 0:
+        return "agreed   without a query"
+    if second["agreed"] == second["queries"]:
+        return f"agreed   by {second['solver']}: {second['queries']} queries"
+    return f"in doubt {counted([second])}; {second['why']}"
+
+
+def counted(seconds: list[dict[str, Any]]) -> str:
+    """How many queries got which answer, in words; none of a kind is not told, except agreement."""
+    counts = {
+        kind: sum(second[kind] for second in seconds) for kind in ("agreed", "disagreed", "unknown", "unsupported")
+    }
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count or kind == "agreed")
 
 
 class OneLineParser(argparse.ArgumentParser):

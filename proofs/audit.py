@@ -5,43 +5,19 @@ it; and so does each of its mutants, a change of one token in the code that it i
 """
 
 import argparse
-import inspect
 import json
 import os
 import sys
-import textwrap
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from proofs.__main__ import OneLineParser, fail, positive, select
 from proofs.catalogue import OBLIGATIONS
 from proofs.explore import Outcome, Verdict, explore
+from proofs.mutants import MUTANTS, Mutant
 from proofs.obligation import Obligation
 from proofs.solver import DEFAULT_LIMIT, Solver
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """In the source of `function`, `old`, which occurs once, becomes `new`; these obligations have to be refuted.
-
-    An obligation is named by its claim, its revision and its case, or by a beginning of that.
-    """
-
-    function: Callable[..., Any]
-    old: str
-    new: str
-    refutes: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        return f"{self.function.__qualname__}: {self.old} → {self.new}"
-
-
-MUTANTS: tuple[Mutant, ...] = ()
 
 
 def label(obligation: Obligation) -> str:
@@ -51,24 +27,6 @@ def label(obligation: Obligation) -> str:
 
 def mutants_of(obligation: Obligation) -> list[Mutant]:
     return [mutant for mutant in MUTANTS if label(obligation) in mutant.refutes]
-
-
-@contextmanager
-def planted(mutant: Mutant) -> Iterator[None]:
-    """Run with a mutant in the place of its function."""
-    function: Any = mutant.function
-    source = textwrap.dedent(inspect.getsource(function))
-    if source.count(mutant.old) != 1:
-        raise ValueError(f"{mutant.name}: it has to occur once")
-    source = source.replace("@staticmethod\n", "").replace(mutant.old, mutant.new)
-    namespace: dict[str, Any] = {}
-    exec(compile(source, f"<{mutant.name}>", "exec"), function.__globals__, namespace)
-    original = function.__code__
-    function.__code__ = namespace[function.__name__].__code__
-    try:
-        yield
-    finally:
-        function.__code__ = original
 
 
 @dataclass
@@ -85,7 +43,7 @@ class Audit:
     @property
     def passed(self) -> bool:
         refuted = all(verdict == "REFUTED" for verdict in [*self.dropped.values(), *self.mutants.values()])
-        return self.verdict == "PROVED" and refuted
+        return self.verdict == "PROVED" and refuted and bool(self.mutants)
 
 
 def audit(name: str, limit: int = DEFAULT_LIMIT) -> Audit:
@@ -97,7 +55,7 @@ def audit(name: str, limit: int = DEFAULT_LIMIT) -> Audit:
     for premise in outcome.premises:
         result.dropped[premise] = refuted(asked, limit, premise).verdict.value
     for mutant in mutants_of(asked):
-        with planted(mutant):
+        with mutant.planted():
             result.mutants[mutant.name] = refuted(asked, limit).verdict.value
     result.seconds = round(time.perf_counter() - started, 3)
     return result

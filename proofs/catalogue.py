@@ -19,6 +19,6 @@ from proofs.obligation import OBLIGATIONS, Result, prove
 __all__ = ["OBLIGATIONS", "Result", "prove_named"]
 
 
-def prove_named(name: str, seed: int, limit: int) -> Result:
+def prove_named(name: str, seed: int, limit: int, second: bool = False, smt2: bool = False) -> Result:
     """Prove one obligation; a worker process that imports this function has the whole catalogue."""
-    return prove(OBLIGATIONS[name], seed, limit)
+    return prove(OBLIGATIONS[name], seed, limit, second, smt2)

@@ -38,11 +38,15 @@ def explain(inputs: dict[str, Any], revision: Any) -> Counterexample:
 
 @obligation(claims.total_counts_the_blocks, "series", *WIDTHS, explain=explain_series)
 def total_counts_the_blocks(path: Any) -> None:
-    """Each boundary but the last has the same number of blocks below it; ghosts count boundaries and blocks."""
+    """Each boundary but the last has the same number of blocks below it.
+
+    Ghosts count the boundaries and the blocks behind this one, and the blocks ahead of it below its boundary. The last
+    is a difference of the others that has a name because solvers find the sign of a product of names.
+    """
     geometry = any_admitted_geometry(path)
     block = any_block(path, geometry)
     following = layout.next_block(geometry, block)
-    boundaries, blocks = path.ghost("boundaries"), path.ghost("blocks")
+    boundaries, blocks, ahead = path.ghost("boundaries"), path.ghost("blocks"), path.ghost("ahead")
     per_boundary = geometry.boundary // geometry.size
     first = layout.first_block(geometry)
     path.show(
@@ -50,22 +54,23 @@ def total_counts_the_blocks(path: Any) -> None:
         lambda: first.offset == 0 and first.next_boundary == geometry.boundary and per_boundary > 0,
     )
     path.assume(
-        "this block is number `blocks` behind `boundaries` boundaries",
+        "this block is number `blocks` behind `boundaries` boundaries, with `ahead` more before the next",
         lambda: (
             block.offset == boundaries * geometry.boundary + blocks * geometry.size
             and block.next_boundary == (boundaries + 1) * geometry.boundary
-            and blocks < per_boundary
+            and blocks + 1 + ahead == per_boundary
         ),
     )
     before = boundaries * per_boundary + blocks  # blocks that were laid before this one; 0 at the first
     if not layout.goes_on(geometry, following):
         path.show("this is the last boundary", lambda: boundaries + 1 == geometry.allocation // geometry.boundary)
-        path.show("this is its last block", lambda: blocks + 1 == per_boundary)
+        path.show("this is its last block", lambda: ahead == 0)
         path.show_claim(claims.total_counts_the_blocks, layout.blks_per_alloc(geometry), 1, before + 1)
         return
     if following.next_boundary == block.next_boundary:
         blocks = blocks + 1
     else:
+        path.show("no block is left before the boundary", lambda: ahead == 0)
         boundaries, blocks = boundaries + 1, 0
     path.show(
         "the next block is in its place",

@@ -188,7 +188,7 @@ class Path(Argument):
 
     def decide(self, condition: z3.BoolRef) -> bool:
         """Which way to go at a condition. Where both are possible, the other one is kept for a later path."""
-        condition = z3.simplify(condition)
+        condition = self.solver.simplify(condition)
         if z3.is_true(condition) or z3.is_false(condition):
             return bool(z3.is_true(condition))
         if len(self.decisions) < len(self.prefix):
@@ -203,7 +203,7 @@ class Path(Argument):
 
     def is_certain(self, fact: z3.BoolRef) -> bool:
         """Whether the solver is sure of a fact on this path. Nothing is decided, so every run asks again."""
-        fact = z3.simplify(fact)
+        fact = self.solver.simplify(fact)
         return bool(z3.is_true(fact)) or not self._possible(z3.Not(fact))
 
     def define(self, name: str) -> z3.ArithRef:
@@ -283,6 +283,7 @@ class Outcome:
     premises: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
     shown: set[str] = field(default_factory=set)
+    reading: str = ""
 
 
 def explore(body: Body, theory: Theory, solver: Solver, dropped: str | None = None, minimise: bool = True) -> Outcome:
@@ -292,7 +293,9 @@ def explore(body: Body, theory: Theory, solver: Solver, dropped: str | None = No
     """
     outcomes = []
     for reading in (AsIntegers,) if theory is Theory.INTEGERS else (AsIntegers, AsBits):
+        solver.impossible.clear()  # an earlier reading has settled nothing
         outcome = explore_reading(body, theory, reading, solver, dropped, minimise)
+        outcome.reading = reading.__name__
         if outcome.verdict is not Verdict.UNKNOWN:
             return outcome
         outcomes.append(outcome)

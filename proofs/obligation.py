@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from model.claims import CLAIMS, Claim
 from model.trace import Trace
-from proofs.explore import Body, Theory, Verdict, explore
+from proofs import smtlib
+from proofs.explore import Body, Outcome, Theory, Verdict, explore
 from proofs.solver import DEFAULT_LIMIT, Solver
 
 
@@ -63,11 +64,18 @@ class Result:
     inputs: dict[str, Any] = field(default_factory=dict)
     broken: str = ""
     counterexample: dict[str, Any] | None = None
+    second: dict[str, Any] | None = None  # a `proofs.second.Second`, of a proof that was checked again
+    smt2: str = ""  # the text of what Z3 answered, where it was asked for
 
     @property
     def as_expected(self) -> bool:
         """The verdict is the expected one; and a refutation breaks the claim itself, not a step on the way to it."""
         return self.verdict == self.expected and self.broken in ("", self.claim)
+
+    @property
+    def agreed(self) -> bool:
+        """No other solver that was asked has failed to prove a query again."""
+        return self.second is None or self.second["agreed"] == self.second["queries"]
 
 
 OBLIGATIONS: dict[str, Obligation] = {}
@@ -93,8 +101,13 @@ def obligation(
     return register
 
 
-def prove(asked: Obligation, seed: int = 0, limit: int = DEFAULT_LIMIT) -> Result:
-    """Prove one obligation."""
+def prove(
+    asked: Obligation, seed: int = 0, limit: int = DEFAULT_LIMIT, second: bool = False, smt2: bool = False
+) -> Result:
+    """Prove one obligation; what is proved, with `second` by another solver too, and with `smt2` with its text.
+
+    Raises ModuleNotFoundError if another solver is asked for that is not installed.
+    """
     solver = Solver(seed, limit)
     started = time.perf_counter()
     outcome = explore(asked.body, asked.theory, solver)
@@ -110,6 +123,14 @@ def prove(asked: Obligation, seed: int = 0, limit: int = DEFAULT_LIMIT) -> Resul
         counterexample = {"expected": told.expected, "actual": told.actual}
         if told.trace is not None:
             counterexample["trace"] = told.trace.to_json()
+    seconds = time.perf_counter() - started
+    script, opinion = None, None
+    if verdict is Verdict.PROVED and (second or smt2):
+        script = smtlib.script(described(asked, outcome), solver.impossible)
+        if second:
+            from proofs.second import check  # here, since only those who want it need the other solvers
+
+            opinion = asdict(check(script))
     return Result(
         obligation=asked.name,
         claim=asked.claim.name,
@@ -118,7 +139,7 @@ def prove(asked: Obligation, seed: int = 0, limit: int = DEFAULT_LIMIT) -> Resul
         case=asked.case,
         expected=asked.expected.value,
         verdict=verdict.value,
-        seconds=round(time.perf_counter() - started, 3),
+        seconds=round(seconds, 3),
         queries=solver.queries,
         paths=outcome.paths,
         premises=[premise for premise in outcome.premises if premise not in CLAIMS],
@@ -128,4 +149,16 @@ def prove(asked: Obligation, seed: int = 0, limit: int = DEFAULT_LIMIT) -> Resul
         inputs=outcome.values,
         broken=outcome.broken,
         counterexample=counterexample,
+        second=opinion,
+        smt2=script.text if script is not None and smt2 else "",
     )
+
+
+def described(asked: Obligation, outcome: Outcome) -> list[str]:
+    """What the text of a proof's queries begins with."""
+    return [
+        f"{asked.name}: {asked.claim.sentence}",
+        "Each query is a case that the proof rules out: every check-sat has to answer unsat.",
+        f"Theory: {asked.theory.value}. Reading: {outcome.reading}, see proofs/symbolic.py.",
+        *(f"Premise: {premise}" for premise in outcome.premises),
+    ]

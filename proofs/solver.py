@@ -1,7 +1,7 @@
 """The one module that asks a solver. Every query has a fixed seed and a limit in solver steps, not in seconds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -21,22 +21,37 @@ class Answer(Enum):
 
 @dataclass
 class Solver:
-    """Z3 with a seed and a limit; counts its queries."""
+    """Z3 with a seed and a limit; counts its queries, and keeps those that others can check."""
 
     seed: int = 0
     limit: int = DEFAULT_LIMIT
     queries: int = 0
+    impossible: list[tuple[z3.BoolRef, ...]] = field(default_factory=list)
+    """The conjunctions that cannot be met, says Z3. That a proof passes is due to these answers and to no others."""
+    asked: dict[int, z3.BoolRef] = field(default_factory=dict)
+    """Every constraint of every query, by its id."""
 
     def ask(self, constraints: Sequence[z3.BoolRef]) -> tuple[Answer, z3.ModelRef | None]:
         """Whether the constraints can be met together, and by which values."""
         self.queries += 1
+        self.asked.update((constraint.get_id(), constraint) for constraint in constraints)
         solver = z3.Solver()
         solver.set(random_seed=self.seed, rlimit=self.limit)
         solver.add(*constraints)
         answer = solver.check()
         if answer == z3.sat:
             return Answer.SAT, solver.model()
-        return (Answer.UNSAT if answer == z3.unsat else Answer.UNKNOWN), None
+        if answer == z3.unsat:
+            self.impossible.append(tuple(constraints))
+            return Answer.UNSAT, None
+        return Answer.UNKNOWN, None
+
+    def simplify(self, term: z3.BoolRef) -> z3.BoolRef:
+        """What Z3 says is the same, in fewer words: that it is not the same is one more thing that cannot be."""
+        simple = z3.simplify(term)
+        if not simple.eq(term):
+            self.impossible.append((z3.Not(term == simple),))
+        return simple
 
     def smallest(self, constraints: Sequence[z3.BoolRef], model: z3.ModelRef, terms: Sequence[Any]) -> list[int]:
         """Values of `terms` that meet the constraints, which `model` meets: the first term's smallest, then the second's, ...

@@ -1,0 +1,203 @@
+"""The exported queries say what was asked, in the standard's words, and other solvers are believed only when they agree."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cvc5
+import pytest
+import z3
+
+from proofs import second
+from proofs.catalogue import OBLIGATIONS, prove_named
+from proofs.explore import Path as WayThrough
+from proofs.explore import Theory
+from proofs.smtlib import script
+from proofs.solver import DEFAULT_LIMIT, Answer, Solver
+from proofs.symbolic import AsIntegers
+from tests.mutants import Mutant, plant, run
+from tests.test_proofs import ROOT
+from tests.test_proofs import run as proofs
+
+QUICK = (  # one of each logic
+    "admitted_geometry_is_ordered/series/u64",
+    "blocks_are_disjoint/series/u32",
+    "layout_stays_between_boundaries/series/Z",
+)
+HARD = "total_counts_the_blocks/series/Z"  # needs more than cvc5's first attempt
+x, y, p = z3.Int("x"), z3.Int("a name with spaces"), z3.Bool("p is choice 0")
+b, c = z3.BitVec("b", 8), z3.BitVec("c", 8)
+TERMS = {
+    "numbers": z3.And(x == -3, y > 10**30, z3.Not(p)),
+    "linear": 2 * x - y <= 7 + x + y,
+    "products": x * y * x == y * x * -1,
+    "quotients": z3.And(x / 3 == y % 5, y / x > 0),
+    "choices": z3.If(p, x, y) != z3.If(z3.Xor(p, z3.Implies(p, x < y)), y, -x),
+    "distinct": z3.Distinct(x, y, x + 1),
+    "one operand": z3.And(z3.Or(x < y)),
+    "no operand": z3.Or(z3.And(), z3.Or()),
+    "bit arithmetic": b + c * 3 - (-b) == (b & c | ~b) ^ c,
+    "bit quotients": z3.And(z3.UDiv(b, c) == 255, z3.URem(b, c) == b),
+    "signed comparisons": z3.Or(b < c, b <= c, b > c + 1, b >= c - 1),
+    "unsigned comparisons": z3.Or(z3.ULT(b, c), z3.ULE(b, c), z3.UGT(b, c + 1), z3.UGE(b, c - 1)),
+    "widths": z3.Concat(z3.Extract(6, 2, b), z3.BitVecVal(5, 3), c) == z3.SignExt(8, b) + z3.ZeroExt(8, c),
+    "shifts": z3.Or(b << c == z3.LShR(b, c), b >> c == b),
+    "simplified": z3.simplify(z3.URem(b, c) + z3.UDiv(z3.SignExt(0, b), c) == (b & (c - 1)) * 5),
+    "twice": z3.And(x + y < 3, x + y > 1, z3.Not(x + y == 2)),
+}
+
+
+@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+def test_a_term_comes_back_as_it_was(term: z3.BoolRef) -> None:
+    text = script([], [[term]]).text
+    read = z3.And(z3.parse_smt2_string(text.replace("(push 1)", "").replace("(pop 1)", "")))
+    solver = z3.Solver()
+    solver.add(term != read)
+    assert solver.check() == z3.unsat
+
+
+@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+def test_another_solver_reads_every_term(term: z3.BoolRef) -> None:
+    """That a term differs from itself written in another way cannot be; that it may hold or not, mostly can."""
+    said = second.check(script([], [[term, z3.Not(z3.And(term, term))], [z3.Or(term, z3.Not(term))]]))
+    assert (said.agreed, said.disagreed, said.unsupported) == (1, 1, 0)
+
+
+def test_the_logic_is_the_smallest() -> None:
+    def logic(*terms: z3.BoolRef) -> str:
+        return script([], [[term] for term in terms]).logic
+
+    assert logic(p) == "QF_UF"
+    assert logic(x + 2 * y < 3, p) == "QF_LIA"
+    assert logic(x * y < 3) == "QF_NIA"
+    assert logic(x % 2 == 0) == "QF_NIA"
+    assert logic(b * c == 3, p) == "QF_BV"
+    assert logic(b * c == 3, x == 1) == "ALL"
+
+
+def test_a_query_is_told_once() -> None:
+    assert len(script([], [[x > 1, y > 2], [y > 2, x > 1, x > 1], [x > 1]]).queries) == 2
+
+
+def test_what_smt_lib_lacks_is_counted_and_not_hidden() -> None:
+    f = z3.Function("f", z3.IntSort(), z3.IntSort())
+    odd = script([], [[f(x) != f(x)], [x < x]])
+    said = second.check(odd)
+    assert (said.queries, said.agreed, said.unsupported) == (2, 1, 1)
+    assert odd.text.count("(check-sat)") == 1
+    assert "missing here" in odd.text
+    assert script([], [[z3.Int("a|b") < 0]]).queries == [None]
+    assert script([], [[z3.Int("and") < 0]]).queries == [None]
+
+
+def test_what_can_be_met_is_a_disagreement() -> None:
+    for honest in (x < x, z3.ULT(b, b)):
+        said = second.check(script([], [[honest], [z3.Not(honest)]]))
+        assert (said.agreed, said.disagreed) == (1, 1)
+        assert "query 2" in said.why
+
+
+def test_a_solver_that_gives_up_is_unknown_and_another_is_asked(monkeypatch: Any) -> None:
+    monkeypatch.setattr(second, "BITWUZLA_STEPS", 0)
+    factors = [z3.ZeroExt(24, b) * z3.ZeroExt(24, c) == 251 * 241 + 2, b > 1, c > 1]
+    text = script([], [factors])
+    assert second.ask_bitwuzla(text.head, text.queries[0] or "") is Answer.UNKNOWN
+    assert second.check(text).solver == "cvc5"
+    monkeypatch.setattr(second, "CVC5_STEPS", 1)
+    said = second.check(text)
+    assert (said.agreed, said.unknown) == (0, 1)
+    assert "gave up" in said.why
+
+
+def test_what_a_solver_cannot_read_is_not_supported() -> None:
+    for ask in (second.ask_bitwuzla, second.ask_cvc5):
+        with pytest.raises(second.NotSupported):
+            ask("(set-logic QF_BV)\n", "(assert nonsense)\n(check-sat)\n")
+
+
+def test_simplification_is_checked_too() -> None:
+    solver = Solver()
+    assert z3.is_true(solver.simplify(x + 1 > x))
+    ((query,),) = solver.impossible
+    assert second.check(script([], [[query]])).agreed == 1
+
+
+def test_a_branch_that_is_left_out_is_recorded() -> None:
+    solver = Solver()
+    path = WayThrough(Theory.INTEGERS, AsIntegers, solver, [])
+    number = path.number("number")
+    path.assume("it is small", lambda: number < 5)
+    before = len(solver.impossible)
+    assert not number > 6
+    assert len(solver.impossible) > before
+    assert second.check(script([], solver.impossible)).agreed == len(solver.impossible)
+
+
+@pytest.mark.parametrize("name", [*QUICK, HARD])
+def test_a_proof_is_agreed_by_a_second_solver(name: str) -> None:
+    result = prove_named(name, 0, DEFAULT_LIMIT, second=True)
+    assert result.second is not None
+    assert result.agreed
+    assert result.second["queries"] > 10
+    assert result.second["solver"] == ("bitwuzla" if "u64" in name else "cvc5")
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_the_file_is_read_as_a_whole(name: str, tmp_path: Path) -> None:
+    status, _, _ = proofs(name, "--smt2", str(tmp_path / "new"))
+    assert status == 0
+    (file,) = (tmp_path / "new").iterdir()
+    assert re.fullmatch(r"[\w.-]+\.smt2", file.name)
+    text = file.read_text()
+    assert text.startswith(f"; {name}: {OBLIGATIONS[name].claim.sentence}\n")
+    terms = cvc5.TermManager()
+    solver, symbols = cvc5.Solver(terms), cvc5.SymbolManager(terms)
+    solver.setOption("incremental", "true")
+    parser = cvc5.InputParser(solver, symbols)
+    parser.setStringInput(cvc5.InputLanguage.SMT_LIB_2_6, text, file.name)
+    answers = []
+    while not (command := parser.nextCommand()).isNull():
+        answers += command.invoke(solver, symbols).split()
+    assert answers == ["unsat"] * text.count("(check-sat)")
+
+
+def test_the_command_line_reports_the_second_solver(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    status, out, _ = proofs("blocks_are_disjoint", "--second", "--json", str(file))
+    assert status == 0
+    assert re.search(r"agreed +by cvc5: \d+ queries", out)
+    assert re.search(r"2 of 2 proofs agreed by a second solver; queries: \d+ agreed\.", out)
+    for result in json.loads(file.read_text()):
+        assert result["second"]["agreed"] == result["second"]["queries"] > 0
+        assert result["second"]["disagreed"] == result["second"]["unknown"] == result["second"]["unsupported"] == 0
+
+
+LIES = Mutant(
+    "z3_lies_once",
+    "proofs/solver.py",
+    "            self.impossible.append(tuple(constraints))\n",
+    "            self.impossible.append(tuple(constraints[:-1]))\n",
+)
+
+
+def test_a_disagreement_is_exit_status_1(tmp_path: Path) -> None:
+    plant(LIES, tmp_path)
+    assert run(tmp_path, "proofs", "blocks_are_disjoint/series/Z")[0] == 0
+    status, output = run(tmp_path, "proofs", "blocks_are_disjoint/series/Z", "--second")
+    assert status == 1, output
+    assert re.search(r"in doubt \d+ agreed, \d+ disagreed; query \d+: cvc5 can meet", output)
+    assert "blocks_are_disjoint/series/Z is not agreed by a second solver." in output
+
+
+@pytest.mark.parametrize("package", ["cvc5", "bitwuzla"])
+def test_a_missing_second_solver_is_one_line(package: str) -> None:
+    hide = f"import sys, runpy; sys.modules['{package}'] = None; sys.argv[1:] = ['layout_ends', '--second']"
+    code = f"{hide}; runpy.run_module('proofs', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert package in done.stderr
+    assert "make prove" in done.stderr

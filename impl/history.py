@@ -110,7 +110,7 @@ class OriginalPool(Pool):
     def _longest_free_list(self, page: Page) -> int:  # noqa: ARG002
         return sys.maxsize  # v6.1 follows a list that runs in a circle for ever
 
-    def _find_page(self, dma: int) -> Page | None:
+    def _find_page(self, vaddr: int, dma: int) -> Page | None:  # noqa: ARG002
         for page in self.page_list:
             if dma >= page.dma and dma - page.dma < self.geometry.allocation:
                 return page

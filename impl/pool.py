@@ -130,7 +130,7 @@ class Pool:
 
     def free(self, vaddr: int, dma: int) -> None:
         """`dma_pool_free`: take back the block at these two addresses."""
-        page = self._find_page(dma)
+        page = self._find_page(vaddr, dma)
         if page is None:
             self._error(f"dma_pool_free {self.name}, {vaddr:016x}/{dma:#018x} (bad dma)")
             return
@@ -192,7 +192,7 @@ class Pool:
         if list_empty(page.avail_page_link):
             list_add(page.avail_page_link, self.avail_page_list)
 
-    def _find_page(self, dma: int) -> Page | None:
+    def _find_page(self, vaddr: int, dma: int) -> Page | None:  # noqa: ARG002
         return self.page_tree.find(dma)
 
     def _pages(self) -> Iterable[Page]:

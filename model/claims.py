@@ -150,6 +150,12 @@ def lookup_finds_the_page_of_an_address(page: int, allocation: int, address: int
     return found == inside
 
 
+@claim("The virtual address of a block names the page frame that it is in.", "virt_to_page; cover letter, v2 to v4")
+def virtual_address_names_the_page(named: int, physical: int, page_size: int) -> bool:
+    """`named`: the number of a page frame; `physical`: where the memory is."""
+    return bool(named == physical // page_size)
+
+
 @claim(
     "The tree keeps the pages in the order of their addresses.", "pool_insert_page, rb_insert_color, rb_erase; patch 10"
 )

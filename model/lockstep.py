@@ -87,7 +87,7 @@ class Lockstep:
         self.kernel = kernel
         self.about = about
         self.should_be_refused: BrokenClaim | None = None
-        self.memory = Memory()
+        self.memory = Memory(remapped=kernel.remapped)
         self.shadow = Memory(lambda _: None)  # the oracle's view: the same addresses, bytes of its own
         self.target: Target | None = None
         self.oracle: Pool | None = None
@@ -127,7 +127,7 @@ class Lockstep:
 
     def _create(self, record: Record, step: Create) -> None:
         promises, arguments = self.revision.promises, (step.size, step.align, step.boundary)
-        options = vars(self.kernel)
+        options = self.kernel.options()
         promised = create(*arguments, self.kernel.page_size, promises.smallest_block)
         target = self._call(record, lambda: self.revision.create(step.name, self.memory, *arguments, **options))
         asked = promised.value if isinstance(promised, Refusal) else "a pool"

@@ -4,7 +4,8 @@ from bisect import bisect_right, insort
 from collections.abc import Callable
 from dataclasses import dataclass
 
-VADDR_BASE = 0xFFFF_8880_0000_0000
+VADDR_BASE = 0xFFFF_8880_0000_0000  # of the linear map, and of remapped memory: where x86-64 has them
+VMALLOC_BASE, VMALLOC_END = 0xFFFF_C900_0000_0000, 0xFFFF_E900_0000_0000
 DMA_BASE = 0x1_0000_0000
 
 
@@ -21,14 +22,15 @@ class Memory:
     """Gives and takes back coherent memory, at DMA addresses that are chosen from outside.
 
     `place(nbytes)` is asked at each allocation for the DMA address, or None for a failure. The kernel drops the pool's
-    lock around this call, so `place` may run other operations on the pool.
+    lock around this call, so `place` may run other operations on the pool. Memory that is not coherent by itself is
+    `remapped`: its virtual addresses are not in the linear map.
     """
 
-    def __init__(self, place: Callable[[int], int | None] | None = None) -> None:
+    def __init__(self, place: Callable[[int], int | None] | None = None, remapped: bool = False) -> None:
         self.place = place or self.next_free_place
         self.mappings: dict[int, Mapping] = {}  # by virtual address; given out and not taken back
         self._starts: list[int] = []  # the virtual addresses, ascending
-        self._next_vaddr = VADDR_BASE
+        self._next_vaddr = VMALLOC_BASE if remapped else VADDR_BASE
         self._next_dma = DMA_BASE
 
     def next_free_place(self, nbytes: int) -> int:

@@ -36,6 +36,11 @@ class Kernel:
     debug: bool = False  # DMAPOOL_DEBUG
     init_on_alloc: bool = False
     init_on_free: bool = False
+    remapped: bool = False  # coherent memory is not in the linear map, as on ARM without coherent caches
+
+    def options(self) -> dict[str, Any]:
+        """What a pool is created with: all but what the device's memory is made with."""
+        return {name: value for name, value in vars(self).items() if name != "remapped"}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from proofs import (  # noqa: F401
     free_list,
     interleaving,
     layout,
+    struct_page,
     tree,
     walk,
 )

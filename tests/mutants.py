@@ -24,6 +24,7 @@ class Mutant:
     new: str
     proofs: tuple[str, ...] = ()
     hunted: tuple[str, ...] = ()
+    revision: str = "series"
 
 
 MUTANTS = (
@@ -412,6 +413,182 @@ MUTANTS = (
         "return bool(2**compared <= (pages + 1) * (pages + 1))",
         "return bool(2**compared <= pages + 1)",
         proofs=("free_compares_few_addresses",),
+    ),
+    *(
+        Mutant(f"v6_12_{name}", "impl/block_stack.py", old, new, proofs, hunted, "v6.12")
+        for name, old, new, proofs, hunted in (
+            (
+                "size_not_rounded_up",
+                "    size = align_up(size, align)\n",
+                "",
+                ("alignment_divides_size_and_boundary", "create_admits_what_is_promised"),
+                ("blocks_are_aligned", "reports_are_the_kernels", "create_admits_what_is_promised"),
+            ),
+            (
+                "boundary_not_clipped",
+                "    boundary = min(boundary, allocation)\n",
+                "",
+                ("admitted_geometry_is_ordered", "boundary_divides_the_allocation"),
+                (),
+            ),
+            (
+                "block_smaller_than_its_link",
+                "        size = DMA_BLOCK.size\n",
+                "        size = 8\n",
+                ("admitted_geometry_fits_an_int",),
+                ("reports_are_the_kernels", "total_counts_the_blocks", "pool_stays_in_its_memory", "operations_end"),
+            ),
+            (
+                "last_block_of_a_page_not_laid",
+                "    return unsigned_int(cursor.offset + geometry.size) <= geometry.allocation\n",
+                "    return unsigned_int(cursor.offset + geometry.size) < geometry.allocation\n",
+                ("no_room_is_wasted", "total_counts_the_blocks"),
+                ("total_counts_the_blocks", "no_room_is_wasted", "pool_stays_in_its_memory"),
+            ),
+            (
+                "goes_on_up_to_the_end",
+                "    return unsigned_int(cursor.offset + geometry.size) <= geometry.allocation\n",
+                "    return cursor.offset <= geometry.allocation\n",
+                ("block_lies_inside_its_page",),
+                (),
+            ),
+            (
+                "comparison_of_v6_1",
+                "    return unsigned_int(cursor.offset + geometry.size) > cursor.next_boundary\n",
+                "    return unsigned_int(cursor.offset + geometry.size) >= cursor.next_boundary\n",
+                ("no_room_is_wasted",),
+                ("total_counts_the_blocks", "no_room_is_wasted", "pool_stays_in_its_memory"),
+            ),
+            (
+                "boundary_ignored",
+                "    return unsigned_int(cursor.offset + geometry.size) > cursor.next_boundary\n",
+                "    return cursor.offset == cursor.next_boundary\n",
+                ("layout_stays_between_boundaries", "no_block_crosses_a_boundary"),
+                ("no_block_crosses_a_boundary", "total_counts_the_blocks"),
+            ),
+            (
+                "boundary_raised_by_a_block",
+                "unsigned_int(cursor.next_boundary + geometry.boundary)",
+                "unsigned_int(cursor.next_boundary + geometry.size)",
+                ("next_boundary_is_a_multiple",),
+                ("no_block_crosses_a_boundary", "total_counts_the_blocks", "allocated_block_was_free"),
+            ),
+            (
+                "blocks_share_a_byte",
+                "Cursor(unsigned_int(cursor.offset + geometry.size), cursor.next_boundary)",
+                "Cursor(unsigned_int(cursor.offset + geometry.size - 1), cursor.next_boundary)",
+                ("blocks_are_disjoint", "blocks_are_aligned"),
+                ("blocks_are_disjoint", "blocks_are_aligned", "total_counts_the_blocks", "allocated_block_was_free"),
+            ),
+            (
+                "next_block_is_the_same",
+                "Cursor(unsigned_int(cursor.offset + geometry.size), cursor.next_boundary)",
+                "Cursor(cursor.offset, cursor.next_boundary)",
+                ("layout_ends",),
+                ("layout_ends",),
+            ),
+            (
+                "allocated_block_not_counted",
+                "            self.nr_active = size_t(self.nr_active + 1)\n",
+                "",
+                ("in_use_counts_the_live_blocks",),
+                ("in_use_counts_the_live_blocks",),
+            ),
+            (
+                "freed_block_still_counted",
+                "        self.nr_active = size_t(self.nr_active - 1)\n",
+                "",
+                ("in_use_counts_the_live_blocks",),
+                ("in_use_counts_the_live_blocks",),
+            ),
+            (
+                "block_stays_on_the_stack",
+                "            self.next_block, _ = self._read_block(block)\n",
+                "",
+                ("free_list_holds_the_free_blocks",),
+                ("allocated_block_was_free", "blocks_are_disjoint", "block_lies_inside_its_page"),
+            ),
+            (
+                "freed_block_lies_below_itself",
+                "        self._write_block(block, self.next_block, dma)\n        self.next_block = block\n",
+                "        self.next_block = block\n        self._write_block(block, self.next_block, dma)\n",
+                ("free_list_holds_the_free_blocks",),
+                ("allocated_block_was_free", "blocks_are_disjoint", "block_lies_inside_its_page"),
+            ),
+            (
+                "what_was_freed_meanwhile_is_lost",
+                "        self._write_block(last, self.next_block, page.dma",
+                "        self._write_block(last, NULL, page.dma",
+                ("free_list_holds_the_free_blocks",),
+                (),
+            ),
+            (
+                "every_block_at_the_pages_dma_address",
+                "self._write_block(last, block, page.dma + (last - page.vaddr))",
+                "self._write_block(last, block, page.dma)",
+                ("allocated_block_was_free",),
+                ("allocated_block_was_free", "blocks_are_disjoint"),
+            ),
+            (
+                "laid_block_not_counted",
+                "            self.nr_blocks += 1\n",
+                "            self.nr_blocks = 1\n",
+                ("total_counts_the_blocks",),
+                ("total_counts_the_blocks",),
+            ),
+            (
+                "walk_misses_the_top",
+                "            if block == vaddr:\n",
+                "            if block == vaddr and followed:\n",
+                ("double_free_is_refused",),
+                ("reports_are_the_kernels", "in_use_counts_the_live_blocks"),
+            ),
+            (
+                "fill_before_the_free_is_refused",
+                "            if self._block_err(vaddr, dma):\n                return\n"
+                "            self._fill(vaddr, POOL_POISON_FREED)\n",
+                "            self._fill(vaddr, POOL_POISON_FREED)\n"
+                "            if self._block_err(vaddr, dma):\n                return\n",
+                ("refused_free_changes_nothing",),
+                ("live_block_is_left_alone", "pool_stays_in_its_memory", "reports_are_the_kernels"),
+            ),
+            (
+                "new_page_serves_the_next_caller_only",
+                "            self._initialise_page(page)\n",
+                "            self._initialise_page(page)\n            return None\n",
+                ("alloc_fails_only_without_memory",),
+                ("alloc_fails_only_without_memory",),
+            ),
+            (
+                "busy_pages_given_back",
+                '            self._error(f"dma_pool_destroy {self.name} busy")\n            return\n',
+                '            self._error(f"dma_pool_destroy {self.name} busy")\n',
+                (),
+                ("destroy_leaks_exactly_the_busy_pages",),
+            ),
+            (
+                "allocated_block_not_zeroed",
+                "        if want_zero:\n            self._fill(block, 0)\n",
+                "        if zero:\n            self._fill(block, 0)\n",
+                (),
+                ("allocated_block_is_filled",),
+            ),
+            (
+                "freed_block_not_poisoned",
+                "            self._fill(vaddr, POOL_POISON_FREED)\n",
+                "",
+                (),
+                ("freed_block_is_filled", "reports_are_the_kernels"),
+            ),
+        )
+    ),
+    Mutant(
+        "v4_forgets_where_the_linear_map_begins",
+        "impl/struct_page.py",
+        "    return size_t(vaddr - PAGE_OFFSET) // page_size\n",
+        "    return size_t(vaddr) // page_size\n",
+        proofs=("virtual_address_names_the_page",),
+        revision="v4",
     ),
 )
 

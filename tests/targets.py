@@ -3,12 +3,14 @@
 from impl.block_stack import BlockStackPool
 from impl.history import OriginalPool
 from impl.pool import Pool as SeriesPool
+from impl.struct_page import StructPagePool
 from model.lockstep import Revision
 from model.pool import Pool as ModelPool
 from model.promises import Promises
 
 TARGETS: dict[str, Revision] = {
     "model": Revision(ModelPool.create),
+    "v4": Revision(StructPagePool.create),
     "series": Revision(SeriesPool.create),
     "v6.1": Revision(OriginalPool.create, Promises(notices_overlap=False)),
     "v6.12": Revision(

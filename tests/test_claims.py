@@ -37,6 +37,7 @@ TRUE_AND_FALSE: dict[str, tuple[tuple[Any, ...], list[tuple[Any, ...]]]] = {
     "no_room_is_wasted": (((4, 7), 4, 4, 8), [((4, 8), 4, 4, 8)]),
     "total_counts_the_blocks": ((6, 2, 3), [(5, 2, 3)]),
     "lookup_finds_the_page_of_an_address": ((8, 4, 11, True), [(8, 4, 11, False), (8, 4, 12, True), (8, 4, 7, True)]),
+    "virtual_address_names_the_page": ((2, 8191 + 4096, 4096), [(1, 8191 + 4096, 4096)]),
     "tree_keeps_pages_in_order": ((1, 2), [(2, 1), (1, 1)]),
     "insertion_keeps_pages_disjoint": ((0, 8, 8), [(0, 7, 8), (8, 0, 8)]),
     "tree_is_balanced": (

@@ -47,5 +47,5 @@ claims: $(VENV)/installed  ## write the table of claims into README.md
 	@$(RUN) -m proofs.readme
 
 clean:  ## remove .venv and every cache
-	rm -rf $(VENV) .hypothesis .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .poolproof .hypothesis .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

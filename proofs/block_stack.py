@@ -348,7 +348,9 @@ def total_counts_the_blocks(path: Any) -> None:
     counted = boundaries * per_boundary + blocks  # blocks that were laid before this turn; 0 at the first
     if following is None:
         path.show("no more blocks fit below the boundary", lambda: ahead == 0)
-        path.show("the page ends before the next one", lambda: geometry.allocation - cursor.next_boundary < geometry.boundary)
+        path.show(
+            "the page ends before the next one", lambda: geometry.allocation - cursor.next_boundary < geometry.boundary
+        )
         path.show("this is the last boundary", lambda: boundaries + 1 == geometry.allocation // geometry.boundary)
         path.show_claim(claims.total_counts_the_blocks, counted, 1, layout.blks_per_alloc(geometry))
         return

@@ -13,16 +13,19 @@ BEGIN, END = "<!-- claims: written by `make claims` -->\n", "<!-- end of claims 
 
 def table() -> str:
     """A row per claim: what is promised, from where, for which numbers it is proved, and what is expected to break it."""
-    lines = ["| claim | sentence | source | `series`: proved for | refuted, as expected |", "|---|---|---|---|---|"]
+    lines = ["| claim | sentence | source | proved for | refuted, as expected |", "|---|---|---|---|---|"]
     for claim in CLAIMS.values():
         about = [o for o in OBLIGATIONS.values() if o.claim is claim]
-        proved = dict.fromkeys(o.theory.value for o in about if o.expected is Verdict.PROVED and o.revision == "series")
-        refuted = [f"{o.revision} {o.theory.value} {o.case}" for o in about if o.expected is Verdict.REFUTED]
+        proved: dict[str, dict[str, None]] = {}
+        for o in about:
+            if o.expected is Verdict.PROVED:
+                proved.setdefault(o.revision, {})[o.theory.value] = None
+        refuted = [f"{o.revision} {o.theory.value} {o.case}".rstrip() for o in about if o.expected is Verdict.REFUTED]
         cells = (
             f"`{claim.name}`",
             claim.sentence,
             claim.source,
-            ", ".join(proved) if proved else "hunted only",
+            "<br>".join(f"{revision} {', '.join(theories)}" for revision, theories in proved.items()) or "hunted only",
             "<br>".join(refuted),
         )
         lines.append("| " + " | ".join(cells) + " |")

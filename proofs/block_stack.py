@@ -189,10 +189,6 @@ def any_turn(path: Any, geometry: Geometry) -> Cursor:
     return cursor
 
 
-def assume_laid(path: Any, geometry: Geometry, cursor: Cursor) -> None:
-    path.assume("a block is laid", lambda: goes_on(geometry, cursor) and not skips(geometry, cursor))
-
-
 def without_bytes(geometry: Geometry) -> Geometry:
     """For the place where a turn begins, whether or not a block fits there."""
     return Geometry(0, geometry.boundary, geometry.allocation)
@@ -233,7 +229,7 @@ def block_lies_inside_its_page(path: Any) -> None:
     else:
         geometry = any_ordered_geometry(path)
         block = any_turn(path, geometry)
-    assume_laid(path, geometry, block)
+    path.assume("the loop goes on", lambda: goes_on(geometry, block))
     path.show_claim(claims.block_lies_inside_its_page, block.offset, geometry.size, geometry.allocation)
 
 
@@ -241,7 +237,7 @@ def block_lies_inside_its_page(path: Any) -> None:
 def no_block_crosses_a_boundary(path: Any) -> None:
     geometry = any_ordered_geometry(path)
     block = any_turn(path, geometry)
-    assume_laid(path, geometry, block)
+    path.assume("a block is laid", lambda: goes_on(geometry, block) and not skips(geometry, block))
     path.assume_claim(claims.next_boundary_is_a_multiple, block.next_boundary, geometry.boundary)
     above = block.next_boundary // geometry.boundary
     path.show("there is a boundary above", lambda: above >= 1)
@@ -344,16 +340,27 @@ def total_counts_the_blocks(path: Any) -> None:
             and blocks <= per_boundary
         ),
     )
+    path.show(
+        "the blocks since the last boundary end at this turn's place",
+        lambda: cursor.offset - (cursor.next_boundary - geometry.boundary) == blocks * geometry.size,
+    )
+    if laid:
+        path.show("one more fits below the boundary", lambda: (blocks + 1) * geometry.size <= geometry.boundary)
+    else:
+        path.show("one more is too much for the boundary", lambda: (blocks + 1) * geometry.size > geometry.boundary)
+        path.show("as many as fit are below it", lambda: blocks == per_boundary)
     counted = boundaries * per_boundary + blocks  # blocks that were laid before this turn; 0 at the first
     if following is None:
+        path.show(
+            "the page ends before the boundary after",
+            lambda: geometry.allocation < (boundaries + 2) * geometry.boundary,
+        )
         path.show("this is the last boundary", lambda: boundaries + 1 == geometry.allocation // geometry.boundary)
-        path.show("no more blocks fit below it", lambda: blocks == per_boundary)
         path.show_claim(claims.total_counts_the_blocks, counted, 1, layout.blks_per_alloc(geometry))
         return
     if laid:
         blocks = blocks + 1
     else:
-        path.show("no more blocks fit below the boundary", lambda: blocks == per_boundary)
         boundaries, blocks = boundaries + 1, 0
     path.show(
         "the next turn is in its place",

@@ -320,12 +320,13 @@ def no_room_is_wasted(path: Any) -> None:
 
 @obligation(claims.total_counts_the_blocks, REVISION, *WIDTHS, explain=explain_layout)
 def total_counts_the_blocks(path: Any) -> None:
-    """What is counted while laying is the series' formula; ghosts count boundaries, and blocks since the last one."""
+    """What is counted while laying is the series' formula; ghosts count the boundaries, the blocks since the
+    last one, and those that are ahead below the next one."""
     geometry = any_ordered_geometry(path)
     cursor = any_turn(path, geometry)
     laid = goes_on(geometry, cursor) and not skips(geometry, cursor)
     following = turn(geometry, cursor) if goes_on(geometry, cursor) else None
-    boundaries, blocks = path.ghost("boundaries"), path.ghost("blocks")
+    boundaries, blocks, ahead = path.ghost("boundaries"), path.ghost("blocks"), path.ghost("ahead")
     per_boundary = geometry.boundary // geometry.size
     first = first_block(geometry)
     path.show(
@@ -337,23 +338,14 @@ def total_counts_the_blocks(path: Any) -> None:
         lambda: (
             cursor.offset == boundaries * geometry.boundary + blocks * geometry.size
             and cursor.next_boundary == (boundaries + 1) * geometry.boundary
-            and blocks <= per_boundary
+            and blocks + ahead == per_boundary
         ),
     )
-    path.show(
-        "the blocks since the last boundary end at this turn's place",
-        lambda: cursor.offset - (cursor.next_boundary - geometry.boundary) == blocks * geometry.size,
-    )
-    if laid:
-        path.show("one more fits below the boundary", lambda: (blocks + 1) * geometry.size <= geometry.boundary)
-    else:
-        path.show("one more is too much for the boundary", lambda: (blocks + 1) * geometry.size > geometry.boundary)
-        path.show("as many as fit are below it", lambda: blocks == per_boundary)
     counted = boundaries * per_boundary + blocks  # blocks that were laid before this turn; 0 at the first
     if following is None:
+        path.show("no more blocks fit below the boundary", lambda: ahead == 0)
         path.show(
-            "the page ends before the boundary after",
-            lambda: geometry.allocation < (boundaries + 2) * geometry.boundary,
+            "the page ends before the next one", lambda: geometry.allocation - cursor.next_boundary < geometry.boundary
         )
         path.show("this is the last boundary", lambda: boundaries + 1 == geometry.allocation // geometry.boundary)
         path.show_claim(claims.total_counts_the_blocks, counted, 1, layout.blks_per_alloc(geometry))
@@ -361,6 +353,7 @@ def total_counts_the_blocks(path: Any) -> None:
     if laid:
         blocks = blocks + 1
     else:
+        path.show("no more blocks fit below the boundary", lambda: ahead == 0)
         boundaries, blocks = boundaries + 1, 0
     path.show(
         "the next turn is in its place",

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from model.claims import CLAIMS, Claim
@@ -108,9 +109,8 @@ def prove(
 
     Raises ModuleNotFoundError if another solver is asked for that is not installed.
     """
-    solver = Solver(seed, limit)
     started = time.perf_counter()
-    outcome = explore(asked.body, asked.theory, solver)
+    outcome, solver = explored(asked.body, asked.theory, seed, limit)
     verdict, why = outcome.verdict, outcome.why
     if verdict is Verdict.PROVED and asked.claim.name not in outcome.shown:
         verdict, why = Verdict.VACUOUS, f"{asked.claim.name} is never shown on a path that can be taken"
@@ -152,6 +152,13 @@ def prove(
         second=opinion,
         smt2=script.text if script is not None and smt2 else "",
     )
+
+
+@lru_cache(maxsize=1)
+def explored(body: Body, theory: Theory, seed: int, limit: int) -> tuple[Outcome, Solver]:
+    """What exploring a body gives; a body that shows several claims is explored for all of them at once."""
+    solver = Solver(seed, limit)
+    return explore(body, theory, solver), solver
 
 
 def described(asked: Obligation, outcome: Outcome) -> list[str]:

@@ -347,7 +347,10 @@ def total_counts_the_blocks(path: Any) -> None:
         path.show(
             "the page ends before the next one", lambda: geometry.allocation - cursor.next_boundary < geometry.boundary
         )
-        path.show("this is the last boundary", lambda: boundaries + 1 == geometry.allocation // geometry.boundary)
+        fit = geometry.allocation // geometry.boundary
+        path.show("the page has this boundary", lambda: boundaries + 1 <= fit)
+        path.show("it has none after", lambda: fit * geometry.boundary < (boundaries + 2) * geometry.boundary)
+        path.show("this is the last boundary", lambda: boundaries + 1 == fit)
         path.show_claim(claims.total_counts_the_blocks, counted, 1, layout.blks_per_alloc(geometry))
         return
     if laid:

@@ -39,7 +39,7 @@ test: $(VENV)/installed  ## style, types, and every test
 fuzz: $(VENV)/installed  ## the state machine on new inputs, for some minutes (ARGS="--hypothesis-seed=N" repeats a run)
 	@HYPOTHESIS_PROFILE=fuzz $(RUN) -m pytest tests/test_machine.py -k nothing_in $(ARGS)
 
-replay: $(VENV)/installed  ## run a trace: TRACE=file ON=series, v6.1 or model
+replay: $(VENV)/installed  ## run a trace: TRACE=file ON=series, v6.1, v6.12, v4 or model
 	@test -n "$(TRACE)" || { echo "replay: say which trace: make replay TRACE=tests/traces/… ON=v6.1" >&2; exit 2; }
 	@$(RUN) -m tests.replay "$(TRACE)" --on "$(REVISION)"
 

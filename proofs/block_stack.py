@@ -189,10 +189,6 @@ def any_turn(path: Any, geometry: Geometry) -> Cursor:
     return cursor
 
 
-def assume_laid(path: Any, geometry: Geometry, cursor: Cursor) -> None:
-    path.assume("a block is laid", lambda: goes_on(geometry, cursor) and not skips(geometry, cursor))
-
-
 def without_bytes(geometry: Geometry) -> Geometry:
     """For the place where a turn begins, whether or not a block fits there."""
     return Geometry(0, geometry.boundary, geometry.allocation)
@@ -233,7 +229,7 @@ def block_lies_inside_its_page(path: Any) -> None:
     else:
         geometry = any_ordered_geometry(path)
         block = any_turn(path, geometry)
-    assume_laid(path, geometry, block)
+    path.assume("the loop goes on", lambda: goes_on(geometry, block))
     path.show_claim(claims.block_lies_inside_its_page, block.offset, geometry.size, geometry.allocation)
 
 
@@ -241,7 +237,7 @@ def block_lies_inside_its_page(path: Any) -> None:
 def no_block_crosses_a_boundary(path: Any) -> None:
     geometry = any_ordered_geometry(path)
     block = any_turn(path, geometry)
-    assume_laid(path, geometry, block)
+    path.assume("a block is laid", lambda: goes_on(geometry, block) and not skips(geometry, block))
     path.assume_claim(claims.next_boundary_is_a_multiple, block.next_boundary, geometry.boundary)
     above = block.next_boundary // geometry.boundary
     path.show("there is a boundary above", lambda: above >= 1)
@@ -351,7 +347,10 @@ def total_counts_the_blocks(path: Any) -> None:
         path.show(
             "the page ends before the next one", lambda: geometry.allocation - cursor.next_boundary < geometry.boundary
         )
-        path.show("this is the last boundary", lambda: boundaries + 1 == geometry.allocation // geometry.boundary)
+        fit = geometry.allocation // geometry.boundary
+        path.show("the page has this boundary", lambda: boundaries + 1 <= fit)
+        path.show("it has none after", lambda: fit * geometry.boundary < (boundaries + 2) * geometry.boundary)
+        path.show("this is the last boundary", lambda: boundaries + 1 == fit)
         path.show_claim(claims.total_counts_the_blocks, counted, 1, layout.blks_per_alloc(geometry))
         return
     if laid:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from impl import block_stack, history, layout, list_head
+from impl import block_stack, history, layout, list_head, struct_page
 from impl.block_stack import BlockStackPool
 from impl.pool import Pool
 from impl.rbtree import PageTree
@@ -93,6 +93,7 @@ MUTANTS = (
         "max(boundary, allocation)",
         ("admitted_geometry_is_ordered/v6.12", "boundary_divides_the_allocation/v6.12"),
     ),
+    Mutant(block_stack.admit, "size < DMA_BLOCK", "size > DMA_BLOCK", ("admitted_geometry_fits_an_int/v6.12",)),
     Mutant(
         block_stack.admit,
         "max(size, page_size)",
@@ -264,13 +265,14 @@ MUTANTS = (
     Mutant(
         BlockStackPool._initialise_page, "nr_blocks += 1", "nr_blocks -= 1", ("total_counts_the_blocks/v6.12/new_page",)
     ),
-    Mutant(
-        BlockStackPool._is_free, "block == vaddr", "block != vaddr", ("free_list_holds_the_free_blocks/v6.12/walk",)
-    ),
+    Mutant(BlockStackPool._is_free, "block == vaddr", "block != vaddr", ("double_free_is_refused/v6.12",)),
     Mutant(
         BlockStackPool.free,
         "if self.debug",
         "if not self.debug",
-        ("free_list_holds_the_free_blocks/v6.12/double_free_with_debug",),
+        ("refused_free_changes_nothing/v6.12",),
+    ),
+    Mutant(
+        struct_page.page_frame, "vaddr - PAGE_OFFSET", "vaddr + PAGE_OFFSET", ("virtual_address_names_the_page/v4",)
     ),
 )

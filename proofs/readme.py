@@ -1,6 +1,7 @@
 """The table of claims in README.md, from the code: `make claims` writes it, and a test compares it."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from model.claims import CLAIMS
@@ -12,8 +13,8 @@ BEGIN, END = "<!-- claims: written by `make claims` -->\n", "<!-- end of claims 
 
 
 def table() -> str:
-    """A row per claim: what is promised, from where, for which numbers it is proved, and what is expected to break it."""
-    lines = ["| claim | sentence | source | proved for | refuted, as expected |", "|---|---|---|---|---|"]
+    """A row per claim: what is promised, from where, of which revisions and numbers it is proved, and what breaks it."""
+    lines = ["| claim | sentence | source | proved of | refuted, as expected |", "|---|---|---|---|---|"]
     for claim in CLAIMS.values():
         about = [o for o in OBLIGATIONS.values() if o.claim is claim]
         proved: dict[str, dict[str, None]] = {}
@@ -25,11 +26,16 @@ def table() -> str:
             f"`{claim.name}`",
             claim.sentence,
             claim.source,
-            "<br>".join(f"{revision} {', '.join(theories)}" for revision, theories in proved.items()) or "hunted only",
+            "<br>".join(f"{revision} {', '.join(proved[revision])}" for revision in of_series_first(proved))
+            or "hunted only",
             "<br>".join(refuted),
         )
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def of_series_first(revisions: Iterable[str]) -> list[str]:
+    return sorted(revisions, key=lambda revision: revision != "series")
 
 
 def with_table(text: str) -> str:

@@ -225,7 +225,7 @@ class Lockstep:
             self._check(record, claims.no_block_crosses_a_boundary, start, size, geometry.boundary)
             self._check(record, claims.blocks_are_aligned, start, self.align)
         for name in self.live():
-            self._check(record, claims.blocks_are_disjoint, dma, self.blocks[name].dma, size)
+            self._check(record, claims.blocks_are_disjoint, vaddr, self.blocks[name].vaddr, size)
         self._check(record, claims.allocated_block_was_free, (vaddr, dma), oracle.free_blocks())
         content = bytes(self.memory.block(vaddr, size))
         zero = step.zero or self.kernel.init_on_alloc

@@ -11,6 +11,7 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from proofs.__main__ import OneLineParser, fail, positive, select
 from proofs.catalogue import OBLIGATIONS
@@ -85,8 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(as_text(results, time.perf_counter() - started))
         if options.json is not None:
             try:
-                with open(options.json, "w") as file:
-                    file.write(text + "\n")
+                Path(options.json).write_text(text + "\n")
             except OSError as error:
                 fail(f"{error.filename}: {error.strerror}; name one that can be written")
     return 0 if all(result.passed for result in results) else 1

@@ -227,7 +227,7 @@ def search_is_as_long_as_the_list(path: Any) -> None:
 def explain_refused(inputs: dict[str, Any]) -> Counterexample:
     """Debug and init_on_free: the block of a refused free was zeroed, and with it the link to the other free blocks."""
     kernel = Kernel(debug=True, init_on_free=True)
-    steps = (Create(2048), Alloc("a"), Alloc("b"), Free("a"), Free("a"), Alloc("c"))
+    steps = (Create(1000), Alloc("a"), Alloc("b"), Free("a"), Free("a"), Alloc("c"))
     return Counterexample(
         "a block that is free already stays as it is: poisoned, and linked",
         f"it is zeroed before the free is refused, where {inputs}",

@@ -135,7 +135,7 @@ def test_an_unknown_claim_is_answered_with_the_nearest(capsys: Any) -> None:
 
 def test_a_claim_without_proof_says_who_hunts_it(capsys: Any) -> None:
     with pytest.raises(SystemExit) as exit_:
-        main(["tree_is_balanced"])
+        main(["reports_are_the_kernels"])
     assert exit_.value.code == 2
     assert "hunted by the state machine" in capsys.readouterr().err
 

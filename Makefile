@@ -1,12 +1,12 @@
 # What runs Python sets up .venv first; nothing else on the machine is touched. Note that make itself exits with status 2
-# whenever a command fails; `python -m proofs` and `python -m tests.replay` tell 1 from 2.
+# whenever a command fails; `python -m proofs`, `python -m proofs.confirm` and `python -m tests.replay` tell 1 from 2.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 REVISION := $(or $(ON),series)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup prove audit test fuzz replay mpt3sas claims clean
+.PHONY: help setup prove crosshair audit test fuzz replay mpt3sas claims clean
 
 help:  ## this list
 	@sed -n 's/^\([a-zA-Z0-9%_-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -29,6 +29,9 @@ prove-%: $(VENV)/installed  ## prove one claim, as in `make prove-no_room_is_was
 
 audit: $(VENV)/installed  ## drop every premise and plant every mutant: each has to refute its proof (some minutes)
 	@$(RUN) -m proofs.audit $(ARGS)
+
+crosshair: $(VENV)/installed  ## check the contracts with CrossHair (ARGS="--json FILE" and other options of `python -m proofs.confirm`)
+	@$(RUN) -m proofs.confirm $(ARGS)
 
 test: $(VENV)/installed  ## style, types, and every test
 	@$(VENV)/bin/ruff format --quiet --check .

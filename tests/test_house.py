@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
     "model": {"model"},
     "impl": {"impl"},
-    "proofs": {"proofs", "model", "impl", "z3", "cvc5", "bitwuzla", "distributed"},
+    "proofs": {"proofs", "model", "impl", "z3", "cvc5", "bitwuzla", "distributed", "crosshair"},
     "bench": {"bench", "model", "impl"},
 }
 

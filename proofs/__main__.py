@@ -50,6 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=positive, default=0, help="the solver's random seed (default: 0)")
     parser.add_argument(
+        "--seeds", type=positive, metavar="N", help="prove what is not linear with the seeds 0 to N-1 as well"
+    )
+    parser.add_argument(
         "--limit", type=positive, default=DEFAULT_LIMIT, help="solver steps per query (default: %(default)s)"
     )
     parser.add_argument("--fresh", action="store_true", help="prove anew what earlier runs have proved")
@@ -73,7 +76,9 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.perf_counter()
     settings = Settings(options.seed, options.limit, options.second, options.smt2 is not None)
     try:
-        results = prove_all(names, settings, options.executor, options.jobs, options.fresh)
+        results = prove_all([(name, settings) for name in names], options.executor, options.jobs, options.fresh)
+        if options.seeds is not None:
+            results = with_seeds(results, settings, options.seeds, options.executor, options.jobs, options.fresh)
     except BadExecutor as bad:
         fail(str(bad))
     seconds = time.perf_counter() - started
@@ -91,6 +96,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     gave_up = [result for result in results if result.verdict == "UNKNOWN"]
     if any(not result.as_expected for result in results if result not in gave_up):
+        return 1
+    if not all(result.steady for result in results):
         return 1
     in_doubt = [result for result in results if not result.agreed]
     if any(result.second["disagreed"] for result in in_doubt if result.second is not None):
@@ -120,31 +127,45 @@ def select(names: Iterable[str]) -> list[str]:
     return chosen or list(OBLIGATIONS)
 
 
-def prove_all(names: list[str], settings: Settings, where: str | None, jobs: int, fresh: bool) -> list[Result]:
+Task = tuple[str, Settings]
+"""An obligation's name, and how to prove it."""
+
+
+def prove_all(tasks: list[Task], where: str | None, jobs: int, fresh: bool) -> list[Result]:
     """Prove what no earlier run has proved, with progress on a terminal; the results in order.
 
     Raises BadExecutor if the executor that `where` names is none, or fails.
     """
-    keys = {name: cache.key_of(OBLIGATIONS[name], settings) for name in names}
-    found = {} if fresh else {name: cache.find(key, OBLIGATIONS[name]) for name, key in keys.items()}
-    results = {name: result for name, result in found.items() if result is not None}
-    missing = [name for name in names if name not in results]
+    keys = {task: cache.key_of(OBLIGATIONS[task[0]], task[1]) for task in tasks}
+    found = {} if fresh else {task: cache.find(key, OBLIGATIONS[task[0]]) for task, key in keys.items()}
+    results = {task: result for task, result in found.items() if result is not None}
+    missing = [task for task in tasks if task not in results]
     here = what_runs_here()
     with executor(where, max(1, min(jobs, len(missing)))) as workers:
-        running = {workers.submit(prove_elsewhere, name, settings, here): name for name in missing}
+        running = {workers.submit(prove_elsewhere, *task, here): task for task in missing}
         for future in as_completed(running):
             result = result_of(future, where, [*running])
             results[running[future]] = result
             with contextlib.suppress(OSError):  # a folder that can't be written costs time, and nothing else
                 cache.keep(keys[running[future]], result)
             if sys.stderr.isatty():
-                last = running[future][:70]
-                print(
-                    f"\r\x1b[K{len(results)} of {len(names)} obligations: {last}", end="", file=sys.stderr, flush=True
-                )
+                last = running[future][0][:70]
+                print(f"\r\x1b[K{len(results)} of {len(tasks)} proofs: {last}", end="", file=sys.stderr, flush=True)
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
-    return [results[name] for name in names]
+    return [results[task] for task in tasks]
+
+
+def with_seeds(
+    results: list[Result], settings: Settings, seeds: int, where: str | None, jobs: int, fresh: bool
+) -> list[Result]:
+    """The results, of which those that are not linear are told what other seeds give. Raises BadExecutor."""
+    others = [replace(settings, seed=n, second=False, smt2=False) for n in range(seeds) if n != settings.seed]
+    tasks = [(result.obligation, other) for result in results if result.non_linear for other in others]
+    verdicts: dict[str, dict[str, str]] = {}
+    for (name, other), result in zip(tasks, prove_all(tasks, where, jobs, fresh), strict=True):
+        verdicts.setdefault(name, {})[str(other.seed)] = result.verdict
+    return [replace(result, seeds=verdicts.get(result.obligation, {})) for result in results]
 
 
 def result_of(future: Future[Result], where: str | None, others: list[Future[Result]]) -> Result:
@@ -204,6 +225,10 @@ def as_text(results: list[Result], seconds: float) -> str:
     lines += ["", f"{len(results)} obligations in {seconds:.1f} s: {counts}; {len(odd)} not as expected.{earlier}"]
     lines += [f"  {result.obligation} is {result.verdict}, {result.expected} was expected." for result in odd]
     lines += [f"  {result.obligation} is not agreed by a second solver." for result in results if not result.agreed]
+    reseeded = [result for result in results if result.seeds]
+    if reseeded:
+        steady = sum(result.steady for result in reseeded)
+        lines.append(f"{steady} of {len(reseeded)} non-linear obligations have the same verdict with every seed.")
     checked = [result.second for result in results if result.second is not None]
     if checked:
         agreed = sum(second["agreed"] == second["queries"] for second in checked)
@@ -222,6 +247,10 @@ def told(result: Result) -> list[str]:
         lines.append(f"           rests on {', '.join(result.rests_on)}")
     if result.second is not None:
         lines.append(f"           {opinion(result.second)}")
+    if result.seeds:
+        odd = {seed: verdict for seed, verdict in result.seeds.items() if verdict != result.verdict}
+        found = ", ".join(f"{verdict} with seed {seed}" for seed, verdict in odd.items())
+        lines.append(f"           seeds    {found or f'the same with {len(result.seeds)} more'}")
     if result.counterexample is not None:
         inputs = ", ".join(f"{name}={value}" for name, value in result.inputs.items())
         lines.append(f"           for      {inputs}")

@@ -136,7 +136,7 @@ def any_powers_of_two(size: int, align_shift: int, boundary_shift: int, page_shi
     post: _
     """
     shifts = known(align_shift, 31), known(boundary_shift, 63), known(page_shift, 16)
-    arguments = page_arguments(size, *shifts).values()
+    arguments: Any = tuple(page_arguments(size, *shifts).values())
     return bool(claims.create_admits_what_is_promised(promise.create(*arguments), admission.kept_geometry(*arguments)))
 
 

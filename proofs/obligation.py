@@ -70,6 +70,8 @@ class Result:
     second: dict[str, Any] | None = None  # a `proofs.second.Second`, of a proof that was checked again
     smt2: str = ""  # the text of what Z3 answered, where it was asked for
     cached: bool = False  # found by an earlier run
+    non_linear: bool = False  # a query multiplies or divides unknowns, so that the verdict may depend on the seed
+    seeds: dict[str, str] = field(default_factory=dict)  # the verdict with each further seed that was asked for
 
     @property
     def as_expected(self) -> bool:
@@ -80,6 +82,11 @@ class Result:
     def may_be_kept(self) -> bool:
         """It is as expected, by all who were asked; and a solver that gave up is never expected."""
         return self.as_expected and self.agreed and self.verdict in (Verdict.PROVED.value, Verdict.REFUTED.value)
+
+    @property
+    def steady(self) -> bool:
+        """The verdict is the same with every seed that was asked for."""
+        return set(self.seeds.values()) <= {self.verdict}
 
     @property
     def agreed(self) -> bool:
@@ -178,6 +185,7 @@ def prove(asked: Obligation, settings: Settings) -> Result:
         broken=outcome.broken,
         counterexample=counterexample,
         second=opinion,
+        non_linear=any(map(smtlib.is_non_linear, smtlib.subterms(solver.asked.values()))),
         smt2=script.text if script is not None and settings.smt2 else "",
     )
 

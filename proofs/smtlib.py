@@ -196,4 +196,4 @@ def is_input(term: Any) -> bool:
 def is_non_linear(term: Any) -> bool:
     """Whether a term is a product, quotient or remainder of two unknowns, which is what solvers find hard."""
     unknown = [child for child in term.children() if not z3.is_int_value(child) and not z3.is_bv_value(child)]
-    return term.decl().kind() in PRODUCTS | DIVISIONS and len(unknown) > 1
+    return z3.is_app(term) and term.decl().kind() in PRODUCTS | DIVISIONS and len(unknown) > 1

@@ -162,7 +162,7 @@ def test_a_folder_that_is_missing_is_said_before_any_work() -> None:
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("argument", ["--limit=0", "--seed=-1", "--jobs=many", "--bogus", "--json=/"])
+@pytest.mark.parametrize("argument", ["--limit=0", "--seed=-1", "--jobs=many", "--seeds=0", "--bogus", "--json=/"])
 def test_a_bad_option_is_one_line(argument: str) -> None:
     status, out, err = run("layout_ends", argument)
     assert (status, out) == (2, "")

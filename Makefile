@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 REVISION := $(or $(ON),series)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup prove test fuzz replay mpt3sas claims clean
+.PHONY: help setup prove audit test fuzz replay mpt3sas claims clean
 
 help:  ## this list
 	@sed -n 's/^\([a-zA-Z0-9%_-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -26,6 +26,9 @@ prove: $(VENV)/installed  ## prove the whole catalogue (ARGS="--json FILE" and o
 
 prove-%: $(VENV)/installed  ## prove one claim, as in `make prove-no_room_is_wasted`
 	@$(RUN) -m proofs $* $(ARGS)
+
+audit: $(VENV)/installed  ## drop every premise and plant every mutant: each has to refute its proof (some minutes)
+	@$(RUN) -m proofs.audit $(ARGS)
 
 test: $(VENV)/installed  ## style, types, and every test
 	@$(VENV)/bin/ruff format --quiet --check .
@@ -47,5 +50,5 @@ claims: $(VENV)/installed  ## write the table of claims into README.md
 	@$(RUN) -m proofs.readme
 
 clean:  ## remove .venv and every cache
-	rm -rf $(VENV) .hypothesis .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .poolproof .hypothesis .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

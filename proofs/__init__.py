@@ -2,3 +2,5 @@
 
 `python -m proofs` proves the catalogue; `obligation` says what an obligation is, `symbolic` what a symbolic number is.
 """
+
+from proofs import sources  # noqa: F401  # first, since it has to be there before what it watches is loaded

@@ -5,6 +5,7 @@ that gave up.
 """
 
 import argparse
+import contextlib
 import difflib
 import json
 import os
@@ -13,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, replace
+from dataclasses import asdict, astuple, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,7 +23,8 @@ from model.claims import CLAIMS
 from model.trace import dumps, loads
 
 try:
-    from proofs.catalogue import OBLIGATIONS, Result, prove_named
+    from proofs import cache
+    from proofs.catalogue import OBLIGATIONS, Result, Settings, prove_named
     from proofs.solver import DEFAULT_LIMIT
 except ModuleNotFoundError as missing:
     print(
@@ -43,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--limit", type=positive, default=DEFAULT_LIMIT, help="solver steps per query (default: %(default)s)"
     )
+    parser.add_argument("--fresh", action="store_true", help="prove anew what earlier runs have proved")
     options = parser.parse_args(arguments)
 
     names = select(options.names)
@@ -61,7 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
             fail(f"the Python package {missing.name!r} is missing; `make prove` installs it into .venv")
 
     started = time.perf_counter()
-    results = prove_all(names, options.jobs, options.seed, options.limit, options.second, options.smt2 is not None)
+    settings = Settings(options.seed, options.limit, options.second, options.smt2 is not None)
+    results = prove_all(names, settings, options.jobs, options.fresh)
     seconds = time.perf_counter() - started
     if options.json == "-":
         print(as_json(results))
@@ -106,13 +110,18 @@ def select(names: Iterable[str]) -> list[str]:
     return chosen or list(OBLIGATIONS)
 
 
-def prove_all(names: list[str], jobs: int, seed: int, limit: int, second: bool, smt2: bool) -> list[Result]:
-    """Prove obligations on several processes, with progress on a terminal; the results in the catalogue's order."""
-    results: dict[str, Result] = {}
+def prove_all(names: list[str], settings: Settings, jobs: int, fresh: bool) -> list[Result]:
+    """Prove what no earlier run has proved, on several processes, with progress on a terminal; the results in order."""
+    keys = {name: cache.key_of(OBLIGATIONS[name], settings) for name in names}
+    found = {} if fresh else {name: cache.find(key, OBLIGATIONS[name]) for name, key in keys.items()}
+    results = {name: result for name, result in found.items() if result is not None}
     with ProcessPoolExecutor(min(jobs, len(names))) as executor:
-        running = {executor.submit(prove_named, name, seed, limit, second, smt2): name for name in names}
+        missing = [name for name in names if name not in results]
+        running = {executor.submit(prove_named, name, *astuple(settings)): name for name in missing}
         for future in as_completed(running):
             results[running[future]] = future.result()
+            with contextlib.suppress(OSError):  # a folder that can't be written costs time, and nothing else
+                cache.keep(keys[running[future]], future.result())
             if sys.stderr.isatty():
                 last = running[future][:70]
                 print(
@@ -155,7 +164,9 @@ def as_text(results: list[Result], seconds: float) -> str:
     odd = [result for result in results if not result.as_expected]
     verdicts = [result.verdict for result in results]
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
-    lines += ["", f"{len(results)} obligations in {seconds:.1f} s: {counts}; {len(odd)} not as expected."]
+    cached = sum(result.cached for result in results)
+    earlier = f" {cached} are cached, that is, from earlier runs; --fresh proves them anew." if cached else ""
+    lines += ["", f"{len(results)} obligations in {seconds:.1f} s: {counts}; {len(odd)} not as expected.{earlier}"]
     lines += [f"  {result.obligation} is {result.verdict}, {result.expected} was expected." for result in odd]
     lines += [f"  {result.obligation} is not agreed by a second solver." for result in results if not result.agreed]
     checked = [result.second for result in results if result.second is not None]
@@ -170,7 +181,8 @@ def told(result: Result) -> list[str]:
     where = " ".join(part for part in (result.revision, result.theory, result.case) if part)
     expected = "" if result.as_expected else f", but {result.expected} was expected"
     surprise = " as expected" if result.verdict == "REFUTED" and result.as_expected else expected
-    lines = [f"  {result.verdict:<8} {where:<34} {result.seconds:6.2f} s{surprise}"]
+    cached = " cached" if result.cached else ""
+    lines = [f"  {result.verdict:<8} {where:<34} {result.seconds:6.2f} s{cached}{surprise}"]
     if result.verdict == "PROVED" and result.rests_on:
         lines.append(f"           rests on {', '.join(result.rests_on)}")
     if result.second is not None:

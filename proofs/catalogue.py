@@ -14,11 +14,11 @@ from proofs import (  # noqa: F401
     tree,
     walk,
 )
-from proofs.obligation import OBLIGATIONS, Result, prove
+from proofs.obligation import OBLIGATIONS, Result, Settings, prove
 
-__all__ = ["OBLIGATIONS", "Result", "prove_named"]
+__all__ = ["OBLIGATIONS", "Result", "Settings", "prove_named"]
 
 
 def prove_named(name: str, seed: int, limit: int, second: bool = False, smt2: bool = False) -> Result:
     """Prove one obligation; a worker process that imports this function has the whole catalogue."""
-    return prove(OBLIGATIONS[name], seed, limit, second, smt2)
+    return prove(OBLIGATIONS[name], Settings(seed, limit, second, smt2))

@@ -1,5 +1,6 @@
 """Obligations: a claim about a revision, the body that shows it, and the verdict that is expected."""
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -37,6 +38,7 @@ class Obligation:
     expected: Verdict
     body: Body
     explain: Explain
+    module: str  # which says so
 
     @property
     def name(self) -> str:
@@ -67,11 +69,17 @@ class Result:
     counterexample: dict[str, Any] | None = None
     second: dict[str, Any] | None = None  # a `proofs.second.Second`, of a proof that was checked again
     smt2: str = ""  # the text of what Z3 answered, where it was asked for
+    cached: bool = False  # found by an earlier run
 
     @property
     def as_expected(self) -> bool:
         """The verdict is the expected one; and a refutation breaks the claim itself, not a step on the way to it."""
         return self.verdict == self.expected and self.broken in ("", self.claim)
+
+    @property
+    def may_be_kept(self) -> bool:
+        """It is as expected, by all who were asked; and a solver that gave up is never expected."""
+        return self.as_expected and self.agreed and self.verdict in (Verdict.PROVED.value, Verdict.REFUTED.value)
 
     @property
     def agreed(self) -> bool:
@@ -91,10 +99,11 @@ def obligation(
     case: str = "",
 ) -> Callable[[Body], Body]:
     """Make a body an obligation in each of the theories."""
+    module = module_that_is_loading()
 
     def register(body: Body) -> Body:
         for theory in theories:
-            made = Obligation(claim, revision, theory, case, expected, body, explain)
+            made = Obligation(claim, revision, theory, case, expected, body, explain, module)
             assert made.name not in OBLIGATIONS, made.name
             OBLIGATIONS[made.name] = made
         return body
@@ -102,15 +111,34 @@ def obligation(
     return register
 
 
-def prove(
-    asked: Obligation, seed: int = 0, limit: int = DEFAULT_LIMIT, second: bool = False, smt2: bool = False
-) -> Result:
-    """Prove one obligation; what is proved, with `second` by another solver too, and with `smt2` with its text.
+def module_that_is_loading() -> str:
+    """The module whose import has led here, by whatever helpers of other modules."""
+    frame = sys._getframe()
+    while frame.f_code.co_name != "<module>" and frame.f_back is not None:
+        frame = frame.f_back
+    return str(frame.f_globals["__name__"])
 
-    Raises ModuleNotFoundError if another solver is asked for that is not installed.
-    """
+
+@dataclass(frozen=True)
+class Settings:
+    """How to prove: the solver's random seed and limit; whether other solvers are to check a proof; whether its queries
+    are wanted as text."""
+
+    seed: int = 0
+    limit: int = DEFAULT_LIMIT
+    second: bool = False
+    smt2: bool = False
+
+
+def prove(asked: Obligation, settings: Settings) -> Result:
+    """Prove one obligation. Raises ModuleNotFoundError if another solver is asked for that is not installed."""
     started = time.perf_counter()
-    outcome, solver = explored(asked.body, asked.theory, seed, limit)
+    outcome, solver = explored(
+        asked.body,  # type: ignore[arg-type]  # a function is hashable
+        asked.theory,
+        settings.seed,
+        settings.limit,
+    )
     verdict, why = outcome.verdict, outcome.why
     if verdict is Verdict.PROVED and asked.claim.name not in outcome.shown:
         verdict, why = Verdict.VACUOUS, f"{asked.claim.name} is never shown on a path that can be taken"
@@ -125,9 +153,9 @@ def prove(
             counterexample["trace"] = told.trace.to_json()
     seconds = time.perf_counter() - started
     script, opinion = None, None
-    if verdict is Verdict.PROVED and (second or smt2):
+    if verdict is Verdict.PROVED and (settings.second or settings.smt2):
         script = smtlib.script(described(asked, outcome), solver.impossible)
-        if second:
+        if settings.second:
             from proofs.second import check  # here, since only those who want it need the other solvers
 
             opinion = asdict(check(script))
@@ -150,7 +178,7 @@ def prove(
         broken=outcome.broken,
         counterexample=counterexample,
         second=opinion,
-        smt2=script.text if script is not None and smt2 else "",
+        smt2=script.text if script is not None and settings.smt2 else "",
     )
 
 

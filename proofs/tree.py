@@ -184,7 +184,7 @@ def explain_wrong_page(inputs: dict[str, Any]) -> Counterexample:
     return Counterexample(
         f"pages of 8192 bytes at {', '.join(map(hex, pages))}: the block at {dma:#x} belongs to the page there",
         f"its free is credited to the page at {found.dma:#x}",
-        Trace(steps),
+        Trace(steps, claim=claims.pool_stays_in_its_memory.name),
     )
 
 

@@ -593,10 +593,15 @@ MUTANTS = (
 )
 
 
-def plant(mutant: Mutant, folder: Path) -> None:
-    """Copy the repository's Python into `folder`, with the mutant in it."""
+def copy_to(folder: Path) -> None:
+    """Copy the repository's Python into `folder`."""
     for package in ("model", "impl", "proofs", "tests"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def plant(mutant: Mutant, folder: Path) -> None:
+    """Copy the repository's Python into `folder`, with the mutant in it."""
+    copy_to(folder)
     file = folder / mutant.file
     source = file.read_text()
     assert source.count(mutant.old) == 1, f"{mutant.name}: {mutant.old!r} has to occur once in {mutant.file}"

@@ -39,7 +39,18 @@ def test_proved(name: str) -> None:
 
 INT_MAX_WITH_ALIGN_2 = {"align": 2, "size": 2**31 - 1, "boundary": 0}
 FREED_TWICE = {"rest": 0, "live": 0, "vaddr of free block": 1}
-MINIMAL = {
+MINIMAL: dict[str, dict[str, Any]] = {
+    "free_list_holds_the_free_blocks/series/u64/double_free": {"size": 4, "blocks per page": 2},
+    "refused_free_changes_nothing/v6.1/u64": {"init_on_free": True},
+    "block_is_filled_once/v6.1/u64": {"debug": True, "init_on_alloc": True, "zero": False},
+    "pages_are_bounded_by_the_demand/series/Z/as_if_alone": {"blocks per page (N)": 2, "callers at once (K)": 2},
+    "lookup_finds_the_page_of_an_address/what-if/u64/by_end_address": {"allocation": 1, "root": 2**64 - 1},
+    "lookup_finds_the_page_of_an_address/what-if/u32/by_end_address": {"allocation": 1, "root": 2**32 - 1},
+    "lookup_finds_the_page_of_an_address/series/u64/overlapping_pages": {
+        "first page": 0,
+        "second page": 0x3000,
+        "third page": 0x2000,
+    },
     "create_admits_what_is_promised/series/u64/any_align": {
         "size": 1,
         "align": 2**31,

@@ -13,8 +13,8 @@ import re
 import sys
 import time
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, astuple, replace
+from concurrent.futures import BrokenExecutor, Future, as_completed
+from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,7 +24,8 @@ from model.trace import dumps, loads
 
 try:
     from proofs import cache
-    from proofs.catalogue import OBLIGATIONS, Result, Settings, prove_named
+    from proofs.catalogue import OBLIGATIONS, OtherSources, Result, Settings, prove_elsewhere, what_runs_here
+    from proofs.executors import BadExecutor, executor, in_one_line
     from proofs.solver import DEFAULT_LIMIT
 except ModuleNotFoundError as missing:
     print(
@@ -41,6 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--smt2", metavar="FOLDER", help="write what Z3 answered for every proof as SMT-LIB 2")
     parser.add_argument("--second", action="store_true", help="have every proof checked again, by bitwuzla or cvc5")
     parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one per core)")
+    parser.add_argument(
+        "--executor",
+        metavar="WHERE",
+        help="dask: a local cluster of --jobs workers; dask:ADDRESS: a scheduler's workers; MODULE:FUNCTION: what that "
+        "returns, a concurrent.futures.Executor (default: --jobs processes)",
+    )
     parser.add_argument("--seed", type=positive, default=0, help="the solver's random seed (default: 0)")
     parser.add_argument(
         "--limit", type=positive, default=DEFAULT_LIMIT, help="solver steps per query (default: %(default)s)"
@@ -65,7 +72,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     started = time.perf_counter()
     settings = Settings(options.seed, options.limit, options.second, options.smt2 is not None)
-    results = prove_all(names, settings, options.jobs, options.fresh)
+    try:
+        results = prove_all(names, settings, options.executor, options.jobs, options.fresh)
+    except BadExecutor as bad:
+        fail(str(bad))
     seconds = time.perf_counter() - started
     if options.json == "-":
         print(as_json(results))
@@ -110,18 +120,23 @@ def select(names: Iterable[str]) -> list[str]:
     return chosen or list(OBLIGATIONS)
 
 
-def prove_all(names: list[str], settings: Settings, jobs: int, fresh: bool) -> list[Result]:
-    """Prove what no earlier run has proved, on several processes, with progress on a terminal; the results in order."""
+def prove_all(names: list[str], settings: Settings, where: str | None, jobs: int, fresh: bool) -> list[Result]:
+    """Prove what no earlier run has proved, with progress on a terminal; the results in order.
+
+    Raises BadExecutor if the executor that `where` names is none, or fails.
+    """
     keys = {name: cache.key_of(OBLIGATIONS[name], settings) for name in names}
     found = {} if fresh else {name: cache.find(key, OBLIGATIONS[name]) for name, key in keys.items()}
     results = {name: result for name, result in found.items() if result is not None}
-    with ProcessPoolExecutor(min(jobs, len(names))) as executor:
-        missing = [name for name in names if name not in results]
-        running = {executor.submit(prove_named, name, *astuple(settings)): name for name in missing}
+    missing = [name for name in names if name not in results]
+    here = what_runs_here()
+    with executor(where, max(1, min(jobs, len(missing)))) as workers:
+        running = {workers.submit(prove_elsewhere, name, settings, here): name for name in missing}
         for future in as_completed(running):
-            results[running[future]] = future.result()
+            result = result_of(future, where, [*running])
+            results[running[future]] = result
             with contextlib.suppress(OSError):  # a folder that can't be written costs time, and nothing else
-                cache.keep(keys[running[future]], future.result())
+                cache.keep(keys[running[future]], result)
             if sys.stderr.isatty():
                 last = running[future][:70]
                 print(
@@ -130,6 +145,26 @@ def prove_all(names: list[str], settings: Settings, jobs: int, fresh: bool) -> l
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
     return [results[name] for name in names]
+
+
+def result_of(future: Future[Result], where: str | None, others: list[Future[Result]]) -> Result:
+    """What a worker has found. Raises BadExecutor, and calls the other workers back, if it is no result."""
+    try:
+        return future.result()
+    except OtherSources as failure:
+        what = (
+            "a worker runs other sources, another Python or other solvers than this; start the workers anew, from here"
+        )
+        cause: Exception = failure
+    except BrokenExecutor as failure:
+        what, cause = "a worker has died; try fewer --jobs", failure
+    except Exception as failure:
+        if where is None:
+            raise  # it was the code of this checkout
+        what, cause = in_one_line(failure), failure
+    for other in others:
+        other.cancel()
+    raise BadExecutor(f"--executor {where}: {what}" if where else what) from cause
 
 
 def write_traces(results: list[Result], folder: Path) -> None:

@@ -5,9 +5,11 @@ proof and of whatever that imports, exactly as they were loaded into this proces
 for; and the versions of Python and of the solvers. A damaged file is as good as none.
 """
 
+import functools
 import hashlib
 import json
 import os
+import platform
 import sys
 import tempfile
 from dataclasses import asdict, replace
@@ -26,12 +28,17 @@ PROVER = ("proofs.cache", "proofs.obligation", "proofs.second")
 def key_of(asked: Obligation, settings: Settings) -> str | None:
     """What a result depends on, as a digest; None if that is not known, so that it may not be kept."""
     try:
-        digest = sources.digest((*PROVER, asked.module))
+        runs = what_runs(*PROVER, asked.module), hashlib.sha256(sources.source("proofs.catalogue") or b"").hexdigest()
     except sources.NotOurs:
         return None
+    return digest_of([asked.name, asked.module, asdict(settings), runs])
+
+
+def what_runs(*modules: str) -> str:
+    """A digest of the sources of some modules and what they import, and of what they run on. Raises sources.NotOurs."""
     versions = {package: version_of(package) for package in ("z3-solver", "cvc5", "bitwuzla")}
-    python = [sys.version, sys.flags.optimize]
-    return digest_of([asked.name, asked.module, asdict(settings), digest, versions, python])
+    python = [platform.python_version(), sys.flags.optimize]
+    return digest_of([sources.digest(modules), versions, python])
 
 
 def find(key: str | None, asked: Obligation, folder: Path = FOLDER) -> Result | None:
@@ -69,6 +76,7 @@ def digest_of(what: Any) -> str:
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
+@functools.cache
 def version_of(package: str) -> str:
     try:
         return version(package)

@@ -13,8 +13,8 @@ BEGIN, END = "<!-- claims: written by `make claims` -->\n", "<!-- end of claims 
 
 
 def table() -> str:
-    """A row per claim: what is promised, from where, for which numbers it is proved, and what is expected to break it."""
-    lines = ["| claim | sentence | source | proved for | refuted, as expected |", "|---|---|---|---|---|"]
+    """A row per claim: what is promised, from where, of which revisions and numbers it is proved, and what breaks it."""
+    lines = ["| claim | sentence | source | proved of | refuted, as expected |", "|---|---|---|---|---|"]
     for claim in CLAIMS.values():
         about = [o for o in OBLIGATIONS.values() if o.claim is claim]
         proved: dict[str, dict[str, None]] = {}

@@ -81,6 +81,11 @@ class Solver:
         return values
 
 
+def allow_any_thread() -> None:
+    """Let other threads give up terms while one thread, and never two, asks: Python collects garbage in any thread."""
+    z3.Z3_enable_concurrent_dec_ref(z3.main_ctx().ref())
+
+
 def value_of(model: z3.ModelRef, term: Any) -> int:
     """The value that a model gives to a number; 0 where it doesn't matter."""
     value = model.eval(term, model_completion=True)

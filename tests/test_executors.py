@@ -1,0 +1,84 @@
+"""Any executor gives the same verdicts, and a worker that runs something else gives none."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proofs.catalogue import OtherSources, prove_elsewhere
+from proofs.obligation import Settings
+from tests.mutants import copy_to
+from tests.mutants import run as run_in
+from tests.test_cache import CLAIM, change
+from tests.test_proofs import ROOT, run
+
+NO_DASK = "the Python package distributed is missing; `make test` installs it into .venv"
+
+
+def verdicts(*options: str) -> dict[str, Any]:
+    status, out, err = run(CLAIM, "layout_ends", "--fresh", "--json", "-", *options)
+    assert (status, err) == (0, "")
+    return {result["obligation"]: (result["verdict"], result["inputs"]) for result in json.loads(out)}
+
+
+def test_a_pool_of_threads_gives_the_same_verdicts() -> None:
+    assert verdicts("--executor", "concurrent.futures:ThreadPoolExecutor", "--second") == verdicts("--jobs", "1")
+
+
+def test_a_dask_cluster_of_ones_own_gives_the_same_verdicts() -> None:
+    pytest.importorskip("distributed", reason=NO_DASK)
+    assert verdicts("--executor", "dask", "--jobs", "2") == verdicts("--jobs", "1")
+
+
+@pytest.fixture
+def scheduler(monkeypatch: Any) -> Any:
+    """The address of a Dask scheduler whose worker has two threads and runs this checkout."""
+    distributed = pytest.importorskip("distributed", reason=NO_DASK)
+    monkeypatch.syspath_prepend(str(ROOT))
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, dashboard_address=":0", silence_logs=50
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+def test_a_dask_cluster_that_runs_gives_the_same_verdicts(scheduler: str) -> None:
+    assert verdicts("--executor", f"dask:{scheduler}") == verdicts("--jobs", "1")
+
+
+def test_a_worker_with_other_sources_gives_no_verdict(scheduler: str, tmp_path: Path) -> None:
+    copy_to(tmp_path)
+    change(tmp_path / "impl/pool.py", '"""', '""" ')
+    status, output = run_in(tmp_path, "proofs", CLAIM, "--executor", f"dask:{scheduler}")
+    assert status == 2
+    assert re.fullmatch(r"proofs: --executor dask:\S+: a worker runs other sources, .*; start .*\n", output), output
+    assert not (tmp_path / ".poolproof").exists()
+
+
+def test_a_proof_for_other_sources_is_refused() -> None:
+    with pytest.raises(OtherSources):
+        prove_elsewhere(f"{CLAIM}/series/Z", Settings(), "other sources")
+
+
+@pytest.mark.parametrize(
+    "named",
+    ["nowhere:f", "concurrent.futures:nothing", "os:getcwd", "os", ":", "", "dask:nonsense", "dask:tcp://nowhere:x"],
+)
+def test_what_is_no_executor_is_one_line(named: str) -> None:
+    status, out, err = run("layout_ends", "--executor", named)
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert err.startswith(f"proofs: --executor {named.partition(':')[0]}")
+
+
+def test_missing_dask_is_one_line() -> None:
+    hide = "import sys, runpy; sys.modules['distributed'] = None; sys.argv[1:] = ['layout_ends', '--executor', 'dask']"
+    code = f"{hide}; runpy.run_module('proofs', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "proofs: --executor dask: the Python package 'distributed' is missing; `make prove` installs it into .venv\n"
+    )

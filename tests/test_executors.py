@@ -13,14 +13,14 @@ from proofs.catalogue import OtherSources, prove_elsewhere
 from proofs.obligation import Settings
 from tests.mutants import copy_to
 from tests.mutants import run as run_in
-from tests.test_cache import CLAIM, change
+from tests.test_cache import NAME, TWO, change
 from tests.test_proofs import ROOT, run
 
 NO_DASK = "the Python package distributed is missing; `make test` installs it into .venv"
 
 
 def verdicts(*options: str) -> dict[str, Any]:
-    status, out, err = run(CLAIM, "layout_ends", "--fresh", "--json", "-", *options)
+    status, out, err = run(*TWO, "layout_ends", "--fresh", "--json", "-", *options)
     assert (status, err) == (0, "")
     return {result["obligation"]: (result["verdict"], result["inputs"]) for result in json.loads(out)}
 
@@ -52,7 +52,7 @@ def test_a_dask_cluster_that_runs_gives_the_same_verdicts(scheduler: str) -> Non
 def test_a_worker_with_other_sources_gives_no_verdict(scheduler: str, tmp_path: Path) -> None:
     copy_to(tmp_path)
     change(tmp_path / "impl/pool.py", '"""', '""" ')
-    status, output = run_in(tmp_path, "proofs", CLAIM, "--executor", f"dask:{scheduler}")
+    status, output = run_in(tmp_path, "proofs", *TWO, "--executor", f"dask:{scheduler}")
     assert status == 2
     assert re.fullmatch(r"proofs: --executor dask:\S+: a worker runs other sources, .*; start .*\n", output), output
     assert not (tmp_path / ".poolproof").exists()
@@ -60,7 +60,7 @@ def test_a_worker_with_other_sources_gives_no_verdict(scheduler: str, tmp_path: 
 
 def test_a_proof_for_other_sources_is_refused() -> None:
     with pytest.raises(OtherSources):
-        prove_elsewhere(f"{CLAIM}/series/Z", Settings(), "other sources")
+        prove_elsewhere(NAME, Settings(), "other sources")
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,12 @@ MUTANTS = (
         "    return Cursor(0, unsigned_int(geometry.boundary))",
         "    return Cursor(geometry.boundary - geometry.size, unsigned_int(geometry.boundary))",
         proofs=("no_room_is_wasted", "total_counts_the_blocks"),
-        hunted=("free_list_holds_the_free_blocks", "no_room_is_wasted", "total_counts_the_blocks"),
+        hunted=(
+            "free_list_holds_the_free_blocks",
+            "no_room_is_wasted",
+            "total_counts_the_blocks",
+            "reports_are_the_kernels",
+        ),
     ),
     Mutant(
         "block_smaller_than_its_link",
@@ -375,7 +380,7 @@ MUTANTS = (
         "        while left > 0 and chain < self.geometry.allocation:\n",
         "        while left > 1 and chain < self.geometry.allocation:\n",
         proofs=("double_free_is_refused",),
-        hunted=("reports_are_the_kernels",),
+        hunted=("reports_are_the_kernels", "freed_block_is_filled"),
     ),
     Mutant(
         "fill_before_the_free_is_refused",
@@ -384,7 +389,7 @@ MUTANTS = (
         "        if self.init_on_free:\n            page.fill(offset, self.geometry.size, 0)\n"
         "        if self.debug:\n            if self._is_refused",
         proofs=("refused_free_changes_nothing",),
-        hunted=("reports_are_the_kernels", "free_list_holds_the_free_blocks"),
+        hunted=("reports_are_the_kernels", "free_list_holds_the_free_blocks", "live_block_is_left_alone"),
     ),
     Mutant(
         "two_pages_for_one_block",

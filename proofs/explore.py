@@ -240,6 +240,10 @@ class Path(Argument):
         return answer is not Answer.UNSAT
 
 
+class Input(int):
+    """A plain integer that is the same object as no other: two symbolic numbers that are equal are not the same either."""
+
+
 class Replay(Argument):
     """A `Path` whose inputs are the plain integers of a counterexample."""
 
@@ -252,7 +256,7 @@ class Replay(Argument):
         name = self.name_input(name)
         if name not in self.values:
             raise Abandoned(f"the solver's run did not ask for {name}")
-        return self.values[name]
+        return Input(self.values[name])
 
     ghost = number
 

@@ -10,6 +10,9 @@ import z3
 DEFAULT_LIMIT = 20_000_000
 """Z3 resource units for one query: some tens of seconds. The hardest query of the catalogue needs a small part of it."""
 
+QUICK = 20_000
+"""Z3 resource units for the bare solver, which settles most queries in no time; the tactics get what it gives up."""
+
 
 class Answer(Enum):
     """What a solver says of a conjunction."""
@@ -17,6 +20,11 @@ class Answer(Enum):
     SAT = "sat"
     UNSAT = "unsat"
     UNKNOWN = "unknown"
+
+
+ANSWERS: dict[tuple[int, ...], tuple[Answer, z3.ModelRef | None, tuple[z3.BoolRef, ...]]] = {}
+"""What this process has asked, by seed, limit and the ids of the constraints, which are kept so that the ids stay theirs.
+Proofs begin alike, and a path repeats what an earlier one has asked."""
 
 
 @dataclass
@@ -35,15 +43,30 @@ class Solver:
         """Whether the constraints can be met together, and by which values."""
         self.queries += 1
         self.asked.update((constraint.get_id(), constraint) for constraint in constraints)
-        solver = z3.Solver()
-        solver.set(random_seed=self.seed, rlimit=self.limit)
+        query = (self.seed, self.limit, *(constraint.get_id() for constraint in constraints))
+        if query not in ANSWERS:
+            answer, model = self._attempt(z3.SimpleSolver(), min(QUICK, self.limit), constraints)
+            if answer is Answer.UNKNOWN:
+                answer, model = self._attempt(z3.Solver(), self.limit, constraints)
+            ANSWERS[query] = answer, model, tuple(constraints)
+        answer, model, asked = ANSWERS[query]
+        if answer is Answer.UNSAT:
+            self.impossible.append(asked)
+        return answer, model
+
+    def _attempt(
+        self, solver: z3.Solver, limit: int, constraints: Sequence[z3.BoolRef]
+    ) -> tuple[Answer, z3.ModelRef | None]:
+        """One of Z3's solvers' answer; a model that does not meet the constraints is none."""
+        solver.set(random_seed=self.seed, rlimit=limit)
         solver.add(*constraints)
         answer = solver.check()
-        if answer == z3.sat:
-            return Answer.SAT, solver.model()
         if answer == z3.unsat:
-            self.impossible.append(tuple(constraints))
             return Answer.UNSAT, None
+        if answer == z3.sat:
+            model = solver.model()
+            if all(z3.is_true(model.eval(constraint, model_completion=True)) for constraint in constraints):
+                return Answer.SAT, model
         return Answer.UNKNOWN, None
 
     def simplify(self, term: z3.BoolRef) -> z3.BoolRef:

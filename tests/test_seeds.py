@@ -10,7 +10,7 @@ from tests.test_proofs import run
 
 LINEAR, NON_LINEAR = "blocks_are_disjoint/series/Z", "next_boundary_is_a_multiple/series/Z"
 GIVES_UP = Mutant(
-    "unlucky_seed", "proofs/solver.py", "rlimit=self.limit)", "rlimit=50 if self.seed == 2 else self.limit)"
+    "unlucky_seed", "proofs/solver.py", "rlimit=limit)", "rlimit=50 if self.seed == 2 else limit)"
 )
 
 

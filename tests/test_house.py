@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.mpt3sas import COVER_LETTER, SERIES_CHAIN, workload
+from bench.pages_touched import most_touched, within_the_claims
 from impl.history import OriginalPool
 from impl.pool import Pool
 from model.claims import CLAIMS
@@ -96,3 +97,9 @@ def test_the_cover_letters_small_pools_are_as_reported() -> None:
         assert workload(revision, small) == small
     assert -(-SERIES_CHAIN.in_use // 32) == SERIES_CHAIN.pages
     assert SERIES_CHAIN.pages * 32 == SERIES_CHAIN.total
+
+
+def test_the_series_looks_at_as_few_pages_as_claimed() -> None:
+    for pages in (1, 2, 3, 64):
+        assert within_the_claims(pages, *most_touched(Pool, pages))
+    assert not within_the_claims(64, *most_touched(OriginalPool, 64))

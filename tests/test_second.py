@@ -180,8 +180,8 @@ def test_the_command_line_reports_the_second_solver(tmp_path: Path) -> None:
 LIES = Mutant(
     "z3_lies_once",
     "proofs/solver.py",
-    "            self.impossible.append(tuple(constraints))\n",
-    "            self.impossible.append(tuple(constraints[:-1]))\n",
+    "            self.impossible.append(asked)\n",
+    "            self.impossible.append(asked[:-1])\n",
 )
 
 

@@ -1,0 +1,94 @@
+"""What the claims about cost count, counted on running pools (`make bench`): pages that an alloc or a free looks at.
+
+A pool is filled to a number of pages, freed in an order that mixes the pages, and filled again; every page's header, and its
+link in the list of pages with room, notes when it is read or written. The figures are counts, the same on every machine.
+"""
+
+import sys
+from collections.abc import Callable
+from math import floor, log2
+from random import Random
+from typing import Any
+
+from impl.history import OriginalPool
+from impl.list_head import ListHead
+from impl.pool import Mapping, Page, Pool
+from model import claims
+from model.memory import Memory
+
+PAGES = (16, 64, 256, 1024)
+BLOCKS_PER_PAGE = 4
+
+touched: set[int] = set()
+compared: set[int] = set()
+"""By their first DMA addresses: the pages that the operation has looked at, and those whose address it has read."""
+
+
+class WatchedLink(ListHead):
+    __slots__ = ()
+
+    def __getattribute__(self, name: str) -> Any:
+        touched.add(object.__getattribute__(super().__getattribute__("owner"), "dma"))
+        return super().__getattribute__(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        touched.add(object.__getattribute__(super().__getattribute__("owner"), "dma"))
+
+
+class WatchedPage(Page):
+    __slots__ = ()
+
+    def __init__(self, mapping: Mapping) -> None:
+        super().__init__(mapping)
+        self.avail_page_link = WatchedLink(self)
+
+    def __getattribute__(self, name: str) -> Any:
+        dma = super().__getattribute__("dma")
+        touched.add(dma)
+        if name == "dma":
+            compared.add(dma)
+        return super().__getattribute__(name)
+
+
+def most_touched(revision: type[Pool], pages: int) -> tuple[int, int]:
+    """The most pages that one alloc looks at while the pool's `pages` pages fill; and with whose addresses one free compares
+    its own while they empty."""
+    pool = revision.create("pool", Memory(), 4096 // BLOCKS_PER_PAGE - 4, 0, 0)
+    assert pool is not None, "the arguments are admitted"
+    pool._new_page = WatchedPage  # type: ignore[method-assign]
+    blocks = [pool.alloc() for _ in range(pages * BLOCKS_PER_PAGE)]
+    Random(0).shuffle(blocks)
+    by_free = max(count(compared, pool.free, *block) for block in blocks if block is not None)
+    by_alloc = max(count(touched, pool.alloc) for _ in blocks)
+    return by_alloc, by_free
+
+
+def count(pages: set[int], operation: Callable[..., Any], *arguments: Any) -> int:
+    """How many pages an operation adds to one of the two sets."""
+    pages.clear()
+    operation(*arguments)
+    return len(pages)
+
+
+def within_the_claims(pages: int, by_alloc: int, by_free: int) -> bool:
+    return bool(claims.alloc_touches_few_pages(by_alloc) and claims.free_compares_few_addresses(pages, by_free))
+
+
+def main() -> int:
+    print("The most pages that one alloc looks at, and whose addresses one free reads, in a pool of as many pages:\n")
+    print(f"{'':>8}{'alloc':>20}{'free':>30}")
+    print(f"{'pages':>8}{'v6.1':>10}{'series':>10}{'v6.1':>10}{'series':>10}{'2 log2(n + 1)':>16}")
+    within = True
+    for pages in PAGES:
+        original, series = most_touched(OriginalPool, pages), most_touched(Pool, pages)
+        bound = floor(2 * log2(pages + 1))
+        print(f"{pages:>8}{original[0]:>10}{series[0]:>10}{original[1]:>10}{series[1]:>10}{bound:>16}")
+        within = within and within_the_claims(pages, *series)
+    if not within:
+        print("pages_touched: the series looks at more pages than its claims allow", file=sys.stderr)
+    return 0 if within else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

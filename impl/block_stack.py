@@ -164,9 +164,10 @@ class BlockStackPool:
         """`dma_pool_destroy`: give back every page; if any block is in use, report it and leak all pages instead."""
         if self.nr_active:
             self._error(f"dma_pool_destroy {self.name} busy")
-            return
-        for page in self.page_list:
-            self.memory.free_coherent(self.geometry.allocation, page.vaddr, page.dma)
+        else:
+            for page in self.page_list:
+                self.memory.free_coherent(self.geometry.allocation, page.vaddr, page.dma)
+        del self.page_list, self.next_block  # with the pool; who calls it later reads freed memory
 
     def poolinfo(self) -> str:
         """The pool's row in the device's file `pools`: name, blocks in use, blocks, size in bytes, pages."""

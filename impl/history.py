@@ -1,6 +1,5 @@
 """What the 2022 series replaced: the DMA pool of Linux v6.1, and the pieces of it that the prover refutes."""
 
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -108,7 +107,10 @@ class OriginalPool(Pool):
         pass
 
     def _longest_free_list(self, page: Page) -> int:  # noqa: ARG002
-        return sys.maxsize  # v6.1 follows a list that runs in a circle for ever
+        return self.geometry.allocation  # in so many steps, a list has ended or runs in a circle
+
+    def _report_endless_list(self, page: Page) -> None:
+        raise TimeoutError(f"dma_pool_free never ends: the free list of {page.vaddr:016x} runs in a circle")
 
     def _find_page(self, vaddr: int, dma: int) -> Page | None:  # noqa: ARG002
         for page in self.page_list:
@@ -144,6 +146,7 @@ class OriginalPool(Pool):
             else:
                 self._give_back(page)
                 self.page_list.remove(page)
+        del self.page_list
 
 
 class TidiedPool(OriginalPool):
@@ -154,6 +157,7 @@ class TidiedPool(OriginalPool):
     def destroy(self) -> None:
         while self.page_list:
             self._free_page(self.page_list[0])
+        del self.page_list
 
     def _free_page(self, page: Page) -> None:
         if page.in_use:

@@ -146,6 +146,7 @@ class Pool:
         """`dma_pool_destroy`: give back every page; a page with blocks in use is reported and leaked instead."""
         for page in self.page_tree.postorder():
             self._free_page(page)
+        del self.page_tree  # with the pool; who calls it later reads freed memory
 
     def poolinfo(self) -> str:
         """The pool's row in the device's file `pools`: name, blocks in use, blocks, size in bytes, pages."""
@@ -222,6 +223,9 @@ class Pool:
         """How far to follow a free list (patch 05): one that runs in a circle must not hang the kernel."""
         return self.blks_per_alloc - page.in_use
 
+    def _report_endless_list(self, page: Page) -> None:
+        self._error(f"dma_pool_free {self.name}, {page.vaddr:016x} freelist corrupted")
+
     # What they share.
 
     def _alloc_page(self) -> Page | None:
@@ -265,7 +269,7 @@ class Pool:
             chain = page.link(chain)
             left -= 1
         if chain < self.geometry.allocation:
-            self._error(f"dma_pool_free {self.name}, {page.vaddr:016x} freelist corrupted")
+            self._report_endless_list(page)
             return True
         return False
 

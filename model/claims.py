@@ -104,6 +104,15 @@ def block_lies_inside_its_page(start: int, size: int, allocation: int) -> bool:
     return bool(start + size <= allocation)
 
 
+@claim(
+    "Whatever was written to the free blocks, a block that is handed out starts inside a page of the pool.",
+    "dma_pool_alloc",
+)
+def block_starts_in_a_page(start: int, pages: Collection[int], allocation: int) -> bool:
+    """`start` and `pages`: the virtual addresses of the block and of the pool's pages."""
+    return any(page <= start and start - page < allocation for page in pages)
+
+
 @claim("No block crosses a boundary.", "pool_initialise_page; patch 03")
 def no_block_crosses_a_boundary(start: int, size: int, boundary: int) -> bool:
     return not crosses(start, size, boundary)

@@ -51,12 +51,16 @@ def create(
     return Geometry(size, min(boundary, allocation), allocation)
 
 
-def block_offsets(geometry: Geometry) -> list[int]:
-    """Where the blocks of a page lie: walk the offsets and place a block wherever the rules allow it."""
+def block_offsets(geometry: Geometry, up_to_the_boundary: bool = True) -> list[int]:
+    """Where the blocks of a page lie: walk the offsets and place a block wherever the rules allow it.
+
+    If not `up_to_the_boundary`, as in v6.1, a block that ends at a boundary has to start at one.
+    """
     offsets: list[int] = []
     offset = 0
     while offset + geometry.size <= geometry.allocation:
-        if crosses(offset, geometry.size, geometry.boundary):
+        left_out = (offset + geometry.size) % geometry.boundary == 0 and offset % geometry.boundary != 0
+        if crosses(offset, geometry.size, geometry.boundary) or (left_out and not up_to_the_boundary):
             offset += 1
         else:
             offsets.append(offset)

@@ -2,8 +2,12 @@
 
 What is determined is compared: success or failure, pages, blocks in use, the `pools` row, the messages. What is the
 pool's choice is checked: the block lies in one live page, is aligned, crosses no boundary, overlaps no block in use.
+
+A pool that was damaged, by something that it does not promise to notice, is held to the claims that it keeps even then
+(`model.promises`). What else breaks is the damage: it is kept, and the run goes on to show how far it spreads.
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
@@ -14,12 +18,29 @@ from model.geometry import Refusal, create
 from model.memory import Mapping, Memory
 from model.pool import Page, Pool
 from model.promises import SERIES, Promises
-from model.trace import Alloc, Create, Destroy, Free, Kernel, PoolInfo, Step, Trace, TraceError, dumps
+from model.trace import (
+    Alloc,
+    Create,
+    Destroy,
+    Free,
+    Kernel,
+    OtherPool,
+    PageChoice,
+    PoolInfo,
+    Step,
+    Trace,
+    TraceError,
+    Write,
+    dumps,
+)
 
 T = TypeVar("T")
 
 LARGEST_PAGE = 2**26
 """Bytes of a page that a run may ask for: the bytes are really there."""
+
+Told = Callable[[], tuple[str, str]]
+"""What was expected and what happened, in words; told only where somebody asks."""
 
 
 class Target(Protocol):
@@ -53,53 +74,92 @@ class BrokenClaim(AssertionError):
         self.trace = broken_by
 
 
-@dataclass
+class Ended(Exception):
+    """A damaged pool has crashed, or hangs: there is nothing more to run."""
+
+
+@dataclass(slots=True)
 class Record:
-    """A step that was begun, and the steps that ran while it had dropped the lock."""
+    """A step that was begun, what the device gave, and the steps that ran while it had dropped the lock."""
 
     step: Step
+    page: PageChoice | None = None
     meanwhile: list["Record"] = field(default_factory=list)
+    told: Told | None = None
 
     def written(self) -> Step:
-        if isinstance(self.step, Alloc) and self.step.page is not None:
-            page = replace(self.step.page, meanwhile=tuple(record.written() for record in self.meanwhile))
-            return replace(self.step, page=page)
-        return self.step
+        expected, happened = self.told() if self.told is not None else ("", "")
+        step = replace(self.step, expected=expected, happened=happened)
+        if isinstance(step, Alloc) and self.page is not None:
+            page = replace(self.page, meanwhile=tuple(record.written() for record in self.meanwhile))
+            return replace(step, page=page)
+        return step
 
 
-@dataclass
-class LiveBlock:
-    """A block that a driver holds, under its name in the trace, and what the driver wrote into it."""
+@dataclass(slots=True)
+class Block:
+    """A block that a driver was given, under its name in the trace, and what the driver wrote into it."""
 
     vaddr: int
     dma: int
-    content: bytes = b""  # empty once the block is freed
+    content: bytes  # empty once the block is freed
+    of_other_pool: bool = False
 
 
 class Lockstep:
-    """A target and the oracle, stepped together. `run` raises BrokenClaim at the first difference.
+    """A target and the oracle, stepped together. `run` raises BrokenClaim at the first difference that is no damage.
 
-    Where the run is `about` another claim, a pool that should have been refused is run on, until it breaks that.
+    Where the run is `about` another claim, a pool that should have been refused, or is damaged, is run on until it breaks
+    that. `device` is asked for a page where a step leaves that open, after it has run what others do meanwhile.
     """
 
-    def __init__(self, revision: Revision, kernel: Kernel, about: str | None = None) -> None:
+    def __init__(
+        self,
+        revision: Revision,
+        kernel: Kernel,
+        about: str | None = None,
+        device: Callable[[int], PageChoice] | None = None,
+    ) -> None:
         self.revision = revision
         self.kernel = kernel
         self.about = about
+        self.device = device
+        promises = revision.promises
+        self.keeps = promises.keeps_in_debug_builds if kernel.debug else promises.keeps
         self.should_be_refused: BrokenClaim | None = None
+        self.damaged_by = ""
+        self.ended = False
+        self.damage: dict[str, BrokenClaim] = {}
         self.memory = Memory(remapped=kernel.remapped)
         self.shadow = Memory(lambda _: None)  # the oracle's view: the same addresses, bytes of its own
         self.target: Target | None = None
+        self.destroyed: Target | None = None
         self.oracle: Pool | None = None
-        self.blocks: dict[str, LiveBlock] = {}
+        self.blocks: dict[str, Block] = {}
+        self.in_use: dict[int, str] = {}  # the names of the blocks in use, by virtual address
+        self.in_use_of_pool = 0
+        self.under_way = self.at_once = self.peak = 0  # allocations; blocks, in use or asked for
         self.records: list[Record] = []
+        self._starts: list[int] = []  # the virtual addresses of the blocks in use, ascending
         self._now: list[Record] = self.records  # where the current depth of nesting records
         self._messages_seen = 0
 
-    def run(self, step: Step) -> Step:
-        """Do one step on both, check every claim about it, and return it with what happened."""
-        record = Record(replace(step, expected="", happened=""))
+    def run(self, step: Step) -> None:
+        """Do one step on both, and check every claim about it. Where a damaged pool has ended, nothing is done."""
+        if self.ended:
+            return
+        record = Record(step)
         self._now.append(record)
+        try:
+            self._do(record, step)
+            if self.target is not None and self.oracle is not None:
+                self._check_reports(record)
+        except Ended:
+            self.ended, self.target = True, None
+            if self._now is not self.records:
+                raise  # out of the allocations that are under way
+
+    def _do(self, record: Record, step: Step) -> None:
         match step:
             case Create():
                 self._create(record, step)
@@ -109,21 +169,23 @@ class Lockstep:
                 self._alloc(record, step)
             case Free():
                 self._free(record, step)
+            case Write():
+                self._write(record, step)
+            case OtherPool():
+                self._other_pool(record, step)
             case PoolInfo():
-                self._note(record, happened=self._call(record, self._live_target().poolinfo))
+                row = self._call(record, self._live_target().poolinfo)
+                record.told = lambda: ("", row)
             case Destroy():
                 self._destroy(record)
-        if self.target is not None and self.oracle is not None:
-            self._check_reports(record)
-        return record.step
 
     def trace(self, claim: str | None = None) -> Trace:
         """What has been run so far."""
         return Trace(tuple(record.written() for record in self.records), self.kernel, claim)
 
     def live(self) -> list[str]:
-        """The names of the blocks in use."""
-        return [name for name, block in self.blocks.items() if block.content]
+        """The names of the blocks in use, oldest first."""
+        return list(self.in_use.values())
 
     def _create(self, record: Record, step: Create) -> None:
         promises, arguments = self.revision.promises, (step.size, step.align, step.boundary)
@@ -131,13 +193,12 @@ class Lockstep:
         promised = create(*arguments, self.kernel.page_size, promises.smallest_block)
         target = self._call(record, lambda: self.revision.create(step.name, self.memory, *arguments, **options))
         asked = promised.value if isinstance(promised, Refusal) else "a pool"
-        self._note(record, asked, "NULL" if target is None else "a pool")
+        record.told = lambda: (asked, "NULL" if target is None else "a pool")
         # An outsider sees only whether there is a pool; its size is in the row, its layout in the blocks.
-        try:
-            self._check(record, claims.create_admits_what_is_promised, promised, target and promised)
-        except BrokenClaim as broken:
+        if not claims.create_admits_what_is_promised(promised, target and promised):
+            broken = self.broken(record, claims.create_admits_what_is_promised, record.told)
             if target is None or self.about in (None, broken.claim.name):
-                raise
+                raise broken
             self.should_be_refused = broken
         self.target = target
         self.oracle = Pool.create(step.name, self.shadow, *arguments, **options, promises=promises)
@@ -159,43 +220,66 @@ class Lockstep:
         raise broken
 
     def _alloc(self, record: Record, step: Alloc) -> None:
-        target, oracle, geometry = self._live_target(), self._live_oracle(), self._live_oracle().geometry
-        if geometry.allocation > LARGEST_PAGE:
-            raise TraceError(f"a page of {geometry.allocation} bytes is too large to run (at most {LARGEST_PAGE})")
-        room = oracle.free_blocks()
-        asked = False
+        target, oracle = self._live_target(), self._live_oracle()
+        if oracle.geometry.allocation > LARGEST_PAGE:
+            raise TraceError(
+                f"a page of {oracle.geometry.allocation} bytes is too large to run (at most {LARGEST_PAGE})"
+            )
+        could_serve = True  # unless a page is asked for
 
         def place(nbytes: int) -> int | None:
-            nonlocal asked
-            asked = True
-            for vaddr, _ in room[:1]:
-                start = self._offset_in_page(vaddr)
-                self._note(record, f"the free block at offset {start} of a page", "another page is asked for")
-                gap = (start, start + geometry.size)
-                self._check(record, claims.no_room_is_wasted, gap, start, geometry.size, geometry.boundary)
-            if step.page is None:
-                return self.memory.next_free_place(nbytes)
-            outer, self._now = self._now, record.meanwhile
-            for nested in step.page.meanwhile:
-                self.run(nested)
-            self._now = outer
-            return step.page.dma
+            nonlocal could_serve
+            room = oracle.free_blocks()
+            could_serve = bool(room)
+            if room and not self.damaged_by:
+                self._check_room(record, room[0][0])
+            return self._page(record, step, nbytes)
 
-        self.memory.place = place
+        self.under_way += 1
+        self.at_once = max(self.at_once, self.under_way)
+        self.peak = max(self.peak, self.in_use_of_pool + self.under_way)
+        outer, self.memory.place = self.memory.place, place
         block = self._call(record, lambda: target.alloc(step.zero), hangs=claims.layout_ends)
-        new = [mapping for vaddr, mapping in self.memory.mappings.items() if vaddr not in self.shadow.mappings]
-        forced = step.page is not None and step.page.forced
-        added = [self._add_page(record, mapping, block, forced) for mapping in new]
+        self.memory.place = outer
+        self.under_way -= 1
+        forced = record.page is not None and record.page.forced
+        for mapping in [*self.memory.mappings.values()][len(self.shadow.mappings) :]:
+            could_serve = self._add_page(record, mapping, block, forced) or could_serve
 
-        could_serve = bool(room) or not asked or any(added)
-        self._note(record, "a free block" if could_serve else "NULL", self._describe(block))
-        self._check(record, claims.alloc_fails_only_without_memory, block is None, could_serve)
-        if block is not None:
-            self._check_block(record, step, *block)
-            oracle.take(*block)
-            written = bytes([len(self.blocks) % 0x9F + 1]) * geometry.size  # neither 0 nor a poison
-            self.memory.block(block[0], geometry.size)[:] = written
-            self.blocks[step.block] = LiveBlock(*block, written)
+        described = self._described(block)
+        record.told = lambda: ("a free block" if could_serve else "NULL", described())
+        if not self.damaged_by:
+            self._hold(record, claims.alloc_fails_only_without_memory, block is None, could_serve)
+        if block is None:
+            return
+        self._check_block(record, *block)
+        if not self.damaged_by:
+            oracle.take(*block, step.zero)
+            content = bytes(self.memory.block(block[0], oracle.geometry.size))
+            zero = step.zero or self.kernel.init_on_alloc
+            self._hold(record, claims.allocated_block_is_filled, content, zero, self.kernel.debug)
+        self._give(step.block, *block, bytes([len(self.blocks) % 0x9F + 1]))  # neither 0 nor a poison
+
+    def _page(self, record: Record, step: Alloc, nbytes: int) -> int | None:
+        """What the device gives, after the others have run that run meanwhile."""
+        record.page = step.page
+        outer, self._now = self._now, record.meanwhile
+        try:
+            if step.page is not None:
+                for nested in step.page.meanwhile:
+                    self.run(nested)
+            elif self.device is not None:
+                record.page = self.device(nbytes)
+        finally:
+            self._now = outer
+        return self.memory.next_free_place(nbytes) if record.page is None else record.page.dma
+
+    def _check_room(self, record: Record, vaddr: int) -> None:
+        """A page is asked for, although there is a free block."""
+        geometry, start = self._live_oracle().geometry, self.memory.offset(vaddr)
+        record.told = lambda: (f"the free block at offset {start} of a page", "another page is asked for")
+        gap = (start, start + geometry.size)
+        self._hold(record, claims.no_room_is_wasted, gap, start, geometry.size, geometry.boundary)
 
     def _add_page(self, record: Record, mapping: Mapping, block: tuple[int, int] | None, forced: bool) -> bool:
         """Give the oracle the page that the target got. The oracle refuses one that overlaps another, unless the target let
@@ -203,135 +287,249 @@ class Lockstep:
         oracle = self._live_oracle()
         twin = Mapping(mapping.vaddr, mapping.dma, memoryview(bytearray(len(mapping.data))))
         self.shadow.add(twin)
-        if forced and block is not None:
+        if (forced or self.damaged_by) and block is not None:
             oracle.pages.append(Page(twin))
             return True
         added = oracle.add_page(twin)
         if not added and block is not None:
-            self._note(record, "NULL: the new page overlaps another", self._describe(block))
+            described = self._described(block)
+            record.told = lambda: ("NULL: the new page overlaps another", described())
             for page in oracle.pages:
                 low, high = sorted((page.mapping.dma, mapping.dma))
                 allocation = oracle.geometry.allocation
-                self._check(record, claims.insertion_keeps_pages_disjoint, low, high, allocation)
+                self._hold(record, claims.insertion_keeps_pages_disjoint, low, high, allocation)
         return added
 
-    def _check_block(self, record: Record, step: Alloc, vaddr: int, dma: int) -> None:
+    def _check_block(self, record: Record, vaddr: int, dma: int) -> None:
         oracle, geometry = self._live_oracle(), self._live_oracle().geometry
-        size = geometry.size
-        pages = [page.mapping for page in oracle.pages if 0 <= vaddr - page.mapping.vaddr < geometry.allocation]
+        size, allocation = geometry.size, geometry.allocation
+        pages = [page.mapping for page in oracle.pages if 0 <= vaddr - page.mapping.vaddr < allocation]
+        if self.damaged_by:
+            self._hold(record, claims.block_starts_in_a_page, vaddr, [page.vaddr for page in pages], allocation)
         for page in pages:
-            start = dma - page.dma
-            self._check(record, claims.block_lies_inside_its_page, start, size, geometry.allocation)
-            self._check(record, claims.no_block_crosses_a_boundary, start, size, geometry.boundary)
-            self._check(record, claims.blocks_are_aligned, start, self.align)
-        for name in self.live():
-            self._check(record, claims.blocks_are_disjoint, vaddr, self.blocks[name].vaddr, size)
-        self._check(record, claims.allocated_block_was_free, (vaddr, dma), oracle.free_blocks())
-        content = bytes(self.memory.block(vaddr, size))
-        zero = step.zero or self.kernel.init_on_alloc
-        self._check(record, claims.allocated_block_is_filled, content, zero, self.kernel.debug)
+            start = vaddr - page.vaddr
+            self._hold(record, claims.block_lies_inside_its_page, start, size, allocation)
+            self._hold(record, claims.no_block_crosses_a_boundary, start, size, geometry.boundary)
+            self._hold(record, claims.blocks_are_aligned, dma - page.dma, self.align)
+        # Blocks in use don't overlap, so it is enough to look at the neighbours.
+        place = bisect_left(self._starts, vaddr)
+        for other in self._starts[max(place - 1, 0) : place + 1]:
+            self._hold(record, claims.blocks_are_disjoint, vaddr, other, size)
+        if not self.damaged_by:
+            self._hold(record, claims.allocated_block_was_free, (vaddr, dma), oracle.free_blocks())
+
+    def _give(self, name: str, vaddr: int, dma: int, byte: bytes, of_other_pool: bool = False) -> None:
+        """A driver gets a block, and writes into it. One that is no memory, or in use already, it can't make its own."""
+        size = self._live_oracle().geometry.size
+        self.blocks[name] = Block(vaddr, dma, b"", of_other_pool)
+        if vaddr in self.in_use or not self._is_memory(vaddr, size):
+            return
+        self.memory.block(vaddr, size)[:] = self.blocks[name].content = byte * size
+        self.in_use[vaddr] = name
+        insort(self._starts, vaddr)
+        self.in_use_of_pool += not of_other_pool
+
+    def _take_back(self, name: str) -> None:
+        block = self.blocks[name]
+        block.content = b""
+        del self.in_use[block.vaddr]
+        self._starts.remove(block.vaddr)
+        self.in_use_of_pool -= not block.of_other_pool
 
     def _free(self, record: Record, step: Free) -> None:
+        given = self._block(step.block)
+        vaddr, dma = given.vaddr + step.vaddr_plus, given.dma + step.dma_plus
+        if self.target is None and self.destroyed is not None:
+            self._free_after_destroy(record, self.destroyed, vaddr, dma)
+            return
         target, oracle = self._live_target(), self._live_oracle()
-        block = self.blocks.get(step.block)
-        if block is None:
-            raise TraceError(f"block {step.block!r} is freed, but its allocation gave no block")
-        vaddr, dma = block.vaddr + step.vaddr_plus, block.dma + step.dma_plus
-        proper = block.content != b"" and (vaddr, dma) == (block.vaddr, block.dma)
-        if not proper and not oracle.complaint(vaddr, dma):
-            raise TraceError(
-                f"free of {step.block!r}: not a block in use, and no promise to notice (only debug builds notice a second free)"
-            )
+        name = self.in_use.get(vaddr, "")
+        block = self.blocks.get(name)
+        proper = block is not None and block.dma == dma and not block.of_other_pool
+        self._note_misuse(proper, vaddr, dma)
         if proper:
-            read = bytes(self.memory.block(vaddr, oracle.geometry.size))
-            self._note(record, "the block as the driver left it", f"it holds {read[:8].hex(' ')} …")
-            self._check(record, claims.live_block_is_left_alone, block.content, read)
-        self._note(record)
+            self._check_content(record, name)
         self._call(record, lambda: target.free(vaddr, dma))
-        oracle.free(vaddr, dma)
+        if not self.damaged_by:
+            oracle.free(vaddr, dma)
         if proper:
-            block.content = b""
+            self._take_back(name)
+        if proper and not self.damaged_by:
             read = bytes(self.memory.block(vaddr, oracle.geometry.size))
-            self._note(record, "the fill of a freed block", f"it holds {read[:8].hex(' ')} …")
+            record.told = lambda: ("the fill of a freed block", f"it holds {read[:8].hex(' ')} …")
             link = self.revision.promises.smallest_block
-            self._check(record, claims.freed_block_is_filled, read, self.kernel.debug, self.kernel.init_on_free, link)
+            self._hold(record, claims.freed_block_is_filled, read, self.kernel.debug, self.kernel.init_on_free, link)
         said = "the block is taken back" if proper else "a report, and no change"
-        self._note(record, said, said)
+        done = said if not self.damaged_by else "nobody knows"
+        record.told = lambda: (said, done)
+
+    def _note_misuse(self, proper: bool, vaddr: int, dma: int) -> None:
+        """A free that is wrong damages the pool, unless the pool promises to notice it."""
+        oracle = self._live_oracle()
+        if proper or self.damaged_by:
+            return
+        fills_first = not self.revision.promises.refuses_before_filling and self.kernel.init_on_free
+        if not oracle.complaint(vaddr, dma):
+            self.damaged_by = "a wrong free that is not noticed"
+        elif fills_first and oracle.page_of(dma) is not None:
+            self.damaged_by = "a wrong free that is noticed when the block is filled already"
+
+    def _free_after_destroy(self, record: Record, target: Target, vaddr: int, dma: int) -> None:
+        self.damaged_by = "a free after the pool was destroyed"
+        self._call(record, lambda: target.free(vaddr, dma))
+        record.told = lambda: ("nothing", "nothing")
+
+    def _write(self, record: Record, step: Write) -> None:
+        """To a block in use, a driver or a device may write. What they write to a free block damages its link; behind that,
+        debug builds notice it."""
+        oracle, data = self._live_oracle(), bytes.fromhex(step.data)
+        vaddr = self._block(step.block).vaddr + step.offset
+        if not self._is_memory(vaddr, len(data)):
+            raise TraceError(
+                f"{len(data)} bytes at offset {step.offset} of block {step.block!r} are not in one page of the device"
+            )
+        size, allocation, link = oracle.geometry.size, oracle.geometry.allocation, self.revision.promises.smallest_block
+        before = bytes(self.memory.block(vaddr, len(data)))
+        changed = {vaddr + n for n in range(len(data)) if before[n] != data[n]}
+        self.memory.block(vaddr, len(data))[:] = data
+        self.shadow.block(vaddr, len(data))[:] = data
+        for name in self.live():
+            block = self.blocks[name]
+            if vaddr < block.vaddr + size and block.vaddr < vaddr + len(data):
+                block.content = bytes(self.memory.block(block.vaddr, size))
+        for page in oracle.pages:
+            if page.mapping.vaddr <= vaddr < page.mapping.vaddr + allocation:
+                free = [page.mapping.vaddr + offset for offset in oracle.offsets if offset not in page.in_use]
+                if any(start <= byte < start + link for start in free for byte in changed):
+                    self.damaged_by = self.damaged_by or "a write to the link in a free block"
+        record.told = lambda: ("", f"{len(changed)} bytes change")
+
+    def _other_pool(self, record: Record, step: OtherPool) -> None:
+        self.memory.place = self.memory.next_free_place if step.dma is None else lambda _: step.dma
+        mapping = self.memory.alloc_coherent(self._live_oracle().geometry.size)
+        assert mapping is not None
+        self.shadow.add(Mapping(mapping.vaddr, mapping.dma, memoryview(bytearray(len(mapping.data)))))
+        self._give(step.block, mapping.vaddr, mapping.dma, b"\xee", of_other_pool=True)
+        record.told = lambda: ("", f"a block at DMA address {mapping.dma:#x}")
 
     def _destroy(self, record: Record) -> None:
         target, oracle = self._live_target(), self._live_oracle()
         for name in self.live():
-            block = self.blocks[name]
-            read = bytes(self.memory.block(block.vaddr, oracle.geometry.size))
-            self._note(record, f"block {name!r} as the driver left it", f"it holds {read[:8].hex(' ')} …")
-            self._check(record, claims.live_block_is_left_alone, block.content, read)
+            self._check_content(record, name)
         self._call(record, target.destroy)
-        oracle.destroy()
-        left, busy = list(self.memory.mappings), list(self.shadow.mappings)
-        self._note(record, f"{len(busy)} pages leaked", f"{len(left)} pages leaked")
-        self._check(record, claims.destroy_leaks_exactly_the_busy_pages, left, busy)
-        self._check_messages(record)
-        self.target = self.oracle = None
+        if not self.damaged_by:
+            oracle.destroy()
+            left, busy = list(self.memory.mappings), list(self.shadow.mappings)
+            record.told = lambda: (f"{len(busy)} pages leaked", f"{len(left)} pages leaked")
+            self._hold(record, claims.destroy_leaks_exactly_the_busy_pages, left, busy)
+            self._check_messages(record)
+        self.destroyed, self.target, self.oracle = self.target, None, None
+
+    def _check_content(self, record: Record, name: str) -> None:
+        """The pool has not written to a block in use."""
+        block = self.blocks[name]
+        read = bytes(self.memory.block(block.vaddr, len(block.content)))
+        if not claims.live_block_is_left_alone(block.content, read):
+            told = f"block {name!r} as the driver left it", f"it holds {read[:8].hex(' ')} …"
+            self._break(record, claims.live_block_is_left_alone, lambda: told)
 
     def _check_reports(self, record: Record) -> None:
         """Compare the row and the messages, after every step."""
-        oracle = self._live_oracle()
-        said = record.step
-        row, expected = self._call(record, self._live_target().poolinfo), oracle.poolinfo()
+        row = self._call(record, self._live_target().poolinfo)
+        if self.target is None:
+            return
+        oracle, expected = self._live_oracle(), self._live_oracle().poolinfo()
         in_use, total, _, pages = row.rsplit(maxsplit=4)[-4:]
-        self._note(record, f"the row: {expected}", f"the row: {row}")
-        self._check(record, claims.total_counts_the_blocks, int(total), int(pages), len(oracle.offsets))
-        self._check(record, claims.in_use_counts_the_live_blocks, int(in_use), len(self.live()))
-        self._check(record, claims.reports_are_the_kernels, [row], [expected])
+
+        def rows() -> tuple[str, str]:
+            return f"the row: {expected}", f"the row: {row}"
+
+        if not claims.in_use_counts_the_live_blocks(int(in_use), self.in_use_of_pool):
+            self._break(record, claims.in_use_counts_the_live_blocks, rows)
+        if self.damaged_by:
+            self._messages_seen = len(self._live_target().log)
+            return
+        if not claims.total_counts_the_blocks(int(total), int(pages), oracle.counted_per_page()):
+            self._break(record, claims.total_counts_the_blocks, rows)
+        if not claims.reports_are_the_kernels([row], [expected]):
+            self._break(record, claims.reports_are_the_kernels, rows)
+        bound = len(oracle.pages), self.peak, self.at_once, len(oracle.offsets)
+        if not claims.pages_are_bounded_by_the_demand(*bound):
+            told = f"{bound[1]} blocks were asked for, by {bound[2]} callers at once", f"{bound[0]} pages of {bound[3]}"
+            self._break(record, claims.pages_are_bounded_by_the_demand, lambda: told)
         self._check_messages(record)
-        record.step = said
 
     def _check_messages(self, record: Record) -> None:
         """Compare what was logged since the last check, in any order: destroy may visit the pages as it likes."""
-        said = record.step
         messages = self._live_target().log[self._messages_seen :]
         expected = self._live_oracle().log[self._messages_seen :]
         self._messages_seen += len(messages)
-        self._note(record, f"the messages: {expected}", f"the messages: {messages}")
-        self._check(record, claims.reports_are_the_kernels, messages, expected)
-        record.step = said
+        if not claims.reports_are_the_kernels(messages, expected):
+            told = f"the messages: {expected}", f"the messages: {messages}"
+            self._break(record, claims.reports_are_the_kernels, lambda: told)
 
-    def broken(self, claim: Claim, expected: str, happened: str) -> BrokenClaim:
-        """The exception for a broken claim. Nothing can be said of the pool after it, so the target is let go."""
-        self.target = None
-        return BrokenClaim(claim, expected, happened, self.trace(claim.name))
-
-    def _check(self, record: Record, claim: Claim, *arguments: object) -> None:
+    def hold(self, claim: Claim, *arguments: object) -> None:
+        """Hold the target to a claim after the latest step, from what is seen inside it."""
         if not claim(*arguments):
-            raise self.broken(claim, record.step.expected, record.step.happened)
+            self._break(self._now[-1], claim, lambda: (claim.sentence, f"{claim.name}{arguments}"))
+
+    def broken(self, record: Record, claim: Claim, told: Told) -> BrokenClaim:
+        """The exception for a broken claim."""
+        record.told = told
+        return BrokenClaim(claim, *told(), self.trace(claim.name))
+
+    def _break(self, record: Record, claim: Claim, told: Told) -> None:
+        """A claim is broken. Of a pool that is not damaged nothing can be said after it, so the target is let go."""
+        if self.damaged_by and claim.name in self.damage:
+            return
+        broken = self.broken(record, claim, told)
+        if not self.damaged_by or claim in self.keeps or claim.name == self.about:
+            self.target = None
+            raise broken
+        self.damage[claim.name] = broken
+
+    def _hold(self, record: Record, claim: Claim, *arguments: object) -> None:
+        """Hold the target to a claim; `record` tells what was expected and what happened."""
+        if not claim(*arguments):
+            assert record.told is not None
+            self._break(record, claim, record.told)
 
     def _call(self, record: Record, operation: Callable[[], T], hangs: Claim = claims.operations_end) -> T:
-        """Run the target's code; whatever it raises is a broken claim, and `hangs` the one if it never ends."""
+        """Run the target's code; whatever it raises is a broken claim, and `hangs` the one if it never ends. A pool that is
+        damaged is let go then."""
         try:
             return operation()
-        except (BrokenClaim, TraceError):
+        except (BrokenClaim, TraceError, Ended):
             raise
         except TimeoutError as hang:
-            self._note(record, "an answer", str(hang))
-            raise self.broken(hangs, "an answer", str(hang)) from hang
+            told, claim = ("an answer", str(hang)), hangs if not self.damaged_by else claims.operations_end
+            self._break(record, claim, lambda: told)
+            raise Ended from hang
         except Exception as fault:  # a crash of any kind is a finding
-            happened = f"{type(fault).__name__}: {fault}"
-            self._note(record, "no fault", happened)
-            raise self.broken(claims.pool_stays_in_its_memory, "no fault", happened) from fault
+            told = "no fault", f"{type(fault).__name__}: {fault}"
+            self._break(record, claims.pool_stays_in_its_memory, lambda: told)
+            raise Ended from fault
 
-    @staticmethod
-    def _note(record: Record, expected: str = "", happened: str = "") -> None:
-        record.step = replace(record.step, expected=expected, happened=happened)
+    def _is_memory(self, vaddr: int, nbytes: int) -> bool:
+        try:
+            self.memory.block(vaddr, nbytes)
+        except ValueError:
+            return False
+        return True
 
-    def _offset_in_page(self, vaddr: int) -> int:
-        return min(vaddr - start for start in self.memory.mappings if start <= vaddr)
+    def _block(self, name: str) -> Block:
+        if name not in self.blocks:
+            raise TraceError(f"block {name!r} is not there: its allocation gave no block")
+        return self.blocks[name]
 
-    def _describe(self, block: tuple[int, int] | None) -> str:
+    def _described(self, block: tuple[int, int] | None) -> Callable[[], str]:
+        """What an allocation gave, to be told later, when its page may be gone."""
         if block is None:
-            return "NULL"
-        start, geometry = self._offset_in_page(block[0]), self._live_oracle().geometry
-        end = start + geometry.size
-        return f"bytes {start} to {end} of a page of {geometry.allocation}, at DMA address {block[1]:#x}"
+            return lambda: "NULL"
+        start, geometry, dma = self.memory.offset(block[0]), self._live_oracle().geometry, block[1]
+        return lambda: (
+            f"bytes {start} to {start + geometry.size} of a page of {geometry.allocation}, at DMA address {dma:#x}"
+        )
 
     def _live_target(self) -> Target:
         if self.target is None:
@@ -346,7 +544,8 @@ class Lockstep:
 def replay(run: Trace, revision: Revision) -> Trace:
     """Run a trace on a target; returns what happened, or raises BrokenClaim or TraceError.
 
-    Where the target refuses the arguments, as promised, the trace ends there.
+    Where the target refuses the arguments, as promised, the trace ends there. Of a pool that was damaged, the first claim
+    that broke is raised, or the one that the trace is about.
     """
     lockstep = Lockstep(revision, run.kernel, run.claim)
     for step in run.steps:
@@ -355,4 +554,6 @@ def replay(run: Trace, revision: Revision) -> Trace:
             break
     if lockstep.should_be_refused is not None:
         raise lockstep.should_be_refused
+    for broken in lockstep.damage.values():
+        raise broken
     return lockstep.trace()

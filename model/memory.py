@@ -60,15 +60,19 @@ class Memory:
         mapping = self.mappings.get(vaddr)
         if mapping is None or mapping.dma != dma or len(mapping.data) != nbytes:
             raise ValueError(f"dma_free_coherent of {nbytes} bytes at {vaddr:#x}/{dma:#x}, which is not a live mapping")
+        mapping.data.release()  # who reads or writes it from now on fails
         del self.mappings[vaddr]
         self._starts.remove(vaddr)
 
+    def offset(self, vaddr: int) -> int:
+        """How far a virtual address is from the start of the mapping below it."""
+        below = bisect_right(self._starts, vaddr)
+        return vaddr - self._starts[below - 1] if below else vaddr
+
     def block(self, vaddr: int, nbytes: int) -> memoryview:
         """The bytes at a virtual address. Raises ValueError if they do not lie in one live mapping."""
-        below = bisect_right(self._starts, vaddr)
-        if below > 0:
-            mapping = self.mappings[self._starts[below - 1]]
-            offset = vaddr - mapping.vaddr
-            if offset + nbytes <= len(mapping.data):
-                return mapping.data[offset : offset + nbytes]
+        offset = self.offset(vaddr)
+        mapping = self.mappings.get(vaddr - offset)
+        if mapping is not None and offset + nbytes <= len(mapping.data):
+            return mapping.data[offset : offset + nbytes]
         raise ValueError(f"{nbytes} bytes at {vaddr:#x} are not in coherent memory")

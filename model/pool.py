@@ -5,7 +5,7 @@ lowest, and `add_page` and `take` let the oracle follow the choices of another p
 """
 
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from model import geometry as geometry_of
 from model.geometry import Geometry, Refusal
@@ -30,13 +30,13 @@ class Pool:
     name: str
     memory: Memory
     geometry: Geometry
-    debug: bool
-    init_on_alloc: bool
-    init_on_free: bool
+    debug: bool = False
+    init_on_alloc: bool = False
+    init_on_free: bool = False
     promises: Promises = SERIES
 
     def __post_init__(self) -> None:
-        self.offsets = geometry_of.block_offsets(self.geometry)
+        self.offsets = geometry_of.block_offsets(self.geometry, self.promises.lays_up_to_the_boundary)
         self.pages: list[Page] = []
         self.log: list[str] = []
 
@@ -50,16 +50,12 @@ class Pool:
         boundary: int,
         *,
         page_size: int = 4096,
-        debug: bool = False,
-        init_on_alloc: bool = False,
-        init_on_free: bool = False,
-        promises: Promises = SERIES,
+        **options: Any,
     ) -> Self | None:
-        """`dma_pool_create`."""
-        geometry = geometry_of.create(size, align, boundary, page_size, promises.smallest_block)
-        if isinstance(geometry, Refusal):
-            return None
-        return cls(name[:31], memory, geometry, debug, init_on_alloc, init_on_free, promises)
+        """`dma_pool_create`; the options are the last fields of a pool."""
+        smallest_block = options.get("promises", SERIES).smallest_block
+        geometry = geometry_of.create(size, align, boundary, page_size, smallest_block)
+        return None if isinstance(geometry, Refusal) else cls(name[:31], memory, geometry, **options)
 
     def free_blocks(self) -> list[Block]:
         """Every block that may be handed out."""
@@ -77,11 +73,7 @@ class Pool:
             if mapping is None or not self.add_page(mapping):
                 return None
         vaddr, dma = min(self.free_blocks())
-        self.take(vaddr, dma)
-        if zero or self.init_on_alloc:
-            self._fill(vaddr, 0)
-        elif self.debug:
-            self._fill(vaddr, 0xA9)
+        self.take(vaddr, dma, zero)
         return vaddr, dma
 
     def add_page(self, mapping: Mapping) -> bool:
@@ -94,20 +86,26 @@ class Pool:
             )
             return False
         self.pages.append(Page(mapping))
+        if self.debug:
+            mapping.data[:] = b"\xa7" * self.geometry.allocation
         return True
 
-    def take(self, vaddr: int, dma: int) -> None:
-        """Count a free block as in use."""
-        page = self.page_of(dma)
+    def take(self, vaddr: int, dma: int, zero: bool = False) -> None:
+        """Put a free block to use. Debug builds report one that was written to while it was free, but for its link."""
+        page, content = self.page_of(dma), bytes(self.memory.block(vaddr, self.geometry.size))
         assert page is not None
         page.in_use.add(vaddr - page.mapping.vaddr)
+        if self.debug and content[self.promises.smallest_block :].strip(b"\xa7"):
+            self.log.append(f"{self.promises.reports_of_alloc} {self.name}, {vaddr:016x} (corrupted)")
+        if zero or self.init_on_alloc or self.debug:
+            self._fill(vaddr, 0 if zero or self.init_on_alloc else 0xA9)
 
     def free(self, vaddr: int, dma: int) -> None:
         """`dma_pool_free`."""
         if complaint := self.complaint(vaddr, dma):
             self.log.append(f"{self.promises.reports_of_free} {self.name}, {complaint}")
-        elif (page := self.page_of(dma)) is not None:
-            page.in_use.remove(vaddr - page.mapping.vaddr)
+        elif (page := self.page_of(dma)) is not None and (offset := vaddr - page.mapping.vaddr) in page.in_use:
+            page.in_use.remove(offset)
             if self.debug or self.init_on_free:
                 self._fill(vaddr, 0xA7 if self.debug else 0)
 
@@ -134,8 +132,14 @@ class Pool:
     def poolinfo(self) -> str:
         """The row of the file `pools`: name, blocks in use, blocks, size in bytes, pages."""
         in_use = sum(len(page.in_use) for page in self.pages)
-        total = len(self.pages) * len(self.offsets)
+        total = len(self.pages) * self.counted_per_page()
         return f"{self.name:<16} {in_use:4} {total:4} {self.geometry.size:4} {len(self.pages):2}"
+
+    def counted_per_page(self) -> int:
+        """How many blocks the total counts for a page."""
+        return (
+            len(self.offsets) if self.promises.counts_what_is_laid else self.geometry.allocation // self.geometry.size
+        )
 
     def page_of(self, dma: int) -> Page | None:
         """The page whose addresses hold `dma`."""

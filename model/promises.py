@@ -1,7 +1,12 @@
-"""What the revisions of the pool promise differently, seen from outside. The rest they promise alike."""
+"""What the revisions of the pool promise differently, seen from outside. The rest they promise alike.
+
+A pool is *damaged* once a driver or a device has broken the rules unnoticed: a block freed twice, the middle of a block
+freed, the link in a free block overwritten. No more is promised of it then than the claims that it still `keeps`.
+"""
 
 from dataclasses import dataclass
 
+from model.claims import Claim, block_starts_in_a_page, operations_end
 from model.geometry import SMALLEST_BLOCK
 
 
@@ -10,11 +15,41 @@ class Promises:
     """The defaults are the series'."""
 
     smallest_block: int = SMALLEST_BLOCK  # bytes: what a free block holds for the pool
+    lays_up_to_the_boundary: bool = (
+        True  # otherwise a block that would end at a boundary is laid only if it starts at one
+    )
+    clips_the_boundary: bool = True  # to the allocation; otherwise no larger one may be asked for
+    counts_what_is_laid: bool = True  # in the total; otherwise allocation / size, whatever the boundary
+    reports_of_alloc: str = (
+        "dma_pool_alloc"  # the function that messages about a block written to while it was free name
+    )
     reports_of_free: str = "dma_pool_free"  # the function that messages about a wrong free name
     notices_foreign_dma: bool = True  # at a free, without debugging too
     notices_wrong_vaddr: bool = True  # at a free, in debug builds: the two addresses name different blocks
     notices_overlap: bool = True  # of the pages that a device gives
+    refuses_before_filling: bool = True  # otherwise a refused free has zeroed the block already, with init_on_free
     leaks_every_page: bool = False  # on destroy, if any block is in use; otherwise the busy pages only
+    keeps: frozenset[Claim] = frozenset({operations_end, block_starts_in_a_page})  # also where it is damaged
+    keeps_in_debug_builds: frozenset[Claim] = frozenset({operations_end, block_starts_in_a_page})
 
 
 SERIES = Promises()
+V6_1 = Promises(
+    lays_up_to_the_boundary=False,
+    clips_the_boundary=False,
+    counts_what_is_laid=False,
+    notices_overlap=False,
+    refuses_before_filling=False,
+    keeps_in_debug_builds=frozenset({block_starts_in_a_page}),  # before patch 05
+)
+V6_12 = Promises(
+    smallest_block=16,
+    reports_of_alloc="pool_check_block",
+    reports_of_free="pool_block_err",
+    notices_foreign_dma=False,
+    notices_wrong_vaddr=False,
+    notices_overlap=False,
+    leaks_every_page=True,
+    keeps=frozenset({operations_end}),
+    keeps_in_debug_builds=frozenset(),
+)

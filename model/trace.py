@@ -93,6 +93,23 @@ class Free(Step):
 
 
 @dataclass(frozen=True)
+class Write(Step):
+    """A driver or a device writes `data`, in hexadecimal digits, into a block, or what was one, from `offset` bytes on."""
+
+    block: str
+    offset: int
+    data: str
+
+
+@dataclass(frozen=True)
+class OtherPool(Step):
+    """Another pool of the device hands out a block of as many bytes; `dma` is where, None for the environment's choice."""
+
+    block: str
+    dma: int | None = None
+
+
+@dataclass(frozen=True)
 class PoolInfo(Step):
     """Reading the file `pools`."""
 
@@ -106,6 +123,8 @@ OPERATIONS: dict[str, type[Step]] = {
     "create": Create,
     "alloc": Alloc,
     "free": Free,
+    "write": Write,
+    "other_pool": OtherPool,
     "poolinfo": PoolInfo,
     "destroy": Destroy,
 }
@@ -168,12 +187,15 @@ def _check_names(steps: tuple[Step, ...], blocks: set[str], where: str, first: i
             raise TraceError(f"{here}: a second create; a trace is about one pool")
         if isinstance(step, Destroy) and ".meanwhile" in where:
             raise TraceError(f"{here}: destroy, while an allocation is under way")
-        if isinstance(step, Free) and step.block not in blocks:
-            raise TraceError(f"{here}: block {step.block!r} is freed, but was not allocated before")
-        if isinstance(step, Alloc):
+        if isinstance(step, Free | Write) and step.block not in blocks:
+            done = "freed" if isinstance(step, Free) else "written to"
+            raise TraceError(f"{here}: block {step.block!r} is {done}, but was not allocated before")
+        if isinstance(step, Write) and not re.fullmatch("([0-9a-f]{2}){1,64}", step.data):
+            raise TraceError(f"{here}.data: {step.data!r} is not 1 to 64 bytes in hexadecimal digits, such as ffff00")
+        if isinstance(step, Alloc | OtherPool):
             if step.block in blocks:
                 raise TraceError(f"{here}: block {step.block!r} is allocated twice; choose another name")
-            if step.page is not None:
+            if isinstance(step, Alloc) and step.page is not None:
                 _check_names(step.page.meanwhile, blocks, f"{here}.page.meanwhile")
             blocks.add(step.block)
 
@@ -244,7 +266,7 @@ def _decode_number(value: Any, where: str) -> int:
         return int(value, 16)
     if not isinstance(value, int) or isinstance(value, bool):
         raise TraceError(f"{where}: an integer is expected, not {_brief(value)}")
-    lowest = -(2**64) if where.endswith("_plus") else 0
+    lowest = -(2**64) if where.endswith(("_plus", "offset")) else 0
     if not lowest <= value < 2**64:
         raise TraceError(f"{where}: {value} is not a number of 64 bits")
     return value

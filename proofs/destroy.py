@@ -71,7 +71,7 @@ def patch_08_changes_nothing(path: Any) -> None:
     for revision in (OriginalPool, TidiedPool):
         twin: Any = object.__new__(revision)
         twin.__dict__.update(pool.__dict__, log=[])
-        twin.page_list = [page, Rest()] if more else [page]
+        pages = twin.page_list = [page, Rest()] if more else [page]
         device = Device(twin)
         page.writes.clear()
         try:
@@ -79,6 +79,6 @@ def patch_08_changes_nothing(path: Any) -> None:
             ended = True
         except Entered:
             ended = False
-        effects.append([*device.seen, *page.writes, ended, page in twin.page_list])
+        effects.append([*device.seen, *page.writes, ended, page in pages])
     path.show_claim(claims.patch_08_changes_nothing, *effects)
     path.show("the loop goes on exactly if there are more pages", lambda: effects[0][-2] != more)

@@ -1,64 +1,128 @@
-"""The state machine: drives any target beside the oracle, with drawn geometries, orders, failures and misuse.
+"""The state machine: drives any target beside the oracle, with what drivers and devices do, and should not do.
 
-The claims that an outsider can see are checked by `model.lockstep` after every step. The invariants below, named by their
-claims, look inside the pools of `impl`.
+One rule runs one operation. Which one, dice say, by weights that are drawn for each pool (swarm testing): some drivers only
+allocate, some devices fail all the time, some runs are full of misuse. Where an allocation drops the lock to ask for a page,
+further dice say what others do meanwhile, who may drop it again. What is not noticed damages a pool (`model.promises`): in
+runs that are `hostile`, the machine does that too, and holds the pool to what it keeps all the same.
+
+The claims that an outsider can see are checked by `model.lockstep`, those about the series' inside by `tests.inside`.
 """
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import pairwise
-from typing import Any, ClassVar
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
 
+from hypothesis import event, target
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from impl.pool import FREE_LINK, Page, Pool
-from impl.rbtree import LEFT, RIGHT
-from model import claims
-from model.claims import Claim
-from model.lockstep import Lockstep, Revision
-from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo
+from impl.pool import Pool
+from impl.rbtree import LEFT, PageTree
+from model.lockstep import Block, Lockstep, Revision
+from model.pool import Page
+from model.trace import Alloc, Create, Destroy, Free, Kernel, OtherPool, PageChoice, PoolInfo, Step, Write
+from tests import inside
 
-kernels = st.builds(
-    Kernel,
-    # Pages this small fill and empty within a few steps; the kernel's own are among them.
-    page_size=st.sampled_from([16, 32, 64, 256, 4096, 16384, 65536]),
-    debug=st.booleans(),
-    init_on_alloc=st.booleans(),
-    init_on_free=st.booleans(),
+DEEPEST = 4
+"""Allocations that wait for a page at once."""
+
+MOST_PAGES = 32
+"""Pages of a pool; enough for every rotation."""
+
+Dice = tuple[int, int]
+"""Which operation, and which of the things that it could be done to."""
+
+dice = st.tuples(st.integers(0, 255), st.integers(0, 255))
+
+
+@dataclass
+class Tally:
+    """What happened in all the runs of a machine: a hunt that misses an event has a hole."""
+
+    steps: int = 0
+    events: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What is drawn once for a pool: the kernel, the arguments, where the device's pages lie, and who does what how often."""
+
+    kernel: Kernel
+    arguments: Create
+    edge: int  # the DMA address where the device's memory begins, or ends if addresses descend
+    stride: int  # from page to page, in pages: 1 for neighbours; negative where addresses descend
+    scattered: bool  # the pages come in any order
+    hostile: bool  # drivers and devices also do what nobody promises to notice
+    operations: tuple["Operation", ...]  # as often as their weight
+
+
+EDGES = (
+    ("low", 0, 1),
+    ("neighbours", 0x1_0000_0000, 1),
+    ("with gaps", 0x1_0000_0000, 3),
+    ("descending", 2**40, -2),
+    ("below 4 GiB", 2**32, -1),
+    ("at the top of the address space", 2**64, -1),
+    ("up to the top of the address space", 2**64 - 2**24, 1),
 )
+"""Where a device's memory may lie: its edge and stride."""
 
 
 @st.composite
-def arguments(draw: st.DrawFn, page_size: int) -> Create:
-    """Arguments of dma_pool_create: a few blocks in a page, odd sizes, sometimes more than a page, sometimes refused."""
-    size = draw(st.one_of(st.integers(1, 40), st.integers(page_size // 5, page_size), st.integers(0, 2 * page_size)))
-    align = draw(st.one_of(st.sampled_from([0, 1, 2, 4, 8, 16]), st.integers(0, 2 * page_size)))
-    boundary = draw(st.one_of(st.just(0), st.integers(2, 17).map(lambda n: 1 << n), st.integers(0, 2 * page_size)))
+def surroundings(draw: st.DrawFn, clips_the_boundary: bool) -> Surroundings:
+    # Pages this small fill and empty within a few steps; the kernels' own are among them.
+    page_size = draw(st.sampled_from([64, 16, 32, 128, 256, 4096, 16384, 65536]))
+    per_page = draw(st.sampled_from([2, 1, 3, 4, 5, 8]))
+    size = draw(st.one_of(st.just(page_size // per_page), st.integers(page_size // 9, page_size * 5 // 4)))
+    align = draw(st.sampled_from([1, 0, 2, 4, 8, 16]))
+    boundary = draw(st.sampled_from([0, 1, 2, 4])) * (1 << (size * 5 // 4 - 1).bit_length())
+    if draw(st.integers(0, 15)) == 15:  # mostly arguments that are refused
+        size, align = draw(st.integers(0, page_size)), draw(st.integers(0, 2 * page_size))
+        boundary = draw(st.integers(0, 2 * page_size))
+    if not clips_the_boundary:
+        boundary = min(boundary, page_size)
     name = draw(st.sampled_from(["pool", "", "a name of more than 31 characters, which is cut"]))
-    return Create(size, align, boundary, name)
+    _, edge, stride = draw(st.sampled_from(EDGES))
+    debug, init_on_alloc, init_on_free = draw(st.tuples(st.booleans(), st.booleans(), st.booleans()))
+    weights = draw(st.tuples(*(st.sampled_from(operation.weights) for operation in OPERATIONS)))
+    return Surroundings(
+        Kernel(page_size, debug, init_on_alloc, init_on_free),
+        Create(size, align, boundary, name),
+        edge,
+        stride,
+        scattered=draw(st.booleans()),
+        hostile=draw(st.integers(0, 3)) == 3,
+        operations=tuple(o for o, weight in zip(OPERATIONS, weights, strict=True) for _ in range(weight)),
+    )
 
 
 class PoolMachine(RuleBasedStateMachine):
     """A pool on a device; when it is destroyed, another one on another device."""
 
     revision: ClassVar[Revision]
+    tally: ClassVar[Tally]
 
     def __init__(self) -> None:
         super().__init__()
         self.lockstep: Any = None
-        self.named = 0
-
-    def run(self, step: Any) -> None:
-        with watchdog():
-            self.lockstep.run(step)
+        self.happened: set[str] = set()
+        self.named = self.places = self.failures = 0
+        self.outcome = ""  # of a wrong free
+        self.allocs: list[tuple[str, int]] = []  # under way: what the device is going to do, and which of the places
+        self.others: list[Dice] = []  # what others are going to do meanwhile, the last one first
+        self.others_watchdog = signal.signal(signal.SIGALRM, bark)
 
     @initialize(data=st.data())
     def create(self, data: st.DataObject) -> None:
-        kernel = data.draw(kernels)
-        self.lockstep = Lockstep(self.revision, kernel)
-        self.run(data.draw(arguments(kernel.page_size)))
+        self.drawn = data.draw(surroundings(self.revision.promises.clips_the_boundary))
+        self.lockstep = Lockstep(self.revision, self.drawn.kernel, device=self.device)
+        self.places = self.failures = 0
+        self.run(self.drawn.arguments)
+        self.count("create" if self.lockstep.target is not None else "create is refused")
+        if type(self.lockstep.target) is Pool:
+            self.count_rotations(self.lockstep.target.page_tree)
 
     @precondition(lambda self: self.lockstep.target is None)
     @rule(data=st.data())
@@ -66,183 +130,305 @@ class PoolMachine(RuleBasedStateMachine):
         self.create(data)
 
     @precondition(lambda self: self.lockstep.target is not None)
-    @rule(zero=st.booleans(), slot=st.integers(0, 63), device=st.sampled_from(["serves"] * 10 + ["fails", "overlaps"]))
-    def alloc(self, zero: bool, slot: int, device: str) -> None:
-        """`slot` chooses where a page goes, if one is needed: neighbours, ascending, descending, scattered."""
-        self.named += 1
-        place = None if device == "fails" else self.free_place(slot)
-        notices = self.revision.promises.notices_overlap
-        if device == "overlaps" and notices and (pages := self.lockstep.oracle.pages):
-            # From above: a page that starts below another is not refused, as the prover shows.
-            place = pages[slot % len(pages)].mapping.dma + slot % self.lockstep.oracle.geometry.allocation
-        self.run(Alloc(f"b{self.named}", zero, PageChoice(place)))
-
-    @precondition(lambda self: self.lockstep.target is not None and self.lockstep.live())
-    @rule(data=st.data())
-    def free(self, data: st.DataObject) -> None:
-        self.run(Free(data.draw(st.sampled_from(self.lockstep.live()))))
-
-    @precondition(lambda self: self.lockstep.target is not None and self.lockstep.blocks)
-    @rule(data=st.data())
-    def free_a_foreign_address(self, data: st.DataObject) -> None:
-        name = data.draw(st.sampled_from(list(self.lockstep.blocks)))
-        if self.is_noticed(name, 0, 1 << 62):
-            self.run(Free(name, dma_plus=1 << 62))
-
-    @precondition(lambda self: self.lockstep.target is not None and self.lockstep.kernel.debug and self.lockstep.blocks)
-    @rule(data=st.data(), vaddr_plus=st.sampled_from([0, 1, -4]))
-    def free_wrongly(self, data: st.DataObject, vaddr_plus: int) -> None:
-        """A block that is free already, or whose addresses don't match: debug builds refuse what they notice."""
-        live = self.lockstep.live()
-        wrong = [name for name in self.lockstep.blocks if vaddr_plus or name not in live]
-        if wrong:
-            name = data.draw(st.sampled_from(wrong))
-            if self.is_noticed(name, vaddr_plus, 0):
-                self.run(Free(name, vaddr_plus=vaddr_plus))
-
-    @precondition(lambda self: self.lockstep.target is not None)
-    @rule()
-    def poolinfo(self) -> None:
-        self.run(PoolInfo())
-
-    # Now and then, so that most pools grow old before.
-    @precondition(lambda self: self.lockstep.target is not None and self.named % 8 == 7)
-    @rule()
-    def destroy(self) -> None:
-        self.run(Destroy())
+    @rule(dice=dice, others=st.lists(dice, max_size=6))
+    def operate(self, dice: Dice, others: list[Dice]) -> None:
+        self.others = others
+        self.throw(dice)
 
     def teardown(self) -> None:
-        if self.lockstep is not None and self.lockstep.target is not None:
-            self.run(Destroy())
+        try:
+            if self.lockstep is not None and self.lockstep.target is not None:
+                self.run(Destroy())
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, self.others_watchdog)
+        for what in sorted(self.happened):
+            event(what)
+        target(len(self.happened), label="kinds of events")
 
-    @precondition(lambda self: self.is_series())
-    @invariant()
-    def tree_keeps_pages_in_order(self) -> None:
-        pages = list(self.pool.page_tree)
-        for lower, higher in pairwise(pages):
-            self.check(claims.tree_keeps_pages_in_order, lower.dma, higher.dma)
+    def throw(self, dice: Dice) -> None:
+        """Do what the dice say; where that is not possible, allocate."""
+        which, choice = dice
+        operation = self.drawn.operations[which % len(self.drawn.operations)]
+        self.outcome = ""
+        step = operation.step(self, choice)
+        if step is None:
+            operation = OPERATIONS[0]
+            step = operation.step(self, choice)
+        self.count(operation.name + self.outcome)
+        self.allocs.append((operation.device, choice))
+        self.run(step)
+        self.allocs.pop()
 
-    @precondition(lambda self: self.is_series())
-    @invariant()
-    def insertion_keeps_pages_disjoint(self) -> None:
-        pages = list(self.pool.page_tree)
-        for lower, higher in pairwise(pages):
-            self.check(claims.insertion_keeps_pages_disjoint, lower.dma, higher.dma, self.pool.geometry.allocation)
+    def run(self, step: Any) -> None:
+        """Run a step, and look inside afterwards."""
+        self.tally.steps += 1
+        lockstep, pages, damage = self.lockstep, self.number_of_pages(), len(self.lockstep.damage)
+        signal.setitimer(signal.ITIMER_REAL, SECONDS_FOR_A_STEP)
+        lockstep.run(step)
+        for claim in list(lockstep.damage)[damage:]:
+            self.count(f"damage: {claim}")
+        if lockstep.target is None or lockstep.damaged_by:
+            return
+        touched: Page | None = None
+        if isinstance(step, Alloc | Free) and step.block in lockstep.blocks:
+            touched = lockstep.oracle.page_of(lockstep.blocks[step.block].dma)
+        if touched is not None:
+            self.count_filling(step, touched)
+        if type(lockstep.target) is Pool:
+            inside.look(lockstep, lockstep.target, touched, self.number_of_pages() > pages)
 
-    @precondition(lambda self: self.is_series())
-    @invariant()
-    def lookup_finds_the_page_of_an_address(self) -> None:
-        tree, allocation = self.pool.page_tree, self.pool.geometry.allocation
-        for page in tree:
-            for address in (page.dma - 1, page.dma, page.dma + allocation - 1, page.dma + allocation):
-                found = tree.find(address) is page
-                self.check(claims.lookup_finds_the_page_of_an_address, page.dma, allocation, address, found)
+    def device(self, nbytes: int) -> PageChoice:
+        """What happens while the lock is dropped, and the page that comes then, or none."""
+        if len(self.allocs) > 1:
+            self.count(f"{len(self.allocs)} allocations wait at once")
+        while self.others and len(self.allocs) < DEEPEST and self.lockstep.target is not None:
+            which, choice = self.others.pop()
+            if which % 4 == 3:
+                break  # the rest is done while the one before waits
+            self.throw((which // 4, choice))
+        does, choice = self.allocs[-1]
+        if does == "fails" or self.number_of_pages() >= MOST_PAGES:
+            self.failures += 1
+            self.count("the device fails" if self.failures == 1 else "the device fails again")
+            return PageChoice(None)
+        self.failures = 0
+        if does == "overlaps" and (overlapping := self.overlapping_place(choice)) is not None:
+            return overlapping
+        return PageChoice(self.free_place(nbytes, choice))
 
-    @precondition(lambda self: self.is_series())
-    @invariant()
-    def tree_is_balanced(self) -> None:
-        loose: list[int] = []  # nodes that do not know their parent
-        red_above_red: list[int] = []
-        black_heights: list[int] = []
-
-        def walk(node: Any, parent: Any, black_height: int) -> None:
-            if node is None:
-                black_heights.append(black_height)
-                return
-            if node.parent is not parent:
-                loose.append(node.dma)
-            if node.red and parent is not None and parent.red:
-                red_above_red.append(node.dma)
-            walk(node.child[LEFT], node, black_height + (not node.red))
-            walk(node.child[RIGHT], node, black_height + (not node.red))
-
-        root = self.pool.page_tree.root
-        walk(root, None, 0)
-        red_root = root is not None and root.red
-        self.check(claims.tree_is_balanced, loose, red_root, red_above_red, black_heights)
-
-    @precondition(lambda self: self.is_series())
-    @invariant()
-    def pages_with_room_are_listed(self) -> None:
-        listed: list[int] = []
-        link = self.pool.avail_page_list.next
-        while link is not self.pool.avail_page_list and len(listed) <= len(self.lockstep.oracle.pages):
-            listed.append(link.owner.dma if link.next.prev is link else -1)
-            link = link.next
-        room = {page.mapping.dma for page in self.lockstep.oracle.pages if len(page.in_use) < self.blocks_per_page()}
-        self.check(claims.pages_with_room_are_listed, listed, room)
-
-    @precondition(lambda self: self.is_series())
-    @invariant()
-    def in_use_counts_the_live_blocks(self) -> None:
-        for page in self.lockstep.oracle.pages:
-            twin = self.pool.page_tree.find(page.mapping.dma)
-            self.check(claims.in_use_counts_the_live_blocks, twin.in_use if twin else 0, len(page.in_use))
-
-    @precondition(lambda self: self.is_series())
-    @invariant()
-    def free_list_holds_the_free_blocks(self) -> None:
-        for page in self.lockstep.oracle.pages:
-            twin = self.pool.page_tree.find(page.mapping.dma)
-            free = set(self.lockstep.oracle.offsets) - page.in_use
-            self.check(claims.free_list_holds_the_free_blocks, self.chain(twin), free)
-
-    def chain(self, page: Page | None) -> list[int]:
-        """The offsets of a page's free list, as far as it makes sense to follow it."""
-        offsets: list[int] = []
-        offset = self.pool.geometry.allocation if page is None else page.offset
-        while offset < self.pool.geometry.allocation and len(offsets) <= self.blocks_per_page():
-            offsets.append(offset)
-            (offset,) = FREE_LINK.unpack_from(page.data, offset)  # type: ignore[union-attr]
-        return offsets
-
-    def check(self, claim: Claim, *arguments: Any) -> None:
-        if not claim(*arguments):
-            raise self.lockstep.broken(claim, claim.sentence, f"{claim.name}{arguments}")
-
-    def is_series(self) -> bool:
-        return self.lockstep is not None and type(self.lockstep.target) is Pool
-
-    @property
-    def pool(self) -> Pool:
-        pool = self.lockstep.target
-        assert isinstance(pool, Pool)
-        return pool
-
-    def blocks_per_page(self) -> int:
-        return len(self.lockstep.oracle.offsets)
-
-    def free_place(self, slot: int) -> int:
-        """A DMA address for a page, naturally aligned, that overlaps no live page: the slot's, or the next free one."""
-        allocation = self.lockstep.oracle.geometry.allocation
-        alignment = 1 << (allocation - 1).bit_length()
+    def free_place(self, nbytes: int, choice: int) -> int:
+        """A DMA address for a page, naturally aligned, that overlaps no other."""
+        stride = self.drawn.stride << (nbytes - 1).bit_length()
+        place = choice % 64 if self.drawn.scattered else self.places
+        self.places += 1
         taken = {mapping.dma for mapping in self.lockstep.memory.mappings.values()}
-        while slot * alignment in taken:
-            slot += 1
-        return int(slot * alignment)
+        while (dma := self.drawn.edge + stride * (place + (stride < 0))) in taken:
+            place += 1
+        return dma
 
-    def is_noticed(self, name: str, vaddr_plus: int, dma_plus: int) -> bool:
-        """Whether a free of these addresses is promised to be reported; a freed block may be in use again by now."""
-        block = self.lockstep.blocks[name]
-        return bool(self.lockstep.oracle.complaint(block.vaddr + vaddr_plus, block.dma + dma_plus))
+    def overlapping_place(self, choice: int) -> PageChoice | None:
+        """An address inside another page, which is refused if that is promised; or, if hostile, one that reaches into it."""
+        lockstep, allocation = self.lockstep, self.lockstep.oracle.geometry.allocation
+        pages = lockstep.oracle.pages
+        if not pages or not (lockstep.revision.promises.notices_overlap or self.drawn.hostile):
+            return None
+        dma = pages[choice % len(pages)].mapping.dma
+        if not self.drawn.hostile:
+            self.count("a page overlaps another from above")
+            return PageChoice(min(dma + choice % allocation, 2**64 - allocation))
+        self.count("a page overlaps another from below")
+        lockstep.damaged_by = lockstep.damaged_by or "a page that overlaps another"
+        return PageChoice(max(0, dma - choice % allocation), forced=True)
+
+    def number_of_pages(self) -> int:
+        oracle = self.lockstep.oracle
+        return 0 if oracle is None else len(oracle.pages)
+
+    def newest_of(self, names: list[str], choice: int) -> str:
+        """One of the blocks, the newest or the oldest more often than the others."""
+        return names[(-1, 0, choice // 3 % len(names))[choice % 3]]
+
+    def name(self) -> str:
+        self.named += 1
+        return f"b{self.named}"
+
+    def wrong(self, misuse: Free | None) -> Step | None:
+        """A wrong free, where the pool promises to notice it, or the run is hostile."""
+        if misuse is None:
+            return None
+        lockstep, block = self.lockstep, self.lockstep.blocks[misuse.block]
+        vaddr, dma = block.vaddr + misuse.vaddr_plus, block.dma + misuse.dma_plus
+        at = lockstep.blocks.get(lockstep.in_use.get(vaddr))
+        if at is not None and at.dma == dma and not at.of_other_pool:
+            return None  # a block in use happens to be there
+        complaint = lockstep.oracle.complaint(vaddr, dma)
+        noticed = complaint and not (self.fills_first() and "bad dma" not in complaint)
+        if not noticed and not self.drawn.hostile:
+            return None
+        self.outcome = ", noticed" if noticed else ", not noticed"
+        return misuse
+
+    def fills_first(self) -> bool:
+        kernel: Kernel = self.drawn.kernel
+        return kernel.init_on_free and not self.revision.promises.refuses_before_filling
+
+    def count(self, what: str) -> None:
+        self.tally.events[what] += 1
+        self.happened.add(what)
+
+    def count_filling(self, step: Step, page: Page) -> None:
+        blocks = len(self.lockstep.oracle.offsets)
+        if isinstance(step, Alloc) and len(page.in_use) == blocks:
+            self.count("a page is full")
+        if isinstance(step, Free) and not page.in_use:
+            self.count("a page is empty again")
+        if isinstance(step, Free) and len(page.in_use) == blocks - 1:
+            self.count("a page is listed again")
+
+    def count_rotations(self, tree: PageTree[Any]) -> None:
+        """Have a tree count how it is repaired after an insertion."""
+        insert, rotate = tree.insert, tree._rotate
+        turns: list[str] = []
+
+        def counted_insert(page: Any) -> Any:
+            turns.clear()
+            overlapping = insert(page)
+            if overlapping is None:
+                self.count(f"insert rotates {' and '.join(turns)}" if turns else "insert rotates nothing")
+            return overlapping
+
+        def counted_rotate(node: Any, side: int) -> None:
+            turns.append("left" if side == LEFT else "right")
+            rotate(node, side)
+
+        tree.insert, tree._rotate = counted_insert, counted_rotate  # type: ignore[method-assign]
 
 
-@contextmanager
-def watchdog(seconds: float = 10) -> Iterator[None]:
-    """Raise TimeoutError in code that seems to run for ever; a step takes milliseconds."""
+EXPECTED_EVENTS = """
+create / create is refused / alloc / alloc where the device fails / free / poolinfo / destroy
+2 allocations wait at once / 3 allocations wait at once / 4 allocations wait at once
+the device fails / the device fails again / a page is full / a page is empty again / a page is listed again
+free again, noticed / free again, not noticed / free of a foreign address, noticed
+free in the middle of a block, not noticed / free of a block of another pool, noticed
+write to a block in use / write to a free block / write to the link in a free block
+a page overlaps another from below / damage: in_use_counts_the_live_blocks / damage: blocks_are_disjoint
+"""
+"""What a hunt has to meet, whatever the target."""
 
-    def bark(*_: Any) -> None:
-        raise TimeoutError(f"no answer within {seconds} seconds")
+EXPECTED_OF_THE_SERIES = """
+insert rotates nothing / insert rotates left / insert rotates right
+insert rotates left and right / insert rotates right and left
+a page overlaps another from above / free with another virtual address, noticed
+"""
 
-    before = signal.signal(signal.SIGALRM, bark)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+
+def missed(tally: Tally, revision: str) -> list[str]:
+    """The events that a hunt has to meet, and did not."""
+    expected = EXPECTED_EVENTS + (EXPECTED_OF_THE_SERIES if revision == "series" else "")
+    if revision == "model":
+        expected = expected.partition("\na page overlaps another from below")[0]  # it takes no damage
+    events = [event.strip() for line in expected.splitlines() for event in line.split("/")]
+    return [event for event in events if event and not tally.events[event]]
+
+
+class Operation(NamedTuple):
+    """Something that is done to a pool. `step` is None where it can't be done now; `device` what the device does if an
+    allocation asks for a page; one of the weights is drawn for each pool."""
+
+    name: str
+    weights: tuple[int, ...]
+    step: Callable[[PoolMachine, int], Any]
+    device: str = "serves"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def alloc(machine: PoolMachine, choice: int) -> Step:
+    return Alloc(machine.name(), zero=choice % 4 == 1)
+
+
+def free(machine: PoolMachine, choice: int) -> Step | None:
+    live = [name for name in machine.lockstep.live() if not machine.lockstep.blocks[name].of_other_pool]
+    return Free(machine.newest_of(live, choice)) if live else None
+
+
+def a_block(machine: PoolMachine, choice: int, suitable: Callable[[Block], bool] = lambda _: True) -> str | None:
+    """A block of this pool that is suitable: in use, or freed."""
+    names = [name for name, block in machine.lockstep.blocks.items() if not block.of_other_pool and suitable(block)]
+    return machine.newest_of(names, choice) if names else None
+
+
+def free_again(machine: PoolMachine, choice: int) -> Step | None:
+    name = a_block(machine, choice, lambda block: not block.content)
+    return machine.wrong(Free(name)) if name else None
+
+
+def free_a_foreign_address(machine: PoolMachine, choice: int) -> Step | None:
+    name = a_block(machine, choice)
+    return machine.wrong(Free(name, dma_plus=(1 << 62) - choice)) if name else None
+
+
+def free_the_middle(machine: PoolMachine, choice: int) -> Step | None:
+    name, plus = a_block(machine, choice), 4 * (1 + choice // 16)
+    return machine.wrong(Free(name, plus, plus)) if name else None
+
+
+def free_with_another_vaddr(machine: PoolMachine, choice: int) -> Step | None:
+    one, other = a_block(machine, choice), a_block(machine, choice // 2)
+    if one is None or other is None or one == other:
+        return machine.wrong(Free(one, vaddr_plus=1)) if one else None
+    blocks = machine.lockstep.blocks
+    return machine.wrong(Free(one, vaddr_plus=blocks[other].vaddr - blocks[one].vaddr))
+
+
+def free_a_block_of_another_pool(machine: PoolMachine, choice: int) -> Step | None:
+    blocks = machine.lockstep.blocks
+    foreign = [name for name, block in blocks.items() if block.of_other_pool]
+    if not foreign:
+        return OtherPool(machine.name(), dma=2**48)
+    return machine.wrong(Free(machine.newest_of(foreign, choice)))
+
+
+def write_to_a_block_in_use(machine: PoolMachine, choice: int) -> Step | None:
+    name = a_block(machine, choice, lambda block: block.content != b"")
+    return Write(name, choice % len(machine.lockstep.blocks[name].content), f"{choice:02x}") if name else None
+
+
+def write_behind_the_link(machine: PoolMachine, choice: int) -> Step | None:
+    """To a block that is free; debug builds notice it, others need not care."""
+    link, size = machine.revision.promises.smallest_block, machine.lockstep.oracle.geometry.size
+    name = a_block(machine, choice, lambda block: not block.content)
+    if name is None or size == link or machine.lockstep.in_use.get(machine.lockstep.blocks[name].vaddr):
+        return None
+    return Write(name, link + choice % (size - link), f"{choice:02x}")
+
+
+def write_to_the_link(machine: PoolMachine, choice: int) -> Step | None:
+    """A link that leads to the block itself, back to another one, into the middle of one, or out of the page."""
+    name = a_block(machine, choice, lambda block: not block.content)
+    if name is None or not machine.drawn.hostile:
+        return None
+    lockstep, block = machine.lockstep, machine.lockstep.blocks[name]
+    other = lockstep.blocks[a_block(machine, choice // 4)]
+    to = (block, other)[choice % 2].vaddr + (0, 0, 4, -choice)[choice // 2 % 4]
+    if machine.revision.promises.smallest_block == 4:  # it is an offset in the page
+        return Write(
+            name, 0, ((to - block.vaddr + lockstep.memory.offset(block.vaddr)) % 2**32).to_bytes(4, "little").hex()
+        )
+    return Write(name, 0, (to % 2**64).to_bytes(8, "little").hex())
+
+
+def destroy(machine: PoolMachine, choice: int) -> Step | None:
+    """Now and then, so that most pools grow old before, and by nobody who waits."""
+    return Destroy() if choice % 4 == 1 and not machine.allocs else None
+
+
+OPERATIONS = (
+    Operation("alloc", (8, 4, 16), alloc),
+    Operation("alloc where the device fails", (0, 1, 6), alloc, "fails"),
+    Operation("alloc where a page overlaps", (0, 0, 1), alloc, "overlaps"),
+    Operation("free", (8, 4, 16, 0), free),
+    Operation("free again", (0, 1, 4), free_again),
+    Operation("free of a foreign address", (0, 0, 2), free_a_foreign_address),
+    Operation("free in the middle of a block", (0, 0, 2), free_the_middle),
+    Operation("free with another virtual address", (0, 0, 2), free_with_another_vaddr),
+    Operation("free of a block of another pool", (0, 0, 2), free_a_block_of_another_pool),
+    Operation("write to a block in use", (0, 1, 2), write_to_a_block_in_use),
+    Operation("write to a free block", (0, 1, 2), write_behind_the_link),
+    Operation("write to the link in a free block", (0, 1, 2), write_to_the_link),
+    Operation("poolinfo", (0, 1), lambda *_: PoolInfo()),
+    Operation("destroy", (0, 1, 2), destroy),
+)
+
+SECONDS_FOR_A_STEP = 10
+
+
+def bark(*_: Any) -> None:
+    raise TimeoutError(f"no answer within {SECONDS_FOR_A_STEP} seconds")
 
 
 def machine(revision: Revision) -> type[PoolMachine]:
-    """The state machine that drives one revision."""
-    return type("PoolMachine", (PoolMachine,), {"revision": revision})
+    """The state machine that drives one revision, with a tally of its own."""
+    return type("PoolMachine", (PoolMachine,), {"revision": revision, "tally": Tally()})

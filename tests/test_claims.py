@@ -29,6 +29,7 @@ TRUE_AND_FALSE: dict[str, tuple[tuple[Any, ...], list[tuple[Any, ...]]]] = {
         [(7, 16, G(4, 8, 16)), (13, 16, G(4, 8, 16)), (16, 24, G(4, 8, 16))],
     ),
     "block_lies_inside_its_page": ((12, 4, 16), [(13, 4, 16)]),
+    "block_starts_in_a_page": ((4095, [8192, 0], 4096), [(4096, [8192, 0], 4096), (8191, [8192], 4096)]),
     "no_block_crosses_a_boundary": ((4, 4, 8), [(5, 4, 8)]),
     "blocks_are_disjoint": ((4, 8, 4), [(4, 7, 4), (7, 4, 4), (4, 4, 4)]),
     "blocks_are_aligned": ((12, 4), [(13, 4)]),

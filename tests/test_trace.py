@@ -108,8 +108,8 @@ def exit_status(arguments: list[str]) -> int:
         ('{"op": "alloc", "block": "a", "page": {"dma": null}}, {"op": "free", "block": "a"}', "gave no block"),
         ('{"op": "destroy"}, {"op": "poolinfo"}', "refused or destroyed"),
         (
-            '{"op": "alloc", "block": "a"}, {"op": "free", "block": "a"}, {"op": "free", "block": "a"}',
-            "only debug builds",
+            '{"op": "alloc", "block": "a"}, {"op": "write", "block": "a", "offset": 4096, "data": "00"}',
+            "not in one page",
         ),
     ],
 )

@@ -1,0 +1,108 @@
+"""`python -m tests.fuzz`: hunt with the state machine, and say what was met.
+
+Exit status: 0 if nothing was found, 1 if a claim broke or an event was missed, 2 for bad input.
+"""
+
+import argparse
+import difflib
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from random import SystemRandom
+from typing import NoReturn
+
+from hypothesis import seed as seeded
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from model.lockstep import BrokenClaim
+from tests import profiles
+from tests.machine import Tally, machine, missed
+from tests.targets import TARGETS
+
+HUNTED = ("model", "series", "v6.1-as-it-is", "v6.12")
+"""The revisions in which the machine finds nothing: they do what they promise."""
+
+
+@dataclass
+class Hunt:
+    """What became of a hunt: its tally, and, if a claim broke, the report."""
+
+    revision: str
+    tally: Tally
+    seconds: float
+    found: str = ""
+
+
+def hunt(revision: str, seed: int, profile: str | None = None) -> Hunt:
+    """Run the machine on a revision; if a claim breaks, it is told with the smallest trace."""
+    profiles.register()
+    wanted = settings.get_profile(profile or profiles.name())
+    hunter = machine(TARGETS[revision])
+    if not wanted.derandomize:
+        hunter = seeded(seed)(hunter)
+    started, found = time.perf_counter(), ""
+    try:
+        run_state_machine_as_test(hunter, settings=wanted)
+    except BrokenClaim as broken:
+        found = "\n".join([str(broken), *broken.__notes__])
+    return Hunt(revision, hunter.tally, time.perf_counter() - started, found)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Hunt for broken claims.")
+    parser.add_argument(
+        "revisions", nargs="*", metavar="REVISION", help=f"of {', '.join(TARGETS)}; default: all sound ones"
+    )
+    parser.add_argument("--seed", type=int, help="repeat a hunt; default: a new seed, which is printed")
+    parser.add_argument("--profile", default="ci", choices=("dev", "ci", "nightly"), help="how long; default: ci")
+    options = parser.parse_args(arguments)
+    for revision in options.revisions:
+        if revision not in TARGETS:
+            near = difflib.get_close_matches(revision, TARGETS, n=1, cutoff=0)[0]
+            fail(f"there is no revision {revision!r}; did you mean {near!r}? There are {', '.join(TARGETS)}")
+    revisions = options.revisions or list(HUNTED)
+    seed = SystemRandom().randrange(2**32) if options.seed is None else options.seed
+    print(f"seed {seed}: `make fuzz SEED={seed}` repeats this hunt", flush=True)
+    hunts: dict[str, Hunt] = {}
+    with ProcessPoolExecutor(min(len(revisions), os.cpu_count() or 1)) as executor:
+        running = [executor.submit(hunt, revision, seed, options.profile) for revision in revisions]
+        for future in as_completed(running):
+            hunts[future.result().revision] = future.result()
+            if sys.stderr.isatty():
+                print(f"\r\x1b[K{len(hunts)} of {len(running)} revisions", end="", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr)
+    done = [hunts[revision] for revision in revisions]
+    print(table(done))
+    found = [one for one in done if one.found]
+    for one in found:
+        print(f"\n{one.revision} breaks {one.found}")
+    holes = {one.revision: missed(one.tally, one.revision) for one in done if not one.found}
+    for revision, events in holes.items():
+        for event in events:
+            print(f"\n{revision}: {event!r} never happened; such a hunt has a hole", file=sys.stderr)
+    return 1 if found or any(holes.values()) else 0
+
+
+def table(hunts: list[Hunt]) -> str:
+    """What happened how often, a column for each revision."""
+    width = max(15, *(len(hunt.revision) + 2 for hunt in hunts))
+    events = sorted({event for hunt in hunts for event in hunt.tally.events})
+    rows = [("", [hunt.revision for hunt in hunts])]
+    rows.append(("steps", [f"{hunt.tally.steps:,}" for hunt in hunts]))
+    rows.append(("steps per second", [f"{hunt.tally.steps / hunt.seconds:,.0f}" for hunt in hunts]))
+    rows += [(event, [f"{hunt.tally.events[event] or '-'}" for hunt in hunts]) for event in events]
+    return "\n".join(f"{name:<48}" + "".join(f"{cell:>{width}}" for cell in cells) for name, cells in rows)
+
+
+def fail(message: str) -> NoReturn:
+    """Say in one line what to do, and exit with status 2."""
+    print(f"fuzz: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""What the state machine sees inside the series' pool; each function holds it to the claim of its name."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
+
+from impl.pool import FREE_LINK, Page, Pool
+from impl.rbtree import LEFT, RIGHT
+from model import claims
+from model.lockstep import Lockstep
+from model.pool import Page as OraclePage
+from model.pool import Pool as Oracle
+
+
+def look(lockstep: Lockstep, pool: Pool, touched: OraclePage | None, added: bool) -> None:
+    """Hold the pool to its claims: the page that was `touched`; or, if one was `added`, the tree and every page."""
+    oracle = lockstep.oracle
+    assert oracle is not None
+    if added:
+        tree_keeps_pages_in_order(lockstep, pool)
+        insertion_keeps_pages_disjoint(lockstep, pool)
+        tree_is_balanced(lockstep, pool)
+        tree_height_is_logarithmic(lockstep, pool)
+        lookup_finds_the_page_of_an_address(lockstep, pool)
+    pages_with_room_are_listed(lockstep, pool, oracle)
+    pages = oracle.pages if added else [touched] if touched is not None else []
+    in_use_counts_the_live_blocks(lockstep, pool, pages)
+    free_list_holds_the_free_blocks(lockstep, pool, oracle, pages)
+
+
+def tree_keeps_pages_in_order(lockstep: Lockstep, pool: Pool) -> None:
+    for lower, higher in pairwise(pool.page_tree):
+        lockstep.hold(claims.tree_keeps_pages_in_order, lower.dma, higher.dma)
+
+
+def insertion_keeps_pages_disjoint(lockstep: Lockstep, pool: Pool) -> None:
+    for lower, higher in pairwise(pool.page_tree):
+        lockstep.hold(claims.insertion_keeps_pages_disjoint, lower.dma, higher.dma, pool.geometry.allocation)
+
+
+def lookup_finds_the_page_of_an_address(lockstep: Lockstep, pool: Pool) -> None:
+    tree, allocation = pool.page_tree, pool.geometry.allocation
+    for page in tree:
+        for address in (page.dma - 1, page.dma, page.dma + allocation - 1, page.dma + allocation):
+            found = tree.find(address) is page
+            lockstep.hold(claims.lookup_finds_the_page_of_an_address, page.dma, allocation, address, found)
+
+
+def tree_is_balanced(lockstep: Lockstep, pool: Pool) -> None:
+    loose: list[int] = []  # nodes that do not know their parent
+    red_above_red: list[int] = []
+    black_heights: list[int] = []
+
+    def walk(node: Any, parent: Any, black_height: int) -> None:
+        if node is None:
+            black_heights.append(black_height)
+            return
+        if node.parent is not parent:
+            loose.append(node.dma)
+        if node.red and parent is not None and parent.red:
+            red_above_red.append(node.dma)
+        walk(node.child[LEFT], node, black_height + (not node.red))
+        walk(node.child[RIGHT], node, black_height + (not node.red))
+
+    root = pool.page_tree.root
+    walk(root, None, 0)
+    red_root = root is not None and root.red
+    lockstep.hold(claims.tree_is_balanced, loose, red_root, red_above_red, black_heights)
+
+
+def tree_height_is_logarithmic(lockstep: Lockstep, pool: Pool) -> None:
+    def height(node: Any) -> int:
+        return 0 if node is None else 1 + max(height(node.child[LEFT]), height(node.child[RIGHT]))
+
+    lockstep.hold(claims.tree_height_is_logarithmic, len(list(pool.page_tree)), height(pool.page_tree.root))
+
+
+def pages_with_room_are_listed(lockstep: Lockstep, pool: Pool, oracle: Oracle) -> None:
+    listed: list[int] = []
+    link = pool.avail_page_list.next
+    while link is not pool.avail_page_list and len(listed) <= len(oracle.pages):
+        listed.append(link.owner.dma if link.next.prev is link else -1)
+        link = link.next
+    room = {page.mapping.dma for page in oracle.pages if len(page.in_use) < len(oracle.offsets)}
+    lockstep.hold(claims.pages_with_room_are_listed, listed, room)
+
+
+def in_use_counts_the_live_blocks(lockstep: Lockstep, pool: Pool, pages: Iterable[OraclePage]) -> None:
+    for page in pages:
+        twin = pool.page_tree.find(page.mapping.dma)
+        lockstep.hold(claims.in_use_counts_the_live_blocks, twin.in_use if twin else 0, len(page.in_use))
+
+
+def free_list_holds_the_free_blocks(
+    lockstep: Lockstep, pool: Pool, oracle: Oracle, pages: Iterable[OraclePage]
+) -> None:
+    for page in pages:
+        listed = chain(pool, pool.page_tree.find(page.mapping.dma), len(oracle.offsets))
+        lockstep.hold(claims.free_list_holds_the_free_blocks, listed, set(oracle.offsets) - page.in_use)
+
+
+def chain(pool: Pool, page: Page | None, blocks: int) -> list[int]:
+    """The offsets of a page's free list, as far as it makes sense to follow it."""
+    offsets: list[int] = []
+    offset = pool.geometry.allocation if page is None else page.offset
+    while offset + FREE_LINK.size <= pool.geometry.allocation and len(offsets) <= blocks:
+        offsets.append(offset)
+        offset = page.link(offset)  # type: ignore[union-attr]
+    return offsets

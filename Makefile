@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 REVISION := $(or $(ON),series)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup prove crosshair audit test fuzz replay bench mpt3sas claims clean
+.PHONY: help setup prove crosshair audit test fuzz replay bench bench-fuzz mpt3sas claims clean
 
 help:  ## this list
 	@sed -n 's/^\([a-zA-Z0-9%_-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -48,6 +48,9 @@ replay: $(VENV)/installed  ## run a trace: TRACE=file ON=series, v6.1, v6.12, v4
 
 bench: $(VENV)/installed  ## count the pages that an alloc and a free look at, on v6.1 and on the series
 	@$(RUN) -m bench.pages_touched
+
+bench-fuzz: $(VENV)/installed  ## steps per second of a hunt, beside an empty machine's
+	@$(RUN) -m bench.fuzz_floor
 
 mpt3sas: $(VENV)/installed  ## the cover letter's six pools, on v6.1 and on the series (about a minute)
 	@$(RUN) -m bench.mpt3sas

@@ -243,8 +243,9 @@ class Lockstep:
         self.memory.place = outer
         self.under_way -= 1
         forced = record.page is not None and record.page.forced
-        for mapping in [*self.memory.mappings.values()][len(self.shadow.mappings) :]:
-            could_serve = self._add_page(record, mapping, block, forced) or could_serve
+        if len(self.memory.mappings) > len(self.shadow.mappings):
+            for mapping in [*self.memory.mappings.values()][len(self.shadow.mappings) :]:
+                could_serve = self._add_page(record, mapping, block, forced) or could_serve
 
         described = self._described(block)
         record.told = lambda: ("a free block" if could_serve else "NULL", described())
@@ -439,6 +440,18 @@ class Lockstep:
         if self.target is None:
             return
         oracle, expected = self._live_oracle(), self._live_oracle().poolinfo()
+        if self.damaged_by or row != expected:
+            self._check_row(record, row, expected)
+        if self.damaged_by:
+            self._messages_seen = len(self._live_target().log)
+            return
+        bound = len(oracle.pages), self.peak, self.at_once, len(oracle.offsets)
+        if not claims.pages_are_bounded_by_the_demand(*bound):
+            told = f"{bound[1]} blocks were asked for, by {bound[2]} callers at once", f"{bound[0]} pages of {bound[3]}"
+            self._break(record, claims.pages_are_bounded_by_the_demand, lambda: told)
+        self._check_messages(record)
+
+    def _check_row(self, record: Record, row: str, expected: str) -> None:
         in_use, total, _, pages = row.rsplit(maxsplit=4)[-4:]
 
         def rows() -> tuple[str, str]:
@@ -447,20 +460,16 @@ class Lockstep:
         if not claims.in_use_counts_the_live_blocks(int(in_use), self.in_use_of_pool):
             self._break(record, claims.in_use_counts_the_live_blocks, rows)
         if self.damaged_by:
-            self._messages_seen = len(self._live_target().log)
             return
-        if not claims.total_counts_the_blocks(int(total), int(pages), oracle.counted_per_page()):
+        if not claims.total_counts_the_blocks(int(total), int(pages), self._live_oracle().counted_per_page()):
             self._break(record, claims.total_counts_the_blocks, rows)
         if not claims.reports_are_the_kernels([row], [expected]):
             self._break(record, claims.reports_are_the_kernels, rows)
-        bound = len(oracle.pages), self.peak, self.at_once, len(oracle.offsets)
-        if not claims.pages_are_bounded_by_the_demand(*bound):
-            told = f"{bound[1]} blocks were asked for, by {bound[2]} callers at once", f"{bound[0]} pages of {bound[3]}"
-            self._break(record, claims.pages_are_bounded_by_the_demand, lambda: told)
-        self._check_messages(record)
 
     def _check_messages(self, record: Record) -> None:
         """Compare what was logged since the last check, in any order: destroy may visit the pages as it likes."""
+        if len(self._live_target().log) == self._messages_seen == len(self._live_oracle().log):
+            return
         messages = self._live_target().log[self._messages_seen :]
         expected = self._live_oracle().log[self._messages_seen :]
         self._messages_seen += len(messages)

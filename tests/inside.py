@@ -17,33 +17,35 @@ def look(lockstep: Lockstep, pool: Pool, touched: OraclePage | None, added: bool
     oracle = lockstep.oracle
     assert oracle is not None
     if added:
-        tree_keeps_pages_in_order(lockstep, pool)
-        insertion_keeps_pages_disjoint(lockstep, pool)
+        in_order = list(pool.page_tree)
+        tree_keeps_pages_in_order(lockstep, in_order)
+        insertion_keeps_pages_disjoint(lockstep, pool, in_order)
         tree_is_balanced(lockstep, pool)
-        tree_height_is_logarithmic(lockstep, pool)
-        lookup_finds_the_page_of_an_address(lockstep, pool)
+        tree_height_is_logarithmic(lockstep, pool, len(in_order))
+        lookup_finds_the_page_of_an_address(lockstep, pool, in_order)
     pages_with_room_are_listed(lockstep, pool, oracle)
     pages = oracle.pages if added else [touched] if touched is not None else []
     in_use_counts_the_live_blocks(lockstep, pool, pages)
     free_list_holds_the_free_blocks(lockstep, pool, oracle, pages)
 
 
-def tree_keeps_pages_in_order(lockstep: Lockstep, pool: Pool) -> None:
-    for lower, higher in pairwise(pool.page_tree):
+def tree_keeps_pages_in_order(lockstep: Lockstep, in_order: list[Page]) -> None:
+    for lower, higher in pairwise(in_order):
         lockstep.hold(claims.tree_keeps_pages_in_order, lower.dma, higher.dma)
 
 
-def insertion_keeps_pages_disjoint(lockstep: Lockstep, pool: Pool) -> None:
-    for lower, higher in pairwise(pool.page_tree):
+def insertion_keeps_pages_disjoint(lockstep: Lockstep, pool: Pool, in_order: list[Page]) -> None:
+    for lower, higher in pairwise(in_order):
         lockstep.hold(claims.insertion_keeps_pages_disjoint, lower.dma, higher.dma, pool.geometry.allocation)
 
 
-def lookup_finds_the_page_of_an_address(lockstep: Lockstep, pool: Pool) -> None:
-    tree, allocation = pool.page_tree, pool.geometry.allocation
-    for page in tree:
-        for address in (page.dma - 1, page.dma, page.dma + allocation - 1, page.dma + allocation):
-            found = tree.find(address) is page
-            lockstep.hold(claims.lookup_finds_the_page_of_an_address, page.dma, allocation, address, found)
+def lookup_finds_the_page_of_an_address(lockstep: Lockstep, pool: Pool, in_order: list[Page]) -> None:
+    """The bytes at both ends of a page, one page after the other, and those beside it."""
+    allocation = pool.geometry.allocation
+    page = in_order[len(lockstep.blocks) % len(in_order)]
+    for address in (page.dma - 1, page.dma, page.dma + allocation - 1, page.dma + allocation):
+        found = pool.page_tree.find(address) is page
+        lockstep.hold(claims.lookup_finds_the_page_of_an_address, page.dma, allocation, address, found)
 
 
 def tree_is_balanced(lockstep: Lockstep, pool: Pool) -> None:
@@ -68,11 +70,11 @@ def tree_is_balanced(lockstep: Lockstep, pool: Pool) -> None:
     lockstep.hold(claims.tree_is_balanced, loose, red_root, red_above_red, black_heights)
 
 
-def tree_height_is_logarithmic(lockstep: Lockstep, pool: Pool) -> None:
+def tree_height_is_logarithmic(lockstep: Lockstep, pool: Pool, pages: int) -> None:
     def height(node: Any) -> int:
         return 0 if node is None else 1 + max(height(node.child[LEFT]), height(node.child[RIGHT]))
 
-    lockstep.hold(claims.tree_height_is_logarithmic, len(list(pool.page_tree)), height(pool.page_tree.root))
+    lockstep.hold(claims.tree_height_is_logarithmic, pages, height(pool.page_tree.root))
 
 
 def pages_with_room_are_listed(lockstep: Lockstep, pool: Pool, oracle: Oracle) -> None:

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "model": {"model"},
     "impl": {"impl"},
     "proofs": {"proofs", "model", "impl", "z3", "cvc5", "bitwuzla", "distributed", "crosshair"},
-    "bench": {"bench", "model", "impl"},
+    "bench": {"bench", "model", "impl", "tests", "hypothesis"},
 }
 
 

@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 REVISION := $(or $(ON),series)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup prove crosshair audit test fuzz replay bench bench-fuzz mpt3sas claims clean
+.PHONY: help setup prove crosshair audit test fuzz mutants replay bench bench-fuzz mpt3sas claims clean
 
 help:  ## this list
 	@sed -n 's/^\([a-zA-Z0-9%_-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -41,6 +41,9 @@ test: $(VENV)/installed  ## style, types, and every test
 
 fuzz: $(VENV)/installed  ## hunt with the state machine on new inputs (ON=series, SEED=N, PROFILE=nightly)
 	@$(RUN) -m tests.fuzz $(ON) $(addprefix --seed=,$(SEED)) $(addprefix --profile=,$(PROFILE)) $(ARGS)
+
+mutants: $(VENV)/installed  ## plant every seeded bug, and print who notices it (ARGS="name …" for some; all take some minutes)
+	@$(RUN) -m tests.who_notices $(ARGS)
 
 replay: $(VENV)/installed  ## run a trace: TRACE=file ON=series, v6.1, v6.12, v4 or model
 	@test -n "$(TRACE)" || { echo "replay: say which trace: make replay TRACE=tests/traces/… ON=v6.1" >&2; exit 2; }

@@ -315,7 +315,9 @@ class Lockstep:
         # Blocks in use don't overlap, so it is enough to look at the neighbours.
         place = bisect_left(self._starts, vaddr)
         for other in self._starts[max(place - 1, 0) : place + 1]:
-            self._hold(record, claims.blocks_are_disjoint, vaddr, other, size)
+            if not claims.blocks_are_disjoint(vaddr, other, size):
+                told = "a block that is not in use", f"block {self.in_use[other]!r}, which is in use, or a part of it"
+                self._break(record, claims.blocks_are_disjoint, lambda: told)  # noqa: B023
         if not self.damaged_by:
             self._hold(record, claims.allocated_block_was_free, (vaddr, dma), oracle.free_blocks())
 
@@ -323,7 +325,7 @@ class Lockstep:
         """A driver gets a block, and writes into it. One that is no memory, or in use already, it can't make its own."""
         size = self._live_oracle().geometry.size
         self.blocks[name] = Block(vaddr, dma, b"", of_other_pool)
-        if vaddr in self.in_use or not self._is_memory(vaddr, size):
+        if vaddr in self.in_use or not self.is_memory(vaddr, size):
             return
         self.memory.block(vaddr, size)[:] = self.blocks[name].content = byte * size
         self.in_use[vaddr] = name
@@ -385,7 +387,7 @@ class Lockstep:
         debug builds notice it."""
         oracle, data = self._live_oracle(), bytes.fromhex(step.data)
         vaddr = self._block(step.block).vaddr + step.offset
-        if not self._is_memory(vaddr, len(data)):
+        if not self.is_memory(vaddr, len(data)):
             raise TraceError(
                 f"{len(data)} bytes at offset {step.offset} of block {step.block!r} are not in one page of the device"
             )
@@ -519,7 +521,8 @@ class Lockstep:
             self._break(record, claims.pool_stays_in_its_memory, lambda: told)
             raise Ended from fault
 
-    def _is_memory(self, vaddr: int, nbytes: int) -> bool:
+    def is_memory(self, vaddr: int, nbytes: int) -> bool:
+        """Whether so many bytes at a virtual address are in one page of the device."""
         try:
             self.memory.block(vaddr, nbytes)
         except ValueError:

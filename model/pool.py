@@ -53,8 +53,8 @@ class Pool:
         **options: Any,
     ) -> Self | None:
         """`dma_pool_create`; the options are the last fields of a pool."""
-        smallest_block = options.get("promises", SERIES).smallest_block
-        geometry = geometry_of.create(size, align, boundary, page_size, smallest_block)
+        promises = options.get("promises", SERIES)
+        geometry = geometry_of.create(size, align, boundary, page_size, promises.smallest_block)
         return None if isinstance(geometry, Refusal) else cls(name[:31], memory, geometry, **options)
 
     def free_blocks(self) -> list[Block]:
@@ -80,10 +80,8 @@ class Pool:
         """Take a page into the pool; one that overlaps another is refused, and the lowest that it overlaps reported."""
         overlapping = [p.mapping.dma for p in self.pages if abs(p.mapping.dma - mapping.dma) < self.geometry.allocation]
         if overlapping:
-            old, new = min(overlapping), mapping.dma
-            self.log.append(
-                f"{self.name}: DMA address overlap: old {old:#018x} new {new:#018x} len {self.geometry.allocation}"
-            )
+            old, new, nbytes = min(overlapping), mapping.dma, self.geometry.allocation
+            self.log.append(f"{self.name}: DMA address overlap: old {old:#018x} new {new:#018x} len {nbytes}")
             return False
         self.pages.append(Page(mapping))
         if self.debug:
@@ -131,9 +129,8 @@ class Pool:
 
     def poolinfo(self) -> str:
         """The row of the file `pools`: name, blocks in use, blocks, size in bytes, pages."""
-        in_use = sum(len(page.in_use) for page in self.pages)
-        total = len(self.pages) * self.counted_per_page()
-        return f"{self.name:<16} {in_use:4} {total:4} {self.geometry.size:4} {len(self.pages):2}"
+        in_use, pages = sum(len(page.in_use) for page in self.pages), len(self.pages)
+        return f"{self.name:<16} {in_use:4} {pages * self.counted_per_page():4} {self.geometry.size:4} {pages:2}"
 
     def counted_per_page(self) -> int:
         """How many blocks the total counts for a page."""

@@ -57,7 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
         "revisions", nargs="*", metavar="REVISION", help=f"of {', '.join(TARGETS)}; default: all sound ones"
     )
     parser.add_argument("--seed", type=int, help="repeat a hunt; default: a new seed, which is printed")
-    parser.add_argument("--profile", default="ci", choices=("dev", "ci", "nightly"), help="how long; default: ci")
+    parser.add_argument(
+        "--profile", default="ci", choices=("dev", "ci", "nightly", "mutants"), help="how long; default: ci"
+    )
     options = parser.parse_args(arguments)
     for revision in options.revisions:
         if revision not in TARGETS:

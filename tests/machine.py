@@ -93,7 +93,7 @@ def surroundings(draw: st.DrawFn, clips_the_boundary: bool) -> Surroundings:
         edge,
         stride,
         scattered=draw(st.booleans()),
-        hostile=draw(st.integers(0, 3)) == 3,
+        hostile=draw(st.integers(0, 2)) == 2,
         operations=tuple(o for o, weight in zip(OPERATIONS, weights, strict=True) for _ in range(weight)),
     )
 
@@ -347,8 +347,15 @@ def free_again(machine: PoolMachine, choice: int) -> Step | None:
 
 
 def free_a_foreign_address(machine: PoolMachine, choice: int) -> Step | None:
+    """Far away, the first byte behind the page, or the last one before it."""
     name = a_block(machine, choice)
-    return machine.wrong(Free(name, dma_plus=(1 << 62) - choice)) if name else None
+    if name is None:
+        return None
+    block, oracle = machine.lockstep.blocks[name], machine.lockstep.oracle
+    page = oracle.page_of(block.dma)
+    start = block.dma if page is None else page.mapping.dma
+    to = (1 << 62, start + oracle.geometry.allocation, start - 1)[choice // 4 % 3]
+    return machine.wrong(Free(name, dma_plus=to - block.dma)) if 0 <= to < 2**64 else None
 
 
 def free_the_middle(machine: PoolMachine, choice: int) -> Step | None:
@@ -372,9 +379,19 @@ def free_a_block_of_another_pool(machine: PoolMachine, choice: int) -> Step | No
     return machine.wrong(Free(machine.newest_of(foreign, choice)))
 
 
+def write(machine: PoolMachine, block: str, offset: int, data: bytes) -> Step | None:
+    """Blocks of a damaged pool may be anywhere."""
+    lockstep = machine.lockstep
+    if not lockstep.is_memory(lockstep.blocks[block].vaddr + offset, len(data)):
+        return None
+    return Write(block, offset, data.hex())
+
+
 def write_to_a_block_in_use(machine: PoolMachine, choice: int) -> Step | None:
     name = a_block(machine, choice, lambda block: block.content != b"")
-    return Write(name, choice % len(machine.lockstep.blocks[name].content), f"{choice:02x}") if name else None
+    if name is None:
+        return None
+    return write(machine, name, choice % len(machine.lockstep.blocks[name].content), bytes([choice]))
 
 
 def write_behind_the_link(machine: PoolMachine, choice: int) -> Step | None:
@@ -383,7 +400,8 @@ def write_behind_the_link(machine: PoolMachine, choice: int) -> Step | None:
     name = a_block(machine, choice, lambda block: not block.content)
     if name is None or size == link or machine.lockstep.in_use.get(machine.lockstep.blocks[name].vaddr):
         return None
-    return Write(name, link + choice % (size - link), f"{choice:02x}")
+    offset = (link, size - 1, link + choice % (size - link))[choice % 3]
+    return write(machine, name, offset, bytes([choice]))
 
 
 def write_to_the_link(machine: PoolMachine, choice: int) -> Step | None:
@@ -392,13 +410,12 @@ def write_to_the_link(machine: PoolMachine, choice: int) -> Step | None:
     if name is None or not machine.drawn.hostile:
         return None
     lockstep, block = machine.lockstep, machine.lockstep.blocks[name]
-    other = lockstep.blocks[a_block(machine, choice // 4)]
+    other = lockstep.blocks[a_block(machine, choice // 8)]
     to = (block, other)[choice % 2].vaddr + (0, 0, 4, -choice)[choice // 2 % 4]
-    if machine.revision.promises.smallest_block == 4:  # it is an offset in the page
-        return Write(
-            name, 0, ((to - block.vaddr + lockstep.memory.offset(block.vaddr)) % 2**32).to_bytes(4, "little").hex()
-        )
-    return Write(name, 0, (to % 2**64).to_bytes(8, "little").hex())
+    if machine.revision.promises.smallest_block == 4:  # the link is an offset in the page
+        to += lockstep.memory.offset(block.vaddr) - block.vaddr
+        return write(machine, name, 0, (to % 2**32).to_bytes(4, "little"))
+    return write(machine, name, 0, (to % 2**64).to_bytes(8, "little"))
 
 
 def destroy(machine: PoolMachine, choice: int) -> Step | None:
@@ -409,16 +426,16 @@ def destroy(machine: PoolMachine, choice: int) -> Step | None:
 OPERATIONS = (
     Operation("alloc", (8, 4, 16), alloc),
     Operation("alloc where the device fails", (0, 1, 6), alloc, "fails"),
-    Operation("alloc where a page overlaps", (0, 0, 1), alloc, "overlaps"),
+    Operation("alloc where a page overlaps", (0, 0, 4), alloc, "overlaps"),
     Operation("free", (8, 4, 16, 0), free),
-    Operation("free again", (0, 1, 4), free_again),
-    Operation("free of a foreign address", (0, 0, 2), free_a_foreign_address),
-    Operation("free in the middle of a block", (0, 0, 2), free_the_middle),
-    Operation("free with another virtual address", (0, 0, 2), free_with_another_vaddr),
-    Operation("free of a block of another pool", (0, 0, 2), free_a_block_of_another_pool),
-    Operation("write to a block in use", (0, 1, 2), write_to_a_block_in_use),
-    Operation("write to a free block", (0, 1, 2), write_behind_the_link),
-    Operation("write to the link in a free block", (0, 1, 2), write_to_the_link),
+    Operation("free again", (0, 2, 4), free_again),
+    Operation("free of a foreign address", (0, 0, 4), free_a_foreign_address),
+    Operation("free in the middle of a block", (0, 0, 4), free_the_middle),
+    Operation("free with another virtual address", (0, 0, 4), free_with_another_vaddr),
+    Operation("free of a block of another pool", (0, 0, 4), free_a_block_of_another_pool),
+    Operation("write to a block in use", (0, 0, 2), write_to_a_block_in_use),
+    Operation("write to a free block", (0, 2, 6), write_behind_the_link),
+    Operation("write to the link in a free block", (0, 2, 6), write_to_the_link),
     Operation("poolinfo", (0, 1), lambda *_: PoolInfo()),
     Operation("destroy", (0, 1, 2), destroy),
 )

@@ -1,22 +1,16 @@
 """Seeded bugs: one small change of impl/ each, and the claims that break.
 
-A mutant is tried in a copy of the repository, so that what notices it is exactly what would notice a mistake of ours.
+Who notices them is shown by `tests.who_notices`.
 """
 
-import os
-import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
-
-ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """Replace `old`, which occurs once, by `new`. The prover must refute every claim of `proofs`, and the state machine
-    must see at least one of `hunted` broken: which one it meets first is a matter of luck."""
+    """Replace `old`, which occurs once, by `new`. The prover must refute every claim of `proofs`, CrossHair a contract of
+    every one of `contracts`, and the state machine must see at least one of `hunted` broken: which one it meets first is a
+    matter of luck."""
 
     name: str
     file: str
@@ -25,6 +19,7 @@ class Mutant:
     proofs: tuple[str, ...] = ()
     hunted: tuple[str, ...] = ()
     revision: str = "series"
+    contracts: tuple[str, ...] = ()
 
 
 MUTANTS = (
@@ -34,7 +29,7 @@ MUTANTS = (
         "unsigned_int(offset + geometry.size) > next_boundary",
         "unsigned_int(offset + geometry.size) >= next_boundary",
         proofs=("no_room_is_wasted",),
-        hunted=("no_room_is_wasted", "total_counts_the_blocks", "free_list_holds_the_free_blocks"),
+        hunted=("no_room_is_wasted", "pages_with_room_are_listed", "free_list_holds_the_free_blocks"),
     ),
     Mutant(
         "boundary_not_clipped",
@@ -365,7 +360,7 @@ MUTANTS = (
         "        while node.parent is not None and node is node.parent.child[RIGHT]:\n",
         "        while node.parent is not None and node is node.parent.child[LEFT]:\n",
         proofs=("walk_follows_the_order",),
-        hunted=("reports_are_the_kernels", "in_use_counts_the_live_blocks", "lookup_finds_the_page_of_an_address"),
+        hunted=("operations_end", "reports_are_the_kernels", "in_use_counts_the_live_blocks"),
     ),
     Mutant(
         "page_is_read_after_it_was_freed",
@@ -389,7 +384,7 @@ MUTANTS = (
         "        if self.init_on_free:\n            page.fill(offset, self.geometry.size, 0)\n"
         "        if self.debug:\n            if self._is_refused",
         proofs=("refused_free_changes_nothing",),
-        hunted=("reports_are_the_kernels", "free_list_holds_the_free_blocks", "live_block_is_left_alone"),
+        hunted=("reports_are_the_kernels", "free_list_holds_the_free_blocks", "pool_stays_in_its_memory"),
     ),
     Mutant(
         "two_pages_for_one_block",
@@ -397,6 +392,7 @@ MUTANTS = (
         "            page = self._alloc_page()\n",
         "            self._alloc_page()\n            page = self._alloc_page()\n",
         proofs=("pages_are_bounded_by_the_demand",),
+        hunted=("pages_are_bounded_by_the_demand", "reports_are_the_kernels"),
     ),
     Mutant(
         "poison_before_zeros",
@@ -525,7 +521,30 @@ MUTANTS = (
                 "        self._write_block(last, self.next_block, page.dma",
                 "        self._write_block(last, NULL, page.dma",
                 ("free_list_holds_the_free_blocks",),
+                ("no_room_is_wasted",),
+            ),
+            (
+                "blocks_counted_meanwhile_are_forgotten",
+                "            page = self.memory.alloc_coherent(self.geometry.allocation)\n",
+                "            active = self.nr_active\n"
+                "            page = self.memory.alloc_coherent(self.geometry.allocation)\n"
+                "            self.nr_active = active\n",
                 (),
+                ("in_use_counts_the_live_blocks",),
+            ),
+            (
+                "corruption_not_reported",
+                "        unlinked = bytes(self.memory.block(block, self.geometry.size)[DMA_BLOCK.size :])\n",
+                "        unlinked = bytes(self.memory.block(block, self.geometry.size)[DMA_BLOCK.size + 1 :])\n",
+                (),
+                ("reports_are_the_kernels",),
+            ),
+            (
+                "lookup_one_byte_too_far",
+                "            if dma >= page.dma and dma - page.dma < self.geometry.allocation:\n",
+                "            if dma >= page.dma and dma - page.dma <= self.geometry.allocation:\n",
+                (),
+                ("reports_are_the_kernels",),
             ),
             (
                 "every_block_at_the_pages_dma_address",
@@ -566,8 +585,8 @@ MUTANTS = (
             ),
             (
                 "busy_pages_given_back",
-                '            self._error(f"dma_pool_destroy {self.name} busy")\n            return\n',
-                '            self._error(f"dma_pool_destroy {self.name} busy")\n',
+                '            self._error(f"dma_pool_destroy {self.name} busy")\n        else:\n            for page',
+                '            self._error(f"dma_pool_destroy {self.name} busy")\n        if True:\n            for page',
                 (),
                 ("destroy_leaks_exactly_the_busy_pages",),
             ),
@@ -587,6 +606,183 @@ MUTANTS = (
             ),
         )
     ),
+    *(
+        Mutant(name, file, old, new, proofs, hunted)
+        for name, file, old, new, proofs, hunted in (
+            (
+                "pages_listed_meanwhile_are_lost",
+                "impl/pool.py",
+                "            page = self._alloc_page()\n",
+                "            first = self.avail_page_list.next\n            page = self._alloc_page()\n"
+                "            self.avail_page_list.next = first\n",
+                ("list_is_a_ring",),
+                ("pages_with_room_are_listed",),
+            ),
+            (
+                "page_given_up_if_another_has_room_by_then",
+                "impl/pool.py",
+                "            page = self._alloc_page()\n",
+                "            page = self._alloc_page()\n            page = self._page_with_room() or page\n"
+                "            if page is not None and page.parent is not None:\n                return None\n",
+                (),
+                ("alloc_fails_only_without_memory",),
+            ),
+            (
+                "link_read_as_signed",
+                "impl/pool.py",
+                'FREE_LINK = struct.Struct("<I")',
+                'FREE_LINK = struct.Struct("<i")',
+                (),
+                ("block_starts_in_a_page",),
+            ),
+            (
+                "link_out_of_the_page_followed",
+                "impl/pool.py",
+                "        if page.offset >= self.geometry.allocation:\n            self._page_is_full(page)\n",
+                "        if page.offset == self.geometry.allocation:\n            self._page_is_full(page)\n",
+                ("block_starts_in_a_page",),
+                (),
+            ),
+            (
+                "circle_followed_for_ever",
+                "impl/pool.py",
+                "            left -= 1\n",
+                "            left -= 0\n",
+                (),
+                ("operations_end",),
+            ),
+            (
+                "corruption_not_reported",
+                "impl/pool.py",
+                "        if not page.is_filled(*unlinked, POOL_POISON_FREED):\n",
+                "        if not page.is_filled(*unlinked, POOL_POISON_FREED) and offset:\n",
+                (),
+                ("reports_are_the_kernels",),
+            ),
+            (
+                "new_page_not_poisoned",
+                "impl/pool.py",
+                "            page.fill(0, self.geometry.allocation, POOL_POISON_FREED)\n        for",
+                "            pass\n        for",
+                (),
+                ("reports_are_the_kernels",),
+            ),
+            (
+                "page_poisoned_after_it_was_given_back",
+                "impl/pool.py",
+                "        if self.debug:\n            page.fill(0, self.geometry.allocation, POOL_POISON_FREED)\n"
+                "        self.memory.free_coherent(self.geometry.allocation, page.vaddr, page.dma)\n",
+                "        self.memory.free_coherent(self.geometry.allocation, page.vaddr, page.dma)\n"
+                "        if self.debug:\n            page.fill(0, self.geometry.allocation, POOL_POISON_FREED)\n",
+                (),
+                ("pool_stays_in_its_memory",),
+            ),
+            (
+                "wrong_vaddr_not_reported",
+                "impl/pool.py",
+                "        if dma - page.dma != offset:\n",
+                "        if dma - page.dma < offset:\n",
+                (),
+                ("reports_are_the_kernels", "in_use_counts_the_live_blocks", "pool_stays_in_its_memory"),
+            ),
+            (
+                "foreign_address_not_reported",
+                "impl/pool.py",
+                '            self._error(f"dma_pool_free {self.name}, {vaddr:016x}/{dma:#018x} (bad dma)")\n',
+                "",
+                (),
+                ("reports_are_the_kernels",),
+            ),
+            (
+                "init_on_alloc_ignored",
+                "impl/pool.py",
+                "        want_zero = zero or self.init_on_alloc\n",
+                "        want_zero = zero\n",
+                ("allocated_block_is_filled",),
+                ("allocated_block_is_filled",),
+            ),
+            (
+                "init_on_free_ignored",
+                "impl/pool.py",
+                "        elif self.init_on_free:\n            page.fill(offset, self.geometry.size, 0)\n        return True\n",
+                "        return True\n",
+                ("freed_block_is_filled",),
+                ("freed_block_is_filled",),
+            ),
+            (
+                "new_page_has_a_block_in_use",
+                "impl/pool.py",
+                "        self.in_use = 0  # blocks\n",
+                "        self.in_use = 1  # blocks\n",
+                (),
+                ("in_use_counts_the_live_blocks",),
+            ),
+            (
+                "pages_counted_by_their_blocks",
+                "impl/pool.py",
+                "            pages += 1\n",
+                "            pages += page.in_use > 0\n",
+                (),
+                ("reports_are_the_kernels",),
+            ),
+            (
+                "black_uncle_painted_red",
+                "impl/rbtree.py",
+                "        if uncle is not None and uncle.red:\n",
+                "        if uncle is not None:\n",
+                ("tree_is_balanced",),
+                ("tree_is_balanced",),
+            ),
+            (
+                "root_stays_red",
+                "impl/rbtree.py",
+                "        if parent is None:\n            node.red = False\n            return None\n",
+                "        if parent is None:\n            return None\n",
+                ("tree_is_balanced",),
+                ("tree_is_balanced", "pool_stays_in_its_memory"),
+            ),
+            (
+                "inner_grandchild_not_rotated_first",
+                "impl/rbtree.py",
+                "            self._rotate(parent, side)\n            parent = node\n        parent.red",
+                "            parent = node\n        parent.red",
+                ("tree_is_balanced",),
+                ("tree_is_balanced", "tree_keeps_pages_in_order", "pool_stays_in_its_memory"),
+            ),
+            (
+                "deletion_keeps_prev",
+                "impl/list_head.py",
+                "    link.next = link.prev = link\n",
+                "    link.next = link\n",
+                ("list_is_a_ring",),
+                (),
+            ),
+        )
+    ),
+    Mutant(
+        "v6_1_lookup_one_byte_too_far",
+        "impl/history.py",
+        "            if dma >= page.dma and dma - page.dma < self.geometry.allocation:\n",
+        "            if dma >= page.dma and dma - page.dma <= self.geometry.allocation:\n",
+        hunted=("reports_are_the_kernels", "in_use_counts_the_live_blocks", "pool_stays_in_its_memory"),
+        revision="v6.1-as-it-is",
+    ),
+    Mutant(
+        "v6_1_full_page_has_room",
+        "impl/history.py",
+        "            if page.offset < allocation:\n",
+        "            if page.offset <= allocation:\n",
+        hunted=("pool_stays_in_its_memory",),
+        revision="v6.1-as-it-is",
+    ),
+    Mutant(
+        "v6_1_destroy_skips_every_second_page",
+        "impl/history.py",
+        "        for page in tuple(self.page_list):  # list_for_each_entry_safe\n",
+        "        for page in self.page_list:\n",
+        hunted=("destroy_leaks_exactly_the_busy_pages", "reports_are_the_kernels"),
+        revision="v6.1-as-it-is",
+    ),
     Mutant(
         "v4_forgets_where_the_linear_map_begins",
         "impl/struct_page.py",
@@ -596,26 +792,3 @@ MUTANTS = (
         revision="v4",
     ),
 )
-
-
-def copy_to(folder: Path) -> None:
-    """Copy the repository's Python into `folder`."""
-    for package in ("model", "impl", "proofs", "tests"):
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-
-
-def plant(mutant: Mutant, folder: Path) -> None:
-    """Copy the repository's Python into `folder`, with the mutant in it."""
-    copy_to(folder)
-    file = folder / mutant.file
-    source = file.read_text()
-    assert source.count(mutant.old) == 1, f"{mutant.name}: {mutant.old!r} has to occur once in {mutant.file}"
-    file.write_text(source.replace(mutant.old, mutant.new))
-
-
-def run(folder: Path, *module: str) -> tuple[int, str]:
-    """Exit status and output of `python -m module` on the copy."""
-    environment = {**os.environ, "HYPOTHESIS_PROFILE": "mutants", "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", *module]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr

@@ -31,16 +31,18 @@ def register() -> None:
     """Make the profiles known to Hypothesis, and load the one that is asked for."""
     # Only nights are long enough to steer by `target()`: where failing inputs are kept, it takes most of the time.
     untargeted = [phase for phase in Phase if phase is not Phase.target]
-    every: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck), "phases": untargeted}
-    settings.register_profile("dev", max_examples=200, stateful_step_count=50, derandomize=True, database=None, **every)
-    settings.register_profile("ci", max_examples=600, stateful_step_count=50, database=database(), **every)
+    basis = settings(
+        settings.get_profile("default"), deadline=None, suppress_health_check=list(HealthCheck), phases=untargeted
+    )
+    settings.register_profile("dev", basis, max_examples=200, stateful_step_count=50, derandomize=True, database=None)
+    settings.register_profile(
+        "ci", basis, max_examples=600, stateful_step_count=50, derandomize=False, database=database()
+    )
     settings.register_profile(
         "nightly", settings.get_profile("ci"), max_examples=5_000, stateful_step_count=100, phases=list(Phase)
     )
     # A mutant has to be noticed, not understood: no shrinking, and nothing is kept.
-    settings.register_profile(
-        "mutants", settings.get_profile("ci"), database=None, phases=[Phase.generate, Phase.target]
-    )
+    settings.register_profile("mutants", settings.get_profile("ci"), database=None, phases=[Phase.generate])
     settings.load_profile(name())
 
 

@@ -14,7 +14,7 @@ import pytest
 from proofs import cache, sources
 from proofs.catalogue import OBLIGATIONS
 from proofs.obligation import Settings
-from tests.mutants import copy_to, run
+from tests.who_notices import copy_to, run
 
 NAME = "blocks_are_disjoint/series/Z"
 TWO = (NAME, "blocks_are_disjoint/series/u32")  # proved within a second

@@ -17,9 +17,10 @@ from model.trace import loads
 from proofs.confirm import Result, again, as_text, confirm, confirm_named, main
 from proofs.contracts import CONTRACTS, ORDERS, Contract, Outcome, known
 from proofs.obligation import Counterexample
-from tests.mutants import MUTANTS, plant
-from tests.mutants import run as run_planted
+from tests.mutants import MUTANTS
 from tests.targets import TARGETS
+from tests.who_notices import plant
+from tests.who_notices import run as run_planted
 
 ROOT = Path(__file__).parent.parent
 REFUTED = [made.name for made in CONTRACTS.values() if made.expected is Outcome.REFUTED]

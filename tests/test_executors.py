@@ -11,10 +11,10 @@ import pytest
 
 from proofs.catalogue import OtherSources, prove_elsewhere
 from proofs.obligation import Settings
-from tests.mutants import copy_to
-from tests.mutants import run as run_in
 from tests.test_cache import NAME, TWO, change
 from tests.test_proofs import ROOT, run
+from tests.who_notices import copy_to
+from tests.who_notices import run as run_in
 
 NO_DASK = "the Python package distributed is missing; `make test` installs it into .venv"
 

@@ -18,9 +18,10 @@ from proofs.explore import Theory
 from proofs.smtlib import script
 from proofs.solver import DEFAULT_LIMIT, Answer, Solver
 from proofs.symbolic import AsIntegers
-from tests.mutants import Mutant, plant, run
+from tests.mutants import Mutant
 from tests.test_proofs import ROOT
 from tests.test_proofs import run as proofs
+from tests.who_notices import plant, run
 
 QUICK = (  # one of each logic
     "admitted_geometry_is_ordered/series/u64",

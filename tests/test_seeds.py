@@ -4,9 +4,10 @@ import json
 import re
 from pathlib import Path
 
-from tests.mutants import Mutant, plant
-from tests.mutants import run as run_in
+from tests.mutants import Mutant
 from tests.test_proofs import run
+from tests.who_notices import plant
+from tests.who_notices import run as run_in
 
 LINEAR, NON_LINEAR = "blocks_are_disjoint/series/Z", "next_boundary_is_a_multiple/series/Z"
 GIVES_UP = Mutant("unlucky_seed", "proofs/solver.py", "rlimit=limit)", "rlimit=50 if self.seed == 2 else limit)")

@@ -1,0 +1,130 @@
+"""`python -m tests.who_notices`: plant each seeded bug, and see who notices it.
+
+A mutant is tried in a copy of the repository, so that what notices it is exactly what would notice a mistake of ours.
+Exit status: 0 if each is noticed by all that its entry names, 1 if one is not, 2 for bad input.
+"""
+
+import argparse
+import difflib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from proofs.catalogue import OBLIGATIONS
+from proofs.explore import Verdict
+from tests.mutants import MUTANTS, Mutant
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What one engine says of a mutant: the claims that it sees broken, and what that took, in words."""
+
+    claims: tuple[str, ...]
+    took: str
+    output: str = ""
+
+
+def copy_to(folder: Path) -> None:
+    """Copy the repository's Python into `folder`."""
+    for package in ("model", "impl", "proofs", "tests"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def plant(mutant: Mutant, folder: Path) -> None:
+    """Copy the repository's Python into `folder`, with the mutant in it."""
+    copy_to(folder)
+    file = folder / mutant.file
+    source = file.read_text()
+    assert source.count(mutant.old) == 1, f"{mutant.name}: {mutant.old!r} has to occur once in {mutant.file}"
+    file.write_text(source.replace(mutant.old, mutant.new))
+
+
+def run(folder: Path, *module: str) -> tuple[int, str]:
+    """Exit status and output of `python -m module` on the copy."""
+    environment = {**os.environ, "HYPOTHESIS_PROFILE": "mutants", "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", *module]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def prover(mutant: Mutant, folder: Path) -> Notice:
+    """The claims of the mutant's entry that the prover refutes, where it has proved them."""
+    wanted = [o.name for o in OBLIGATIONS.values() if o.claim.name in mutant.proofs and o.revision == mutant.revision]
+    proved = [name for name in wanted if OBLIGATIONS[name].expected is Verdict.PROVED]
+    started = time.perf_counter()
+    status, output = run(folder, "proofs", "--jobs", "1", "--json", "results.json", *proved)
+    took = f"{time.perf_counter() - started:.0f} s"
+    if status != 1:
+        return Notice((), took, output)
+    results = json.loads((folder / "results.json").read_text())
+    return Notice(tuple({result["claim"] for result in results if result["verdict"] == "REFUTED"}), took, output)
+
+
+def machine(mutant: Mutant, folder: Path) -> Notice:
+    """The claim that the state machine sees broken first, with the inputs of one seed and the budget of `ci`."""
+    _, output = run(folder, "tests.fuzz", mutant.revision, "--profile", "mutants", "--seed", "0")
+    found = re.search(r"^\S+ breaks (\w+):", output, re.M)
+    steps = re.search(r"^steps +([\d,]+)$", output, re.M)
+    return Notice((found[1],) if found else (), f"{steps[1] if steps else '?'} steps", output)
+
+
+def crosshair(mutant: Mutant, folder: Path) -> Notice:
+    """The claims of the mutant's entry whose contracts CrossHair refutes, where it has confirmed them."""
+    started = time.perf_counter()
+    status, output = run(folder, "proofs.confirm", "--jobs", "1", "--json", "results.json", *mutant.contracts)
+    took = f"{time.perf_counter() - started:.0f} s"
+    if status != 1:
+        return Notice((), took, output)
+    results = json.loads((folder / "results.json").read_text())
+    return Notice(tuple({r["claim"] for r in results if r["outcome"] == "REFUTED" != r["expected"]}), took, output)
+
+
+def row(mutant: Mutant) -> tuple[str, bool]:
+    """A line of the table, and whether the mutant is noticed as its entry says."""
+    cells, noticed = [], True
+    with TemporaryDirectory() as folder:
+        plant(mutant, Path(folder))
+        for engine, names in ((prover, mutant.proofs), (machine, mutant.hunted), (crosshair, mutant.contracts)):
+            if not names:
+                cells.append("-")
+                continue
+            notice = engine(mutant, Path(folder))
+            needed = set(names) <= set(notice.claims) if engine is not machine else set(names) & set(notice.claims)
+            noticed = noticed and bool(needed)
+            cells.append(f"{', '.join(notice.claims)}, {notice.took}" if needed else f"MISSED, {notice.took}")
+    return f"{mutant.name:<48} {cells[0]:<76} {cells[1]:<56} {cells[2]}", noticed
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.who_notices", description="See who notices seeded bugs.")
+    parser.add_argument("names", nargs="*", metavar="MUTANT", help="default: all")
+    options = parser.parse_args(arguments)
+    known = {mutant.name: mutant for mutant in MUTANTS}
+    for name in options.names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+            print(f"mutants: there is no mutant {name!r}; did you mean {near!r}?", file=sys.stderr)
+            return 2
+    chosen = [known[name] for name in options.names] or list(MUTANTS)
+    print(f"{'mutant':<48} {'the prover refutes':<76} {'the machine sees broken':<56} CrossHair refutes")
+    missed = 0
+    with ThreadPoolExecutor(os.cpu_count()) as executor:
+        for line, noticed in executor.map(row, chosen):
+            print(line, flush=True)
+            missed += not noticed
+    print(f"\n{len(chosen)} mutants; {missed} not noticed as expected.")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

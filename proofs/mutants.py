@@ -184,6 +184,8 @@ MUTANTS = (
     Mutant(
         PageTree._repair_black, "parent is None", "parent is not None", ("tree_is_balanced/series/erase_at_the_root",)
     ),
+    Mutant(PageTree._rebalance, "while", "if", ("tree_is_balanced/series/insert_loop",)),
+    Mutant(PageTree.erase, "while", "if", ("tree_is_balanced/series/erase_loop",)),
     Mutant(FULL, "<= 2 * black_height", "<= 1 * black_height", ("subtree_is_full/series",)),
     Mutant(FULL, "pages + 1", "pages + 0", ("subtree_is_full/series/empty",)),
     Mutant(FULL, "pages + 1", "pages + 2", ("tree_height_is_logarithmic/series",)),

@@ -193,6 +193,9 @@ MUTANTS = (
     Mutant(
         PageTree._leftmost, "child[LEFT] is not", "child[RIGHT] is not", ("walk_follows_the_order/series/first_page",)
     ),
+    Mutant(PageTree._leftmost, "while", "if", ("walk_follows_the_order/series/first_page",)),
+    Mutant(PageTree._next, "while", "if", ("walk_follows_the_order/series/next_page",)),
+    Mutant(PageTree._next, "_leftmost", "_deepest", ("walk_follows_the_order/series/next_page",)),
     Mutant(PageTree._next, "parent.child[RIGHT]", "parent.child[LEFT]", ("walk_follows_the_order/series/next_page",)),
     Mutant(PageTree.__iter__, "_leftmost", "_next", ("walk_follows_the_order/series/all_pages",)),
     Mutant(
@@ -201,6 +204,9 @@ MUTANTS = (
         "else node.child[LEFT]",
         ("destroy_reads_no_freed_page/series/first_page",),
     ),
+    Mutant(PageTree.__iter__, "_leftmost", "_deepest", ("walk_follows_the_order/series/all_pages",)),
+    Mutant(PageTree._deepest, "while", "if", ("destroy_reads_no_freed_page/series/first_page",)),
+    Mutant(PageTree._next_postorder, "_deepest", "_leftmost", ("destroy_reads_no_freed_page/series/next_page",)),
     Mutant(PageTree._next_postorder, "== LEFT", "== RIGHT", ("destroy_reads_no_freed_page/series/next_page",)),
     Mutant(PageTree.postorder, "_deepest", "_next_postorder", ("destroy_reads_no_freed_page/series/all_pages",)),
     # The pool.

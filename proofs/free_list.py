@@ -281,8 +281,9 @@ def page_is_laid_with_all_its_blocks(path: Any) -> None:
 
 @obligation(claims.list_is_a_ring, "series", Theory.INTEGERS, explain=explain, case="protocol")
 def list_stays_a_ring(path: Any) -> None:
-    """Adding and deleting a link anywhere, deleting one that is in no ring, and the empty test. Only the two neighbours of
-    a link are ever read, so the links further away stand for chains of any length."""
+    """Adding and deleting a link anywhere, deleting one that is in no ring, and the empty test; destroy deletes the links of
+    full pages, which are in no ring any more. Only the two neighbours of a link are ever read, so the links further away
+    stand for chains of any length."""
     length = path.one_of("links in the ring", 1, 2, 3, 4, 0)
     head = ListHead("head")
     links = [ListHead(number) for number in range(length)]
@@ -302,6 +303,9 @@ def list_stays_a_ring(path: Any) -> None:
         list_del_init(links[number])
         expected.remove(number)
         path.show("a deleted link is in no ring", lambda: list_empty(links[number]))
+        path.show("it points at itself both ways", lambda: links[number].prev is links[number])
+        if path.one_of("it is deleted again", False, True):
+            list_del_init(links[number])
     listed, torn = around(head)
     path.show_claim(claims.list_is_a_ring, torn, listed, expected)
 

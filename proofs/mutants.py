@@ -163,6 +163,16 @@ MUTANTS = (
     Mutant(PageTree.insert, "page.dma < node.dma", "page.dma > node.dma", ("tree_keeps_pages_in_order/series",)),
     Mutant(
         PageTree.insert,
+        "while",
+        "if",
+        (
+            "tree_keeps_pages_in_order/series",
+            "insertion_keeps_pages_disjoint/series",
+            "insertion_keeps_pages_disjoint/checked",
+        ),
+    ),
+    Mutant(
+        PageTree.insert,
         "(parent, side), page",
         "(parent, side), parent",
         ("tree_keeps_pages_in_order/series/first_page",),
@@ -224,6 +234,9 @@ MUTANTS = (
         "link.next.prev = link.next",
         ("list_is_a_ring/series/protocol",),
     ),
+    Mutant(
+        list_head.list_del_init, "link.next = link.prev = link", "link.next = link", ("list_is_a_ring/series/protocol",)
+    ),
     Mutant(Pool._is_refused, "left > 0", "left > 1", ("double_free_is_refused/series",)),
     Mutant(Pool._longest_free_list, "- page.in_use", "+ page.in_use", ("double_free_is_refused/series/longest_list",)),
     Mutant(Pool._fill_freed, "return False", "return True", ("refused_free_changes_nothing/series",)),
@@ -248,6 +261,7 @@ MUTANTS = (
         ("pages_are_bounded_by_the_demand/series", "pages_are_bounded_by_the_demand/series/reached"),
     ),
     Mutant(Pool._free_page, "if page.in_use", "if not page.in_use", ("destroy_leaks_exactly_the_busy_pages/series",)),
+    Mutant(Pool._give_back, "if self.debug", "if not self.debug", ("destroy_leaks_exactly_the_busy_pages/series",)),
     Mutant(history.TidiedPool._free_page, "if page.in_use", "if not page.in_use", ("patch_08_changes_nothing/series",)),
     # The stack of the merged rewrite.
     Mutant(

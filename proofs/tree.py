@@ -243,8 +243,9 @@ def lookup_credits_a_block_to_the_wrong_page(path: Any) -> None:
 
 def insert_anywhere(path: Any, checks_below: bool = False) -> tuple[Any, Node, Any, int | None]:
     """Insert any page: the tree, its root, the page, and the side of the root on which it goes; None if refused."""
-    tree, root, _ = some_tree(path)
+    tree, root, subtrees = some_tree(path)
     tree.checks_below = checks_below
+    former = list(root.child)
     if not checks_below:
         path.assume("a page is not empty", lambda: tree.allocation >= 1)
     page = Node(path.number("new page"))
@@ -260,6 +261,8 @@ def insert_anywhere(path: Any, checks_below: bool = False) -> tuple[Any, Node, A
         path.show("they overlap", lambda: higher.dma - lower.dma < tree.allocation)
         return tree, root, page, None
     side = LEFT if root.child[LEFT] is page else RIGHT
+    path.show("it takes the place of no subtree", lambda: side not in subtrees)
+    path.show("the other side is as it was", lambda: root.child[1 - side] is former[1 - side])
     path.show("the new page is linked", lambda: root.child[side] is page and page.parent is root)
     path.show("the repair starts at it, red and without children", lambda: tree.rebalanced is page and is_leaf(page))
     return tree, root, page, side

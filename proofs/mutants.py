@@ -159,6 +159,18 @@ MUTANTS = (
     Mutant(layout.first_block, "Cursor(0", "Cursor(1", ("blocks_are_aligned/v6.12",)),
     # The tree.
     Mutant(PageTree.find, ">= self.allocation", "> self.allocation", ("lookup_finds_the_page_of_an_address/series",)),
+    Mutant(
+        history.OriginalPool._find_page,
+        "< self.geometry",
+        "<= self.geometry",
+        ("lookup_finds_the_page_of_an_address/v6.1",),
+    ),
+    Mutant(
+        BlockStackPool._find_page,
+        "< self.geometry",
+        "<= self.geometry",
+        ("lookup_finds_the_page_of_an_address/v6.12",),
+    ),
     Mutant(PageTree.find, "return None", "return self", ("lookup_finds_the_page_of_an_address/series/empty_tree",)),
     Mutant(PageTree.insert, "page.dma < node.dma", "page.dma > node.dma", ("tree_keeps_pages_in_order/series",)),
     Mutant(

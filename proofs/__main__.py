@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="dask: a local cluster of --jobs workers; dask:ADDRESS: a scheduler's workers; MODULE:FUNCTION: what that "
         "returns, a concurrent.futures.Executor (default: --jobs processes)",
     )
-    parser.add_argument("--seed", type=positive, default=0, help="the solver's random seed (default: 0)")
+    parser.add_argument("--seed", type=natural, default=0, help="the solver's random seed (default: 0)")
     parser.add_argument(
         "--seeds", type=positive, metavar="N", help="prove what is not linear with the seeds 0 to N-1 as well"
     )
@@ -287,10 +287,14 @@ class OneLineParser(argparse.ArgumentParser):
         fail(f"{message}; see --help")
 
 
-def positive(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 2**31:
-        raise argparse.ArgumentTypeError(f"a number from 1 to 2147483647 is needed, not {text!r}")
+def natural(text: str, least: int = 0) -> int:
+    if not text.isdecimal() or not least <= int(text) < 2**31:
+        raise argparse.ArgumentTypeError(f"a number from {least} to 2147483647 is needed, not {text!r}")
     return int(text)
+
+
+def positive(text: str) -> int:
+    return natural(text, 1)
 
 
 def fail(message: str) -> NoReturn:

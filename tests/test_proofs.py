@@ -179,6 +179,10 @@ def test_a_bad_option_is_one_line(argument: str) -> None:
     assert err.count("\n") == 1
 
 
+def test_the_default_seed_can_be_asked_for() -> None:
+    assert run("block_lies_inside_its_page/series/Z", "--seed", "0")[0] == 0
+
+
 def test_what_a_proof_rests_on_is_proved_too() -> None:
     proved = {o.claim.name for o in OBLIGATIONS.values() if o.expected is Verdict.PROVED}
     for claim in ("block_lies_inside_its_page", "no_block_crosses_a_boundary", "total_counts_the_blocks"):

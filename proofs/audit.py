@@ -37,7 +37,6 @@ class Audit:
     obligation: str
     verdict: str
     dropped: dict[str, str] = field(default_factory=dict)
-    hints: list[str] = field(default_factory=list)
     mutants: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -52,7 +51,7 @@ def audit(name: str, limit: int = DEFAULT_LIMIT) -> Audit:
     asked = OBLIGATIONS[name]
     started = time.perf_counter()
     outcome = explore(asked.body, asked.theory, Solver(limit=limit))
-    result = Audit(name, outcome.verdict.value, hints=outcome.hints)
+    result = Audit(name, outcome.verdict.value)
     for premise in outcome.premises:
         result.dropped[premise] = refuted(asked, limit, premise).verdict.value
     for mutant in mutants_of(asked):
@@ -112,7 +111,6 @@ def as_text(results: list[Audit], seconds: float) -> str:
     for result in results:
         lines.append(f"{'ok    ' if result.passed else 'FAILED'} {result.obligation:<70} {result.seconds:6.2f} s")
         lines += [f"         without {premise}: {verdict}" for premise, verdict in result.dropped.items()]
-        lines += [f"         hint    {premise}" for premise in result.hints]
         lines += [f"         mutant  {mutant}: {verdict}" for mutant, verdict in result.mutants.items()]
     premises = sum(len(result.dropped) for result in results)
     mutants = sum(len(result.mutants) for result in results)

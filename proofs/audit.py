@@ -18,6 +18,7 @@ from proofs.catalogue import OBLIGATIONS
 from proofs.explore import Outcome, Verdict, explore
 from proofs.mutants import MUTANTS, Mutant
 from proofs.obligation import Obligation
+from proofs.outputs import Unwritable, put, try_out
 from proofs.solver import DEFAULT_LIMIT, Solver
 
 
@@ -76,6 +77,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one per core)")
     options: argparse.Namespace = parser.parse_args(arguments)
     names = [name for name in select(options.names) if OBLIGATIONS[name].expected is Verdict.PROVED]
+    try:
+        try_out(options.json)
+    except Unwritable as unwritable:
+        fail(str(unwritable))
     started = time.perf_counter()
     results = audit_all(names, options.jobs)
     text = json.dumps([asdict(result) | {"passed": result.passed} for result in results], indent=1)
@@ -85,9 +90,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(as_text(results, time.perf_counter() - started))
         if options.json is not None:
             try:
-                Path(options.json).write_text(text + "\n")
-            except OSError as error:
-                fail(f"{error.filename}: {error.strerror}; name one that can be written")
+                put(Path(options.json), text + "\n")
+            except Unwritable as unwritable:
+                fail(str(unwritable))
     return 0 if all(result.passed for result in results) else 1
 
 

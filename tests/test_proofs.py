@@ -1,6 +1,7 @@
 """The prover's command line, its catalogue, and what it says of bad input."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from model.claims import CLAIMS
 from model.lockstep import BrokenClaim, replay
 from model.trace import loads
+from proofs import confirm
 from proofs.__main__ import main
 from proofs.catalogue import OBLIGATIONS, prove_named
 from proofs.explore import Verdict
@@ -170,6 +172,38 @@ def test_a_folder_that_is_missing_is_said_before_any_work() -> None:
     assert (status, out) == (2, "")
     assert "No such file or directory" in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["--json", "--smt2", "--traces"])
+@pytest.mark.parametrize("where", ["/dev/null/results", "/proc"])
+def test_what_cannot_be_written_is_said_before_any_work(option: str, where: str) -> None:
+    status, out, err = run(option, where)
+    assert (status, out) == (2, "")
+    assert re.fullmatch(r"proofs: .*; name one that can be written\n", err)
+
+
+def test_what_can_be_written_no_more_is_one_line(tmp_path: Path) -> None:
+    proof, refutation = "block_lies_inside_its_page/series/Z", "insertion_keeps_pages_disjoint/series/u64/any_alignment"
+    (tmp_path / "block_lies_inside_its_page-series-Z.smt2").mkdir()
+    (tmp_path / "series-insertion_keeps_pages_disjoint-any_alignment.json").mkdir()
+    for arguments in ((proof, "--smt2", str(tmp_path)), (refutation, "--traces", str(tmp_path))):
+        status, _, err = run(*arguments)
+        assert status == 2
+        assert re.fullmatch(rf"proofs: {tmp_path}/.*: Is a directory; name one that can be written\n", err)
+    for module in ("proofs", "proofs.audit"):
+        command = [sys.executable, "-m", module, proof, "--json", "/dev/full"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert done.stderr == "proofs: /dev/full: No space left on device; name one that can be written\n"
+
+
+def test_crosshairs_results_that_cannot_be_written_are_one_line(monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.setattr(confirm, "confirm_all", lambda *_: [])
+    for where, why in (("/dev/full", "No space left on device"), ("/", "Is a directory")):
+        with pytest.raises(SystemExit) as exit_:
+            confirm.main(["layout_ends", "--json", where])
+        assert exit_.value.code == 2
+        assert capsys.readouterr().err == f"crosshair: {where}: {why}; name one that can be written\n"
 
 
 @pytest.mark.parametrize("argument", ["--limit=0", "--seed=-1", "--jobs=many", "--seeds=0", "--bogus", "--json=/"])

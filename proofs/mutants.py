@@ -236,6 +236,13 @@ MUTANTS = (
         Pool.alloc, ">= self.geometry", "> self.geometry", (*of_a_page("alloc"), *of_a_page("alloc_with_a_new_page"))
     ),
     Mutant(Pool.alloc, "in_use += 1", "in_use -= 1", (*of_a_page("alloc"), *of_a_page("alloc_with_a_new_page"))),
+    Mutant(
+        Pool.alloc,
+        ">= self.geometry",
+        "> self.geometry",
+        ("block_starts_in_a_page/series/alloc", "block_starts_in_a_page/series/alloc_with_a_new_page"),
+    ),
+    Mutant(Pool.free, "page.offset = offset", "page.offset = vaddr", ("block_starts_in_a_page/series/free",)),
     Mutant(Pool.free, "in_use -= 1", "in_use += 1", of_a_page("free")),
     Mutant(Pool.free, "page.offset = offset", "page.offset = vaddr", of_a_page("free")),
     Mutant(Pool.free, "offset, page.offset", "offset, offset", ("freed_block_is_filled/series/link",)),

@@ -87,6 +87,7 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "in_use_counts_the_live_blocks/v6.12/u64/double_free": FREED_TWICE,
     "allocated_block_was_free/v6.12/u64/double_free": FREED_TWICE,
     "allocated_block_was_free/v6.12/u64/mismatched_free": {"vaddr of freed": 1, "dma of freed": 0, "dma of another": 1},
+    "block_starts_in_a_page/v6.12/u64/damaged_link": {"rest": 0, "vaddr of the page": 1, "vaddr of anywhere": 4097},
     "virtual_address_names_the_page/v4/u64/remapped": {"page_size": 4096, "physical": 0, "vaddr": 0xFFFFC90000000000},
     "insertion_keeps_pages_disjoint/series/u64/any_alignment": {"allocation": 4097, "root": 4096, "new page": 0},
 }

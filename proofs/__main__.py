@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future, as_completed
 from dataclasses import asdict, replace
 from itertools import groupby
@@ -26,6 +26,7 @@ try:
     from proofs import cache
     from proofs.catalogue import OBLIGATIONS, OtherSources, Result, Settings, prove_elsewhere, what_runs_here
     from proofs.executors import BadExecutor, executor, in_one_line
+    from proofs.outputs import Unwritable, put, try_out
     from proofs.solver import DEFAULT_LIMIT
 except ModuleNotFoundError as missing:
     print(
@@ -48,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="dask: a local cluster of --jobs workers; dask:ADDRESS: a scheduler's workers; MODULE:FUNCTION: what that "
         "returns, a concurrent.futures.Executor (default: --jobs processes)",
     )
-    parser.add_argument("--seed", type=positive, default=0, help="the solver's random seed (default: 0)")
+    parser.add_argument("--seed", type=natural, default=0, help="the solver's random seed (default: 0)")
     parser.add_argument(
         "--seeds", type=positive, metavar="N", help="prove what is not linear with the seeds 0 to N-1 as well"
     )
@@ -60,12 +61,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     names = select(options.names)
     try:
-        for folder in filter(None, (options.traces, options.smt2)):
-            Path(folder).mkdir(parents=True, exist_ok=True)
-        if options.json not in (None, "-"):
-            Path(options.json).open("a").close()
-    except OSError as error:
-        fail(f"{error.filename}: {error.strerror}; name one that can be written")
+        try_out(options.json, options.traces, options.smt2)
+    except Unwritable as unwritable:
+        fail(str(unwritable))
 
     if options.second:
         try:
@@ -82,17 +80,16 @@ def main(arguments: list[str] | None = None) -> int:
     except BadExecutor as bad:
         fail(str(bad))
     seconds = time.perf_counter() - started
-    if options.json == "-":
-        print(as_json(results))
-    else:
-        print(as_text(results, seconds))
-        if options.json is not None:
-            Path(options.json).write_text(as_json(results) + "\n")
-
-    if options.traces is not None:
-        write_traces(results, Path(options.traces))
-    if options.smt2 is not None:
-        write_smt2(results, Path(options.smt2))
+    print(as_json(results) if options.json == "-" else as_text(results, seconds))
+    try:
+        if options.json not in (None, "-"):
+            put(Path(options.json), as_json(results) + "\n")
+        if options.traces is not None:
+            write_traces(results, Path(options.traces))
+        if options.smt2 is not None:
+            write_smt2(results, Path(options.smt2))
+    except Unwritable as unwritable:
+        fail(str(unwritable))
 
     gave_up = [result for result in results if result.verdict == "UNKNOWN"]
     if any(not result.as_expected for result in results if result not in gave_up):
@@ -140,20 +137,33 @@ def prove_all(tasks: list[Task], where: str | None, jobs: int, fresh: bool) -> l
     found = {} if fresh else {task: cache.find(key, OBLIGATIONS[task[0]]) for task, key in keys.items()}
     results = {task: result for task, result in found.items() if result is not None}
     missing = [task for task in tasks if task not in results]
+    try:
+        for task, result in prove_missing(missing, where, jobs):
+            results[task] = result
+            with contextlib.suppress(OSError):  # a folder that can't be written costs time, and nothing else
+                cache.keep(keys[task], result)
+            if sys.stderr.isatty():
+                last = task[0][:70]
+                print(f"\r\x1b[K{len(results)} of {len(tasks)} proofs: {last}", end="", file=sys.stderr, flush=True)
+    except BadExecutor:
+        raise
+    except Exception as failure:
+        if where is None:
+            raise  # it was the code of this checkout
+        raise BadExecutor(f"--executor {where}: {in_one_line(failure)}") from failure
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr)
+    return [results[task] for task in tasks]
+
+
+def prove_missing(missing: list[Task], where: str | None, jobs: int) -> Iterator[tuple[Task, Result]]:
+    """Prove these on an executor, and give each result when it is there. Raises BadExecutor, and whatever an executor of
+    others raises."""
     here = what_runs_here()
     with executor(where, max(1, min(jobs, len(missing)))) as workers:
         running = {workers.submit(prove_elsewhere, *task, here): task for task in missing}
         for future in as_completed(running):
-            result = result_of(future, where, [*running])
-            results[running[future]] = result
-            with contextlib.suppress(OSError):  # a folder that can't be written costs time, and nothing else
-                cache.keep(keys[running[future]], result)
-            if sys.stderr.isatty():
-                last = running[future][0][:70]
-                print(f"\r\x1b[K{len(results)} of {len(tasks)} proofs: {last}", end="", file=sys.stderr, flush=True)
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr)
-    return [results[task] for task in tasks]
+            yield running[future], result_of(future, running[future][0], where, [*running])
 
 
 def with_seeds(
@@ -168,10 +178,13 @@ def with_seeds(
     return [replace(result, seeds=verdicts.get(result.obligation, {})) for result in results]
 
 
-def result_of(future: Future[Result], where: str | None, others: list[Future[Result]]) -> Result:
-    """What a worker has found. Raises BadExecutor, and calls the other workers back, if it is no result."""
+def result_of(future: Future[Result], name: str, where: str | None, others: list[Future[Result]]) -> Result:
+    """What a worker has found of an obligation. Raises BadExecutor, and calls the other workers back, if it is no result."""
     try:
-        return future.result()
+        result = future.result()
+        if isinstance(result, Result) and result.obligation == name:
+            return result
+        raise TypeError(f"a result of {name} is needed, not {type(result).__name__}")
     except OtherSources as failure:
         what = (
             "a worker runs other sources, another Python or other solvers than this; start the workers anew, from here"
@@ -189,20 +202,20 @@ def result_of(future: Future[Result], where: str | None, others: list[Future[Res
 
 
 def write_traces(results: list[Result], folder: Path) -> None:
-    """A file per refutation that a driver's arguments reach, named by revision, claim and case."""
+    """A file per refutation that a driver's arguments reach, named by revision, claim and case. Raises Unwritable."""
     for result in results:
         if result.counterexample is not None and "trace" in result.counterexample:
             trace = loads(json.dumps(result.counterexample["trace"]))
             name = "-".join(filter(None, (result.revision, result.claim, result.case)))
-            (folder / f"{name}.json").write_text(dumps(trace))
+            put(folder / f"{name}.json", dumps(trace))
 
 
 def write_smt2(results: list[Result], folder: Path) -> None:
-    """A file per proof, named by its obligation."""
+    """A file per proof, named by its obligation. Raises Unwritable."""
     for result in results:
         if result.smt2:
             name = re.sub(r"[^a-zA-Z0-9_.]+", "-", result.obligation)
-            (folder / f"{name}.smt2").write_text(result.smt2)
+            put(folder / f"{name}.smt2", result.smt2)
 
 
 def as_json(results: list[Result]) -> str:
@@ -287,10 +300,14 @@ class OneLineParser(argparse.ArgumentParser):
         fail(f"{message}; see --help")
 
 
-def positive(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 2**31:
-        raise argparse.ArgumentTypeError(f"a number from 1 to 2147483647 is needed, not {text!r}")
+def natural(text: str, least: int = 0) -> int:
+    if not text.isdecimal() or not least <= int(text) < 2**31:
+        raise argparse.ArgumentTypeError(f"a number from {least} to 2147483647 is needed, not {text!r}")
     return int(text)
+
+
+def positive(text: str) -> int:
+    return natural(text, 1)
 
 
 def fail(message: str) -> NoReturn:

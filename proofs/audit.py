@@ -18,6 +18,7 @@ from proofs.catalogue import OBLIGATIONS
 from proofs.explore import Outcome, Verdict, explore
 from proofs.mutants import MUTANTS, Mutant
 from proofs.obligation import Obligation
+from proofs.outputs import Unwritable, put, try_out
 from proofs.solver import DEFAULT_LIMIT, Solver
 
 
@@ -37,7 +38,6 @@ class Audit:
     obligation: str
     verdict: str
     dropped: dict[str, str] = field(default_factory=dict)
-    hints: list[str] = field(default_factory=list)
     mutants: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -52,7 +52,7 @@ def audit(name: str, limit: int = DEFAULT_LIMIT) -> Audit:
     asked = OBLIGATIONS[name]
     started = time.perf_counter()
     outcome = explore(asked.body, asked.theory, Solver(limit=limit))
-    result = Audit(name, outcome.verdict.value, hints=outcome.hints)
+    result = Audit(name, outcome.verdict.value)
     for premise in outcome.premises:
         result.dropped[premise] = refuted(asked, limit, premise).verdict.value
     for mutant in mutants_of(asked):
@@ -77,6 +77,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one per core)")
     options: argparse.Namespace = parser.parse_args(arguments)
     names = [name for name in select(options.names) if OBLIGATIONS[name].expected is Verdict.PROVED]
+    try:
+        try_out(options.json)
+    except Unwritable as unwritable:
+        fail(str(unwritable))
     started = time.perf_counter()
     results = audit_all(names, options.jobs)
     text = json.dumps([asdict(result) | {"passed": result.passed} for result in results], indent=1)
@@ -86,9 +90,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(as_text(results, time.perf_counter() - started))
         if options.json is not None:
             try:
-                Path(options.json).write_text(text + "\n")
-            except OSError as error:
-                fail(f"{error.filename}: {error.strerror}; name one that can be written")
+                put(Path(options.json), text + "\n")
+            except Unwritable as unwritable:
+                fail(str(unwritable))
     return 0 if all(result.passed for result in results) else 1
 
 
@@ -112,7 +116,6 @@ def as_text(results: list[Audit], seconds: float) -> str:
     for result in results:
         lines.append(f"{'ok    ' if result.passed else 'FAILED'} {result.obligation:<70} {result.seconds:6.2f} s")
         lines += [f"         without {premise}: {verdict}" for premise, verdict in result.dropped.items()]
-        lines += [f"         hint    {premise}" for premise in result.hints]
         lines += [f"         mutant  {mutant}: {verdict}" for mutant, verdict in result.mutants.items()]
     premises = sum(len(result.dropped) for result in results)
     mutants = sum(len(result.mutants) for result in results)

@@ -3,13 +3,14 @@
 The code of `impl.rbtree` runs on a tree that does not exist yet: a node's children, its parent and their colours are chosen
 when the code reads them, each possible choice on a path of its own. What was never read stays any red-black subtree of its
 black height, which is a number. The code's loops are unbounded, so the proof is about one turn of each: from any tree in
-which all is well but at one place, either all is well afterwards, or all but at a place that is nearer to the root.
+which all is well but at one place, either all is well afterwards, or all but at a place that is nearer to the root. That
+the loops then take that turn, and stop when all is well, is shown with turns that are given.
 """
 
 from itertools import pairwise
 from typing import Any
 
-from impl.rbtree import LEFT, RIGHT, PageTree, Place, is_red
+from impl.rbtree import LEFT, RIGHT, Node, PageTree, Place, is_red, place_of
 from model import claims
 from proofs.explore import Theory
 from proofs.obligation import Counterexample, obligation
@@ -270,6 +271,51 @@ def erase_at_the_root(path: Any) -> None:
     tree = AnyTree(path)
     nothing_left = tree._repair_black((None, LEFT))
     path.show(claims.tree_is_balanced.name, lambda: nothing_left is None and tree.root is None)
+
+
+class Turns(PageTree[Any]):
+    """A tree whose repairs are given, to see what the loops do with them: each leads to the next place, the last to none.
+
+    Whoever asks for more of them fails.
+    """
+
+    def __init__(self, lead_to: list[Any]) -> None:
+        super().__init__(1)
+        self.lead_to = iter([*lead_to, None])
+        self.taken: list[tuple[str, Any]] = []
+
+    def _repair_red(self, node: Any) -> Any:
+        return self._take("red", node)
+
+    def _repair_black(self, place: Place) -> Any:
+        return self._take("black", place)
+
+    def _take(self, kind: str, at: Any) -> Any:
+        self.taken.append((kind, at))
+        return next(self.lead_to)
+
+
+@obligation(claims.tree_is_balanced, "series", Theory.INTEGERS, explain=explain, case="insert_loop")
+def insert_loop(path: Any) -> None:
+    """The repair starts at the page, and goes on wherever a turn says, until one says that all is well."""
+    page, *higher = [Node(0), Node(1), Node(2)][: path.one_of("turns", 3, 1)]
+    tree = Turns(higher)
+    tree._rebalance(page)
+    path.show(claims.tree_is_balanced.name, lambda: tree.taken == [("red", at) for at in (page, *higher)])
+
+
+@obligation(claims.tree_is_balanced, "series", Theory.INTEGERS, explain=explain, case="erase_loop")
+def erase_loop(path: Any) -> None:
+    """The repair starts where a black page without children was; see `erase` for the other pages, which need none."""
+    page = Node(0)
+    page.red = False
+    higher = [(Node(1), RIGHT), (None, LEFT)][: path.one_of("further turns", 2, 0)]
+    tree = Turns(higher)
+    where = path.one_of("the page hangs as", "a left child", "a right child", "the root")
+    tree._link((None, LEFT) if where == "the root" else (Node(2), LEFT if where == "a left child" else RIGHT), page)
+    place = place_of(page)
+    tree.erase(page)
+    path.show(claims.tree_is_balanced.name, lambda: tree.taken == [("black", at) for at in (place, *higher)])
 
 
 @obligation(claims.subtree_is_full, "series", Theory.INTEGERS, explain=explain, case="empty")

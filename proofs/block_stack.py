@@ -778,3 +778,41 @@ def a_free_with_anothers_dma_address_is_believed(path: Any) -> None:
     freed = pool.any_block("freed")
     pool.free(freed.vaddr, path.number("dma of another"))
     path.show_claim(claims.allocated_block_was_free, pool.alloc(), [(freed.vaddr, freed.dma)])
+
+
+def explain_wild_link(inputs: dict[str, Any]) -> Counterexample:  # noqa: ARG001
+    """On a running pool, beside which the device has given memory to somebody else."""
+    memory = Memory()
+    pool = BlockStackPool.create("pool", memory, 1024, 1, 0)
+    others = memory.alloc_coherent(4096)
+    assert pool is not None
+    assert others is not None
+    block = pool.alloc() or (0, 0)
+    pool.free(*block)
+    DMA_BLOCK.pack_into(memory.block(block[0], DMA_BLOCK.size), 0, others.vaddr, 0)
+    pool.alloc()
+    got = pool.alloc() or (0, 0)
+    return Counterexample(
+        f"a block is handed out of the pool's page at {block[0]:#x}, whatever its free blocks say",
+        f"a free block says {others.vaddr:#x}, where memory of another is, and the block at {got[0]:#x} is handed out",
+    )
+
+
+@obligation(
+    claims.block_starts_in_a_page,
+    REVISION,
+    Theory.U64,
+    explain=explain_wild_link,
+    expected=Verdict.REFUTED,
+    case="damaged_link",
+)
+def a_link_to_other_memory_is_followed(path: Any) -> None:
+    """The topmost free block was written to: the block below it is now anywhere in memory that the kernel can read."""
+    pool = AnyStack(path, debug=False)
+    page = path.number("vaddr of the page")
+    top = pool.put(pool.block("top", page, path.number("dma of the page")))
+    anywhere = pool.any_block("anywhere")
+    top.below = anywhere.vaddr
+    pool.alloc()
+    got = pool.alloc()
+    path.show_claim(claims.block_starts_in_a_page, NULL if got is None else got[0], [page], PAGE_SIZE)

@@ -50,7 +50,7 @@ def find(key: str | None, asked: Obligation, folder: Path = FOLDER) -> Result | 
         if kept["digest"] != digest_of([key, kept["result"]]):
             return None
         result = Result(**kept["result"])
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     if result.obligation != asked.name or not result.may_be_kept:
         return None

@@ -32,6 +32,7 @@ try:
 
     from proofs.contracts import CONTRACTS, Contract, Outcome
     from proofs.obligation import Counterexample
+    from proofs.outputs import Unwritable, put, try_out
 except ModuleNotFoundError as missing:
     name = str(missing.name).partition(".")[0]
     print(
@@ -188,24 +189,21 @@ def main(arguments: list[str] | None = None) -> int:
 
     names = select(options.names)
     try:
-        if options.traces is not None:
-            Path(options.traces).mkdir(parents=True, exist_ok=True)
-        if options.json not in (None, "-"):
-            Path(options.json).open("a").close()
-    except OSError as error:
-        fail(f"{error.filename}: {error.strerror}; name one that can be written")
+        try_out(options.json, options.traces)
+    except Unwritable as unwritable:
+        fail(str(unwritable))
 
     started = time.perf_counter()
     results = confirm_all(names, options.jobs)
     seconds = time.perf_counter() - started
-    if options.json == "-":
-        print(as_json(results))
-    else:
-        print(as_text(results, seconds))
-        if options.json is not None:
-            Path(options.json).write_text(as_json(results) + "\n")
-    if options.traces is not None:
-        write_traces(results, Path(options.traces))
+    print(as_json(results) if options.json == "-" else as_text(results, seconds))
+    try:
+        if options.json not in (None, "-"):
+            put(Path(options.json), as_json(results) + "\n")
+        if options.traces is not None:
+            write_traces(results, Path(options.traces))
+    except Unwritable as unwritable:
+        fail(str(unwritable))
     return 0 if all(result.as_expected for result in results) else 1
 
 
@@ -243,12 +241,12 @@ def confirm_all(names: list[str], jobs: int) -> list[Result]:
 
 
 def write_traces(results: list[Result], folder: Path) -> None:
-    """A file per refutation that a driver's arguments reach, named by revision, claim and contract."""
+    """A file per refutation that a driver's arguments reach, named by revision, claim and contract. Raises Unwritable."""
     for result in results:
         if result.counterexample is not None and "trace" in result.counterexample:
             trace = loads(json.dumps(result.counterexample["trace"]))
             short = result.contract.rpartition("/")[2]
-            (folder / f"{result.revision}-{result.claim}-{short}.json").write_text(dumps(trace))
+            put(folder / f"{result.revision}-{result.claim}-{short}.json", dumps(trace))
 
 
 def as_json(results: list[Result]) -> str:

@@ -73,18 +73,14 @@ class Argument:
     def __init__(self, dropped: str | None = None) -> None:
         self.dropped = dropped  # a premise that is not made this time
         self.premises: list[str] = []
-        self.hints: list[str] = []
         self.shown: list[Site] = []
         self.asked: set[str] = set()
 
-    def assume(self, premise: str, holds: Callable[[], Any], *, hint: bool = False) -> None:
-        """Go on only where a premise holds; `premise` says it in words.
-
-        The claim fails without it, unless it is a `hint`: a fact that is true anyway, and that the solver is spared to find.
-        """
+    def assume(self, premise: str, holds: Callable[[], Any]) -> None:
+        """Go on only where a premise holds; `premise` says it in words. The claim fails without it."""
         if premise == self.dropped:
             return
-        (self.hints if hint else self.premises).append(premise)
+        self.premises.append(premise)
         if not holds():
             raise Abandoned(premise)
 
@@ -285,7 +281,6 @@ class Outcome:
     broken: str = ""
     paths: int = 0
     premises: list[str] = field(default_factory=list)
-    hints: list[str] = field(default_factory=list)
     shown: set[str] = field(default_factory=set)
     reading: str = ""
 
@@ -312,7 +307,6 @@ def explore_reading(
 ) -> Outcome:
     """The verdict on a body in one reading."""
     premises: dict[str, None] = {}  # in the order of the argument
-    hints: dict[str, None] = {}
     shown: set[Site] = set()  # on a path that has been found possible
     smallest: dict[str, Any] | None = None
     broken_by_smallest = ""
@@ -322,7 +316,6 @@ def explore_reading(
     for path in run_paths(body, theory, reading, solver, dropped):
         number_of_paths += 1
         premises.update(dict.fromkeys(path.premises))
-        hints.update(dict.fromkeys(path.hints))
         if path.refusal is None and path.broken is None and path.shown and shown.issuperset(path.shown):
             continue
         if path.broken is not None and smallest is not None:
@@ -346,7 +339,7 @@ def explore_reading(
 
     reached = {site.line for site in shown}
     never = sorted(lines_that_show(body) - reached)
-    outcome = Outcome(Verdict.PROVED, paths=number_of_paths, premises=list(premises), hints=list(hints))
+    outcome = Outcome(Verdict.PROVED, paths=number_of_paths, premises=list(premises))
     outcome.shown = {site.what for site in shown}
     if smallest is not None:
         confirm(body, Replay(theory, smallest, dropped), broken_by_smallest, outcome)

@@ -6,6 +6,7 @@ The other claims follow from it at an arbitrary block. Premises with products co
 solver then has fewer branches to weigh with them in hand.
 """
 
+from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
@@ -63,6 +64,13 @@ def explain_series(inputs: dict[str, Any]) -> Counterexample:
 
 def explain_original(inputs: dict[str, Any]) -> Counterexample:
     return explain(inputs, history)
+
+
+def explain_admitted_by_original(inputs: dict[str, Any]) -> Counterexample:
+    """From the driver's arguments on."""
+    geometry = history.admit(*(inputs[name] for name in ("size", "align", "boundary", "page_size")))
+    assert geometry is not None
+    return explain(asdict(geometry), history)
 
 
 def explain(inputs: dict[str, Any], revision: Any) -> Counterexample:
@@ -147,24 +155,24 @@ def block_lies_inside_its_page(path: Any) -> None:
     claims.block_lies_inside_its_page,
     "v6.1",
     Theory.U64,
-    explain=explain_original,
+    explain=explain_admitted_by_original,
     expected=Verdict.REFUTED,
     case="boundary_above_the_page",
 )
 def original_lays_a_block_past_the_page(path: Any) -> None:
-    geometry = Geometry(
-        path.number("size"), path.one_of("boundary", 2 * PAGE_SIZE), path.one_of("allocation", PAGE_SIZE)
-    )
-    path.assume("a free block holds a link", lambda: geometry.size >= promise.SMALLEST_BLOCK)
-    path.assume("a block fits the page", lambda: geometry.size <= geometry.allocation)
-    block = Cursor(path.number("offset"), layout.first_block(geometry).next_boundary)
-    path.assume(
-        "no boundary was passed before this block, which lies in the page",
-        lambda: block.offset % geometry.size == 0 and block.offset + geometry.size <= geometry.allocation,
-    )
-    following = history.next_block(geometry, block)
+    geometry = admitted_by_original(path)
+    following = history.next_block(geometry, layout.first_block(geometry))
     path.assume("there is a next block", lambda: layout.goes_on(geometry, following))
     path.show_claim(claims.block_lies_inside_its_page, following.offset, geometry.size, geometry.allocation)
+
+
+def admitted_by_original(path: Any) -> Geometry:
+    """What v6.1 makes of a driver's arguments, on the paths where it admits them."""
+    size, boundary = path.number("size"), path.number("boundary")
+    geometry = history.admit(size, path.one_of("align", 1), boundary, path.one_of("page_size", PAGE_SIZE))
+    path.assume("the arguments are admitted", lambda: geometry is not None)
+    assert geometry is not None
+    return geometry
 
 
 @obligation(claims.no_block_crosses_a_boundary, "series", *WIDTHS, explain=explain_series)
@@ -234,16 +242,12 @@ def layout_ends(path: Any) -> None:
     claims.layout_ends,
     "v6.1",
     Theory.U64,
-    explain=explain_original,
+    explain=explain_admitted_by_original,
     expected=Verdict.REFUTED,
     case="boundary_above_32_bits",
 )
 def original_never_ends(path: Any) -> None:
-    geometry = Geometry(path.number("size"), path.number("boundary"), path.one_of("allocation", PAGE_SIZE))
-    path.assume("a free block holds a link", lambda: geometry.size >= promise.SMALLEST_BLOCK)
-    path.assume(
-        "a block fits the page and the boundary", lambda: geometry.size <= min(geometry.allocation, geometry.boundary)
-    )
+    geometry = admitted_by_original(path)
     first = layout.first_block(geometry)
     following = history.next_block(geometry, first)
     path.assume("there is a next block", lambda: layout.goes_on(geometry, following))

@@ -159,8 +159,30 @@ MUTANTS = (
     Mutant(layout.first_block, "Cursor(0", "Cursor(1", ("blocks_are_aligned/v6.12",)),
     # The tree.
     Mutant(PageTree.find, ">= self.allocation", "> self.allocation", ("lookup_finds_the_page_of_an_address/series",)),
+    Mutant(
+        history.OriginalPool._find_page,
+        "< self.geometry",
+        "<= self.geometry",
+        ("lookup_finds_the_page_of_an_address/v6.1",),
+    ),
+    Mutant(
+        BlockStackPool._find_page,
+        "< self.geometry",
+        "<= self.geometry",
+        ("lookup_finds_the_page_of_an_address/v6.12",),
+    ),
     Mutant(PageTree.find, "return None", "return self", ("lookup_finds_the_page_of_an_address/series/empty_tree",)),
     Mutant(PageTree.insert, "page.dma < node.dma", "page.dma > node.dma", ("tree_keeps_pages_in_order/series",)),
+    Mutant(
+        PageTree.insert,
+        "while",
+        "if",
+        (
+            "tree_keeps_pages_in_order/series",
+            "insertion_keeps_pages_disjoint/series",
+            "insertion_keeps_pages_disjoint/checked",
+        ),
+    ),
     Mutant(
         PageTree.insert,
         "(parent, side), page",
@@ -184,6 +206,8 @@ MUTANTS = (
     Mutant(
         PageTree._repair_black, "parent is None", "parent is not None", ("tree_is_balanced/series/erase_at_the_root",)
     ),
+    Mutant(PageTree._rebalance, "while", "if", ("tree_is_balanced/series/insert_loop",)),
+    Mutant(PageTree.erase, "while", "if", ("tree_is_balanced/series/erase_loop",)),
     Mutant(FULL, "<= 2 * black_height", "<= 1 * black_height", ("subtree_is_full/series",)),
     Mutant(FULL, "pages + 1", "pages + 0", ("subtree_is_full/series/empty",)),
     Mutant(FULL, "pages + 1", "pages + 2", ("tree_height_is_logarithmic/series",)),
@@ -191,6 +215,9 @@ MUTANTS = (
     Mutant(
         PageTree._leftmost, "child[LEFT] is not", "child[RIGHT] is not", ("walk_follows_the_order/series/first_page",)
     ),
+    Mutant(PageTree._leftmost, "while", "if", ("walk_follows_the_order/series/first_page",)),
+    Mutant(PageTree._next, "while", "if", ("walk_follows_the_order/series/next_page",)),
+    Mutant(PageTree._next, "_leftmost", "_deepest", ("walk_follows_the_order/series/next_page",)),
     Mutant(PageTree._next, "parent.child[RIGHT]", "parent.child[LEFT]", ("walk_follows_the_order/series/next_page",)),
     Mutant(PageTree.__iter__, "_leftmost", "_next", ("walk_follows_the_order/series/all_pages",)),
     Mutant(
@@ -199,6 +226,9 @@ MUTANTS = (
         "else node.child[LEFT]",
         ("destroy_reads_no_freed_page/series/first_page",),
     ),
+    Mutant(PageTree.__iter__, "_leftmost", "_deepest", ("walk_follows_the_order/series/all_pages",)),
+    Mutant(PageTree._deepest, "while", "if", ("destroy_reads_no_freed_page/series/first_page",)),
+    Mutant(PageTree._next_postorder, "_deepest", "_leftmost", ("destroy_reads_no_freed_page/series/next_page",)),
     Mutant(PageTree._next_postorder, "== LEFT", "== RIGHT", ("destroy_reads_no_freed_page/series/next_page",)),
     Mutant(PageTree.postorder, "_deepest", "_next_postorder", ("destroy_reads_no_freed_page/series/all_pages",)),
     # The pool.
@@ -206,6 +236,13 @@ MUTANTS = (
         Pool.alloc, ">= self.geometry", "> self.geometry", (*of_a_page("alloc"), *of_a_page("alloc_with_a_new_page"))
     ),
     Mutant(Pool.alloc, "in_use += 1", "in_use -= 1", (*of_a_page("alloc"), *of_a_page("alloc_with_a_new_page"))),
+    Mutant(
+        Pool.alloc,
+        ">= self.geometry",
+        "> self.geometry",
+        ("block_starts_in_a_page/series/alloc", "block_starts_in_a_page/series/alloc_with_a_new_page"),
+    ),
+    Mutant(Pool.free, "page.offset = offset", "page.offset = vaddr", ("block_starts_in_a_page/series/free",)),
     Mutant(Pool.free, "in_use -= 1", "in_use += 1", of_a_page("free")),
     Mutant(Pool.free, "page.offset = offset", "page.offset = vaddr", of_a_page("free")),
     Mutant(Pool.free, "offset, page.offset", "offset, offset", ("freed_block_is_filled/series/link",)),
@@ -215,6 +252,9 @@ MUTANTS = (
         "link.next.prev = link.prev",
         "link.next.prev = link.next",
         ("list_is_a_ring/series/protocol",),
+    ),
+    Mutant(
+        list_head.list_del_init, "link.next = link.prev = link", "link.next = link", ("list_is_a_ring/series/protocol",)
     ),
     Mutant(Pool._is_refused, "left > 0", "left > 1", ("double_free_is_refused/series",)),
     Mutant(Pool._longest_free_list, "- page.in_use", "+ page.in_use", ("double_free_is_refused/series/longest_list",)),
@@ -240,6 +280,7 @@ MUTANTS = (
         ("pages_are_bounded_by_the_demand/series", "pages_are_bounded_by_the_demand/series/reached"),
     ),
     Mutant(Pool._free_page, "if page.in_use", "if not page.in_use", ("destroy_leaks_exactly_the_busy_pages/series",)),
+    Mutant(Pool._give_back, "if self.debug", "if not self.debug", ("destroy_leaks_exactly_the_busy_pages/series",)),
     Mutant(history.TidiedPool._free_page, "if page.in_use", "if not page.in_use", ("patch_08_changes_nothing/series",)),
     # The stack of the merged rewrite.
     Mutant(

@@ -62,7 +62,6 @@ class Result:
     paths: int
     premises: list[str] = field(default_factory=list)
     rests_on: list[str] = field(default_factory=list)
-    hints: list[str] = field(default_factory=list)
     why: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
     broken: str = ""
@@ -179,7 +178,6 @@ def prove(asked: Obligation, settings: Settings) -> Result:
         paths=outcome.paths,
         premises=[premise for premise in outcome.premises if premise not in CLAIMS],
         rests_on=[premise for premise in outcome.premises if premise in CLAIMS],
-        hints=outcome.hints,
         why=why,
         inputs=outcome.values,
         broken=outcome.broken,

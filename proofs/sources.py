@@ -12,6 +12,7 @@ import sys
 import types
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import resolve_name
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -74,7 +75,7 @@ def closure(roots: Iterable[str]) -> dict[str, bytes]:
         if name not in sources and (data := source(name)) is not None:
             sources[name] = data
             if name not in imported:
-                imported[name] = list(imports(data))
+                imported[name] = list(imports(data, package_of(name)))
             pending += imported[name]
     return sources
 
@@ -97,14 +98,20 @@ def source(name: str) -> bytes | None:
     return None  # a name inside a module
 
 
-def imports(data: bytes) -> Iterator[str]:
-    """Whatever a source imports anywhere in it; with `from a import b`, both a and a.b, which may be a module."""
+def package_of(name: str) -> str:
+    """The package that a relative import in a module of ours starts from: its own, or that which it is."""
+    return name if ROOT.joinpath(*name.split(".")).is_dir() else name.rpartition(".")[0]
+
+
+def imports(data: bytes, package: str) -> Iterator[str]:
+    """Whatever a source of a package imports anywhere in it; with `from a import b`, both a and a.b, which may be a module."""
     for node in ast.walk(ast.parse(data)):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            module = resolve_name("." * node.level + (node.module or ""), package)
+            names = [f"{module}.{alias.name}" for alias in node.names]
         for name in names:
             parts = name.split(".")
             yield from (".".join(parts[:length]) for length in range(1, len(parts) + 1))

@@ -1,8 +1,9 @@
 """Why the fourth version of the series, of 2018, was reverted: what `virt_to_page` says of coherent memory."""
 
+from types import SimpleNamespace
 from typing import Any
 
-from impl.struct_page import MEMORY, PAGE_OFFSET, page_frame
+from impl.struct_page import MEMORY, PAGE_OFFSET, StructPagePool, page_frame
 from model import claims
 from model.memory import VMALLOC_BASE, VMALLOC_END
 from model.trace import Alloc, Create, Free, Kernel, Trace
@@ -37,7 +38,8 @@ def any_coherent_memory(path: Any) -> tuple[Any, Any, Any]:
 def virtual_address_names_the_page(path: Any) -> None:
     page_size, physical, vaddr = any_coherent_memory(path)
     path.assume("coherent memory is in the linear map", lambda: vaddr == PAGE_OFFSET + physical)
-    frame = page_frame(vaddr, page_size)
+    pool: Any = SimpleNamespace(page_size=page_size)
+    frame = StructPagePool._entry(pool, vaddr)
     path.show("there is a struct page for the frame", lambda: frame < MEMORY // page_size)
     path.show_claim(claims.virtual_address_names_the_page, frame, physical, page_size)
 

@@ -1,4 +1,4 @@
-"""The tree of pages: lookup and insertion, for search trees of any size and any shape.
+"""The tree of pages: lookup and insertion, for search trees of any size and any shape; and the lookup in a list of pages.
 
 By structural induction: the running code of `impl.rbtree` is given a tree whose two subtrees are abstract. When it
 compares with the first page of one, it is where it would start on that subtree alone, so the induction hypothesis says the
@@ -7,9 +7,11 @@ that neither the root nor the other subtree holds the address; of the insertion,
 the root, and so, by transitivity, of everything on the other side.
 """
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
-from impl.history import TreeByEndAddress
+from impl.block_stack import BlockStackPool
+from impl.history import OriginalPool, TreeByEndAddress
 from impl.rbtree import LEFT, RIGHT, Node, PageTree
 from impl.words import size_t, unsigned_int
 from model import claims
@@ -168,6 +170,49 @@ def lookup_in_an_empty_tree_finds_nothing(path: Any) -> None:
     path.show(claims.lookup_finds_the_page_of_an_address.name, lambda: found is None)
 
 
+class Rest(Node):
+    """The pages of a list after the first one; see `FirstPage`."""
+
+    def __init__(self) -> None:
+        super().__init__(cast(int, FirstPage(RIGHT)))
+
+
+def explain_scan(inputs: dict[str, Any]) -> Counterexample:
+    page, allocation, address = inputs["page"], inputs["allocation"], inputs["address"]
+    inside = 0 <= address - page < allocation
+    return Counterexample(
+        f"a page of {allocation} bytes at {page:#x}: {address:#x} is {'inside' if inside else 'not inside'}",
+        "the scan of the pages says otherwise",
+    )
+
+
+@obligation(claims.lookup_finds_the_page_of_an_address, "v6.1", *ADDRESSES, explain=explain_scan)
+def original_scans_the_pages(path: Any) -> None:
+    scan(path, lambda pool, address: OriginalPool._find_page(pool, 0, address))
+
+
+@obligation(claims.lookup_finds_the_page_of_an_address, "v6.12", *ADDRESSES, explain=explain_scan)
+def merged_rewrite_scans_the_pages(path: Any) -> None:
+    scan(path, BlockStackPool._find_page)
+
+
+def scan(path: Any, find_page: Any) -> None:
+    """By induction over the list of pages: the first one is found if it holds the address; if not, the scan goes on in the
+    rest with the same address, as in a list of its own."""
+    page, allocation = Node(path.number("page")), path.number("allocation")
+    more = path.one_of("more pages", True, False)
+    address = path.number("address")
+    pool = SimpleNamespace(
+        page_list=[page, Rest()] if more else [page], geometry=SimpleNamespace(allocation=allocation)
+    )
+    try:
+        found = find_page(pool, address)
+    except Entered as rest:
+        found, sought = None, rest.address
+        path.show("the rest is looked through for the same address", lambda: more and sought == address)
+    path.show_claim(claims.lookup_finds_the_page_of_an_address, page.dma, allocation, address, found is page)
+
+
 def explain_wrong_page(inputs: dict[str, Any]) -> Counterexample:
     """Three pages of one block, forced upon the pool; one of the blocks is freed."""
     pages = [inputs[f"{name} page"] for name in ("first", "second", "third")]
@@ -243,8 +288,9 @@ def lookup_credits_a_block_to_the_wrong_page(path: Any) -> None:
 
 def insert_anywhere(path: Any, checks_below: bool = False) -> tuple[Any, Node, Any, int | None]:
     """Insert any page: the tree, its root, the page, and the side of the root on which it goes; None if refused."""
-    tree, root, _ = some_tree(path)
+    tree, root, subtrees = some_tree(path)
     tree.checks_below = checks_below
+    former = list(root.child)
     if not checks_below:
         path.assume("a page is not empty", lambda: tree.allocation >= 1)
     page = Node(path.number("new page"))
@@ -260,6 +306,8 @@ def insert_anywhere(path: Any, checks_below: bool = False) -> tuple[Any, Node, A
         path.show("they overlap", lambda: higher.dma - lower.dma < tree.allocation)
         return tree, root, page, None
     side = LEFT if root.child[LEFT] is page else RIGHT
+    path.show("it takes the place of no subtree", lambda: side not in subtrees)
+    path.show("the other side is as it was", lambda: root.child[1 - side] is former[1 - side])
     path.show("the new page is linked", lambda: root.child[side] is page and page.parent is root)
     path.show("the repair starts at it, red and without children", lambda: tree.rebalanced is page and is_leaf(page))
     return tree, root, page, side

@@ -1,9 +1,10 @@
 """Walks through the tree: in order (the pools file) and in postorder (dma_pool_destroy), for trees of any size and shape.
 
 By structural induction, as in `proofs.tree`: the code runs on a node with abstract subtrees, below an abstract rest of the
-tree. Where it enters one of these, it is shown to be where it would start on that one alone. A walk of a subtree gives what
-its definition says, if it starts at the first page of the first part, goes from the last page of each part to the first of
-the next one, and leaves the last part for what comes after the subtree.
+tree. Where it enters one of these, it is shown to be where it would start on that one alone; to return its root without a
+look at it is another thing. A walk of a subtree gives what its definition says, if it starts at the first page of the first
+part, goes from the last page of each part to the first of the next one, and leaves the last part for what comes after the
+subtree.
 """
 
 from typing import Any
@@ -39,12 +40,28 @@ class Part:
         raise AssertionError(f"a walk sets {field!r} of {self.name}")
 
 
-def where_it_goes(step: Any, *arguments: Any) -> Any:
-    """What the code returns, or the part in which it goes on."""
+GOES_ON, GIVES, FIRST, DEEPEST = "goes on in", "gives", "gives the first page of", "gives the deepest page of"
+Move = tuple[str, Any]
+"""What a step of a walk does, and with which node or part of the tree."""
+
+
+def move_of(step: Any, node: Node) -> Move:
+    """What the code does, from a node on: it returns another, or goes on in a part."""
     try:
-        return step(*arguments)
+        given = step(node)
     except Entered as entered:
-        return entered.part
+        return GOES_ON, entered.part
+    return given if isinstance(given, tuple) else (GIVES, given)
+
+
+class Descents(PageTree[Any]):
+    """A tree of which the first page of a subtree, in either order, is what its own proof says."""
+
+    def _leftmost(self, node: Any) -> Any:
+        return FIRST, node
+
+    def _deepest(self, node: Any) -> Any:
+        return DEEPEST, node
 
 
 def any_subtrees(path: Any, node: Node) -> list[Part]:
@@ -77,10 +94,10 @@ def walk_starts_at_the_first_page(path: Any) -> None:
     tree: PageTree[Any] = PageTree(1)
     node = Node(0)
     parts = any_subtrees(path, node)
-    first = node.child[LEFT] or node
-    given = where_it_goes(tree._leftmost, node)
+    first = node.child[LEFT]
+    move = move_of(tree._leftmost, node)
     path.show("what was read is of the first part", lambda: not any(part.reads for part in parts if part is not first))
-    path.show_claim(claims.walk_follows_the_order, [given], [first])
+    path.show_claim(claims.walk_follows_the_order, [move], [(GIVES, node) if first is None else (GOES_ON, first)])
 
 
 @obligation(claims.walk_follows_the_order, "series", Theory.INTEGERS, explain=explain, case="next_page")
@@ -89,21 +106,20 @@ def walk_goes_to_the_next_page(path: Any) -> None:
 
     A right child's subtree ends where its parent's does, so the code has to go on as it would from the parent.
     """
-    tree: PageTree[Any] = PageTree(1)
+    tree = Descents(1)
     node = Node(0)
     any_subtrees(path, node)
     where, parent = any_place(path, node)
-    expected = parent
+    expected = GIVES, parent
     if node.child[RIGHT] is not None:
-        expected = node.child[RIGHT]
+        expected = FIRST, node.child[RIGHT]
     elif where == "a right child":
-        expected = parent.parent
-    given = where_it_goes(tree._next, node)
-    path.show_claim(claims.walk_follows_the_order, [given], [expected])
+        expected = GOES_ON, parent.parent
+    path.show_claim(claims.walk_follows_the_order, [move_of(tree._next, node)], [expected])
 
 
 class Steps(PageTree[Any]):
-    """A tree whose steps are given, to see what a walk does with them; it notes the pages that it was asked about."""
+    """A tree whose steps are given, to see what a walk does with them; it notes the freed pages that it was asked about."""
 
     def __init__(self, path: Any) -> None:
         super().__init__(1)
@@ -112,21 +128,28 @@ class Steps(PageTree[Any]):
         self.freed: list[Any] = []
         self.asked_when_freed: list[Any] = []
 
-    def _leftmost(self, node: Any) -> Any:  # noqa: ARG002
+    def first(self, node: Any) -> Any:
+        assert node is self.root, "a walk starts at the root"
         return self.pages[0]
 
-    def _next(self, node: Any) -> Any:
+    def following(self, node: Any) -> Any:
         if node in self.freed:
             self.asked_when_freed.append(node)
         return dict(zip(self.pages, self.pages[1:], strict=False)).get(node)
 
-    _deepest, _next_postorder = _leftmost, _next
+
+class StepsInOrder(Steps):
+    _leftmost, _next = Steps.first, Steps.following
+
+
+class StepsInPostorder(Steps):
+    _deepest, _next_postorder = Steps.first, Steps.following
 
 
 @obligation(claims.walk_follows_the_order, "series", Theory.INTEGERS, explain=explain, case="all_pages")
 def walk_gives_each_page(path: Any) -> None:
     """The walk gives the first page, then the next one, until there is none."""
-    tree = Steps(path)
+    tree = StepsInOrder(path)
     path.show_claim(claims.walk_follows_the_order, list(tree), tree.pages)
 
 
@@ -135,36 +158,35 @@ def postorder_starts_at_the_bottom(path: Any) -> None:
     tree: PageTree[Any] = PageTree(1)
     node = Node(0)
     parts = any_subtrees(path, node)
-    first = (*parts, node)[0]
-    given = where_it_goes(tree._deepest, node)
-    path.show_claim(claims.destroy_reads_no_freed_page, [given], [first], [])
+    expected = (GOES_ON, parts[0]) if parts else (GIVES, node)
+    path.show_claim(claims.destroy_reads_no_freed_page, [move_of(tree._deepest, node)], [expected], [])
 
 
 @obligation(claims.destroy_reads_no_freed_page, "series", Theory.INTEGERS, explain=explain, case="next_page")
 def postorder_goes_to_the_sibling_or_up(path: Any) -> None:
     """From the last page of the subtree below a node, which is that node. What it has below it is freed by then, and so is
     its left sibling; its right sibling is to come."""
-    tree: PageTree[Any] = PageTree(1)
+    tree = Descents(1)
     node = Node(0)
     where, parent = any_place(path, node)
     freed = any_subtrees(path, node)
-    expected = parent
+    expected = GIVES, parent
     if where != "the root" and path.one_of("a sibling", "yes", "no") == "yes":
         sibling = Part("the sibling")
         parent.child[RIGHT if where == "a left child" else LEFT] = sibling
         if where == "a left child":
-            expected = sibling
+            expected = DEEPEST, sibling
         else:
             freed.append(sibling)
-    given = where_it_goes(tree._next_postorder, node)
+    move = move_of(tree._next_postorder, node)
     read_when_freed = [part.name for part in freed if part.reads]
-    path.show_claim(claims.destroy_reads_no_freed_page, [given], [expected], read_when_freed)
+    path.show_claim(claims.destroy_reads_no_freed_page, [move], [expected], read_when_freed)
 
 
 @obligation(claims.destroy_reads_no_freed_page, "series", Theory.INTEGERS, explain=explain, case="all_pages")
 def postorder_gives_each_page(path: Any) -> None:
     """The walk asks for the page after one before it gives that one away."""
-    tree = Steps(path)
+    tree = StepsInPostorder(path)
     given = []
     for page in tree.postorder():
         given.append(page)

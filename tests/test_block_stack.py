@@ -82,6 +82,26 @@ def test_a_write_after_free_is_reported_at_the_next_alloc() -> None:
     assert pool.log == [f"pool_check_block pool, {vaddr:016x} (corrupted)"]
 
 
+@pytest.mark.parametrize(("byte", "seen"), [(15, False), (16, True), (SIZE - 1, True)])
+def test_every_byte_behind_the_link_is_checked(byte: int, seen: bool) -> None:
+    pool, memory = a_pool(debug=True)
+    vaddr, dma = pool.alloc() or (0, 0)
+    pool.free(vaddr, dma)
+    memory.block(vaddr, SIZE)[byte] = 0x55
+    pool.alloc()
+    assert pool.log == [f"pool_check_block pool, {vaddr:016x} (corrupted)"] * seen
+
+
+def test_a_page_ends_where_the_lookup_of_a_debug_build_says() -> None:
+    pool, _ = a_pool(debug=True)
+    vaddr, dma = pool.alloc() or (0, 0)
+    for outside in (dma - 1, dma + 4096):
+        pool.free(vaddr, outside)
+    assert [message.endswith("(bad dma)") for message in pool.log] == [True, True]
+    pool.free(vaddr, dma + 4095)
+    assert len(pool.log) == 2
+
+
 def test_a_double_free_is_refused_in_debug_builds_and_loops_the_stack_in_others() -> None:
     for debug in (True, False):
         pool, _ = a_pool(debug)

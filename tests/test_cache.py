@@ -152,6 +152,7 @@ def damages(text: str) -> dict[str, str]:
         "garbage": "\0\xff{",
         "a number": "1",
         "a list": "[]",
+        "deeper than Python's stack": "[" * 100_000,
         "without digest": json.dumps({"result": kept["result"]}),
         "with a digest that is no text": json.dumps({**kept, "digest": None}),
         "forged": json.dumps(forged),
@@ -204,7 +205,24 @@ def test_modules_that_were_loaded_otherwise_have_no_key(monkeypatch: Any) -> Non
 
 def test_what_a_module_imports_is_found_anywhere_in_it() -> None:
     text = b"import a.b\ndef f():\n    from c import d\n    class E:\n        import g as h"
-    assert set(sources.imports(text)) == {"a", "a.b", "c", "c.d", "g"}
+    assert set(sources.imports(text, "impl")) == {"a", "a.b", "c", "c.d", "g"}
+
+
+def test_a_relative_import_starts_from_the_package() -> None:
+    text = b"from . import a\nfrom .b import c\nfrom ..model import d"
+    assert set(sources.imports(text, "impl.deep")) >= {"impl.deep.a", "impl.deep.b", "impl.deep.b.c", "impl.model.d"}
+    assert [sources.package_of(name) for name in ("impl", "impl.layout")] == ["impl", "impl"]
+
+
+def test_a_change_of_what_is_imported_relatively_is_proved_anew(proved: Path) -> None:
+    (proved / "impl/helper.py").write_text("FAR = 0\n")
+    change(proved / "impl/layout.py", "from impl.words import", "from .helper import FAR\nfrom impl.words import")
+    change(proved / "impl/layout.py", "Cursor(0, unsigned_int(", "Cursor(FAR, unsigned_int(")
+    assert cached(prove(proved, "layout_stays_between_boundaries/series/Z")[1]) == {False}
+    assert cached(prove(proved, "layout_stays_between_boundaries/series/Z")[1]) == {True}
+    change(proved / "impl/helper.py", "0", "1")
+    status, results = prove(proved, "layout_stays_between_boundaries/series/Z")
+    assert (status, cached(results)) == (1, {False})
 
 
 def test_every_obligation_knows_the_module_that_states_it() -> None:

@@ -4,12 +4,14 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from proofs.catalogue import OtherSources, prove_elsewhere
+from proofs.catalogue import OtherSources, prove_elsewhere, what_runs_here
 from proofs.obligation import Settings
 from tests.test_cache import NAME, TWO, change
 from tests.test_proofs import ROOT, run
@@ -72,6 +74,58 @@ def test_what_is_no_executor_is_one_line(named: str) -> None:
     assert (status, out) == (2, "")
     assert err.count("\n") == 1
     assert err.startswith(f"proofs: --executor {named.partition(':')[0]}")
+
+
+class RefusesWork(ThreadPoolExecutor):
+    def submit(self, *_: Any, **__: Any) -> Any:
+        raise ConnectionError("nobody\nis there")
+
+
+class NoFuture(Executor):
+    def submit(self, *_: Any, **__: Any) -> Any:
+        return 42
+
+
+class NoResult(Executor):
+    """Its futures hold what a function makes of the name of an obligation."""
+
+    def __init__(self, made: Callable[[str], Any]) -> None:
+        self.made = made
+
+    def submit(self, _: Any, /, *arguments: Any, **__: Any) -> Any:
+        future: Future[Any] = Future()
+        future.set_result(self.made(arguments[0]))
+        return future
+
+
+def no_result() -> Executor:
+    return NoResult(lambda _: None)
+
+
+def result_of_another() -> Executor:
+    return NoResult(lambda name: prove_elsewhere(TWO[name == TWO[0]], Settings(), what_runs_here()))
+
+
+class FailsAtTheEnd(ThreadPoolExecutor):
+    def __exit__(self, *_: Any) -> Any:
+        super().__exit__(*_)
+        raise OSError("the connection is gone")
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ("RefusesWork", "ConnectionError: nobody is there"),
+        ("NoFuture", "AttributeError: "),
+        ("no_result", "TypeError: a result of "),
+        ("result_of_another", "TypeError: a result of "),
+        ("FailsAtTheEnd", "OSError: the connection is gone"),
+    ],
+)
+def test_an_executor_that_fails_is_one_line(named: str, told: str) -> None:
+    status, out, err = run(*TWO, "--fresh", "--executor", f"tests.test_executors:{named}")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"proofs: --executor tests.test_executors:{named}: {told}")
 
 
 def test_missing_dask_is_one_line() -> None:

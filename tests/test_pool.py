@@ -28,6 +28,16 @@ def test_a_write_after_free_is_reported_at_the_next_alloc() -> None:
     assert pool.log == [f"dma_pool_alloc pool, {vaddr:016x} (corrupted)"]
 
 
+@pytest.mark.parametrize(("byte", "seen"), [(3, False), (4, True), (1023, True)])
+def test_every_byte_behind_the_link_is_checked(byte: int, seen: bool) -> None:
+    pool, memory = a_pool(debug=True)
+    vaddr, dma = pool.alloc() or (0, 0)
+    pool.free(vaddr, dma)
+    memory.block(vaddr, 1024)[byte] = 0x55
+    pool.alloc()
+    assert pool.log == [f"dma_pool_alloc pool, {vaddr:016x} (corrupted)"] * seen
+
+
 def test_a_free_list_that_runs_in_a_circle_is_reported_and_does_not_hang() -> None:
     pool, memory = a_pool(debug=True)
     vaddr, dma = pool.alloc() or (0, 0)

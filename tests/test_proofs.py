@@ -1,6 +1,7 @@
 """The prover's command line, its catalogue, and what it says of bad input."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from model.claims import CLAIMS
 from model.lockstep import BrokenClaim, replay
 from model.trace import loads
+from proofs import confirm
 from proofs.__main__ import main
 from proofs.catalogue import OBLIGATIONS, prove_named
 from proofs.explore import Verdict
@@ -68,8 +70,8 @@ MINIMAL: dict[str, dict[str, Any]] = {
     },
     "admitted_geometry_is_ordered/series/u64/any_align": {"size": 1, "align": 2**32, "boundary": 0, "page_size": 4096},
     "admitted_geometry_fits_an_int/series/u64/any_align": {"size": 1, "align": 2**31, "boundary": 0, "page_size": 4096},
-    "block_lies_inside_its_page/v6.1/u64/boundary_above_the_page": {"size": 5, "boundary": 8192, "allocation": 4096},
-    "layout_ends/v6.1/u64/boundary_above_32_bits": {"size": 4, "boundary": 2**32, "allocation": 4096},
+    "block_lies_inside_its_page/v6.1/u64/boundary_above_the_page": {"size": 2049, "boundary": 8192},
+    "layout_ends/v6.1/u64/boundary_above_32_bits": {"size": 1, "boundary": 2**32},
     "no_room_is_wasted/v6.1/Z/any_page": {"size": 1, "boundary": 2, "allocation": 2},
     "no_room_is_wasted/v6.1/u64/kernel_page": {"size": 4, "boundary": 8, "allocation": 4096},
     "no_room_is_wasted/v6.1/u64/size_128": {"size": 128, "boundary": 4096, "allocation": 4096, "start": 3968},
@@ -85,6 +87,7 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "in_use_counts_the_live_blocks/v6.12/u64/double_free": FREED_TWICE,
     "allocated_block_was_free/v6.12/u64/double_free": FREED_TWICE,
     "allocated_block_was_free/v6.12/u64/mismatched_free": {"vaddr of freed": 1, "dma of freed": 0, "dma of another": 1},
+    "block_starts_in_a_page/v6.12/u64/damaged_link": {"rest": 0, "vaddr of the page": 1, "vaddr of anywhere": 4097},
     "virtual_address_names_the_page/v4/u64/remapped": {"page_size": 4096, "physical": 0, "vaddr": 0xFFFFC90000000000},
     "insertion_keeps_pages_disjoint/series/u64/any_alignment": {"allocation": 4097, "root": 4096, "new page": 0},
 }
@@ -172,11 +175,47 @@ def test_a_folder_that_is_missing_is_said_before_any_work() -> None:
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("option", ["--json", "--smt2", "--traces"])
+@pytest.mark.parametrize("where", ["/dev/null/results", "/proc"])
+def test_what_cannot_be_written_is_said_before_any_work(option: str, where: str) -> None:
+    status, out, err = run(option, where)
+    assert (status, out) == (2, "")
+    assert re.fullmatch(r"proofs: .*; name one that can be written\n", err)
+
+
+def test_what_can_be_written_no_more_is_one_line(tmp_path: Path) -> None:
+    proof, refutation = "block_lies_inside_its_page/series/Z", "insertion_keeps_pages_disjoint/series/u64/any_alignment"
+    (tmp_path / "block_lies_inside_its_page-series-Z.smt2").mkdir()
+    (tmp_path / "series-insertion_keeps_pages_disjoint-any_alignment.json").mkdir()
+    for arguments in ((proof, "--smt2", str(tmp_path)), (refutation, "--traces", str(tmp_path))):
+        status, _, err = run(*arguments)
+        assert status == 2
+        assert re.fullmatch(rf"proofs: {tmp_path}/.*: Is a directory; name one that can be written\n", err)
+    for module in ("proofs", "proofs.audit"):
+        command = [sys.executable, "-m", module, proof, "--json", "/dev/full"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert done.stderr == "proofs: /dev/full: No space left on device; name one that can be written\n"
+
+
+def test_crosshairs_results_that_cannot_be_written_are_one_line(monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.setattr(confirm, "confirm_all", lambda *_: [])
+    for where, why in (("/dev/full", "No space left on device"), ("/", "Is a directory")):
+        with pytest.raises(SystemExit) as exit_:
+            confirm.main(["layout_ends", "--json", where])
+        assert exit_.value.code == 2
+        assert capsys.readouterr().err == f"crosshair: {where}: {why}; name one that can be written\n"
+
+
 @pytest.mark.parametrize("argument", ["--limit=0", "--seed=-1", "--jobs=many", "--seeds=0", "--bogus", "--json=/"])
 def test_a_bad_option_is_one_line(argument: str) -> None:
     status, out, err = run("layout_ends", argument)
     assert (status, out) == (2, "")
     assert err.count("\n") == 1
+
+
+def test_the_default_seed_can_be_asked_for() -> None:
+    assert run("block_lies_inside_its_page/series/Z", "--seed", "0")[0] == 0
 
 
 def test_what_a_proof_rests_on_is_proved_too() -> None:

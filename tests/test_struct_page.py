@@ -43,3 +43,11 @@ def test_a_free_of_what_the_pool_never_had_is_reported() -> None:
     with pytest.raises(IndexError):
         pool.free(PAGE_OFFSET - 1, 0)
     assert StructPagePool.create("pool", Memory(), 0, 1, 0) is None
+
+
+def test_the_memory_map_ends_with_the_memory() -> None:
+    pool = StructPagePool.create("pool", Memory(), 64, 1, 0)
+    assert pool is not None
+    assert pool._entry(PAGE_OFFSET + MEMORY - 1) == MEMORY // 4096 - 1
+    with pytest.raises(IndexError):
+        pool._entry(PAGE_OFFSET + MEMORY)

@@ -1,0 +1,37 @@
+"""Where the command lines write what they found: tried before the work, and told in one line where it fails nevertheless."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Unwritable(Exception):
+    """A file or a folder cannot be written; says in one line what to do."""
+
+
+@contextmanager
+def written_to(name: str) -> Iterator[None]:
+    """Raises Unwritable where writing to what has this name fails in the block."""
+    try:
+        yield
+    except OSError as error:
+        raise Unwritable(f"{name}: {error.strerror or error}; name one that can be written") from error
+
+
+def try_out(file: str | None, *folders: str | None) -> None:
+    """Make sure that a file, unless it is standard output, and some folders can be written. Raises Unwritable."""
+    if file not in (None, "-"):
+        with written_to(file):
+            Path(file).open("a").close()
+    for folder in folders:
+        if folder is not None:
+            with written_to(folder):
+                Path(folder).mkdir(parents=True, exist_ok=True)
+                tempfile.TemporaryFile(dir=folder).close()
+
+
+def put(file: Path, text: str) -> None:
+    """Write a file. Raises Unwritable."""
+    with written_to(str(file)):
+        file.write_text(text)

@@ -138,7 +138,7 @@ class Pool:
         if not self._fill_freed(page, offset, vaddr, dma):
             return
         self._page_has_room(page)
-        page.in_use -= 1
+        page.in_use = unsigned_int(page.in_use - 1)
         page.set_link(offset, page.offset)
         page.offset = offset
 

@@ -10,7 +10,7 @@ A pool that was damaged, by something that it does not promise to notice, is hel
 from bisect import bisect_left, insort
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from model import claims
 from model.claims import Claim
@@ -56,10 +56,14 @@ class Target(Protocol):
 
 @dataclass(frozen=True)
 class Revision:
-    """A pool under test: its `dma_pool_create`, and what it promises."""
+    """A pool under test: its `dma_pool_create`, what it promises, and a look inside, for claims that an outsider can't see.
+
+    `look` is given the page that a step was about, if there is one, and whether the step has added a page.
+    """
 
     create: Callable[..., Target | None]
     promises: Promises = SERIES
+    look: "Callable[[Lockstep, Any, Page | None, bool], None] | None" = None
 
 
 class BrokenClaim(AssertionError):
@@ -150,10 +154,12 @@ class Lockstep:
             return
         record = Record(step)
         self._now.append(record)
+        pages = len(self.oracle.pages) if self.oracle is not None else 0
         try:
             self._do(record, step)
             if self.target is not None and self.oracle is not None:
                 self._check_reports(record)
+                self._look_inside(record, len(self.oracle.pages) > pages)
         except Ended:
             self.ended, self.target = True, None
             if self._now is not self.records:
@@ -478,6 +484,15 @@ class Lockstep:
         if not claims.reports_are_the_kernels(messages, expected):
             told = f"the messages: {expected}", f"the messages: {messages}"
             self._break(record, claims.reports_are_the_kernels, lambda: told)
+
+    def _look_inside(self, record: Record, added: bool) -> None:
+        look, target, step = self.revision.look, self.target, record.step
+        if look is None or self.damaged_by:
+            return
+        touched = None
+        if isinstance(step, Alloc | Free) and step.block in self.blocks:
+            touched = self._live_oracle().page_of(self.blocks[step.block].dma)
+        self._call(record, lambda: look(self, target, touched, added))
 
     def hold(self, claim: Claim, *arguments: object) -> None:
         """Hold the target to a claim after the latest step, from what is seen inside it."""

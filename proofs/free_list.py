@@ -16,6 +16,7 @@ from typing import Any
 from impl.layout import Cursor, laid_blocks
 from impl.list_head import ListHead, list_add, list_del_init, list_empty
 from impl.pool import Page
+from impl.words import INT_MAX
 from model import claims
 from model.trace import Alloc, Create, Free, Kernel, Trace
 from proofs.any_pool import DISJOINT, END, FITS, AnyOriginalPool, AnyPage, AnyPool, Entered, around, chain, put_in_list
@@ -140,6 +141,7 @@ def free_a_block_in_use(path: Any) -> None:
     pool = AnyPool(path, "debug", "init_on_free")
     page = pool.page("the page")
     path.assume("no more blocks are in use than there are", lambda: page.in_use <= pool.blks_per_alloc)
+    path.assume("a block is in use, and their number fits an int", lambda: 1 <= page.in_use <= INT_MAX)
     others = put_in_list(pool, [page] if page.in_use < pool.blks_per_alloc else [])
     live, free = page.in_use, chain(pool, page)
     block = pool.block_offset("the block")

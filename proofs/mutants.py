@@ -243,7 +243,7 @@ MUTANTS = (
         ("block_starts_in_a_page/series/alloc", "block_starts_in_a_page/series/alloc_with_a_new_page"),
     ),
     Mutant(Pool.free, "page.offset = offset", "page.offset = vaddr", ("block_starts_in_a_page/series/free",)),
-    Mutant(Pool.free, "in_use -= 1", "in_use += 1", of_a_page("free")),
+    Mutant(Pool.free, "in_use - 1", "in_use + 1", of_a_page("free")),
     Mutant(Pool.free, "page.offset = offset", "page.offset = vaddr", of_a_page("free")),
     Mutant(Pool.free, "offset, page.offset", "offset, offset", ("freed_block_is_filled/series/link",)),
     Mutant(list_head.list_add, "head.next = link", "head.prev = link", ("list_is_a_ring/series/protocol",)),

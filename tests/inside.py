@@ -1,4 +1,4 @@
-"""What the state machine sees inside the series' pool; each function holds it to the claim of its name."""
+"""A look inside the series' pool: each function holds it to the claim of its name, which an outsider can't see."""
 
 from collections.abc import Iterable
 from itertools import pairwise

@@ -5,12 +5,12 @@ allocate, some devices fail all the time, some runs are full of misuse. Where an
 further dice say what others do meanwhile, who may drop it again. What is not noticed damages a pool (`model.promises`): in
 runs that are `hostile`, the machine does that too, and holds the pool to what it keeps all the same.
 
-The claims that an outsider can see are checked by `model.lockstep`, those about the series' inside by `tests.inside`.
+Every step is held to the claims by `model.lockstep`.
 """
 
-import signal
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -23,7 +23,7 @@ from impl.rbtree import LEFT, PageTree
 from model.lockstep import Block, Lockstep, Revision
 from model.pool import Page
 from model.trace import Alloc, Create, Destroy, Free, Kernel, OtherPool, PageChoice, PoolInfo, Step, Write
-from tests import inside
+from tests import watchdog
 
 DEEPEST = 4
 """Allocations that wait for a page at once."""
@@ -112,7 +112,8 @@ class PoolMachine(RuleBasedStateMachine):
         self.outcome = ""  # of a wrong free
         self.allocs: list[tuple[str, int]] = []  # under way: what the device is going to do, and which of the places
         self.others: list[Dice] = []  # what others are going to do meanwhile, the last one first
-        self.others_watchdog = signal.signal(signal.SIGALRM, bark)
+        self.watched = ExitStack()
+        self.watched.enter_context(watchdog.watchdog())
 
     @initialize(data=st.data())
     def create(self, data: st.DataObject) -> None:
@@ -140,8 +141,7 @@ class PoolMachine(RuleBasedStateMachine):
             if self.lockstep is not None and self.lockstep.target is not None:
                 self.run(Destroy())
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, self.others_watchdog)
+            self.watched.close()
         for what in sorted(self.happened):
             event(what)
         if Phase.target in settings().phases:
@@ -162,22 +162,16 @@ class PoolMachine(RuleBasedStateMachine):
         self.allocs.pop()
 
     def run(self, step: Any) -> None:
-        """Run a step, and look inside afterwards."""
         self.tally.steps += 1
-        lockstep, pages, damage = self.lockstep, self.number_of_pages(), len(self.lockstep.damage)
-        signal.setitimer(signal.ITIMER_REAL, SECONDS_FOR_A_STEP)
+        lockstep, damage = self.lockstep, len(self.lockstep.damage)
+        watchdog.begin()
         lockstep.run(step)
         for claim in list(lockstep.damage)[damage:]:
             self.count(f"damage: {claim}")
         if lockstep.target is None or lockstep.damaged_by:
             return
-        touched: Page | None = None
         if isinstance(step, Alloc | Free) and step.block in lockstep.blocks:
-            touched = lockstep.oracle.page_of(lockstep.blocks[step.block].dma)
-        if touched is not None:
-            self.count_filling(step, touched)
-        if type(lockstep.target) is Pool:
-            inside.look(lockstep, lockstep.target, touched, self.number_of_pages() > pages)
+            self.count_filling(step, lockstep.oracle.page_of(lockstep.blocks[step.block].dma))
 
     def device(self, nbytes: int) -> PageChoice:
         """What happens while the lock is dropped, and the page that comes then, or none."""
@@ -258,7 +252,9 @@ class PoolMachine(RuleBasedStateMachine):
         self.tally.events[what] += 1
         self.happened.add(what)
 
-    def count_filling(self, step: Step, page: Page) -> None:
+    def count_filling(self, step: Step, page: Page | None) -> None:
+        if page is None:
+            return
         blocks = len(self.lockstep.oracle.offsets)
         if isinstance(step, Alloc) and len(page.in_use) == blocks:
             self.count("a page is full")
@@ -439,12 +435,6 @@ OPERATIONS = (
     Operation("poolinfo", (0, 1), lambda *_: PoolInfo()),
     Operation("destroy", (0, 1, 2), destroy),
 )
-
-SECONDS_FOR_A_STEP = 10
-
-
-def bark(*_: Any) -> None:
-    raise TimeoutError(f"no answer within {SECONDS_FOR_A_STEP} seconds")
 
 
 def machine(revision: Revision) -> type[PoolMachine]:

@@ -137,7 +137,7 @@ MUTANTS = (
     Mutant(
         "freed_block_still_counted",
         "impl/pool.py",
-        "        page.in_use -= 1\n",
+        "        page.in_use = unsigned_int(page.in_use - 1)\n",
         "",
         proofs=(
             "in_use_counts_the_live_blocks",
@@ -384,7 +384,7 @@ MUTANTS = (
         "        if self.init_on_free:\n            page.fill(offset, self.geometry.size, 0)\n"
         "        if self.debug:\n            if self._is_refused",
         proofs=("refused_free_changes_nothing",),
-        hunted=("reports_are_the_kernels", "free_list_holds_the_free_blocks", "pool_stays_in_its_memory"),
+        hunted=("reports_are_the_kernels", "live_block_is_left_alone", "pool_stays_in_its_memory"),
     ),
     Mutant(
         "two_pages_for_one_block",
@@ -514,7 +514,7 @@ MUTANTS = (
                 "        self._write_block(block, self.next_block, dma)\n        self.next_block = block\n",
                 "        self.next_block = block\n        self._write_block(block, self.next_block, dma)\n",
                 ("free_list_holds_the_free_blocks",),
-                ("allocated_block_was_free", "blocks_are_disjoint", "block_lies_inside_its_page"),
+                ("allocated_block_was_free", "blocks_are_disjoint", "blocks_are_aligned"),
             ),
             (
                 "what_was_freed_meanwhile_is_lost",
@@ -544,7 +544,7 @@ MUTANTS = (
                 "            if dma >= page.dma and dma - page.dma < self.geometry.allocation:\n",
                 "            if dma >= page.dma and dma - page.dma <= self.geometry.allocation:\n",
                 (),
-                ("reports_are_the_kernels",),
+                ("reports_are_the_kernels", "in_use_counts_the_live_blocks"),
             ),
             (
                 "every_block_at_the_pages_dma_address",
@@ -574,7 +574,7 @@ MUTANTS = (
                 "            self._fill(vaddr, POOL_POISON_FREED)\n"
                 "            if self._block_err(vaddr, dma):\n                return\n",
                 ("refused_free_changes_nothing",),
-                ("live_block_is_left_alone", "pool_stays_in_its_memory", "reports_are_the_kernels"),
+                ("live_block_is_left_alone", "pool_stays_in_its_memory", "blocks_are_aligned"),
             ),
             (
                 "new_page_serves_the_next_caller_only",

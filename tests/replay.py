@@ -12,6 +12,7 @@ from typing import NoReturn
 from model.lockstep import BrokenClaim, replay
 from model.trace import Alloc, Step, Trace, TraceError, loads
 from tests.targets import TARGETS
+from tests.watchdog import watchdog
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,7 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     broken: BrokenClaim | None = None
     try:
         run = loads(Path(options.trace).read_text())
-        happened = replay(run, TARGETS[options.on])
+        with watchdog():
+            happened = replay(run, TARGETS[options.on])
     except OSError as error:
         fail(f"{options.trace}: {error.strerror}; TRACE=file names a trace, such as one of tests/traces/")
     except (UnicodeDecodeError, TraceError) as error:

@@ -9,11 +9,12 @@ from impl.struct_page import StructPagePool
 from model.lockstep import Revision
 from model.pool import Pool as ModelPool
 from model.promises import SERIES, V6_1, V6_12
+from tests.inside import look
 
 TARGETS: dict[str, Revision] = {
     "model": Revision(ModelPool.create),
     "v4": Revision(StructPagePool.create),
-    "series": Revision(SeriesPool.create),
+    "series": Revision(SeriesPool.create, look=look),
     # Held to what v6.1 was meant to promise, which it breaks; and to what it keeps in fact.
     "v6.1": Revision(
         OriginalPool.create, replace(SERIES, notices_overlap=False, keeps_in_debug_builds=V6_1.keeps_in_debug_builds)

@@ -9,7 +9,8 @@ import pytest
 
 from model.claims import CLAIMS
 from tests.mutants import MUTANTS, Mutant
-from tests.who_notices import machine, plant, prover
+from tests.replay import main
+from tests.who_notices import found_trace, machine, plant, prover, run
 
 PROVED = [mutant for mutant in MUTANTS if mutant.proofs]
 HUNTED = [mutant for mutant in MUTANTS if mutant.hunted]
@@ -27,6 +28,14 @@ def test_the_machine_notices(mutant: Mutant, tmp_path: Path) -> None:
     plant(mutant, tmp_path)
     notice = machine(mutant, tmp_path)
     assert set(notice.claims) & set(mutant.hunted), notice.output
+
+    # Whatever was drawn, misuse and what ran meanwhile included: the trace alone shows the same.
+    (claim,) = notice.claims
+    (tmp_path / "found.json").write_text(found_trace(notice))
+    status, replayed = run(tmp_path, "tests.replay", "found.json", "--on", mutant.revision)
+    assert f"{mutant.revision} breaks {claim}:" in replayed, notice.output + replayed
+    assert status == 1
+    assert main([str(tmp_path / "found.json"), "--on", mutant.revision]) == 0
 
 
 def test_every_claim_is_named_by_a_mutant() -> None:

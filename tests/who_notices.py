@@ -70,6 +70,14 @@ def prover(mutant: Mutant, folder: Path) -> Notice:
     return Notice(tuple({result["claim"] for result in results if result["verdict"] == "REFUTED"}), took, output)
 
 
+def found_trace(notice: Notice) -> str:
+    """The trace that the state machine has printed."""
+    lines = notice.output.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith('{"poolproof"'))
+    last = next(number for number, line in enumerate(lines[first:], first) if line.endswith("]}"))
+    return "\n".join(lines[first : last + 1]) + "\n"
+
+
 def machine(mutant: Mutant, folder: Path) -> Notice:
     """The claim that the state machine sees broken first, with the inputs of one seed and the budget of `ci`."""
     _, output = run(folder, "tests.fuzz", mutant.revision, "--profile", "mutants", "--seed", "0")

@@ -39,8 +39,8 @@ test: $(VENV)/installed  ## style, types, and every test
 	@$(VENV)/bin/mypy --no-error-summary
 	@$(RUN) -m pytest -n auto $(ARGS)
 
-fuzz: $(VENV)/installed  ## hunt with the state machine on new inputs (ON=series, SEED=N, PROFILE=nightly)
-	@$(RUN) -m tests.fuzz $(ON) $(addprefix --seed=,$(SEED)) $(addprefix --profile=,$(PROFILE)) $(ARGS)
+fuzz: $(VENV)/installed  ## hunt with the state machine on new inputs (ON=series, SEED=N, PROFILE=nightly, OBSERVE=1)
+	@$(RUN) -m tests.fuzz $(ON) $(addprefix --seed=,$(SEED)) $(addprefix --profile=,$(PROFILE)) $(if $(OBSERVE),--observe) $(ARGS)
 
 replay: $(VENV)/installed  ## run a trace: TRACE=file ON=series, v6.1, v6.12, v4 or model
 	@test -n "$(TRACE)" || { echo "replay: say which trace: make replay TRACE=tests/traces/… ON=v6.1" >&2; exit 2; }

@@ -117,7 +117,9 @@ def main(arguments: list[str] | None = None) -> int:
 def run_hunts(options: argparse.Namespace) -> int:
     revisions = options.revisions or list(HUNTED)
     seed = SystemRandom().randrange(2**32) if options.seed is None else options.seed
-    print(f"seed {seed}: `make fuzz SEED={seed}` repeats this hunt", flush=True)
+    chosen = f"ON='{' '.join(options.revisions)}' " if options.revisions else ""
+    again = f"make fuzz {chosen}PROFILE={options.profile} SEED={seed}"
+    print(f"seed {seed}: `{again}` repeats this hunt, if the database is the same", flush=True)
     hunts: dict[str, Hunt] = {}
     context = None
     if options.observe:

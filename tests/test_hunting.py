@@ -1,18 +1,16 @@
 """Other ways to hunt: HypoFuzz, a solver that chooses the inputs; and what is observed meanwhile."""
 
 import json
-import os
-import subprocess
-import sys
+from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import is_hypothesis_test
+from hypothesis import is_hypothesis_test, settings
 
 from tests import profiles
-from tests.fuzz import HUNTED, hunt
+from tests.fuzz import HUNTED, Hunt, hunt, main, observed
 
 
 def test_pytest_collects_what_hypofuzz_hunts_in(request: pytest.FixtureRequest) -> None:
@@ -34,27 +32,31 @@ def test_a_solver_chooses_what_breaks_the_original() -> None:
 @pytest.mark.skipif(
     bool(find_spec("hypothesis_crosshair_provider")), reason="the package hypothesis-crosshair is there"
 )
-def test_a_missing_solver_is_told() -> None:
-    status, _, told = fuzz("series", "--profile=crosshair")
-    assert status == 2
+def test_a_missing_solver_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        main(["series", "--profile=crosshair"])
+    assert refusal.value.code == 2
     how = ".venv/bin/pip install hypothesis-crosshair"
-    assert told == f"fuzz: the profile crosshair needs the package hypothesis-crosshair: {how}\n"
+    assert capsys.readouterr().err == f"fuzz: the profile crosshair needs the package hypothesis-crosshair: {how}\n"
 
 
-def test_what_is_observed_is_written(tmp_path: Path) -> None:
-    status, said, _ = fuzz("model", "--observe", "--profile=dev", storage=tmp_path)
-    assert status in (0, 1)
-    assert f"observations: {tmp_path}/observed/" in said
+def test_what_is_observed_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HYPOTHESIS_STORAGE_DIRECTORY", str(tmp_path))
+    for variable in ("", "_NOCOVER"):  # so that they are unset again afterwards
+        monkeypatch.setenv(f"HYPOTHESIS_EXPERIMENTAL_OBSERVABILITY{variable}", "")
+    with ProcessPoolExecutor(1, mp_context=observed()) as executor:
+        assert executor.submit(short_hunt).result().found == ""
+    assert capsys.readouterr().out.startswith(f"observations: {tmp_path}/observed/")
     (written,) = (tmp_path / "observed").glob("*_testcases.jsonl")
-    observed = [json.loads(line) for line in written.read_text().splitlines()]
-    assert len(observed) > 100
-    assert {one["type"] for one in observed} == {"test_case"}
-    assert {one["status"] for one in observed} <= {"passed", "gave_up"}
+    lines = [json.loads(line) for line in written.read_text().splitlines()]
+    assert len(lines) >= 10
+    assert {line["type"] for line in lines} == {"test_case"}
+    assert {line["status"] for line in lines} <= {"passed", "gave_up"}
 
 
-def fuzz(*arguments: str, storage: Path = profiles.ROOT / ".hypothesis") -> tuple[int, str, str]:
-    """Exit status, output and errors of `python -m tests.fuzz`."""
-    command = [sys.executable, "-m", "tests.fuzz", *arguments]
-    environment = {**os.environ, "HYPOTHESIS_STORAGE_DIRECTORY": str(storage)}
-    done = subprocess.run(command, cwd=profiles.ROOT, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout, done.stderr
+def short_hunt() -> Hunt:
+    profiles.register()
+    settings.register_profile("short", settings.get_profile("dev"), max_examples=10)
+    return hunt("model", seed=0, profile="short")

@@ -39,8 +39,8 @@ test: $(VENV)/installed  ## style, types, and every test
 	@$(VENV)/bin/mypy --no-error-summary
 	@$(RUN) -m pytest -n auto $(ARGS)
 
-fuzz: $(VENV)/installed  ## hunt with the state machine on new inputs (ON=series, SEED=N, PROFILE=nightly)
-	@$(RUN) -m tests.fuzz $(ON) $(addprefix --seed=,$(SEED)) $(addprefix --profile=,$(PROFILE)) $(ARGS)
+fuzz: $(VENV)/installed  ## hunt with the state machine on new inputs (ON=series, SEED=N, PROFILE=nightly, OBSERVE=1)
+	@$(RUN) -m tests.fuzz $(ON) $(addprefix --seed=,$(SEED)) $(addprefix --profile=,$(PROFILE)) $(if $(OBSERVE),--observe) $(ARGS)
 
 mutants: $(VENV)/installed  ## plant every seeded bug, and print who notices it (ARGS="name …" for some; all take some minutes)
 	@$(RUN) -m tests.who_notices $(ARGS)

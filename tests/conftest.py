@@ -1,10 +1,16 @@
 """Loads the Hypothesis profile before any test runs, and says which one, and from which seed."""
 
+import pytest
 from hypothesis import settings
 
 from tests import profiles
 
-profiles.register()
+
+def pytest_configure() -> None:
+    try:
+        profiles.register()
+    except profiles.UnavailableError as unavailable:
+        raise pytest.UsageError(str(unavailable)) from None
 
 
 def pytest_report_header() -> str:

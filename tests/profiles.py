@@ -3,36 +3,75 @@
 `dev` draws the same inputs every time. `ci` draws new ones for every commit, and the same ones for the same commit;
 `nightly` those of a seed that is chosen for each night. Both try first what has failed before: it is kept in
 `.hypothesis/examples`, or, where `HYPOTHESIS_REDIS` has the address of a Redis server, in there, for a fleet of machines.
+`crosshair` has a solver choose the inputs; it is there where the package hypothesis-crosshair is.
 """
 
 import os
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
+from hypothesis.errors import InvalidArgument
 
 ROOT = Path(__file__).parent.parent
 
+NAMES = ("dev", "ci", "nightly", "crosshair")
+"""The profiles to hunt with."""
+
+SECONDS_FOR_REDIS = 2
+"""To connect or to answer; an address may say otherwise, as in `redis://HOST?socket_timeout=9`."""
+
+
+class UnavailableError(Exception):
+    """A profile or a database that is asked for cannot be had; says why, and how to get it."""
+
 
 def database() -> ExampleDatabase:
-    """Where failing inputs are kept. Raises ModuleNotFoundError where Redis is asked for, and its package is missing."""
+    """Where failing inputs are kept. Raises UnavailableError where Redis is asked for, and it cannot be had."""
     address = os.environ.get("HYPOTHESIS_REDIS")
     if not address:
         return DirectoryBasedExampleDatabase(ROOT / ".hypothesis" / "examples")
-    import redis  # here, since few want it
-    from hypothesis.extra.redis import RedisExampleDatabase
+    try:
+        import redis  # here, since few want it
+        from hypothesis.extra.redis import RedisExampleDatabase
+    except ModuleNotFoundError:
+        raise UnavailableError("HYPOTHESIS_REDIS needs the package redis: run `make setup`") from None
+    timeouts = {"socket_connect_timeout": SECONDS_FOR_REDIS, "socket_timeout": SECONDS_FOR_REDIS}
+    try:
+        server = redis.Redis.from_url(address, **timeouts)
+        server.ping()  # or else a hunt would only learn of it when it finds something
+    except ValueError:  # its message may hold a part of a password
+        raise UnavailableError("HYPOTHESIS_REDIS is no address; one is redis://HOST:6379/0") from None
+    except redis.RedisError as error:
+        raise UnavailableError(no_answer(error)) from None
+    return RedisExampleDatabase(server, key_prefix=b"poolproof:")
 
-    return RedisExampleDatabase(redis.Redis.from_url(address), key_prefix=b"poolproof:")
+
+def redis_errors() -> tuple[type[Exception], ...]:
+    """What a hunt raises if its Redis server is lost; nothing where none is asked for."""
+    if not os.environ.get("HYPOTHESIS_REDIS"):
+        return ()
+    import redis
+
+    return (redis.RedisError,)
+
+
+def no_answer(error: Exception) -> str:
+    where = urlsplit(os.environ["HYPOTHESIS_REDIS"]).netloc.rpartition("@")[2]  # without a password
+    return f"no Redis server for HYPOTHESIS_REDIS at {where}: {' '.join(str(error).split())}"
 
 
 def register() -> None:
-    """Make the profiles known to Hypothesis, and load the one that is asked for."""
+    """Make the profiles known to Hypothesis, and load the one that is asked for. Raises UnavailableError if it can't be had."""
+    # HypoFuzz leaves out what may nest @given; nothing here does.
+    checks = [check for check in HealthCheck if check is not HealthCheck.nested_given]
     # Only nights are long enough to steer by `target()`: where failing inputs are kept, it takes most of the time.
     untargeted = [phase for phase in Phase if phase is not Phase.target]
-    basis = settings(
-        settings.get_profile("default"), deadline=None, suppress_health_check=list(HealthCheck), phases=untargeted
-    )
+    # Based on Hypothesis' own, since the profile that is loaded would be the basis otherwise.
+    basis = settings(settings.get_profile("default"), deadline=None, suppress_health_check=checks, phases=untargeted)
     settings.register_profile("dev", basis, max_examples=200, stateful_step_count=50, derandomize=True, database=None)
     settings.register_profile(
         "ci", basis, max_examples=600, stateful_step_count=50, derandomize=False, database=database()
@@ -42,7 +81,30 @@ def register() -> None:
     )
     # A mutant has to be noticed, not understood: no shrinking, and nothing is kept.
     settings.register_profile("mutants", settings.get_profile("ci"), database=None, phases=[Phase.generate])
+    if find_spec("hypothesis_crosshair_provider"):
+        # Few and short runs, since a solver is slow.
+        settings.register_profile(
+            "crosshair",
+            basis,
+            max_examples=20,
+            stateful_step_count=5,
+            database=None,
+            backend="crosshair",
+            phases=[Phase.generate, Phase.shrink],
+        )
+    chosen(name())
     settings.load_profile(name())
+
+
+def chosen(profile: str) -> settings:
+    """The settings of a profile that is registered. Raises UnavailableError if there is none."""
+    try:
+        return settings.get_profile(profile)
+    except InvalidArgument:
+        if profile == "crosshair":
+            how = ".venv/bin/pip install hypothesis-crosshair"
+            raise UnavailableError(f"the profile crosshair needs the package hypothesis-crosshair: {how}") from None
+        raise UnavailableError(f"there is no profile {profile!r}; there are {', '.join(NAMES)}") from None
 
 
 def name() -> str:

@@ -94,9 +94,9 @@ class Record:
     def written(self) -> Step:
         expected, happened = self.told() if self.told is not None else ("", "")
         step = replace(self.step, expected=expected, happened=happened)
-        if isinstance(step, Alloc) and self.page is not None:
-            page = replace(self.page, meanwhile=tuple(record.written() for record in self.meanwhile))
-            return replace(step, page=page)
+        if isinstance(step, Alloc) and (self.page is not None or self.meanwhile):
+            page = self.page or PageChoice(None)  # which nobody has chosen yet, if the run ended while others ran
+            return replace(step, page=replace(page, meanwhile=tuple(record.written() for record in self.meanwhile)))
         return step
 
 
@@ -268,7 +268,10 @@ class Lockstep:
         self._give(step.block, *block, bytes([len(self.blocks) % 0x9F + 1]))  # neither 0 nor a poison
 
     def _page(self, record: Record, step: Alloc, nbytes: int) -> int | None:
-        """What the device gives, after the others have run that run meanwhile."""
+        """What the device gives, after the others have run that run meanwhile. A second page, which no pool should ask for,
+        is the environment's choice."""
+        if record.page is not None:
+            return self.memory.next_free_place(nbytes)
         record.page = step.page
         outer, self._now = self._now, record.meanwhile
         try:

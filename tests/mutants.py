@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Mutant:
-    """Replace `old`, which occurs once, by `new`. The prover must refute every claim of `proofs`, CrossHair a contract of
-    every one of `contracts`, and the state machine must see at least one of `hunted` broken: which one it meets first is a
+    """Replace `old`, which occurs once, by `new`. The prover must refute every claim of `proofs`, CrossHair every one
+    of `contracts`, and the state machine must see at least one of `hunted` broken: which one it meets first is a
     matter of luck."""
 
     name: str
@@ -30,6 +30,7 @@ MUTANTS = (
         "unsigned_int(offset + geometry.size) >= next_boundary",
         proofs=("no_room_is_wasted",),
         hunted=("no_room_is_wasted", "pages_with_room_are_listed", "free_list_holds_the_free_blocks"),
+        contracts=("no_room_is_wasted/series/room_before_the_next_block",),
     ),
     Mutant(
         "boundary_not_clipped",
@@ -46,6 +47,7 @@ MUTANTS = (
         "pass",
         proofs=("alignment_divides_size_and_boundary", "create_admits_what_is_promised"),
         hunted=("blocks_are_aligned", "reports_are_the_kernels", "create_admits_what_is_promised"),
+        contracts=("create_admits_what_is_promised/series/small_arguments",),
     ),
     Mutant(
         "statistic_of_v6_1",
@@ -54,6 +56,7 @@ MUTANTS = (
         "return allocation // size",
         proofs=("total_counts_the_blocks",),
         hunted=("total_counts_the_blocks",),
+        contracts=("total_counts_the_blocks/series/blocks_of_a_small_page",),
     ),
     Mutant(
         "full_page_stays_listed",
@@ -113,6 +116,7 @@ MUTANTS = (
         "elif dma - node.dma > self.allocation:",
         proofs=("lookup_finds_the_page_of_an_address",),
         hunted=("lookup_finds_the_page_of_an_address",),
+        contracts=("lookup_finds_the_page_of_an_address/series/lookup_among_few_pages",),
     ),
     Mutant(
         "lookup_misses_the_first_byte",
@@ -125,6 +129,7 @@ MUTANTS = (
             "free_list_holds_the_free_blocks",
             "in_use_counts_the_live_blocks",
         ),
+        contracts=("lookup_finds_the_page_of_an_address/series/lookup_among_few_pages",),
     ),
     Mutant(
         "insertion_to_the_wrong_side",
@@ -197,6 +202,7 @@ MUTANTS = (
         "    if offset == next_boundary:",
         proofs=("layout_stays_between_boundaries",),
         hunted=("free_list_holds_the_free_blocks", "no_block_crosses_a_boundary"),
+        contracts=("no_block_crosses_a_boundary/series/boundaries_around_a_block",),
     ),
     Mutant(
         "boundary_raised_by_a_block",
@@ -205,6 +211,7 @@ MUTANTS = (
         "unsigned_int(next_boundary + geometry.size)",
         proofs=("next_boundary_is_a_multiple", "total_counts_the_blocks"),
         hunted=("free_list_holds_the_free_blocks", "no_block_crosses_a_boundary"),
+        contracts=("next_boundary_is_a_multiple/series/boundary_after_a_turn",),
     ),
     Mutant(
         "blocks_share_a_byte",
@@ -221,6 +228,7 @@ MUTANTS = (
         "    offset = unsigned_int(cursor.offset)\n",
         proofs=("layout_ends",),
         hunted=("layout_ends",),
+        contracts=("layout_ends/series/progress_of_a_turn",),
     ),
     Mutant(
         "one_block_past_the_page",

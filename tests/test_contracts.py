@@ -17,9 +17,9 @@ from model.trace import loads
 from proofs.confirm import Result, again, as_text, confirm, confirm_named, main
 from proofs.contracts import CONTRACTS, ORDERS, Contract, Outcome, known
 from proofs.obligation import Counterexample
-from tests.mutants import MUTANTS
+from tests.mutants import MUTANTS, Mutant
 from tests.targets import TARGETS
-from tests.who_notices import plant
+from tests.who_notices import crosshair, plant
 from tests.who_notices import run as run_planted
 
 ROOT = Path(__file__).parent.parent
@@ -164,24 +164,25 @@ def test_there_is_an_order_for_each_shape_of_a_small_tree() -> None:
     assert len(ORDERS) == len(shapes)
 
 
-@pytest.mark.parametrize(
-    ("bug", "claim"),
-    [
-        ("lookup_one_byte_too_far", "lookup_finds_the_page_of_an_address/series/lookup_among_few_pages"),
-        ("comparison_of_v6_1", "no_room_is_wasted/series/room_before_the_next_block"),
-    ],
-)
-def test_a_seeded_bug_is_found(bug: str, claim: str, tmp_path: Path) -> None:
-    (mutant,) = (mutant for mutant in MUTANTS if mutant.name == bug)
+FOUND = [mutant for mutant in MUTANTS if mutant.contracts]
+
+
+@pytest.mark.parametrize("mutant", FOUND, ids=lambda mutant: mutant.name)
+def test_a_seeded_bug_is_found(mutant: Mutant, tmp_path: Path) -> None:
     plant(mutant, tmp_path)
-    status, output = run_planted(tmp_path, "proofs.confirm", claim, "--traces", "traces")
+    notice = crosshair(mutant, tmp_path)
+    assert set(notice.claims) == set(mutant.contracts), notice.output
+
+
+def test_a_counterexample_becomes_a_trace(tmp_path: Path) -> None:
+    (mutant,) = (mutant for mutant in MUTANTS if mutant.name == "lookup_one_byte_too_far")
+    plant(mutant, tmp_path)
+    status, output = run_planted(tmp_path, "proofs.confirm", *mutant.contracts, "--traces", "traces")
     assert status == 1, output
-    assert f"{claim} is REFUTED, CONFIRMED was expected" in output
-    if bug == "lookup_one_byte_too_far":
-        (file,) = (tmp_path / "traces").iterdir()
-        status, output = run_planted(tmp_path, "tests.replay", str(file))
-        assert status == 1, output
-        replay(loads(file.read_text()), TARGETS["series"])
+    (file,) = (tmp_path / "traces").iterdir()
+    status, output = run_planted(tmp_path, "tests.replay", str(file))
+    assert status == 1, output
+    replay(loads(file.read_text()), TARGETS["series"])
 
 
 def test_results_as_text_as_json_and_as_traces(tmp_path: Path) -> None:

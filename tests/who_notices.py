@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Notice:
-    """What one engine says of a mutant: the claims that it sees broken, and what that took, in words."""
+    """What one engine says of a mutant: the claims, or contracts, that it sees broken, and what that took, in words."""
 
     claims: tuple[str, ...]
     took: str
@@ -87,14 +87,15 @@ def machine(mutant: Mutant, folder: Path) -> Notice:
 
 
 def crosshair(mutant: Mutant, folder: Path) -> Notice:
-    """The claims of the mutant's entry whose contracts CrossHair refutes, where it has confirmed them."""
+    """The contracts of the mutant's entry that CrossHair refutes, where it has confirmed them."""
     started = time.perf_counter()
     status, output = run(folder, "proofs.confirm", "--jobs", "1", "--json", "results.json", *mutant.contracts)
     took = f"{time.perf_counter() - started:.0f} s"
     if status != 1:
         return Notice((), took, output)
     results = json.loads((folder / "results.json").read_text())
-    return Notice(tuple({r["claim"] for r in results if r["outcome"] == "REFUTED" != r["expected"]}), took, output)
+    refuted = [result["contract"] for result in results if result["outcome"] == "REFUTED" != result["expected"]]
+    return Notice(tuple(refuted), took, output)
 
 
 def row(mutant: Mutant) -> tuple[str, bool]:

@@ -1,5 +1,5 @@
 # What runs Python sets up .venv first; nothing else on the machine is touched. Note that make itself exits with status 2
-# whenever a command fails; `python -m proofs`, `python -m proofs.confirm` and `python -m tests.replay` tell 1 from 2.
+# whenever a command fails; what it runs, as `python -m proofs` or `python -m tests.fuzz`, tells 1 from 2.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python

@@ -38,7 +38,7 @@ class EmptyMachine(PoolMachine):
         pass
 
     def teardown(self) -> None:
-        pass
+        self.watched.close()
 
 
 def per_second(hunter: type[PoolMachine], number: int) -> tuple[float, float]:
@@ -50,7 +50,7 @@ def per_second(hunter: type[PoolMachine], number: int) -> tuple[float, float]:
 
         def throw(self, dice: Dice) -> None:
             nonlocal calls
-            calls += not self.allocs  # and otherwise it is one of the others'
+            calls += not self.under_way  # and otherwise it is one of the others'
             super().throw(dice)
 
     wanted = settings(settings.get_profile("ci"), max_examples=EXAMPLES, database=None, phases=[Phase.generate])

@@ -113,8 +113,9 @@ class Block:
 class Lockstep:
     """A target and the oracle, stepped together. `run` raises BrokenClaim at the first difference that is no damage.
 
-    Where the run is `about` another claim, a pool that should have been refused, or is damaged, is run on until it breaks
-    that. `device` is asked for a page where a step leaves that open, after it has run what others do meanwhile.
+    Where the run is `about` another claim, a pool that should have been refused is run for one more step, and one that is
+    damaged until it breaks that claim. `device` is asked for a page where a step leaves that open, after it has run what others
+    do meanwhile.
     """
 
     def __init__(
@@ -297,6 +298,8 @@ class Lockstep:
         oracle = self._live_oracle()
         twin = Mapping(mapping.vaddr, mapping.dma, memoryview(bytearray(len(mapping.data))))
         self.shadow.add(twin)
+        if forced and block is not None and oracle.overlapping(mapping.dma):
+            self.damaged_by = self.damaged_by or "a page that overlaps another"
         if (forced or self.damaged_by) and block is not None:
             oracle.pages.append(Page(twin))
             return True
@@ -313,9 +316,10 @@ class Lockstep:
     def _check_block(self, record: Record, vaddr: int, dma: int) -> None:
         oracle, geometry = self._live_oracle(), self._live_oracle().geometry
         size, allocation = geometry.size, geometry.allocation
-        pages = [page.mapping for page in oracle.pages if 0 <= vaddr - page.mapping.vaddr < allocation]
         if self.damaged_by:
-            self._hold(record, claims.block_starts_in_a_page, vaddr, [page.vaddr for page in pages], allocation)
+            starts = [page.mapping.vaddr for page in oracle.pages]
+            self._hold(record, claims.block_starts_in_a_page, vaddr, starts, allocation)
+        pages = [page.mapping for page in oracle.pages if 0 <= vaddr - page.mapping.vaddr < allocation]
         for page in pages:
             start = vaddr - page.vaddr
             self._hold(record, claims.block_lies_inside_its_page, start, size, allocation)
@@ -355,16 +359,16 @@ class Lockstep:
             self._free_after_destroy(record, self.destroyed, vaddr, dma)
             return
         target, oracle = self._live_target(), self._live_oracle()
-        name = self.in_use.get(vaddr, "")
-        block = self.blocks.get(name)
-        proper = block is not None and block.dma == dma and not block.of_other_pool
-        self._note_misuse(proper, vaddr, dma)
-        if proper:
+        name = self.in_use_at(vaddr, dma)
+        proper = name is not None
+        if not proper and not self.damaged_by and not self.notices(vaddr, dma):
+            self.damaged_by = "a wrong free that is not noticed, or too late"
+        if name is not None:
             self._check_content(record, name)
         self._call(record, lambda: target.free(vaddr, dma))
         if not self.damaged_by:
             oracle.free(vaddr, dma)
-        if proper:
+        if name is not None:
             self._take_back(name)
         if proper and not self.damaged_by:
             read = bytes(self.memory.block(vaddr, oracle.geometry.size))
@@ -375,16 +379,17 @@ class Lockstep:
         done = said if not self.damaged_by else "nobody knows"
         record.told = lambda: (said, done)
 
-    def _note_misuse(self, proper: bool, vaddr: int, dma: int) -> None:
-        """A free that is wrong damages the pool, unless the pool promises to notice it."""
+    def in_use_at(self, vaddr: int, dma: int) -> str | None:
+        """The name of the pool's block in use at these two addresses."""
+        name = self.in_use.get(vaddr)
+        block = None if name is None else self.blocks[name]
+        return name if block is not None and block.dma == dma and not block.of_other_pool else None
+
+    def notices(self, vaddr: int, dma: int) -> bool:
+        """Whether the pool promises to report a wrong free, before it has done anything with the block."""
         oracle = self._live_oracle()
-        if proper or self.damaged_by:
-            return
         fills_first = not self.revision.promises.refuses_before_filling and self.kernel.init_on_free
-        if not oracle.complaint(vaddr, dma):
-            self.damaged_by = "a wrong free that is not noticed"
-        elif fills_first and oracle.page_of(dma) is not None:
-            self.damaged_by = "a wrong free that is noticed when the block is filled already"
+        return bool(oracle.complaint(vaddr, dma)) and not (fills_first and oracle.page_of(dma) is not None)
 
     def _free_after_destroy(self, record: Record, target: Target, vaddr: int, dma: int) -> None:
         self.damaged_by = "a free after the pool was destroyed"
@@ -394,6 +399,7 @@ class Lockstep:
     def _write(self, record: Record, step: Write) -> None:
         """To a block in use, a driver or a device may write. What they write to a free block damages its link; behind that,
         debug builds notice it."""
+        self._live_target()
         oracle, data = self._live_oracle(), bytes.fromhex(step.data)
         vaddr = self._block(step.block).vaddr + step.offset
         if not self.is_memory(vaddr, len(data)):
@@ -417,6 +423,7 @@ class Lockstep:
         record.told = lambda: ("", f"{len(changed)} bytes change")
 
     def _other_pool(self, record: Record, step: OtherPool) -> None:
+        self._live_target()
         self.memory.place = self.memory.next_free_place if step.dma is None else lambda _: step.dma
         mapping = self.memory.alloc_coherent(self._live_oracle().geometry.size)
         assert mapping is not None
@@ -571,7 +578,7 @@ class Lockstep:
         return self.oracle
 
 
-def replay(run: Trace, revision: Revision) -> Trace:
+def replay(run: Trace, revision: Revision, before_a_step: Callable[[], None] = lambda: None) -> Trace:
     """Run a trace on a target; returns what happened, or raises BrokenClaim or TraceError.
 
     Where the target refuses the arguments, as promised, the trace ends there. Of a pool that was damaged, the first claim
@@ -579,6 +586,7 @@ def replay(run: Trace, revision: Revision) -> Trace:
     """
     lockstep = Lockstep(revision, run.kernel, run.claim)
     for step in run.steps:
+        before_a_step()
         lockstep.run(step)
         if isinstance(step, Create) and lockstep.target is None:
             break

@@ -78,8 +78,7 @@ class Pool:
 
     def add_page(self, mapping: Mapping) -> bool:
         """Take a page into the pool; one that overlaps another is refused, and the lowest that it overlaps reported."""
-        overlapping = [p.mapping.dma for p in self.pages if abs(p.mapping.dma - mapping.dma) < self.geometry.allocation]
-        if overlapping:
+        if overlapping := self.overlapping(mapping.dma):
             old, new, nbytes = min(overlapping), mapping.dma, self.geometry.allocation
             self.log.append(f"{self.name}: DMA address overlap: old {old:#018x} new {new:#018x} len {nbytes}")
             return False
@@ -87,6 +86,10 @@ class Pool:
         if self.debug:
             mapping.data[:] = b"\xa7" * self.geometry.allocation
         return True
+
+    def overlapping(self, dma: int) -> list[int]:
+        """The first addresses of the pages that a page at `dma` would overlap."""
+        return [page.mapping.dma for page in self.pages if abs(page.mapping.dma - dma) < self.geometry.allocation]
 
     def take(self, vaddr: int, dma: int, zero: bool = False) -> None:
         """Put a free block to use. Debug builds report one that was written to while it was free, but for its link."""
@@ -140,10 +143,7 @@ class Pool:
 
     def page_of(self, dma: int) -> Page | None:
         """The page whose addresses hold `dma`."""
-        for page in self.pages:
-            if page.mapping.dma <= dma < page.mapping.dma + self.geometry.allocation:
-                return page
-        return None
+        return next((page for page in self.pages if 0 <= dma - page.mapping.dma < self.geometry.allocation), None)
 
     def _fill(self, vaddr: int, byte: int) -> None:
         self.memory.block(vaddr, self.geometry.size)[:] = bytes([byte]) * self.geometry.size

@@ -1,7 +1,8 @@
 """What the revisions of the pool promise differently, seen from outside. The rest they promise alike.
 
 A pool is *damaged* once a driver or a device has broken the rules unnoticed: a block freed twice, the middle of a block
-freed, the link in a free block overwritten. No more is promised of it then than the claims that it still `keeps`.
+freed, the link in a free block overwritten. No more is promised of it then than the claims that it still `keeps`, for as
+long as it reads and writes only its pages: where it leaves them, the Python fails, and nothing is said of what C does then.
 """
 
 from dataclasses import dataclass

@@ -153,7 +153,7 @@ def loads(text: str) -> Trace:
     if not isinstance(document, dict) or "poolproof" not in document:
         raise TraceError('not a poolproof trace: there is no "poolproof": 1')
     version = document.pop("poolproof")
-    if version is not VERSION and (isinstance(version, bool) or version != VERSION):
+    if type(version) is not int or version != VERSION:
         raise TraceError(f"poolproof: version {version!r}, but only version {VERSION} can be read")
     try:
         trace = _decode(Trace, document, "trace")

@@ -70,7 +70,7 @@ class Solver:
         return Answer.UNKNOWN, None
 
     def simplify(self, term: z3.BoolRef) -> z3.BoolRef:
-        """What Z3 says is the same, in fewer words: that it is not the same is one more thing that cannot be."""
+        """An equivalent term in fewer words, as Z3 says; that the two differ is one more conjunction that can't be met."""
         simple = z3.simplify(term)
         if not simple.eq(term):
             self.impossible.append((z3.Not(term == simple),))

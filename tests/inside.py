@@ -79,10 +79,14 @@ def tree_height_is_logarithmic(lockstep: Lockstep, pool: Pool, pages: int) -> No
 
 def pages_with_room_are_listed(lockstep: Lockstep, pool: Pool, oracle: Oracle) -> None:
     listed: list[int] = []
+    torn: list[int] = []
     link = pool.avail_page_list.next
     while link is not pool.avail_page_list and len(listed) <= len(oracle.pages):
-        listed.append(link.owner.dma if link.next.prev is link else -1)
+        listed.append(link.owner.dma)
+        if link.next.prev is not link:
+            torn.append(link.owner.dma)
         link = link.next
+    lockstep.hold(claims.list_is_a_ring, torn, listed, listed)
     room = {page.mapping.dma for page in oracle.pages if len(page.in_use) < len(oracle.offsets)}
     lockstep.hold(claims.pages_with_room_are_listed, listed, room)
 

@@ -110,7 +110,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.happened: set[str] = set()
         self.named = self.places = self.failures = 0
         self.outcome = ""  # of a wrong free
-        self.allocs: list[tuple[str, int]] = []  # under way: what the device is going to do, and which of the places
+        self.under_way: list[tuple[str, int]] = []  # allocations: what the device is going to do, and where
         self.others: list[Dice] = []  # what others are going to do meanwhile, the last one first
         self.watched = ExitStack()
         self.watched.enter_context(watchdog.watchdog())
@@ -157,9 +157,13 @@ class PoolMachine(RuleBasedStateMachine):
             operation = OPERATIONS[0]
             step = operation.step(self, choice)
         self.count(operation.name + self.outcome)
-        self.allocs.append((operation.device, choice))
-        self.run(step)
-        self.allocs.pop()
+        if isinstance(step, Alloc):
+            self.under_way.append((operation.device, choice))
+        try:
+            self.run(step)
+        finally:
+            if isinstance(step, Alloc):
+                self.under_way.pop()
 
     def run(self, step: Any) -> None:
         self.tally.steps += 1
@@ -175,14 +179,14 @@ class PoolMachine(RuleBasedStateMachine):
 
     def device(self, nbytes: int) -> PageChoice:
         """What happens while the lock is dropped, and the page that comes then, or none."""
-        if len(self.allocs) > 1:
-            self.count(f"{len(self.allocs)} allocations wait at once")
-        while self.others and len(self.allocs) < DEEPEST and self.lockstep.target is not None:
+        if len(self.under_way) > 1:
+            self.count(f"{len(self.under_way)} allocations wait at once")
+        while self.others and len(self.under_way) < DEEPEST and self.lockstep.target is not None:
             which, choice = self.others.pop()
             if which % 4 == 3:
                 break  # the rest is done while the one before waits
             self.throw((which // 4, choice))
-        does, choice = self.allocs[-1]
+        does, choice = self.under_way[-1]
         if does == "fails" or self.number_of_pages() >= MOST_PAGES:
             self.failures += 1
             self.count("the device fails" if self.failures == 1 else "the device fails again")
@@ -213,7 +217,6 @@ class PoolMachine(RuleBasedStateMachine):
             self.count("a page overlaps another from above")
             return PageChoice(min(dma + choice % allocation, 2**64 - allocation))
         self.count("a page overlaps another from below")
-        lockstep.damaged_by = lockstep.damaged_by or "a page that overlaps another"
         return PageChoice(max(0, dma - choice % allocation), forced=True)
 
     def number_of_pages(self) -> int:
@@ -234,19 +237,11 @@ class PoolMachine(RuleBasedStateMachine):
             return None
         lockstep, block = self.lockstep, self.lockstep.blocks[misuse.block]
         vaddr, dma = block.vaddr + misuse.vaddr_plus, block.dma + misuse.dma_plus
-        at = lockstep.blocks.get(lockstep.in_use.get(vaddr))
-        if at is not None and at.dma == dma and not at.of_other_pool:
-            return None  # a block in use happens to be there
-        complaint = lockstep.oracle.complaint(vaddr, dma)
-        noticed = complaint and not (self.fills_first() and "bad dma" not in complaint)
-        if not noticed and not self.drawn.hostile:
+        noticed = lockstep.notices(vaddr, dma)
+        if lockstep.in_use_at(vaddr, dma) is not None or not (noticed or self.drawn.hostile):
             return None
         self.outcome = ", noticed" if noticed else ", not noticed"
         return misuse
-
-    def fills_first(self) -> bool:
-        kernel: Kernel = self.drawn.kernel
-        return kernel.init_on_free and not self.revision.promises.refuses_before_filling
 
     def count(self, what: str) -> None:
         self.tally.events[what] += 1
@@ -289,9 +284,13 @@ the device fails / the device fails again / a page is full / a page is empty aga
 free again, noticed / free again, not noticed / free of a foreign address, noticed
 free in the middle of a block, not noticed / free of a block of another pool, noticed
 write to a block in use / write to a free block / write to the link in a free block
-a page overlaps another from below / damage: in_use_counts_the_live_blocks / damage: blocks_are_disjoint
 """
 """What a hunt has to meet, whatever the target."""
+
+EXPECTED_OF_DAMAGE = """
+a page overlaps another from below / damage: in_use_counts_the_live_blocks / damage: blocks_are_disjoint
+"""
+"""The oracle takes none."""
 
 EXPECTED_OF_THE_SERIES = """
 insert rotates nothing / insert rotates left / insert rotates right
@@ -302,9 +301,9 @@ a page overlaps another from above / free with another virtual address, noticed
 
 def missed(tally: Tally, revision: str) -> list[str]:
     """The events that a hunt has to meet, and did not."""
-    expected = EXPECTED_EVENTS + (EXPECTED_OF_THE_SERIES if revision == "series" else "")
-    if revision == "model":
-        expected = expected.partition("\na page overlaps another from below")[0]  # it takes no damage
+    expected = EXPECTED_EVENTS
+    expected += EXPECTED_OF_DAMAGE if revision != "model" else ""
+    expected += EXPECTED_OF_THE_SERIES if revision == "series" else ""
     events = [event.strip() for line in expected.splitlines() for event in line.split("/")]
     return [event for event in events if event and not tally.events[event]]
 
@@ -371,6 +370,7 @@ def free_a_block_of_another_pool(machine: PoolMachine, choice: int) -> Step | No
     blocks = machine.lockstep.blocks
     foreign = [name for name, block in blocks.items() if block.of_other_pool]
     if not foreign:
+        machine.outcome = ", which it hands out first"
         return OtherPool(machine.name(), dma=2**48)
     return machine.wrong(Free(machine.newest_of(foreign, choice)))
 
@@ -416,7 +416,7 @@ def write_to_the_link(machine: PoolMachine, choice: int) -> Step | None:
 
 def destroy(machine: PoolMachine, choice: int) -> Step | None:
     """Now and then, so that most pools grow old before, and by nobody who waits."""
-    return Destroy() if choice % 4 == 1 and not machine.allocs else None
+    return Destroy() if choice % 4 == 1 and not machine.under_way else None
 
 
 OPERATIONS = (

@@ -64,7 +64,7 @@ MUTANTS = (
         "    def _page_is_full(self, page: Page) -> None:\n        list_del_init(page.avail_page_link)",
         "    def _page_is_full(self, page: Page) -> None:\n        pass",
         proofs=("pages_with_room_are_listed",),
-        hunted=("pages_with_room_are_listed", "pool_stays_in_its_memory"),
+        hunted=("pages_with_room_are_listed", "list_is_a_ring", "pool_stays_in_its_memory"),
     ),
     Mutant(
         "page_with_room_not_listed_again",
@@ -75,7 +75,7 @@ MUTANTS = (
             "pages_with_room_are_listed",
             "list_is_a_ring",
         ),
-        hunted=("pages_with_room_are_listed",),
+        hunted=("pages_with_room_are_listed", "list_is_a_ring"),
     ),
     Mutant(
         "link_not_initialised_again",
@@ -83,7 +83,7 @@ MUTANTS = (
         "    link.next = link.prev = link\n",
         "",
         proofs=("list_is_a_ring",),
-        hunted=("pages_with_room_are_listed",),
+        hunted=("pages_with_room_are_listed", "list_is_a_ring"),
     ),
     Mutant(
         "rotation_forgets_the_inner_parent",
@@ -287,7 +287,7 @@ MUTANTS = (
         "impl/list_head.py",
         "    head.next.prev = link\n",
         "",
-        hunted=("pages_with_room_are_listed", "pool_stays_in_its_memory"),
+        hunted=("pages_with_room_are_listed", "list_is_a_ring", "pool_stays_in_its_memory"),
     ),
     Mutant(
         "every_second_block_withheld",
@@ -624,7 +624,7 @@ MUTANTS = (
                 "            first = self.avail_page_list.next\n            page = self._alloc_page()\n"
                 "            self.avail_page_list.next = first\n",
                 ("list_is_a_ring",),
-                ("pages_with_room_are_listed",),
+                ("pages_with_room_are_listed", "list_is_a_ring"),
             ),
             (
                 "page_given_up_if_another_has_room_by_then",

@@ -12,7 +12,7 @@ from typing import NoReturn
 from model.lockstep import BrokenClaim, replay
 from model.trace import Alloc, Step, Trace, TraceError, loads
 from tests.targets import TARGETS
-from tests.watchdog import watchdog
+from tests.watchdog import begin, watchdog
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         run = loads(Path(options.trace).read_text())
         with watchdog():
-            happened = replay(run, TARGETS[options.on])
+            happened = replay(run, TARGETS[options.on], begin)
     except OSError as error:
         fail(f"{options.trace}: {error.strerror}; TRACE=file names a trace, such as one of tests/traces/")
     except (UnicodeDecodeError, TraceError) as error:

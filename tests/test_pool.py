@@ -8,7 +8,7 @@ from impl.block_stack import BlockStackPool
 from impl.history import OriginalPool, TidiedPool
 from impl.layout import Geometry
 from impl.list_head import ListHead, list_add, list_del_init, list_empty
-from impl.pool import FREE_LINK, Pool
+from impl.pool import FREE_LINK, CheckedPool, Pool
 from impl.rbtree import Node, PageTree
 from model import geometry as promise
 from model.memory import Memory
@@ -147,6 +147,19 @@ def test_the_original_looks_a_block_up_within_its_page_only() -> None:
     pool.free(vaddr, dma + 4096)
     pool.free(vaddr, dma - 1)
     assert [message.endswith("(bad dma)") for message in pool.log] == [True, True]
+
+
+@pytest.mark.parametrize(("revision", "refused"), [(Pool, False), (CheckedPool, True)])
+def test_only_the_checked_pool_refuses_a_page_that_reaches_into_the_one_above(
+    revision: type[Pool], refused: bool
+) -> None:
+    places = [0x2000, 0x1001]
+    pool = revision.create("pool", Memory(lambda _: places.pop(0)), 4096, 1, 0)
+    assert pool is not None
+    assert pool.alloc() is not None
+    assert (pool.alloc() is None) == refused
+    overlap = "pool: DMA address overlap: old 0x0000000000002000 new 0x0000000000001001 len 4096"
+    assert pool.log == [overlap] * refused
 
 
 def test_a_page_is_visited_after_its_children() -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,3 +80,19 @@ def test_a_lookup_by_end_address_misses_nothing_but_the_page_at_the_top() -> Non
         holding: int | None = next((start for start in starts if start <= address < start + 16), None)
         assert getattr(by_length.find(address), "dma", None) == holding
         assert getattr(by_end.find(address), "dma", None) == (None if holding == top else holding)
+
+
+@pytest.mark.parametrize("checks_below", [False, True])
+def test_a_page_that_reaches_into_the_one_above_is_refused_where_that_is_checked(checks_below: bool) -> None:
+    for start, refused in ((16, False), (17, checks_below), (31, checks_below), (32, True), (47, True), (48, False)):
+        tree: PageTree[Node] = PageTree(16, checks_below)
+        first = Node(32)
+        assert tree.insert(first) is None
+        assert tree.insert(Node(start)) is (first if refused else None)
+
+
+def test_pages_below_are_not_checked_by_default() -> None:
+    """As in patch 10, which relies on their natural alignment."""
+    tree: PageTree[Node] = PageTree(16)
+    tree.insert(Node(32))
+    assert tree.insert(Node(31)) is None

@@ -7,7 +7,7 @@ import pytest
 from impl.pool import Pool
 from model import claims
 from model.lockstep import BrokenClaim, Lockstep, Revision, replay
-from model.memory import VADDR_BASE
+from model.memory import VADDR_BASE, Memory
 from model.trace import (
     Alloc,
     Create,
@@ -309,3 +309,10 @@ def test_a_write_past_the_page_is_refused() -> None:
     steps = (Create(64), A, Write("a", 4095, "0000"))
     with pytest.raises(TraceError, match=r"^2 bytes at offset 4095 of block 'a' are not in one page of the device$"):
         replay(Trace(steps), TARGETS["series"])
+
+
+@pytest.mark.parametrize("name", ["series", "v4", "v6.1-as-it-is", "v6.12"])
+def test_the_machine_asks_for_boundaries_above_a_page_where_they_are_clipped(name: str) -> None:
+    """Where a revision is said to clip none, the machine draws none: that must not be said of one that does."""
+    pool: Any = TARGETS[name].create("pool", Memory(), 64, 1, 8192)
+    assert TARGETS[name].promises.clips_the_boundary == (pool.geometry.boundary == 4096)

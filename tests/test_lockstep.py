@@ -7,7 +7,7 @@ import pytest
 from impl.pool import Pool
 from model import claims
 from model.lockstep import BrokenClaim, Lockstep, Revision, replay
-from model.memory import VADDR_BASE, Memory
+from model.memory import DMA_BASE, VADDR_BASE, Memory
 from model.trace import (
     Alloc,
     Create,
@@ -316,3 +316,10 @@ def test_the_machine_asks_for_boundaries_above_a_page_where_they_are_clipped(nam
     """Where a revision is said to clip none, the machine draws none: that must not be said of one that does."""
     pool: Any = TARGETS[name].create("pool", Memory(), 64, 1, 8192)
     assert TARGETS[name].promises.clips_the_boundary == (pool.geometry.boundary == 4096)
+
+
+def test_another_pool_has_a_block_where_it_is_said_or_where_there_is_room() -> None:
+    steps = (Create(64), OtherPool("o", 0x7000), OtherPool("p"), Alloc("a", page=PageChoice(0x4000)), Free("o"))
+    happened = [step.happened for step in replay(Trace(steps), TARGETS["series"]).steps]
+    assert happened[1:3] == ["a block at DMA address 0x7000", f"a block at DMA address {DMA_BASE:#x}"]
+    assert happened[4] == "a report, and no change"

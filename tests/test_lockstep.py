@@ -14,6 +14,7 @@ from model.trace import (
     Destroy,
     Free,
     Kernel,
+    OtherPool,
     PageChoice,
     PoolInfo,
     Step,

@@ -36,7 +36,7 @@ from model.trace import (
 
 T = TypeVar("T")
 
-LARGEST_PAGE = 2**26
+LARGEST_PAGE = 2**22
 """Bytes of a page that a run may ask for: the bytes are really there."""
 
 Told = Callable[[], tuple[str, str]]
@@ -207,6 +207,8 @@ class Lockstep:
             if target is None or self.about in (None, broken.claim.name):
                 raise broken
             self.should_be_refused = broken
+        if not isinstance(promised, Refusal) and promised.allocation > LARGEST_PAGE:
+            raise TraceError(f"a page of {promised.allocation} bytes is too large to run (at most {LARGEST_PAGE})")
         self.target = target
         self.oracle = Pool.create(step.name, self.shadow, *arguments, **options, promises=promises)
         self.align = max(step.align, 1)
@@ -228,10 +230,6 @@ class Lockstep:
 
     def _alloc(self, record: Record, step: Alloc) -> None:
         target, oracle = self._live_target(), self._live_oracle()
-        if oracle.geometry.allocation > LARGEST_PAGE:
-            raise TraceError(
-                f"a page of {oracle.geometry.allocation} bytes is too large to run (at most {LARGEST_PAGE})"
-            )
         could_serve = True  # unless a page is asked for
 
         def place(nbytes: int) -> int | None:
@@ -283,7 +281,11 @@ class Lockstep:
                 record.page = self.device(nbytes)
         finally:
             self._now = outer
-        return self.memory.next_free_place(nbytes) if record.page is None else record.page.dma
+        if record.page is None:
+            return self.memory.next_free_place(nbytes)
+        if record.page.dma is not None and record.page.dma + nbytes > 2**64:
+            raise TraceError(f"a page of {nbytes} bytes at DMA address {record.page.dma:#x} is not in 64 bits")
+        return record.page.dma
 
     def _check_room(self, record: Record, vaddr: int) -> None:
         """A page is asked for, although there is a free block."""
@@ -354,7 +356,7 @@ class Lockstep:
 
     def _free(self, record: Record, step: Free) -> None:
         given = self._block(step.block)
-        vaddr, dma = given.vaddr + step.vaddr_plus, given.dma + step.dma_plus
+        vaddr, dma = (given.vaddr + step.vaddr_plus) % 2**64, (given.dma + step.dma_plus) % 2**64
         if self.target is None and self.destroyed is not None:
             self._free_after_destroy(record, self.destroyed, vaddr, dma)
             return
@@ -477,10 +479,10 @@ class Lockstep:
 
         if not claims.in_use_counts_the_live_blocks(int(in_use), self.in_use_of_pool):
             self._break(record, claims.in_use_counts_the_live_blocks, rows)
-        if self.damaged_by:
-            return
         if not claims.total_counts_the_blocks(int(total), int(pages), self._live_oracle().counted_per_page()):
             self._break(record, claims.total_counts_the_blocks, rows)
+        if self.damaged_by:
+            return
         if not claims.reports_are_the_kernels([row], [expected]):
             self._break(record, claims.reports_are_the_kernels, rows)
 

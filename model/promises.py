@@ -7,8 +7,10 @@ long as it reads and writes only its pages: where it leaves them, the Python fai
 
 from dataclasses import dataclass
 
-from model.claims import Claim, block_starts_in_a_page, operations_end
+from model.claims import Claim, block_starts_in_a_page, operations_end, total_counts_the_blocks
 from model.geometry import SMALLEST_BLOCK
+
+KEPT_BY_THE_SERIES = frozenset({operations_end, block_starts_in_a_page, total_counts_the_blocks})
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Promises:
     notices_overlap: bool = True  # of the pages that a device gives
     refuses_before_filling: bool = True  # otherwise a refused free has zeroed the block already, with init_on_free
     leaks_every_page: bool = False  # on destroy, if any block is in use; otherwise the busy pages only
-    keeps: frozenset[Claim] = frozenset({operations_end, block_starts_in_a_page})  # also where it is damaged
-    keeps_in_debug_builds: frozenset[Claim] = frozenset({operations_end, block_starts_in_a_page})
+    keeps: frozenset[Claim] = KEPT_BY_THE_SERIES  # also where it is damaged
+    keeps_in_debug_builds: frozenset[Claim] = KEPT_BY_THE_SERIES
 
 
 SERIES = Promises()
@@ -41,7 +43,7 @@ V6_1 = Promises(
     counts_what_is_laid=False,
     notices_overlap=False,
     refuses_before_filling=False,
-    keeps_in_debug_builds=frozenset({block_starts_in_a_page}),  # before patch 05
+    keeps_in_debug_builds=frozenset({block_starts_in_a_page, total_counts_the_blocks}),  # before patch 05
 )
 V6_12 = Promises(
     smallest_block=16,
@@ -51,6 +53,6 @@ V6_12 = Promises(
     notices_wrong_vaddr=False,
     notices_overlap=False,
     leaks_every_page=True,
-    keeps=frozenset({operations_end}),
-    keeps_in_debug_builds=frozenset(),
+    keeps=frozenset({operations_end, total_counts_the_blocks}),
+    keeps_in_debug_builds=frozenset({total_counts_the_blocks}),
 )

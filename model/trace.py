@@ -23,6 +23,9 @@ from model.claims import CLAIMS
 
 VERSION = 1
 
+DEEPEST = 16
+"""Allocations under way at once in a trace."""
+
 
 class TraceError(Exception):
     """A trace that cannot be read; the message says where and why."""
@@ -196,6 +199,8 @@ def _check_names(steps: tuple[Step, ...], blocks: set[str], where: str, first: i
             if step.block in blocks:
                 raise TraceError(f"{here}: block {step.block!r} is allocated twice; choose another name")
             if isinstance(step, Alloc) and step.page is not None:
+                if where.count(".meanwhile") == DEEPEST:
+                    raise TraceError(f"{here}: more than {DEEPEST} allocations inside each other")
                 _check_names(step.page.meanwhile, blocks, f"{here}.page.meanwhile")
             blocks.add(step.block)
 
@@ -242,6 +247,8 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
         return _decode_number(value, where)
     if not isinstance(value, kind):
         raise TraceError(f"{where}: {kind.__name__} is expected, not {_brief(value)}")
+    if isinstance(value, str) and re.search("[\ud800-\udfff]", value):
+        raise TraceError(f"{where}: {_brief(value)} has half of a character")
     return value
 
 

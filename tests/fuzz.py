@@ -99,6 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--observe", action="store_true", help="write each input, and what came of it, as a line of JSON"
     )
+    parser.error = lambda message: fail(f"{message}; see --help")  # type: ignore[method-assign]
     options = parser.parse_args(arguments)
     for revision in options.revisions:
         if revision not in TARGETS:

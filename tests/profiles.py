@@ -72,7 +72,7 @@ def register() -> None:
     untargeted = [phase for phase in Phase if phase is not Phase.target]
     # Based on Hypothesis' own, since the profile that is loaded would be the basis otherwise.
     basis = settings(settings.get_profile("default"), deadline=None, suppress_health_check=checks, phases=untargeted)
-    settings.register_profile("dev", basis, max_examples=200, stateful_step_count=50, derandomize=True, database=None)
+    settings.register_profile("dev", basis, max_examples=300, stateful_step_count=50, derandomize=True, database=None)
     settings.register_profile(
         "ci", basis, max_examples=600, stateful_step_count=50, derandomize=False, database=database()
     )

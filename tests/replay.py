@@ -21,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--on", default="series", metavar="REVISION", help=f"one of {', '.join(TARGETS)}; default: series"
     )
+    parser.error = lambda message: fail(f"{message}; see --help")  # type: ignore[method-assign]
     options = parser.parse_args(arguments)
     if options.on not in TARGETS:
         near = difflib.get_close_matches(options.on, TARGETS, n=1, cutoff=0)[0]
@@ -30,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
         run = loads(Path(options.trace).read_text())
         with watchdog():
             happened = replay(run, TARGETS[options.on], begin)
+    except TimeoutError:
+        fail(f"{options.trace}: a step takes too long; ask for smaller pages")
     except OSError as error:
         fail(f"{options.trace}: {error.strerror}; TRACE=file names a trace, such as one of tests/traces/")
     except (UnicodeDecodeError, TraceError) as error:

@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 REVISION := $(or $(ON),series)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup prove crosshair audit test fuzz mutants replay bench bench-fuzz mpt3sas claims clean
+.PHONY: help setup prove crosshair audit test fuzz mutants mutation replay bench bench-fuzz mpt3sas claims clean
 
 help:  ## this list
 	@sed -n 's/^\([a-zA-Z0-9%_-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -45,6 +45,13 @@ fuzz: $(VENV)/installed  ## hunt with the state machine on new inputs (ON=series
 mutants: $(VENV)/installed  ## plant every seeded bug, and print who notices it (ARGS="name …" for some; all take some minutes)
 	@$(RUN) -m tests.who_notices $(ARGS)
 
+mutation: $(VENV)/bin/cosmic-ray  ## change every token of model/ and impl/, and print what no quick test notices (an hour or so)
+	@$(RUN) -m tests.mutation
+
+$(VENV)/bin/cosmic-ray: $(VENV)/installed
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check mutmut==3.8.1 cosmic-ray==8.7.0
+	@touch $@
+
 replay: $(VENV)/installed  ## run a trace: TRACE=file ON=series, v6.1, v6.12, v4 or model
 	@test -n "$(TRACE)" || { echo "replay: say which trace: make replay TRACE=tests/traces/… ON=v6.1" >&2; exit 2; }
 	@$(RUN) -m tests.replay "$(TRACE)" --on "$(REVISION)"
@@ -62,5 +69,5 @@ claims: $(VENV)/installed  ## write the table of claims into README.md
 	@$(RUN) -m proofs.readme
 
 clean:  ## remove .venv and every cache
-	rm -rf $(VENV) .poolproof .hypothesis .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .poolproof mutants .hypothesis .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -123,6 +123,22 @@ def test_a_stack_that_runs_in_a_circle_hangs_a_free_in_debug_builds() -> None:
         pool.free(*blocks[1])
 
 
+def test_a_stack_of_every_block_ends() -> None:
+    """An address in the middle of a block is not on it."""
+    pool, _ = a_pool(debug=True)
+    vaddr, dma = pool.alloc() or (0, 0)
+    pool.free(vaddr, dma)
+    assert not pool._is_free(vaddr + 1)
+    assert [pool._is_free(vaddr + n * SIZE) for n in range(5)] == [True] * 4 + [False]
+
+
+def test_the_newest_page_is_listed_first() -> None:
+    pool, memory = a_pool()
+    for _ in range(9):
+        pool.alloc()
+    assert [page.vaddr for page in pool.page_list] == sorted(memory.mappings, reverse=True)
+
+
 def test_a_link_that_leads_out_of_the_pool_is_a_fault() -> None:
     pool, memory = a_pool()
     vaddr, _ = pool.alloc() or (0, 0)

@@ -1,9 +1,14 @@
 """The layout of every geometry of a 4096-byte page, by enumeration: a check that needs no solver."""
 
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impl import history, layout
+from impl import block_stack, history, layout
 from model import claims
 from model import geometry as promise
 
@@ -49,6 +54,30 @@ def test_the_promise_holds_every_claim_about_a_layout() -> None:
         for start, following in zip(offsets, edges[1:], strict=True):
             gap = (start + size, following)
             assert all(claims.no_room_is_wasted(gap, place, size, boundary) for place in range(*gap))
+
+
+@pytest.mark.parametrize(
+    ("admit", "smallest_block"),
+    [(layout.admit, 4), (history.admit, 4), (block_stack.admit, 16)],
+    ids=["series", "v6.1", "v6.12"],
+)
+def test_the_argument_check_admits_what_is_promised(admit: Any, smallest_block: int) -> None:
+    """All small arguments, on either side of each bound of a page of 16 bytes."""
+    for size, align, boundary in product(range(20), range(18), range(34)):
+        promised, admitted = promise.create(size, align, boundary, 16, smallest_block), admit(size, align, boundary, 16)
+        if isinstance(promised, promise.Geometry) and admit is history.admit:  # it clips no boundary
+            promised = replace(promised, boundary=boundary or promised.allocation)
+        assert claims.create_admits_what_is_promised(promised, admitted), (size, align, boundary)
+
+
+def test_a_size_up_to_int_max_is_admitted() -> None:
+    largest = 2**31 - 1
+    assert promise.create(largest, 1, 0, 4096) == promise.Geometry(largest, largest, largest)
+    assert promise.create(largest + 1, 1, 0, 4096) is promise.Refusal.SIZE_IS_ABOVE_INT_MAX
+    for admit in (layout.admit, block_stack.admit):
+        assert admit(largest, 1, 0, 4096) == layout.Geometry(largest, largest, largest)
+        assert admit(largest + 1, 1, 0, 4096) is None
+    assert history.admit(largest + 1, 1, 0, 4096) == layout.Geometry(largest + 1, largest + 1, largest + 1)
 
 
 def test_the_original_uses_31_of_32_blocks_of_128_bytes() -> None:

@@ -1,12 +1,19 @@
 """The pools of impl/ where a driver or a device misbehaves, and where v6.1 differs: what the state machine does not draw."""
 
+from typing import Any
+
 import pytest
 
-from impl.history import OriginalPool
+from impl.block_stack import BlockStackPool
+from impl.history import OriginalPool, TidiedPool
+from impl.layout import Geometry
 from impl.list_head import ListHead, list_add, list_del_init, list_empty
-from impl.pool import FREE_LINK, Pool
+from impl.pool import FREE_LINK, CheckedPool, Pool
 from impl.rbtree import Node, PageTree
+from model import geometry as promise
 from model.memory import Memory
+from model.pool import Pool as ModelPool
+from tests.targets import TARGETS
 
 
 def a_pool(debug: bool = False) -> tuple[Pool, Memory]:
@@ -18,6 +25,7 @@ def a_pool(debug: bool = False) -> tuple[Pool, Memory]:
 
 def test_a_write_after_free_is_reported_at_the_next_alloc() -> None:
     pool, memory = a_pool(debug=True)
+    pool.alloc()  # so that the block is not the first of its page
     vaddr, dma = pool.alloc() or (0, 0)
     pool.free(vaddr, dma)
     assert pool.alloc() == (vaddr, dma)
@@ -47,6 +55,66 @@ def test_a_free_list_that_runs_in_a_circle_is_reported_and_does_not_hang() -> No
     assert pool.poolinfo().split() == ["pool", "1", "4", "1024", "1"]
 
 
+def test_a_free_list_that_is_too_long_is_reported_even_if_it_ends() -> None:
+    """It leads through a block in use, where the driver has written a number that looks like the end."""
+    pool, memory = a_pool(debug=True)
+    first, second = pool.alloc() or (0, 0), pool.alloc() or (0, 0)
+    FREE_LINK.pack_into(memory.block(first[0], 1024), 0, 4096)
+    FREE_LINK.pack_into(memory.block(first[0] + 3072, 1024), 0, 0)
+    pool.free(*second)
+    assert pool.log == [f"dma_pool_free pool, {first[0]:016x} freelist corrupted"]
+
+
+def test_a_free_list_that_runs_in_a_circle_hangs_the_original() -> None:
+    memory = Memory()
+    pool = OriginalPool.create("pool", memory, 1024, 1, 0, debug=True)
+    assert pool is not None
+    vaddr, dma = pool.alloc() or (0, 0)
+    FREE_LINK.pack_into(memory.block(vaddr + 1024, 1024), 0, 1024)
+    with pytest.raises(TimeoutError, match=f"never ends: the free list of {vaddr:016x} runs in a circle"):
+        pool.free(vaddr, dma)
+
+
+SMALL = promise.Geometry(64, 4096, 4096)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(lambda memory, made=made: made.create("pool", memory, 64, 1, 0) for made in TARGETS.values()),
+        lambda memory: Pool("pool", memory, Geometry(64, 4096, 4096)),
+        lambda memory: BlockStackPool("pool", memory, Geometry(64, 4096, 4096)),
+        lambda memory: ModelPool("pool", memory, SMALL),
+    ],
+)
+def test_a_pool_that_is_asked_for_nothing_fills_nothing(make: Any) -> None:
+    memory = Memory()
+    pool = make(memory)
+    vaddr, dma = pool.alloc()
+    assert bytes(memory.block(vaddr, 64))[16:] == bytes(48)
+    memory.block(vaddr, 64)[:] = b"x" * 64
+    pool.free(vaddr, dma)
+    assert bytes(memory.block(vaddr, 64))[16:] == b"x" * 48
+    assert pool.alloc() == (vaddr, dma)
+    assert bytes(memory.block(vaddr, 64))[16:] == b"x" * 48
+
+
+def test_the_oracle_reports_what_debug_builds_notice() -> None:
+    """The machine could not tell: what the oracle does not complain of, it takes for damage."""
+    memory = Memory()
+    pool = ModelPool.create("pool", memory, 64, 1, 0, debug=True)
+    assert pool is not None
+    assert pool.geometry.allocation == 4096
+    vaddr, dma = pool.alloc() or (0, 0)
+    pool.free(vaddr, dma)
+    pool.free(vaddr, dma)
+    assert pool.log == [f"dma_pool_free pool, dma {dma:#018x} already free"]
+    memory.block(vaddr + 4, 60)[:] = b"X" * 60
+    pool.take(vaddr, dma)
+    assert pool.log[1:] == [f"dma_pool_alloc pool, {vaddr:016x} (corrupted)"]
+    assert bytes(memory.block(vaddr, 64)) == b"\xa9" * 64
+
+
 def test_a_page_is_poisoned_before_it_is_given_back() -> None:
     pool, memory = a_pool(debug=True)
     vaddr, dma = pool.alloc() or (0, 0)
@@ -68,6 +136,20 @@ def test_the_original_finds_the_newest_page_first() -> None:
     assert pool.alloc() == blocks[0]
 
 
+@pytest.mark.parametrize("revision", [OriginalPool, TidiedPool])
+def test_destroy_leaks_the_busy_pages(revision: type[OriginalPool]) -> None:
+    memory = Memory()
+    pool = revision.create("pool", memory, 4096, 1, 0)
+    assert pool is not None
+    blocks = [pool.alloc() or (0, 0) for _ in range(4)]
+    pool.free(*blocks[0])
+    pool.free(*blocks[2])
+    pool.destroy()
+    assert pool.log == [f"dma_pool_destroy pool, {vaddr:016x} busy" for vaddr, _ in (blocks[3], blocks[1])]
+    assert sorted(memory.mappings) == [blocks[1][0], blocks[3][0]]
+    assert not hasattr(pool, "page_list")
+
+
 def test_the_original_admits_a_size_that_wraps_to_0_and_divides_by_it_when_asked() -> None:
     pool = OriginalPool.create("pool", Memory(), 2**64 - 1, 2, 0)
     assert pool is not None
@@ -82,6 +164,19 @@ def test_the_original_looks_a_block_up_within_its_page_only() -> None:
     pool.free(vaddr, dma + 4096)
     pool.free(vaddr, dma - 1)
     assert [message.endswith("(bad dma)") for message in pool.log] == [True, True]
+
+
+@pytest.mark.parametrize(("revision", "refused"), [(Pool, False), (CheckedPool, True)])
+def test_only_the_checked_pool_refuses_a_page_that_reaches_into_the_one_above(
+    revision: type[Pool], refused: bool
+) -> None:
+    places = [0x2000, 0x1001]
+    pool = revision.create("pool", Memory(lambda _: places.pop(0)), 4096, 1, 0)
+    assert pool is not None
+    assert pool.alloc() is not None
+    assert (pool.alloc() is None) == refused
+    overlap = "pool: DMA address overlap: old 0x0000000000002000 new 0x0000000000001001 len 4096"
+    assert pool.log == [overlap] * refused
 
 
 def test_a_page_is_visited_after_its_children() -> None:
@@ -99,6 +194,7 @@ def test_a_page_is_visited_after_its_children() -> None:
 
 def test_a_ring_is_linked_both_ways() -> None:
     head, links = ListHead(), [ListHead(n) for n in range(3)]
+    assert head.next is head.prev is head
     for link in links:
         list_add(link, head)
     assert [head.next.owner, head.next.next.owner, head.prev.owner, head.prev.prev.owner] == [2, 1, 0, 1]

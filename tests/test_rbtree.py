@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from impl.history import TreeByEndAddress
 from impl.rbtree import LEFT, RIGHT, Node, PageTree
 
 
@@ -65,3 +67,32 @@ def test_an_erased_page_leaves_its_place_to_the_next_in_order() -> None:
     assert tree.root is pages[2]
     assert pages[2].child[LEFT] is pages[0]
     assert pages[2].child[RIGHT] is None
+
+
+def test_a_lookup_by_end_address_misses_nothing_but_the_page_at_the_top() -> None:
+    top = 2**64 - 16
+    starts = [0, 32, 48, 80, top]
+    by_end, by_length = TreeByEndAddress[Node](16), PageTree[Node](16)
+    for start in starts:
+        by_end.insert(Node(start))
+        by_length.insert(Node(start))
+    for address in (*range(100), top - 1, top, 2**64 - 1):
+        holding: int | None = next((start for start in starts if start <= address < start + 16), None)
+        assert getattr(by_length.find(address), "dma", None) == holding
+        assert getattr(by_end.find(address), "dma", None) == (None if holding == top else holding)
+
+
+@pytest.mark.parametrize("checks_below", [False, True])
+def test_a_page_that_reaches_into_the_one_above_is_refused_where_that_is_checked(checks_below: bool) -> None:
+    for start, refused in ((16, False), (17, checks_below), (31, checks_below), (32, True), (47, True), (48, False)):
+        tree: PageTree[Node] = PageTree(16, checks_below)
+        first = Node(32)
+        assert tree.insert(first) is None
+        assert tree.insert(Node(start)) is (first if refused else None)
+
+
+def test_pages_below_are_not_checked_by_default() -> None:
+    """As in patch 10, which relies on their natural alignment."""
+    tree: PageTree[Node] = PageTree(16)
+    tree.insert(Node(32))
+    assert tree.insert(Node(31)) is None

@@ -4,7 +4,7 @@ import pytest
 
 from impl.struct_page import MEMORY, PAGE_OFFSET, StructPagePool
 from model.lockstep import BrokenClaim, replay
-from model.memory import VADDR_BASE, VMALLOC_BASE, Memory
+from model.memory import DMA_BASE, VADDR_BASE, VMALLOC_BASE, Memory
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, Step, Trace
 from tests.targets import TARGETS
 
@@ -51,3 +51,19 @@ def test_the_memory_map_ends_with_the_memory() -> None:
     assert pool._entry(PAGE_OFFSET + MEMORY - 1) == MEMORY // 4096 - 1
     with pytest.raises(IndexError):
         pool._entry(PAGE_OFFSET + MEMORY)
+
+
+@pytest.mark.parametrize(("size", "frames"), [(4095, {0}), (4096, {0}), (4097, {0, 1}), (8192, {0, 1})])
+def test_a_page_is_entered_for_each_frame_that_it_reaches(size: int, frames: set[int]) -> None:
+    pool = StructPagePool.create("pool", Memory(), size, 1, 0)
+    assert pool is not None
+    assert pool.alloc() == (VADDR_BASE, DMA_BASE)
+    assert set(pool.mem_map) == frames
+
+
+def test_a_page_that_overlaps_another_is_refused() -> None:
+    pool = StructPagePool.create("pool", Memory(lambda _: 0x1000), 4096, 1, 0)
+    assert pool is not None
+    assert pool.alloc() == (VADDR_BASE, 0x1000)
+    assert pool.alloc() is None
+    assert set(pool.mem_map) == {0}

@@ -37,6 +37,7 @@ def test_a_trace_is_read_as_it_was_written(create: Create, allocs: list[Alloc], 
     [
         ("", "not JSON that can be read"),
         ("[]", 'there is no "poolproof"'),
+        ("{}", 'not a poolproof trace: there is no "poolproof": 1'),
         ('{"poolproof": 2, "steps": []}', "version 2, but only version 1"),
         ('{"poolproof": 1}', "trace: field 'steps' is missing"),
         ('{"poolproof": 1, "steps": []}', "the first step has to be create"),
@@ -76,6 +77,84 @@ def test_a_damaged_trace_is_refused(text: str, complaint: str, tmp_path: Path, c
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert complaint in err
+
+
+STEPS = '{"poolproof": 1, "steps": [{"op": "create", "size": 64}, {"op": "alloc", "block": "a"%s}%s]}'
+"""A trace that can be read, and room for more: in the allocation, and behind it."""
+
+
+def read(allocation: str = "", behind: str = "") -> Trace:
+    return loads(STEPS % (allocation, behind and f", {behind}"))
+
+
+@pytest.mark.parametrize(
+    ("allocation", "behind", "complaint"),
+    [
+        ("", '{"op": "create", "size": 4}', "steps[2]: a second create; a trace is about one pool"),
+        ("", '{"op": "free", "block": "b"}', "steps[2]: block 'b' is freed, but was not allocated before"),
+        (
+            "",
+            '{"op": "write", "block": "b", "offset": 0, "data": "00"}',
+            "steps[2]: block 'b' is written to, but was not allocated before",
+        ),
+        ("", '{"op": "alloc", "block": "a"}', "steps[2]: block 'a' is allocated twice; choose another name"),
+        ("", '{"op": "other_pool", "block": "a"}', "steps[2]: block 'a' is allocated twice; choose another name"),
+        (
+            "",
+            '{"op": "write", "block": "a", "offset": 0, "data": "FF"}',
+            "steps[2].data: 'FF' is not 1 to 64 bytes in hexadecimal digits, such as ffff00",
+        ),
+        (
+            ', "page": {"dma": 0, "meanwhile": [{"op": "poolinfo"}, {"op": "free", "block": "a"}]}',
+            "",
+            "steps[1].page.meanwhile[1]: block 'a' is freed, but was not allocated before",
+        ),
+        ("", '"free"', 'trace.steps[2]: an object with "op" one of create, alloc, free, write, other_pool, poolinfo, '),
+        ("", '{"op": "make"}', 'poolinfo, destroy is expected, not {"op": "make"}'),
+        (', "page": {"dma": 0, "meanwhile": 7}', "", "trace.steps[1].page.meanwhile: a list is expected, not 7"),
+        ("", '{"op": "free", "block": 7}', "trace.steps[2].block: str is expected, not 7"),
+        (', "page": [0]', "", "trace.steps[1].page: an object is expected, not [0]"),
+        (', "page": {"dma": [1]}', "", "trace.steps[1].page.dma: an integer is expected, not [1]"),
+        (', "size": 1', "", "steps[1]: unknown field 'size'; known are expected, happened, block, zero, page"),
+        (', "zero": "' + "z" * 59 + '"', "", f'zero: bool is expected, not "{"z" * 56}...'),
+        (', "zero": "' + "z" * 58 + '"', "", f'zero: bool is expected, not "{"z" * 58}"'),
+        (', "page": {"dma": 18446744073709551616}', "", "dma: 18446744073709551616 is not a number of 64 bits"),
+        ("", '{"op": "free", "block": "a", "dma_plus": -18446744073709551617}', "is not a number of 64 bits"),
+    ],
+)
+def test_an_error_says_where_it_is(allocation: str, behind: str, complaint: str) -> None:
+    with pytest.raises(TraceError, match=re.escape(complaint) + ("" if complaint.endswith(", ") else "$")):
+        read(allocation, behind)
+
+
+def test_numbers_have_64_bits_and_where_they_are_added_a_sign() -> None:
+    read(', "page": {"dma": 18446744073709551615}')
+    read(', "page": {"dma": "0xffffffffffffffff"}')
+    lowest = "-18446744073709551616"
+    read("", f'{{"op": "free", "block": "a", "dma_plus": {lowest}, "vaddr_plus": {lowest}}}')
+    read("", f'{{"op": "write", "block": "a", "offset": {lowest}, "data": "00"}}')
+
+
+def test_a_free_may_name_a_block_of_the_allocation_that_waits_around_it() -> None:
+    """Not the waiting one, but one that was allocated before it, or meanwhile."""
+    inner = '{"op": "alloc", "block": "c"}, {"op": "free", "block": "a"}, {"op": "free", "block": "c"}'
+    read("", f'{{"op": "alloc", "block": "b", "page": {{"dma": null, "meanwhile": [{inner}]}}}}')
+
+
+def test_a_page_has_at_least_four_bytes() -> None:
+    steps = (Create(4),)
+    assert loads(dumps(Trace(steps, Kernel(page_size=4)))).kernel.page_size == 4
+    for page_size in (0, 2, 6):
+        with pytest.raises(TraceError, match=f"a power of two is expected, not {page_size}$"):
+            loads(dumps(Trace(steps, Kernel(page_size=page_size))))
+
+
+def test_operations_inside_each_other_without_end_are_refused() -> None:
+    deep = '{"op": "poolinfo"}'
+    for depth in range(300):
+        deep = f'{{"op": "alloc", "block": "b{depth}", "page": {{"dma": null, "meanwhile": [{deep}]}}}}'
+    with pytest.raises(TraceError, match=r"^too many operations inside each other$"):
+        read("", deep)
 
 
 def test_a_missing_trace_or_an_unknown_revision_is_one_line(capsys: Any) -> None:

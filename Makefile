@@ -45,11 +45,11 @@ fuzz: $(VENV)/installed  ## hunt with the state machine on new inputs (ON=series
 mutants: $(VENV)/installed  ## plant every seeded bug, and print who notices it (ARGS="name …" for some; all take some minutes)
 	@$(RUN) -m tests.who_notices $(ARGS)
 
-mutation: $(VENV)/bin/cosmic-ray  ## change every token of model/ and impl/, and print what no quick test notices (a quarter of an hour or more)
+mutation: $(VENV)/bin/cosmic-ray  ## change every token of model/ and impl/, and print what no quick test notices (an hour or so)
 	@$(RUN) -m tests.mutation
 
 $(VENV)/bin/cosmic-ray: $(VENV)/installed
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check mutmut==3.8.1 cosmic-ray==8.7.0
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c requirements.lock mutmut==3.8.1 cosmic-ray==8.7.0
 	@touch $@
 
 replay: $(VENV)/installed  ## run a trace: TRACE=file ON=series, v6.1, v6.12, v4 or model

@@ -72,6 +72,8 @@ def test_the_argument_check_admits_what_is_promised(admit: Any, smallest_block: 
 
 def test_a_size_up_to_int_max_is_admitted() -> None:
     largest = 2**31 - 1
+    assert promise.create(largest, 1, 0, 4096) == promise.Geometry(largest, largest, largest)
+    assert promise.create(largest + 1, 1, 0, 4096) is promise.Refusal.SIZE_IS_ABOVE_INT_MAX
     for admit in (layout.admit, block_stack.admit):
         assert admit(largest, 1, 0, 4096) == layout.Geometry(largest, largest, largest)
         assert admit(largest + 1, 1, 0, 4096) is None

@@ -25,6 +25,7 @@ def a_pool(debug: bool = False) -> tuple[Pool, Memory]:
 
 def test_a_write_after_free_is_reported_at_the_next_alloc() -> None:
     pool, memory = a_pool(debug=True)
+    pool.alloc()  # so that the block is not the first of its page
     vaddr, dma = pool.alloc() or (0, 0)
     pool.free(vaddr, dma)
     assert pool.alloc() == (vaddr, dma)
@@ -96,6 +97,22 @@ def test_a_pool_that_is_asked_for_nothing_fills_nothing(make: Any) -> None:
     assert bytes(memory.block(vaddr, 64))[16:] == b"x" * 48
     assert pool.alloc() == (vaddr, dma)
     assert bytes(memory.block(vaddr, 64))[16:] == b"x" * 48
+
+
+def test_the_oracle_reports_what_debug_builds_notice() -> None:
+    """The machine could not tell: what the oracle does not complain of, it takes for damage."""
+    memory = Memory()
+    pool = ModelPool.create("pool", memory, 64, 1, 0, debug=True)
+    assert pool is not None
+    assert pool.geometry.allocation == 4096
+    vaddr, dma = pool.alloc() or (0, 0)
+    pool.free(vaddr, dma)
+    pool.free(vaddr, dma)
+    assert pool.log == [f"dma_pool_free pool, dma {dma:#018x} already free"]
+    memory.block(vaddr + 4, 60)[:] = b"X" * 60
+    pool.take(vaddr, dma)
+    assert pool.log[1:] == [f"dma_pool_alloc pool, {vaddr:016x} (corrupted)"]
+    assert bytes(memory.block(vaddr, 64)) == b"\xa9" * 64
 
 
 def test_a_page_is_poisoned_before_it_is_given_back() -> None:
@@ -177,6 +194,7 @@ def test_a_page_is_visited_after_its_children() -> None:
 
 def test_a_ring_is_linked_both_ways() -> None:
     head, links = ListHead(), [ListHead(n) for n in range(3)]
+    assert head.next is head.prev is head
     for link in links:
         list_add(link, head)
     assert [head.next.owner, head.next.next.owner, head.prev.owner, head.prev.prev.owner] == [2, 1, 0, 1]

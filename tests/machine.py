@@ -349,8 +349,13 @@ def a_block(machine: PoolMachine, choice: int, suitable: Callable[[Block], bool]
     return machine.newest_of(names, choice) if names else None
 
 
+def a_free_block(machine: PoolMachine, choice: int) -> str | None:
+    """One that was freed, and that nobody has been given since."""
+    return a_block(machine, choice, lambda block: not block.content and block.vaddr not in machine.lockstep.in_use)
+
+
 def free_again(machine: PoolMachine, choice: int) -> Step | None:
-    name = a_block(machine, choice, lambda block: not block.content)
+    name = a_free_block(machine, choice)
     return machine.wrong(Free(name)) if name else None
 
 
@@ -406,24 +411,25 @@ def write_to_a_block_in_use(machine: PoolMachine, choice: int) -> Step | None:
 def write_behind_the_link(machine: PoolMachine, choice: int) -> Step | None:
     """To a block that is free; debug builds notice it, others need not care."""
     link, size = machine.revision.promises.smallest_block, machine.lockstep.oracle.geometry.size
-    name = a_block(machine, choice, lambda block: not block.content)
-    if name is None or size == link or machine.lockstep.in_use.get(machine.lockstep.blocks[name].vaddr):
+    name = a_free_block(machine, choice)
+    if name is None or size == link:
         return None
     offset = (link, size - 1, link + choice % (size - link))[choice % 3]
     return write(machine, name, offset, bytes([choice]))
 
 
 def write_to_the_link(machine: PoolMachine, choice: int) -> Step | None:
-    """A link that leads to the block itself, back to another one, into the middle of one, or out of the page."""
-    name = a_block(machine, choice, lambda block: not block.content)
+    """A link that leads to the block itself, to another one, into the middle of one, or to either side out of the page."""
+    name = a_free_block(machine, choice)
     if name is None or not machine.drawn.hostile:
         return None
-    lockstep, block = machine.lockstep, machine.lockstep.blocks[name]
-    other = lockstep.blocks[a_block(machine, choice // 8)]
-    to = (block, other)[choice % 2].vaddr + (0, 0, 4, -choice)[choice // 2 % 4]
+    lockstep, vaddr = machine.lockstep, machine.lockstep.blocks[name].vaddr
+    other = lockstep.blocks[a_block(machine, choice // 8)].vaddr
+    page = vaddr - lockstep.memory.offset(vaddr)
+    end = page + lockstep.oracle.geometry.allocation
+    to = (vaddr, page - 4, vaddr, other, vaddr + 4, end - 2)[choice // 3 % 6]
     if machine.revision.promises.smallest_block == 4:  # the link is an offset in the page
-        to += lockstep.memory.offset(block.vaddr) - block.vaddr
-        return write(machine, name, 0, (to % 2**32).to_bytes(4, "little"))
+        return write(machine, name, 0, ((to - page) % 2**32).to_bytes(4, "little"))
     return write(machine, name, 0, (to % 2**64).to_bytes(8, "little"))
 
 

@@ -38,7 +38,7 @@ MUTANTS = (
         "boundary = min(boundary, allocation)",
         "pass",
         proofs=("admitted_geometry_is_ordered", "boundary_divides_the_allocation"),
-        hunted=("block_lies_inside_its_page", "pool_stays_in_its_memory", "free_list_holds_the_free_blocks"),
+        hunted=("pages_with_room_are_listed", "pool_stays_in_its_memory", "free_list_holds_the_free_blocks"),
     ),
     Mutant(
         "size_not_rounded_up",
@@ -772,7 +772,7 @@ MUTANTS = (
         "impl/history.py",
         "            if dma >= page.dma and dma - page.dma < self.geometry.allocation:\n",
         "            if dma >= page.dma and dma - page.dma <= self.geometry.allocation:\n",
-        hunted=("reports_are_the_kernels", "in_use_counts_the_live_blocks", "pool_stays_in_its_memory"),
+        hunted=("reports_are_the_kernels", "in_use_counts_the_live_blocks", "freed_block_is_filled"),
         revision="v6.1-as-it-is",
     ),
     Mutant(

@@ -74,7 +74,7 @@ def register() -> None:
     basis = settings(settings.get_profile("default"), deadline=None, suppress_health_check=checks, phases=untargeted)
     settings.register_profile("dev", basis, max_examples=300, stateful_step_count=50, derandomize=True, database=None)
     settings.register_profile(
-        "ci", basis, max_examples=600, stateful_step_count=50, derandomize=False, database=database()
+        "ci", basis, max_examples=1_000, stateful_step_count=50, derandomize=False, database=database()
     )
     settings.register_profile(
         "nightly", settings.get_profile("ci"), max_examples=5_000, stateful_step_count=100, phases=list(Phase)

@@ -52,9 +52,9 @@ $(VENV)/bin/cosmic-ray: $(VENV)/installed
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c requirements.lock mutmut==3.8.1 cosmic-ray==8.7.0
 	@touch $@
 
-replay: $(VENV)/installed  ## run a trace: TRACE=file ON=series, v6.1, v6.12, v4 or model
+replay: $(VENV)/installed  ## run a trace: TRACE=file ON=series, v6.1, v6.12, v4 or model; SHRINK=1 writes a smaller one
 	@test -n "$(TRACE)" || { echo "replay: say which trace: make replay TRACE=tests/traces/… ON=v6.1" >&2; exit 2; }
-	@$(RUN) -m tests.replay "$(TRACE)" --on "$(REVISION)"
+	@$(RUN) -m tests.replay "$(TRACE)" --on "$(REVISION)" $(if $(SHRINK),--shrink "$(TRACE:.json=).smaller.json")
 
 bench: $(VENV)/installed  ## count the pages that an alloc and a free look at, on v6.1 and on the series
 	@$(RUN) -m bench.pages_touched
@@ -69,5 +69,5 @@ claims: $(VENV)/installed  ## write the table of claims into README.md
 	@$(RUN) -m proofs.readme
 
 clean:  ## remove .venv and every cache
-	rm -rf $(VENV) .poolproof mutants .hypothesis .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .poolproof mutants reports .hypothesis .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

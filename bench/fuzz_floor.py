@@ -48,6 +48,12 @@ def per_second(hunter: type[PoolMachine], number: int) -> tuple[float, float]:
     class Counting(hunter):  # type: ignore[misc, valid-type]
         tally = Tally()
 
+        @initialize(data=st.data())
+        def create(self, data: st.DataObject) -> None:
+            nonlocal calls
+            calls += 1
+            super().create(data)
+
         def throw(self, dice: Dice) -> None:
             nonlocal calls
             calls += not self.under_way  # and otherwise it is one of the others'

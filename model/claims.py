@@ -21,8 +21,8 @@ class Claim:
     source: str
     holds: Callable[..., Any]
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.holds(*args, **kwargs)
+    def __call__(self, *args: Any) -> Any:
+        return self.holds(*args)
 
 
 CLAIMS: dict[str, Claim] = {}

@@ -143,6 +143,13 @@ class Trace:
     kernel: Kernel = Kernel()
     claim: str | None = None
 
+    def last_step(self) -> Step:
+        """The step that began last: of a trace that breaks a claim, the one that breaks it."""
+        step = self.steps[-1]
+        while isinstance(step, Alloc) and not step.happened and step.page is not None and step.page.meanwhile:
+            step = step.page.meanwhile[-1]
+        return step
+
     def to_json(self) -> dict[str, Any]:
         return {"poolproof": VERSION, **_encode(self)}
 

@@ -10,33 +10,55 @@ import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import SystemRandom
 from typing import NoReturn
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
+from model.claims import CLAIMS
 from model.lockstep import BrokenClaim
+from model.trace import Trace, dumps
 from tests import profiles
 from tests.machine import PoolMachine, Tally, dice, machine, missed
+from tests.replay import smallest
 from tests.targets import TARGETS
 
 HUNTED = ("model", "series", "v6.1-as-it-is", "v6.12")
 """The revisions in which the machine finds nothing: they do what they promise."""
 
 
+TRACES = Path(__file__).parent.parent / "reports" / "traces"
+"""What breaks a claim is written here at once, in a file that a replay takes."""
+
+
 @dataclass
 class Hunt:
-    """What became of a hunt: its tally, and, if a claim broke, the report."""
+    """What became of a hunt: its tally, and the smallest trace for each claim that broke."""
 
     revision: str
     tally: Tally
     seconds: float
-    found: str = ""
+    found: list[Trace] = field(default_factory=list)
+
+    def file_of(self, trace: Trace) -> Path:
+        return TRACES / f"fuzz-{self.revision}-{trace.claim}.json"
+
+    def told(self) -> str:
+        """What broke, and how to replay it."""
+        lines = []
+        for trace in self.found:
+            assert trace.claim is not None
+            lines.append(f"{self.revision} breaks {trace.claim}: {CLAIMS[trace.claim].sentence}")
+            step = trace.last_step()
+            lines.append(f"  expected: {step.expected}\n  happened: {step.happened}")
+            file = Path(os.path.relpath(self.file_of(trace)))
+            lines.append(f"  replay:   make replay TRACE={file} ON={self.revision}")
+        return "\n".join(lines)
 
 
 def hunter_of(revision: str) -> type[PoolMachine]:
@@ -49,21 +71,32 @@ def hunter_of(revision: str) -> type[PoolMachine]:
 
 
 def hunt(revision: str, seed: int, profile: str | None = None) -> Hunt:
-    """Run the machine on a revision; if claims break, each is told with the smallest trace."""
+    """Run the machine on a revision, and write the smallest trace for each claim that breaks."""
     profiles.register()
     wanted = profiles.chosen(profile or profiles.name())
+    shrinks = Phase.shrink in wanted.phases
+    if wanted.backend != "crosshair":
+        # A trace is made smaller step by step, in a second; what it was drawn from, in minutes.
+        wanted = settings(wanted, phases=[phase for phase in wanted.phases if phase is not Phase.shrink])
     hunter = hunter_of(revision)
     if not wanted.derandomize:
         hunter = seeded(seed)(hunter)
-    started, found = time.perf_counter(), ""
+    started, done = time.perf_counter(), Hunt(revision, hunter.tally, 0)
     try:
         if wanted.backend == "crosshair":
             run_straight(hunter, wanted)
         else:
             run_state_machine_as_test(hunter, settings=wanted)
     except* BrokenClaim as several:
-        found = "\n\n".join("\n".join([str(broken), *broken.__notes__]) for broken in several.exceptions)
-    return Hunt(revision, hunter.tally, time.perf_counter() - started, found)
+        traces = [broken.trace for broken in several.exceptions if isinstance(broken, BrokenClaim)]
+        done.found = list({trace.claim: trace for trace in traces}.values())
+    done.seconds = time.perf_counter() - started
+    if shrinks:
+        done.found = [smallest(trace, hunter.revision) for trace in done.found]
+    for trace in done.found:
+        TRACES.mkdir(parents=True, exist_ok=True)
+        done.file_of(trace).write_text(dumps(trace))
+    return done
 
 
 def run_straight(hunter: type[PoolMachine], wanted: settings) -> None:
@@ -137,7 +170,7 @@ def run_hunts(options: argparse.Namespace) -> int:
     print(table(done))
     found = [one for one in done if one.found]
     for one in found:
-        print(f"\n{one.revision} breaks {one.found}")
+        print(f"\n{one.told()}")
     # A solver runs far too few steps to meet everything.
     sound = [one for one in done if not one.found] if options.profile != "crosshair" else []
     holes = {one.revision: missed(one.tally, one.revision) for one in sound}

@@ -1,5 +1,7 @@
 """`python -m tests.replay TRACE --on REVISION`: run a trace on a revision, beside the oracle.
 
+With `--shrink FILE`, a smaller trace that breaks the same claim is written there, and told instead.
+
 Exit status: 1 if a claim breaks, 0 if none does, 2 for a file that cannot be read or a revision that there isn't.
 """
 
@@ -9,10 +11,14 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from model.lockstep import BrokenClaim, replay
-from model.trace import Alloc, Step, Trace, TraceError, loads
+from model.lockstep import BrokenClaim, Revision, replay
+from model.trace import Alloc, Step, Trace, TraceError, dumps, loads
+from report.shrink import shrink
 from tests.targets import TARGETS
 from tests.watchdog import begin, watchdog
+
+SECONDS_OF_A_STEP = 0.25
+"""While a trace is made smaller: many are tried, and one that hangs would take long."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--on", default="series", metavar="REVISION", help=f"one of {', '.join(TARGETS)}; default: series"
     )
+    parser.add_argument("--shrink", metavar="FILE", help="write a smaller trace that breaks the same claim")
     parser.error = lambda message: fail(f"{message}; see --help")  # type: ignore[method-assign]
     options = parser.parse_args(arguments)
     if options.on not in TARGETS:
@@ -39,13 +46,35 @@ def main(arguments: list[str] | None = None) -> int:
         fail(f"{options.trace}: {error}")
     except BrokenClaim as claim:
         broken, happened = claim, claim.trace
+    if options.shrink and broken is not None:
+        happened = smallest(broken.trace, TARGETS[options.on])
+        try:
+            Path(options.shrink).write_text(dumps(happened))
+        except OSError as error:
+            fail(f"{options.shrink}: {error.strerror}; --shrink needs a file that can be written")
     print(told(happened))
     if broken is None:
         print(f"\n{options.on} breaks no claim.")
         return 0
     print(f"\n{options.on} breaks {broken.claim.name}: {broken.claim.sentence}")
-    print(f"  expected: {broken.expected}\n  happened: {broken.happened}")
+    print(f"  expected: {happened.last_step().expected}\n  happened: {happened.last_step().happened}")
     return 1
+
+
+def smallest(trace: Trace, revision: Revision) -> Trace:
+    """A trace that breaks the same claim, with nothing in it that could be left out."""
+
+    def replayed(candidate: Trace) -> Trace | None:
+        try:
+            replay(candidate, revision, lambda: begin(SECONDS_OF_A_STEP))
+        except BrokenClaim as broken:
+            return broken.trace if broken.claim.name == trace.claim else None
+        except (TraceError, TimeoutError):
+            pass
+        return None
+
+    with watchdog():
+        return shrink(trace, replayed)
 
 
 def told(run: Trace) -> str:

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "model": {"model"},
     "impl": {"impl"},
     "proofs": {"proofs", "model", "impl", "z3", "cvc5", "bitwuzla", "distributed", "crosshair"},
+    "report": {"report", "model"},
     "bench": {"bench", "model", "impl", "tests", "hypothesis"},
 }
 

@@ -15,7 +15,7 @@ from tests.targets import TARGETS
 def test_the_machine_finds_nothing_in(revision: str) -> None:
     """And does not find nothing for want of trying."""
     done = hunt(revision, profiles.seed())
-    assert not done.found, done.found
+    assert not done.found, done.told()
     assert not missed(done.tally, revision)
 
 

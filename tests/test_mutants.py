@@ -10,7 +10,7 @@ import pytest
 from model.claims import CLAIMS
 from tests.mutants import MUTANTS, Mutant
 from tests.replay import main
-from tests.who_notices import found_trace, machine, plant, prover, run
+from tests.who_notices import machine, plant, prover, run
 
 PROVED = [mutant for mutant in MUTANTS if mutant.proofs]
 HUNTED = [mutant for mutant in MUTANTS if mutant.hunted]
@@ -31,11 +31,11 @@ def test_the_machine_notices(mutant: Mutant, tmp_path: Path, capsys: pytest.Capt
 
     # Whatever was drawn, misuse and what ran meanwhile included: the trace alone shows the same.
     (claim,) = notice.claims
-    (tmp_path / "found.json").write_text(found_trace(notice))
-    status, replayed = run(tmp_path, "tests.replay", "found.json", "--on", mutant.revision)
+    (found,) = (tmp_path / "reports" / "traces").glob("*.json")
+    status, replayed = run(tmp_path, "tests.replay", str(found), "--on", mutant.revision)
     assert f"{mutant.revision} breaks {claim}:" in replayed, notice.output + replayed
     assert status == 1
-    main([str(tmp_path / "found.json"), "--on", mutant.revision])
+    main([str(found), "--on", mutant.revision])
     assert f"breaks {claim}:" not in capsys.readouterr().out
 
 

@@ -36,7 +36,7 @@ class Notice:
 
 def copy_to(folder: Path) -> None:
     """Copy the repository's Python into `folder`."""
-    for package in ("model", "impl", "proofs", "tests"):
+    for package in ("model", "impl", "proofs", "report", "tests"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
 
 
@@ -68,14 +68,6 @@ def prover(mutant: Mutant, folder: Path) -> Notice:
         return Notice((), took, output)
     results = json.loads((folder / "results.json").read_text())
     return Notice(tuple({result["claim"] for result in results if result["verdict"] == "REFUTED"}), took, output)
-
-
-def found_trace(notice: Notice) -> str:
-    """The trace that the state machine has printed."""
-    lines = notice.output.splitlines()
-    first = next(number for number, line in enumerate(lines) if line.startswith('{"poolproof"'))
-    last = next(number for number, line in enumerate(lines[first:], first) if line.endswith("]}"))
-    return "\n".join(lines[first : last + 1]) + "\n"
 
 
 def machine(mutant: Mutant, folder: Path) -> Notice:

@@ -1,0 +1,169 @@
+"""Makes a trace that breaks a claim smaller, for as long as the same claim breaks.
+
+A trace is smaller if it has fewer steps, or as many, and is shorter as text, or comes before the other one.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from itertools import count, islice
+from typing import Any
+
+from model.trace import Alloc, Create, Free, Kernel, OtherPool, PageChoice, Step, Trace, Write
+
+SECONDS = 20.0
+"""After which what has been found by then has to do."""
+
+Replayed = Callable[[Trace], Trace | None]
+"""What happened in a run, up to the step that breaks the claim; None if the claim does not break."""
+
+
+def shrink(trace: Trace, replayed: Replayed, seconds: float = SECONDS) -> Trace:
+    """A trace that breaks the same claim, and that no single change makes smaller, unless the time is up before."""
+    ends = time.monotonic() + seconds
+    for found in smaller_and_smaller(trace, replayed):
+        trace = found
+        if time.monotonic() > ends:
+            break
+    return trace
+
+
+def smaller_and_smaller(trace: Trace, replayed: Replayed) -> Iterator[Trace]:
+    """Each smaller trace that is found, and the same one again after each try that finds none."""
+    smallest = measure(trace)
+    while True:
+        before, tried = smallest, 0
+        while (candidate := next(islice(variants(trace), tried, None), None)) is not None:
+            found = replayed(candidate) if measure(candidate) < smallest else None
+            if found is not None and measure(found) < smallest:
+                trace, smallest = found, measure(found)
+            else:
+                tried += 1  # and otherwise, what comes at this place now
+            yield trace
+        if smallest == before:
+            return
+
+
+def measure(trace: Trace) -> tuple[int, int, str]:
+    steps = tuple(map(untold, trace.steps))
+    text = json.dumps(Trace(steps, trace.kernel, trace.claim).to_json())
+    return number_of_steps(steps), len(text), text
+
+
+def untold(step: Step) -> Step:
+    """Without what is said of it."""
+    step = replace(step, expected="", happened="")
+    if isinstance(step, Alloc) and step.page is not None:
+        return replace(step, page=replace(step.page, meanwhile=tuple(map(untold, step.page.meanwhile))))
+    return step
+
+
+def number_of_steps(steps: tuple[Step, ...]) -> int:
+    """With those that run while an allocation waits for a page."""
+    return sum(1 + number_of_steps(meanwhile(step)) for step in steps)
+
+
+def meanwhile(step: Step) -> tuple[Step, ...]:
+    return step.page.meanwhile if isinstance(step, Alloc) and step.page is not None else ()
+
+
+def variants(trace: Trace) -> Iterator[Trace]:
+    """What may be smaller: the bold changes first."""
+    create, *rest = trace.steps
+    size = len(rest) // 2
+    while size > 1:
+        for start in range(len(rest) - size, -1, -size):
+            yield replace(trace, steps=(create, *rest[:start], *rest[start + size :]))
+        size //= 2
+    for name in names_in(trace.steps):
+        yield replace(trace, steps=without_block(trace.steps, name))
+    for steps in variants_of_steps(tuple(rest)):
+        yield replace(trace, steps=(create, *steps))
+    for other in variants_of(create):
+        yield replace(trace, steps=(other, *rest))
+    for kernel in variants_of(trace.kernel):
+        yield replace(trace, kernel=kernel)
+    yield replace(trace, steps=renamed(trace.steps))
+
+
+def variants_of_steps(steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
+    """One step less, or less in one step; the last one first."""
+    for place in range(len(steps) - 1, -1, -1):
+        before, step, after = steps[:place], steps[place], steps[place + 1 :]
+        yield before + after
+        if isinstance(step, Alloc) and step.page is not None:
+            yield (*before, replace(step, page=None), *after)
+            alone = replace(step, page=replace(step.page, meanwhile=()))
+            if step.page.meanwhile:
+                yield (*before, alone, *after)
+                yield (*before, *step.page.meanwhile, alone, *after)
+            for nested in variants_of_steps(step.page.meanwhile):
+                yield (*before, replace(step, page=replace(step.page, meanwhile=nested)), *after)
+            for page in variants_of(step.page):
+                yield (*before, replace(step, page=page), *after)
+        for other in variants_of(step):
+            yield (*before, other, *after)
+
+
+def variants_of(thing: Step | Kernel | PageChoice) -> Iterator[Any]:
+    """The same with one field that is simpler."""
+    for field in fields(thing):
+        value = getattr(thing, field.name)
+        if field.name == "data":
+            simpler = [value[: len(value) // 4 * 2], "00" * (len(value) // 2)]
+        elif value is True:
+            simpler = [False]
+        elif type(value) is int and field.name == "page_size":
+            simpler = [value // 2]
+        elif type(value) is int:
+            sign = -1 if value < 0 else 1
+            bits = range(abs(value).bit_length() - 1, -1, -1)
+            simpler = [0, sign, *(sign * (abs(value) - (1 << bit)) for bit in bits)]
+        elif isinstance(thing, Create) and field.name == "name":
+            simpler = ["pool"]
+        else:
+            simpler = []
+        for other in simpler:
+            if other != value and (other or field.name != "data"):
+                yield replace(thing, **{field.name: other})
+
+
+def names_in(steps: tuple[Step, ...]) -> list[str]:
+    """The blocks that a run is about, in the order in which it names them."""
+    names: dict[str, None] = {}
+    for step in steps:
+        names.update(dict.fromkeys(names_in(meanwhile(step))))
+        if isinstance(step, Alloc | OtherPool):
+            names[step.block] = None
+    return list(names)
+
+
+def without_block(steps: tuple[Step, ...], name: str) -> tuple[Step, ...]:
+    """The run without every step that is about one block."""
+    return with_steps(steps, lambda step: None if getattr(step, "block", None) == name else step)
+
+
+def renamed(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """The blocks are called a, b, c and so on."""
+    letters = (chr(ord("a") + number) if number < 26 else f"b{number}" for number in count())
+    new = dict(zip(names_in(steps), letters, strict=False))
+
+    def under_its_new_name(step: Step) -> Step:
+        if isinstance(step, Alloc | Free | Write | OtherPool):
+            return replace(step, block=new.get(step.block, step.block))
+        return step
+
+    return with_steps(steps, under_its_new_name)
+
+
+def with_steps(steps: tuple[Step, ...], change: Callable[[Step], Step | None]) -> tuple[Step, ...]:
+    """Every step changed, or left out, also those that run meanwhile."""
+    changed = []
+    for step in steps:
+        other = change(step)
+        if isinstance(other, Alloc) and other.page is not None:
+            other = replace(other, page=replace(other.page, meanwhile=with_steps(other.page.meanwhile, change)))
+        if other is not None:
+            changed.append(other)
+    return tuple(changed)

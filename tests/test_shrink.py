@@ -1,0 +1,75 @@
+"""Traces are made as small as single changes can make them, and still break the same claim."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from model.lockstep import BrokenClaim, replay
+from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Trace, loads
+from report.shrink import measure, shrink
+from tests.replay import main, smallest
+from tests.targets import TARGETS
+
+TRACES = Path(__file__).parent / "traces"
+
+
+def test_what_does_not_matter_goes() -> None:
+    """Of the steps, of those inside them, of the kernel and of the names."""
+    polite = (PoolInfo(), Alloc("y", page=PageChoice(2**40)), Free("y"))
+    steps = (
+        Create(100, 8, 256, "a name"),
+        Alloc("x", zero=True, page=PageChoice(2**33, polite)),
+        *(Alloc(f"n{number}") for number in range(40)),
+        *(Free(f"n{number}") for number in range(40)),
+        Free("x"),
+        Free("x"),
+        Alloc("one", zero=True),
+        Alloc("other"),
+        Destroy(),
+    )
+    long = Trace(steps, Kernel(16384, init_on_alloc=True), "blocks_are_disjoint")
+    with pytest.raises(BrokenClaim) as broken:
+        replay(long, TARGETS["series"])
+    small = smallest(broken.value.trace, TARGETS["series"])
+    assert small.claim == "blocks_are_disjoint"
+    assert [type(step).__name__ for step in small.steps] == ["Create", "Alloc", "Free", "Free", "Alloc", "Alloc"]
+    assert [getattr(step, "block", "") for step in small.steps[1:]] == ["a", "a", "a", "b", "c"]
+    assert all(not step.zero and step.page is None for step in small.steps if isinstance(step, Alloc))
+    assert small.kernel == Kernel()
+    assert (small.steps[0].expected, replace(small.steps[0], expected="", happened="")) == ("a pool", Create(1))
+    with pytest.raises(BrokenClaim) as again:
+        replay(small, TARGETS["series"])
+    assert again.value.trace == small
+
+
+@pytest.mark.parametrize("name", ["v6.1-no_room_is_wasted", "series-blocks_are_disjoint-double_free"])
+def test_what_is_small_is_not_made_larger(name: str) -> None:
+    trace, revision = loads((TRACES / f"{name}.json").read_text()), TARGETS[name.partition("-")[0]]
+    once = smallest(trace, revision)
+    assert measure(once) <= measure(trace)
+    assert smallest(once, revision) == once
+
+
+def test_time_is_limited() -> None:
+    trace = loads((TRACES / "v6.1-no_room_is_wasted.json").read_text())
+    tried: list[Trace] = []
+    assert shrink(trace, lambda candidate: tried.append(candidate), seconds=0) == trace
+    assert len(tried) <= 1
+
+
+def test_the_smaller_trace_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = TRACES / "v6.1-block_lies_inside_its_page.json"
+    assert main([str(trace), "--on", "v6.1", "--shrink", str(tmp_path / "small.json")]) == 1
+    assert "v6.1 breaks block_lies_inside_its_page" in capsys.readouterr().out
+    small = loads((tmp_path / "small.json").read_text())
+    assert measure(small) < measure(loads(trace.read_text()))
+    assert main([str(tmp_path / "small.json"), "--on", "v6.1"]) == 1
+    assert main([str(tmp_path / "small.json"), "--on", "series"]) == 0
+
+
+def test_a_file_that_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        main([str(TRACES / "v6.1-no_room_is_wasted.json"), "--on", "v6.1", "--shrink", str(tmp_path / "no" / "file")])
+    assert refusal.value.code == 2
+    assert capsys.readouterr().err.startswith("replay: ")

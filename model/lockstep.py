@@ -10,7 +10,7 @@ A pool that was damaged, by something that it does not promise to notice, is hel
 from bisect import bisect_left, insort
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from model import claims
 from model.claims import Claim
@@ -211,7 +211,7 @@ class Lockstep:
         self.oracle = Pool.create(step.name, self.shadow, *arguments, **options, promises=promises)
         self.align = max(step.align, 1)
 
-    def _run_without_oracle(self, record: Record, step: Step) -> None:
+    def _run_without_oracle(self, record: Record, step: Step) -> NoReturn:
         """A step on a pool that should not be there: nothing is promised of it but that its code ends, in its memory."""
         target, broken = self._live_target(), self.should_be_refused
         assert broken is not None
@@ -354,8 +354,7 @@ class Lockstep:
         self.in_use_of_pool -= not block.of_other_pool
 
     def _free(self, record: Record, step: Free) -> None:
-        given = self._block(step.block)
-        vaddr, dma = (given.vaddr + step.vaddr_plus) % 2**64, (given.dma + step.dma_plus) % 2**64
+        vaddr, dma = self.addresses(step)
         if self.target is None and self.destroyed is not None:
             self._free_after_destroy(record, self.destroyed, vaddr, dma)
             return
@@ -379,6 +378,11 @@ class Lockstep:
         said = "the block is taken back" if proper else "a report, and no change"
         done = said if not self.damaged_by else "nobody knows"
         record.told = lambda: (said, done)
+
+    def addresses(self, step: Free) -> tuple[int, int]:
+        """The virtual and the DMA address that a free passes."""
+        given = self._block(step.block)
+        return (given.vaddr + step.vaddr_plus) % 2**64, (given.dma + step.dma_plus) % 2**64
 
     def in_use_at(self, vaddr: int, dma: int) -> str | None:
         """The name of the pool's block in use at these two addresses."""

@@ -20,13 +20,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from model.claims import CLAIMS
-from model.trace import dumps, loads
 
 try:
     from proofs import cache
     from proofs.catalogue import OBLIGATIONS, OtherSources, Result, Settings, prove_elsewhere, what_runs_here
     from proofs.executors import BadExecutor, executor, in_one_line
-    from proofs.outputs import Unwritable, put, try_out
+    from proofs.outputs import Unwritable, put, put_json, put_traces, try_out
     from proofs.solver import DEFAULT_LIMIT
 except ModuleNotFoundError as missing:
     print(
@@ -82,10 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
     seconds = time.perf_counter() - started
     print(as_json(results) if options.json == "-" else as_text(results, seconds))
     try:
-        if options.json not in (None, "-"):
-            put(Path(options.json), as_json(results) + "\n")
-        if options.traces is not None:
-            write_traces(results, Path(options.traces))
+        put_json(options.json, as_json(results))
+        put_traces(options.traces, {result.short_name: result.counterexample for result in results})
         if options.smt2 is not None:
             write_smt2(results, Path(options.smt2))
     except Unwritable as unwritable:
@@ -199,15 +196,6 @@ def result_of(future: Future[Result], name: str, where: str | None, others: list
     for other in others:
         other.cancel()
     raise BadExecutor(f"--executor {where}: {what}" if where else what) from cause
-
-
-def write_traces(results: list[Result], folder: Path) -> None:
-    """A file per refutation that a driver's arguments reach, named by revision, claim and case. Raises Unwritable."""
-    for result in results:
-        if result.counterexample is not None and "trace" in result.counterexample:
-            trace = loads(json.dumps(result.counterexample["trace"]))
-            name = "-".join(filter(None, (result.revision, result.claim, result.case)))
-            put(folder / f"{name}.json", dumps(trace))
 
 
 def write_smt2(results: list[Result], folder: Path) -> None:

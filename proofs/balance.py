@@ -24,13 +24,13 @@ SIDES = {LEFT: "left", RIGHT: "right"}
 
 
 class AnyNode:
-    """A node of any red-black tree. `height` counts the black nodes on every way down from here, this one included."""
+    """A node of any red-black tree. `black_height` counts the black nodes on every way down from here, this one included."""
 
-    def __init__(self, tree: "AnyTree", name: str, red: bool, height: Any) -> None:
+    def __init__(self, tree: "AnyTree", name: str, red: bool, black_height: Any) -> None:
         self.tree = tree
         self.name = name
         self.red = self.was_red = red
-        self.height = height
+        self.black_height = black_height
         self.child = Children(self)
         self.known_parent = self.former_parent = UNREAD
 
@@ -45,8 +45,8 @@ class AnyNode:
         self.known_parent = node
 
     @property
-    def height_of_children(self) -> Any:
-        return self.height if self.was_red else self.height - 1
+    def black_height_of_children(self) -> Any:
+        return self.black_height if self.was_red else self.black_height - 1
 
 
 class Children:
@@ -61,7 +61,7 @@ class Children:
         if self.now[side] is UNREAD:
             owner = self.owner
             name = f"{owner.name}'s {SIDES[side]} child"
-            self.set_first(side, owner.tree.choose_subtree(name, owner.height_of_children, owner.was_red))
+            self.set_first(side, owner.tree.choose_subtree(name, owner.black_height_of_children, owner.was_red))
         return self.now[side]
 
     def __setitem__(self, side: int, node: Any) -> None:
@@ -105,7 +105,7 @@ class AnyTree(PageTree[Any]):
         name = f"{node.name}'s parent"
         red = self.path.one_of(f"{name} is", "black", "red") == "red"
         self.path.assume(RED_HAS_NO_RED_CHILD, lambda: not red or may_be_red)
-        parent = AnyNode(self, name, red, node.height if red else node.height + 1)
+        parent = AnyNode(self, name, red, node.black_height if red else node.black_height + 1)
         parent.child.set_first(LEFT if where == "a left child" else RIGHT, node)
         self.top = parent
 
@@ -119,7 +119,7 @@ def show_well_formed(tree: AnyTree, gone: Any = None, red_one: Any = None, light
     top = tree.root if tree.top.former_parent is None else tree.top
     loose: list[str] = []
     red_above_red: list[str] = []
-    heights: list[Any] = [] if tree.top.former_parent is None else [tree.top.height]
+    heights: list[Any] = [] if tree.top.former_parent is None else [tree.top.black_height]
 
     def walk(node: Any, parent: Any, blacks: Any) -> list[str]:
         if node.known_parent is not parent or len(loose) > 99:
@@ -136,10 +136,10 @@ def show_well_formed(tree: AnyTree, gone: Any = None, red_one: Any = None, light
             at = blacks + (lighter is not None and lighter[0] is node and lighter[1] == side)
             order.append([subtree_name(node, side)] if child is UNREAD else [])
             if child is UNREAD:
-                heights.append(at + node.height_of_children)
+                heights.append(at + node.black_height_of_children)
                 if side == LEFT and node.name in tree.further_down:
                     inner = tree.further_down[node.name]
-                    order[-1][:0] = walk(inner, FURTHER_UP, at + node.height_of_children - inner.height)
+                    order[-1][:0] = walk(inner, FURTHER_UP, at + node.black_height_of_children - inner.black_height)
             elif child is None:
                 heights.append(at + 0)
             else:

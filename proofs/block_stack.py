@@ -20,8 +20,8 @@ from impl.layout import Cursor, Geometry, first_block
 from model import claims
 from model import geometry as promise
 from model.claims import Claim
-from model.memory import Memory
-from model.trace import Alloc, Create, Trace
+from model.memory import VADDR_BASE, Memory
+from model.trace import Alloc, Create, Free, OtherPool, Trace, Write
 from proofs import admission
 from proofs.admission import arguments, arguments_that_round_up_to_an_int, kept_geometry
 from proofs.explore import Theory, Verdict
@@ -682,7 +682,7 @@ def total_counts_the_blocks_of_a_new_page(path: Any) -> None:
 
 
 def explain_double_free(inputs: dict[str, Any]) -> Counterexample:  # noqa: ARG001
-    """On a running pool: no trace, since no build without debugging promises to notice."""
+    """On a running pool: what is counted, and how often the block is handed out."""
     pool = plain_pool(debug=False)
     block = pool.alloc() or (0, 0)
     pool.free(*block)
@@ -693,6 +693,10 @@ def explain_double_free(inputs: dict[str, Any]) -> Counterexample:  # noqa: ARG0
         "a block that is free is not taken back again",
         f"it is, and lies below itself: 0 live blocks are counted as {in_use}, "
         f"and the next 3 allocs hand the same block out {again.count(block)} times",
+        Trace(
+            (Create(1024), Alloc("a"), Free("a"), Free("a"), Alloc("b"), Alloc("c")),
+            claim=claims.blocks_are_disjoint.name,
+        ),
     )
 
 
@@ -781,7 +785,7 @@ def a_free_with_anothers_dma_address_is_believed(path: Any) -> None:
 
 
 def explain_wild_link(inputs: dict[str, Any]) -> Counterexample:  # noqa: ARG001
-    """On a running pool, beside which the device has given memory to somebody else."""
+    """On a running pool, beside which the device has given memory to somebody else; the trace has another pool there."""
     memory = Memory()
     pool = BlockStackPool.create("pool", memory, 1024, 1, 0)
     others = memory.alloc_coherent(4096)
@@ -795,6 +799,18 @@ def explain_wild_link(inputs: dict[str, Any]) -> Counterexample:  # noqa: ARG001
     return Counterexample(
         f"a block is handed out of the pool's page at {block[0]:#x}, whatever its free blocks say",
         f"a free block says {others.vaddr:#x}, where memory of another is, and the block at {got[0]:#x} is handed out",
+        Trace(
+            (
+                Create(1024),
+                Alloc("a"),
+                OtherPool("x", 2**30),
+                Free("a"),
+                Write("a", 0, (VADDR_BASE + 2 * PAGE_SIZE).to_bytes(8, "little").hex()),  # where the memory of x is
+                Alloc("b"),
+                Alloc("c"),
+            ),
+            claim=claims.block_starts_in_a_page.name,
+        ),
     )
 
 

@@ -18,11 +18,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
-from pathlib import Path
 from typing import Any, NoReturn
 
 from model.claims import CLAIMS
-from model.trace import dumps, loads
 
 try:
     from crosshair import statespace
@@ -32,7 +30,7 @@ try:
 
     from proofs.contracts import CONTRACTS, Contract, Outcome
     from proofs.obligation import Counterexample
-    from proofs.outputs import Unwritable, put, try_out
+    from proofs.outputs import Unwritable, put_json, put_traces, try_out
 except ModuleNotFoundError as missing:
     name = str(missing.name).partition(".")[0]
     print(
@@ -70,6 +68,11 @@ class Result:
     why: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
     counterexample: dict[str, Any] | None = None
+
+    @property
+    def short_name(self) -> str:
+        """Of what is written about it: revision, claim and contract."""
+        return f"{self.revision}-{self.claim}-{self.contract.rpartition('/')[2]}"
 
     @property
     def as_expected(self) -> bool:
@@ -198,10 +201,8 @@ def main(arguments: list[str] | None = None) -> int:
     seconds = time.perf_counter() - started
     print(as_json(results) if options.json == "-" else as_text(results, seconds))
     try:
-        if options.json not in (None, "-"):
-            put(Path(options.json), as_json(results) + "\n")
-        if options.traces is not None:
-            write_traces(results, Path(options.traces))
+        put_json(options.json, as_json(results))
+        put_traces(options.traces, {result.short_name: result.counterexample for result in results})
     except Unwritable as unwritable:
         fail(str(unwritable))
     return 0 if all(result.as_expected for result in results) else 1
@@ -238,15 +239,6 @@ def confirm_all(names: list[str], jobs: int) -> list[Result]:
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
     return [results[name] for name in names]
-
-
-def write_traces(results: list[Result], folder: Path) -> None:
-    """A file per refutation that a driver's arguments reach, named by revision, claim and contract. Raises Unwritable."""
-    for result in results:
-        if result.counterexample is not None and "trace" in result.counterexample:
-            trace = loads(json.dumps(result.counterexample["trace"]))
-            short = result.contract.rpartition("/")[2]
-            put(folder / f"{result.revision}-{result.claim}-{short}.json", dumps(trace))
 
 
 def as_json(results: list[Result]) -> str:

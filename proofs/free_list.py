@@ -155,10 +155,14 @@ def free_a_block_in_use(path: Any) -> None:
 
 
 def explain_double_free(inputs: dict[str, Any]) -> Counterexample:
-    """A driver frees a block twice, in a build that does not notice; no trace, since nothing is promised then."""
+    """A driver frees a block twice, in a build that does not notice: later, two get the same block."""
     return Counterexample(
         "the free list holds the block once, as before",
         f"the block at offset {inputs['offset of the first free block']} links to itself, and a block less counts as in use",
+        Trace(
+            (Create(1000), Alloc("a"), Free("a"), Free("a"), Alloc("b"), Alloc("c")),
+            claim=claims.blocks_are_disjoint.name,
+        ),
     )
 
 

@@ -73,6 +73,11 @@ class Result:
     seeds: dict[str, str] = field(default_factory=dict)  # the verdict with each further seed that was asked for
 
     @property
+    def short_name(self) -> str:
+        """Of its trace: revision, claim and case."""
+        return "-".join(filter(None, (self.revision, self.claim, self.case)))
+
+    @property
     def as_expected(self) -> bool:
         """The verdict is the expected one; and a refutation breaks the claim itself, not a step on the way to it."""
         return self.verdict == self.expected and self.broken in ("", self.claim)

@@ -1,9 +1,13 @@
 """Where the command lines write what they found: tried before the work, and told in one line where it fails nevertheless."""
 
+import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from model.trace import dumps, loads
 
 
 class Unwritable(Exception):
@@ -35,3 +39,16 @@ def put(file: Path, text: str) -> None:
     """Write a file. Raises Unwritable."""
     with written_to(str(file)):
         file.write_text(text)
+
+
+def put_json(file: str | None, text: str) -> None:
+    """Write a file, if one is asked for that is not standard output. Raises Unwritable."""
+    if file not in (None, "-"):
+        put(Path(file), text + "\n")
+
+
+def put_traces(folder: str | None, counterexamples: Mapping[str, dict[str, Any] | None]) -> None:
+    """Write, if a folder is asked for, a file for each counterexample that has a trace. Raises Unwritable."""
+    for name, counterexample in counterexamples.items():
+        if folder is not None and counterexample is not None and "trace" in counterexample:
+            put(Path(folder) / f"{name}.json", dumps(loads(json.dumps(counterexample["trace"]))))

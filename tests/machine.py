@@ -51,6 +51,7 @@ class Surroundings:
 
     kernel: Kernel
     arguments: Create
+    where: str  # the device's memory lies
     edge: int  # the DMA address where the device's memory begins, or ends if addresses descend
     stride: int  # from page to page, in pages: 1 for neighbours; negative where addresses descend
     scattered: bool  # the pages come in any order
@@ -61,15 +62,15 @@ class Surroundings:
     operations: tuple["Operation", ...]  # as often as their weight
 
 
-EDGES = (
-    ("low", 0, 1),
-    ("neighbours", 0x1_0000_0000, 1),
-    ("with gaps", 0x1_0000_0000, 3),
-    ("descending", 2**40, -2),
-    ("below 4 GiB", 2**32, -1),
-    ("at the top of the address space", 2**64, -1),
-    ("up to the top of the address space", 2**64 - 2**24, 1),
-)
+EDGES = {
+    "at the bottom of the address space": (0, 1),
+    "neighbours": (0x1_0000_0000, 1),
+    "with gaps": (0x1_0000_0000, 3),
+    "descending": (2**40, -2),
+    "below 4 GiB": (2**32, -1),
+    "at the top of the address space": (2**64, -1),
+    "up to the top of the address space": (2**64 - 2**24, 1),
+}
 """Where a device's memory may lie: its edge and stride."""
 
 
@@ -89,14 +90,14 @@ def surroundings(draw: st.DrawFn, clips_the_boundary: bool) -> Surroundings:
     if not clips_the_boundary:
         boundary = min(boundary, page_size)
     name = draw(st.sampled_from(["pool", "", "a name of more than 31 characters, which is cut"]))
-    _, edge, stride = draw(st.sampled_from(EDGES))
+    where = draw(st.sampled_from(list(EDGES)))
     debug, init_on_alloc, init_on_free = draw(st.tuples(st.booleans(), st.booleans(), st.booleans()))
     weights = draw(st.tuples(*(st.sampled_from(operation.weights) for operation in OPERATIONS)))
     return Surroundings(
         Kernel(page_size, debug, init_on_alloc, init_on_free),
         Create(size, align, boundary, name),
-        edge,
-        stride,
+        where,
+        *EDGES[where],
         scattered=draw(st.booleans()),
         tidy=draw(st.booleans()),
         hostile=hostile,
@@ -132,6 +133,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.places = self.failures = 0
         self.run(self.drawn.arguments)
         self.count("create" if self.lockstep.target is not None else "create is refused")
+        self.count(f"memory: {self.drawn.where}")
         if type(self.lockstep.target) is Pool:
             self.count_rotations(self.lockstep.target.page_tree)
 
@@ -243,7 +245,7 @@ class PoolMachine(RuleBasedStateMachine):
         oracle = self.lockstep.oracle
         return 0 if oracle is None else len(oracle.pages)
 
-    def newest_of(self, names: list[str], choice: int) -> str:
+    def one_of(self, names: list[str], choice: int) -> str:
         """One of the blocks, the newest or the oldest more often than the others."""
         return names[(-1, 0, choice // 3 % len(names))[choice % 3]]
 
@@ -255,8 +257,8 @@ class PoolMachine(RuleBasedStateMachine):
         """A wrong free, where the pool promises to notice it, or the run is hostile."""
         if misuse is None:
             return None
-        lockstep, block = self.lockstep, self.lockstep.blocks[misuse.block]
-        vaddr, dma = block.vaddr + misuse.vaddr_plus, block.dma + misuse.dma_plus
+        lockstep = self.lockstep
+        vaddr, dma = lockstep.addresses(misuse)
         noticed = lockstep.notices(vaddr, dma)
         if lockstep.in_use_at(vaddr, dma) is not None or not (noticed or self.drawn.hostile == "anything"):
             return None
@@ -305,6 +307,8 @@ a page is full / a page is empty again / a page is listed again
 free again, noticed / free again, not noticed / free of a foreign address, noticed
 free in the middle of a block, not noticed / free of a block of another pool, noticed
 write to a block in use / write to a free block / write to the link in a free block
+memory: at the bottom of the address space / memory: neighbours / memory: with gaps / memory: descending
+memory: below 4 GiB / memory: at the top of the address space / memory: up to the top of the address space
 """
 """What a hunt has to meet, whatever the target."""
 
@@ -348,13 +352,13 @@ def alloc(machine: PoolMachine, choice: int) -> Step:
 
 def free(machine: PoolMachine, choice: int) -> Step | None:
     live = [name for name in machine.lockstep.live() if not machine.lockstep.blocks[name].of_other_pool]
-    return Free(machine.newest_of(live, choice)) if live else None
+    return Free(machine.one_of(live, choice)) if live else None
 
 
 def a_block(machine: PoolMachine, choice: int, suitable: Callable[[Block], bool] = lambda _: True) -> str | None:
     """A block of this pool that is suitable: in use, or freed."""
     names = [name for name, block in machine.lockstep.blocks.items() if not block.of_other_pool and suitable(block)]
-    return machine.newest_of(names, choice) if names else None
+    return machine.one_of(names, choice) if names else None
 
 
 def a_free_block(machine: PoolMachine, choice: int) -> str | None:
@@ -398,7 +402,7 @@ def free_a_block_of_another_pool(machine: PoolMachine, choice: int) -> Step | No
     if not foreign:
         machine.outcome = ", which it hands out first"
         return OtherPool(machine.name(), dma=2**48)
-    return machine.wrong(Free(machine.newest_of(foreign, choice)))
+    return machine.wrong(Free(machine.one_of(foreign, choice)))
 
 
 def write(machine: PoolMachine, block: str, offset: int, data: bytes) -> Step | None:

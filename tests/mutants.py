@@ -201,7 +201,7 @@ MUTANTS = (
         "    if unsigned_int(offset + geometry.size) > next_boundary:",
         "    if offset == next_boundary:",
         proofs=("layout_stays_between_boundaries",),
-        hunted=("free_list_holds_the_free_blocks", "no_block_crosses_a_boundary"),
+        hunted=("free_list_holds_the_free_blocks", "no_block_crosses_a_boundary", "pages_with_room_are_listed"),
         contracts=("no_block_crosses_a_boundary/series/boundaries_around_a_block",),
     ),
     Mutant(
@@ -210,7 +210,7 @@ MUTANTS = (
         "unsigned_int(next_boundary + geometry.boundary)",
         "unsigned_int(next_boundary + geometry.size)",
         proofs=("next_boundary_is_a_multiple", "total_counts_the_blocks"),
-        hunted=("free_list_holds_the_free_blocks", "no_block_crosses_a_boundary"),
+        hunted=("free_list_holds_the_free_blocks", "no_block_crosses_a_boundary", "pages_with_room_are_listed"),
         contracts=("next_boundary_is_a_multiple/series/boundary_after_a_turn",),
     ),
     Mutant(
@@ -772,7 +772,12 @@ MUTANTS = (
         "impl/history.py",
         "            if dma >= page.dma and dma - page.dma < self.geometry.allocation:\n",
         "            if dma >= page.dma and dma - page.dma <= self.geometry.allocation:\n",
-        hunted=("reports_are_the_kernels", "in_use_counts_the_live_blocks", "freed_block_is_filled"),
+        hunted=(
+            "reports_are_the_kernels",
+            "in_use_counts_the_live_blocks",
+            "freed_block_is_filled",
+            "pool_stays_in_its_memory",
+        ),
         revision="v6.1-as-it-is",
     ),
     Mutant(

@@ -5,24 +5,28 @@ Exit status: 0 if nothing was found, 1 if a claim broke or an event was missed, 
 
 import argparse
 import difflib
+import json
 import multiprocessing
 import os
 import sys
 import time
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import SystemRandom
-from typing import NoReturn
+from typing import Any, NoReturn
+from unittest.mock import patch
 
 from hypothesis import Phase, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
-from model.claims import CLAIMS
+from model.claims import CLAIMS, Claim
 from model.lockstep import BrokenClaim
 from model.trace import Trace, dumps
+from proofs.outputs import Unwritable, put_json, try_out
 from tests import profiles
 from tests.machine import PoolMachine, Tally, dice, machine, missed
 from tests.replay import smallest
@@ -43,7 +47,22 @@ class Hunt:
     revision: str
     tally: Tally
     seconds: float
+    seed: int
+    profile: str
+    held: Counter[str] = field(default_factory=Counter)  # how often each claim was looked at
     found: list[Trace] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "revision": self.revision,
+            "seed": self.seed,
+            "profile": self.profile,
+            "seconds": round(self.seconds, 2),
+            "steps": self.tally.steps,
+            "tally": dict(sorted(self.tally.events.items())),
+            "held": dict(sorted(self.held.items())),
+            "found": [trace.to_json() for trace in self.found],
+        }
 
     def file_of(self, trace: Trace) -> Path:
         return TRACES / f"fuzz-{self.revision}-{trace.claim}.json"
@@ -81,16 +100,25 @@ def hunt(revision: str, seed: int, profile: str | None = None) -> Hunt:
     hunter = hunter_of(revision)
     if not wanted.derandomize:
         hunter = seeded(seed)(hunter)
-    started, done = time.perf_counter(), Hunt(revision, hunter.tally, 0)
+    started, done = time.perf_counter(), Hunt(revision, hunter.tally, 0, seed, profile or profiles.name())
+    looked_at = Claim.__call__
+
+    def counted(claim: Claim, *arguments: Any) -> Any:
+        done.held[claim.name] += 1
+        return looked_at(claim, *arguments)
+
     try:
-        if wanted.backend == "crosshair":
-            run_straight(hunter, wanted)
-        else:
-            run_state_machine_as_test(hunter, settings=wanted)
+        with patch.object(Claim, "__call__", counted):
+            if wanted.backend == "crosshair":
+                run_straight(hunter, wanted)
+            else:
+                run_state_machine_as_test(hunter, settings=wanted)
     except* BrokenClaim as several:
         traces = [broken.trace for broken in several.exceptions if isinstance(broken, BrokenClaim)]
         done.found = list({trace.claim: trace for trace in traces}.values())
     done.seconds = time.perf_counter() - started
+    # What every step is held to, without a look at anything.
+    done.held["operations_end"] = done.held["pool_stays_in_its_memory"] = done.tally.steps
     if shrinks:
         done.found = [smallest(trace, hunter.revision) for trace in done.found]
     for trace in done.found:
@@ -129,6 +157,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=int, help="repeat a hunt; default: a new seed, which is printed")
     parser.add_argument("--profile", default="ci", choices=(*profiles.NAMES, "mutants"), help="how long; default: ci")
+    parser.add_argument("--json", metavar="FILE", help="write what was found and met as JSON")
     parser.add_argument(
         "--observe", action="store_true", help="write each input, and what came of it, as a line of JSON"
     )
@@ -139,9 +168,12 @@ def main(arguments: list[str] | None = None) -> int:
             near = difflib.get_close_matches(revision, TARGETS, n=1, cutoff=0)[0]
             fail(f"there is no revision {revision!r}; did you mean {near!r}? There are {', '.join(TARGETS)}")
     try:
+        try_out(options.json)
         profiles.register()
         profiles.chosen(options.profile)
         return run_hunts(options)
+    except Unwritable as unwritable:
+        fail(str(unwritable))
     except profiles.UnavailableError as unavailable:
         fail(str(unavailable))
     except profiles.redis_errors() as error:
@@ -167,6 +199,7 @@ def run_hunts(options: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
     done = [hunts[revision] for revision in revisions]
+    put_json(options.json, json.dumps([one.to_json() for one in done], indent=1))
     print(table(done))
     found = [one for one in done if one.found]
     for one in found:

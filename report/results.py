@@ -1,0 +1,183 @@
+"""What the engines say, read from the JSON that they write, in one form: an engine's verdict on a claim about a revision."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from model.claims import CLAIMS
+from model.trace import Trace, TraceError, loads
+
+ENGINES = {"prover": "the prover (Z3)", "machine": "the state machine (Hypothesis)", "contracts": "CrossHair"}
+
+
+class BadResults(Exception):
+    """A file of results that cannot be read; says why in one line."""
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """What refutes a claim: the inputs, what is expected of them, what happens instead, and a run that shows it, if there is
+    one that a driver can bring about."""
+
+    inputs: dict[str, Any]
+    expected: str
+    actual: str
+    trace: Trace | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one engine says of one claim about one revision. `name` tells it from every other one of the engine."""
+
+    engine: str
+    name: str
+    claim: str
+    revision: str
+    verdict: str
+    expected: str
+    as_expected: bool
+    seconds: float
+    about: str = ""  # theory and case, or the inputs of a contract
+    evidence: dict[str, str] = field(default_factory=dict)
+    counterexample: Counterexample | None = None
+
+
+def read_prover(text: str) -> list[Verdict]:
+    """The results of `python -m proofs --json`. Raises BadResults."""
+    return [proved(result) for result in results_in(text, "obligation")]
+
+
+def read_contracts(text: str) -> list[Verdict]:
+    """The results of `python -m proofs.confirm --json`. Raises BadResults."""
+    return [confirmed(result) for result in results_in(text, "contract")]
+
+
+def read_machine(text: str) -> list[Verdict]:
+    """The results of `python -m tests.fuzz --json`. Raises BadResults."""
+    return [verdict for hunt in results_in(text, "tally") for verdict in hunted(hunt)]
+
+
+def results_in(text: str, needed: str) -> list[dict[str, Any]]:
+    """The objects in a list, all of which have what is needed."""
+    try:
+        results = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadResults(f"not JSON that can be read: {error}") from error
+    if not isinstance(results, list) or not all(isinstance(one, dict) and needed in one for one in results):
+        raise BadResults(f"a list of objects with {needed!r} is expected")
+    return results
+
+
+def proved(result: dict[str, Any]) -> Verdict:
+    premises, rests_on = result["premises"], result["rests_on"]
+    evidence = {
+        "theory": {"Z": "all non-negative integers", "u32": "words of 32 bits", "u64": "words of 64 bits"}[
+            result["theory"]
+        ],
+        "premises": "; ".join(premises) or "none",
+        "rests on": ", ".join(rests_on) or "no other claim",
+        "solver": f"Z3, {result['queries']} queries on {result['paths']} paths",
+        "seconds": f"{result['seconds']:.2f}{', in an earlier run' if result['cached'] else ''}",
+    }
+    if result["why"]:
+        evidence["because"] = result["why"]
+    return Verdict(
+        "prover",
+        result["obligation"],
+        result["claim"],
+        result["revision"],
+        result["verdict"],
+        result["expected"],
+        result["verdict"] == result["expected"] and result["broken"] in ("", result["claim"]),
+        result["seconds"],
+        " ".join(filter(None, (result["theory"], result["case"].replace("_", " ")))),
+        evidence,
+        counterexample_of(result),
+    )
+
+
+def confirmed(result: dict[str, Any]) -> Verdict:
+    evidence = {"inputs": result["about"], "paths": str(result["paths"]), "seconds": f"{result['seconds']:.2f}"}
+    if result["why"]:
+        evidence["because"] = result["why"]
+    return Verdict(
+        "contracts",
+        result["contract"],
+        result["claim"],
+        result["revision"],
+        result["outcome"],
+        result["expected"],
+        result["outcome"] == result["expected"] and not result["why"],
+        result["seconds"],
+        result["about"],
+        evidence,
+        counterexample_of(result),
+    )
+
+
+def hunted(hunt: dict[str, Any]) -> list[Verdict]:
+    """A verdict for each claim that the machine has held a revision to."""
+    traces = {found["claim"]: trace_of(found) for found in hunt["found"]}
+    evidence = {
+        "seed": f"{hunt['seed']}, profile {hunt['profile']}",
+        "steps": f"{hunt['steps']:,}",
+        "seconds": f"{hunt['seconds']:.1f}",
+    }
+    verdicts = []
+    for claim, times in {**hunt["held"], **{claim: hunt["held"].get(claim, 0) for claim in traces}}.items():
+        trace = traces.get(claim)
+        verdicts.append(
+            Verdict(
+                "machine",
+                f"{claim}/{hunt['revision']}",
+                claim,
+                hunt["revision"],
+                "BROKEN" if trace else "HELD",
+                "HELD",
+                trace is None,
+                hunt["seconds"],
+                f"{times:,} times",
+                {"held": f"{times:,} times", **evidence},
+                None if trace is None else of_trace(trace),
+            )
+        )
+    return verdicts
+
+
+def of_trace(trace: Trace) -> Counterexample:
+    """The counterexample that a run is."""
+    create, last = trace.steps[0], trace.last_step()
+    inputs = {name: value for name, value in vars(create).items() if name in ("size", "align", "boundary")}
+    return Counterexample(inputs, last.expected, last.happened, trace)
+
+
+def counterexample_of(result: dict[str, Any]) -> Counterexample | None:
+    told = result["counterexample"]
+    if told is None:
+        return None
+    trace = trace_of(told["trace"]) if "trace" in told else None
+    return Counterexample(result["inputs"], told["expected"], told["actual"], trace)
+
+
+def trace_of(found: Any) -> Trace:
+    try:
+        return loads(json.dumps(found))
+    except TraceError as error:
+        raise BadResults(f"a trace in it cannot be read: {error}") from error
+
+
+def sentence(verdict: Verdict) -> str:
+    """What is wrong, in one sentence, with its numbers; "" where there is no counterexample."""
+    found = verdict.counterexample
+    if found is None:
+        return ""
+    numbers = ", ".join(f"{name}={value}" for name, value in found.inputs.items())
+    return (
+        f"With {numbers}: {found.actual}. Expected: {found.expected}."
+        if numbers
+        else f"{found.actual}. Expected: {found.expected}."
+    )
+
+
+def sentence_of(claim: str) -> str:
+    return CLAIMS[claim].sentence

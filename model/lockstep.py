@@ -54,6 +54,24 @@ class Target(Protocol):
 
 
 @dataclass(frozen=True)
+class TreeNode:
+    """A node of a pool's tree of pages: the page's DMA address, the node's colour, what hangs on its left and right."""
+
+    dma: int
+    red: bool
+    left: "TreeNode | None"
+    right: "TreeNode | None"
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What a pool keeps to itself, for pictures: its free lists, as the virtual addresses of their blocks, and its tree."""
+
+    free_lists: list[list[int]]
+    tree: TreeNode | None = None
+
+
+@dataclass(frozen=True)
 class Revision:
     """A pool under test: its `dma_pool_create`, what it promises, and a look inside, for claims that an outsider can't see.
 
@@ -63,6 +81,7 @@ class Revision:
     create: Callable[..., Target | None]
     promises: Promises = SERIES
     look: "Callable[[Lockstep, Any, Page | None, bool], None] | None" = None
+    inside: Callable[[Any], Inside] | None = None
 
 
 class BrokenClaim(AssertionError):
@@ -142,6 +161,7 @@ class Lockstep:
         self.in_use: dict[int, str] = {}  # the names of the blocks in use, by virtual address
         self.in_use_of_pool = 0
         self.under_way = self.at_once = self.peak = 0  # allocations; blocks, in use or asked for
+        self.latest_block: tuple[int, int] | None = None  # what an allocation has given, or a free has passed
         self.records: list[Record] = []
         self._starts: list[int] = []  # the virtual addresses of the blocks in use, ascending
         self._now: list[Record] = self.records  # where the current depth of nesting records
@@ -245,6 +265,7 @@ class Lockstep:
         block = self._call(record, lambda: target.alloc(step.zero), hangs=claims.layout_ends)
         self.memory.place = outer
         self.under_way -= 1
+        self.latest_block = block
         forced = record.page is not None and record.page.forced
         if len(self.memory.mappings) > len(self.shadow.mappings):
             for mapping in [*self.memory.mappings.values()][len(self.shadow.mappings) :]:
@@ -354,7 +375,7 @@ class Lockstep:
         self.in_use_of_pool -= not block.of_other_pool
 
     def _free(self, record: Record, step: Free) -> None:
-        vaddr, dma = self.addresses(step)
+        vaddr, dma = self.latest_block = self.addresses(step)
         if self.target is None and self.destroyed is not None:
             self._free_after_destroy(record, self.destroyed, vaddr, dma)
             return

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
+from impl.block_stack import NULL, BlockStackPool
 from impl.pool import FREE_LINK, Page, Pool
 from impl.rbtree import LEFT, RIGHT
 from model import claims
-from model.lockstep import Lockstep
+from model.lockstep import Inside, Lockstep, TreeNode
 from model.pool import Page as OraclePage
 from model.pool import Pool as Oracle
 
@@ -103,6 +104,30 @@ def free_list_holds_the_free_blocks(
     for page in pages:
         listed = chain(pool, pool.page_tree.find(page.mapping.dma), len(oracle.offsets))
         lockstep.hold(claims.free_list_holds_the_free_blocks, listed, set(oracle.offsets) - page.in_use)
+
+
+def inside_of_pages(pool: Pool) -> Inside:
+    """The free lists of a pool's pages, and its tree, if it has one."""
+    blocks = pool.geometry.allocation // pool.geometry.size
+    lists = [[page.vaddr + offset for offset in chain(pool, page, blocks)] for page in pool._pages()]
+    return Inside(lists, tree_of(pool.page_tree.root))
+
+
+def tree_of(node: Any) -> TreeNode | None:
+    return node and TreeNode(node.dma, node.red, tree_of(node.child[LEFT]), tree_of(node.child[RIGHT]))
+
+
+def inside_of_stack(pool: BlockStackPool) -> Inside:
+    """The stack of free blocks, as far as it stays in the pool's memory and does not run in a circle."""
+    stack: list[int] = []
+    block = pool.next_block
+    while block != NULL and len(stack) <= pool.nr_blocks:
+        stack.append(block)
+        try:
+            block, _ = pool._read_block(block)
+        except ValueError:
+            break
+    return Inside([stack])
 
 
 def chain(pool: Pool, page: Page | None, blocks: int) -> list[int]:

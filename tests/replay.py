@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from model.lockstep import BrokenClaim, Revision, replay
-from model.trace import Alloc, Step, Trace, TraceError, dumps, loads
+from model.trace import Trace, TraceError, dumps, loads
+from report.scene import scene_of
 from report.shrink import shrink
+from report.text import coloured, told
 from tests.targets import TARGETS
 from tests.watchdog import begin, watchdog
 
@@ -33,32 +35,29 @@ def main(arguments: list[str] | None = None) -> int:
     if options.on not in TARGETS:
         near = difflib.get_close_matches(options.on, TARGETS, n=1, cutoff=0)[0]
         fail(f"there is no revision {options.on!r}; did you mean {near!r}? There are {', '.join(TARGETS)}")
-    broken: BrokenClaim | None = None
+    revision = TARGETS[options.on]
     try:
         run = loads(Path(options.trace).read_text())
         with watchdog():
-            happened = replay(run, TARGETS[options.on], begin)
+            scene = scene_of(run, revision, begin)
     except TimeoutError:
         fail(f"{options.trace}: a step takes too long; ask for smaller pages")
     except OSError as error:
         fail(f"{options.trace}: {error.strerror}; TRACE=file names a trace, such as one of tests/traces/")
     except (UnicodeDecodeError, TraceError) as error:
         fail(f"{options.trace}: {error}")
-    except BrokenClaim as claim:
-        broken, happened = claim, claim.trace
-    if options.shrink and broken is not None:
-        happened = smallest(broken.trace, TARGETS[options.on])
+    if options.shrink and scene.broken is not None:
+        small = smallest(scene.trace, revision)
         try:
-            Path(options.shrink).write_text(dumps(happened))
+            Path(options.shrink).write_text(dumps(small))
         except OSError as error:
             fail(f"{options.shrink}: {error.strerror}; --shrink needs a file that can be written")
-    print(told(happened))
-    if broken is None:
-        print(f"\n{options.on} breaks no claim.")
-        return 0
-    print(f"\n{options.on} breaks {broken.claim.name}: {broken.claim.sentence}")
-    print(f"  expected: {happened.last_step().expected}\n  happened: {happened.last_step().happened}")
-    return 1
+        with watchdog():
+            scene = scene_of(small, revision, begin)
+    print(coloured(told(scene, options.on), sys.stdout))
+    if options.shrink and scene.broken is not None:
+        print(f"\nwritten to {options.shrink}")
+    return 0 if scene.broken is None else 1
 
 
 def smallest(trace: Trace, revision: Revision) -> Trace:
@@ -75,29 +74,6 @@ def smallest(trace: Trace, revision: Revision) -> Trace:
 
     with watchdog():
         return shrink(trace, replayed)
-
-
-def told(run: Trace) -> str:
-    """The steps of a trace, a line each; in a long one, the middle is left out."""
-    lines = list(lines_of(run.steps, ""))
-    if len(lines) > 24:
-        lines[12:-11] = [f"  … {len(lines) - 23} more"]
-    return "\n".join(lines)
-
-
-def lines_of(steps: tuple[Step, ...], indent: str) -> list[str]:
-    lines = []
-    for step in steps:
-        said = f" → {step.happened}" if step.happened else ""
-        arguments = ", ".join(
-            f"{key}={value}" for key, value in vars(step).items() if key not in ("expected", "happened", "page")
-        )
-        lines.append(f"{indent}{type(step).__name__.lower()}({arguments}){said}")
-        if isinstance(step, Alloc) and step.page is not None:
-            place = "fails" if step.page.dma is None else f"gives DMA address {step.page.dma:#x}"
-            lines.append(f"{indent}  if a page is asked for, the device {place}")
-            lines += lines_of(step.page.meanwhile, indent + "    meanwhile: ")
-    return lines
 
 
 def fail(message: str) -> NoReturn:

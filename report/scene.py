@@ -1,0 +1,250 @@
+"""What is drawn of a run that breaks a claim: the pool before and after the step that breaks it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from model import claims
+from model import geometry as geometry_of
+from model.geometry import Geometry, Refusal
+from model.lockstep import BrokenClaim, Ended, Inside, Lockstep, Revision, TreeNode
+from model.trace import Alloc, Create, Free, Step, Trace
+
+NEIGHBOURS = 4
+"""Blocks that are drawn on either side of the one that matters, where there are too many to draw them all."""
+
+MOST_CELLS = 16
+"""Blocks of a page that are drawn."""
+
+MOST_STRIPS = 4
+"""Pages that are drawn."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A block in a page, from byte `start` on and before byte `end`."""
+
+    start: int
+    end: int
+    state: (
+        str  # "in use", "free", "lost" if it is neither in use nor in a free list, "new" in a page that is being added
+    )
+    name: str = ""
+    wrong: bool = False  # it is the one that the broken claim is about
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A page, or the part of it from byte `start` on and before byte `end`, with as many blocks left out on either side."""
+
+    what: str
+    dma: int
+    nbytes: int  # of the page
+    start: int
+    end: int
+    cells: list[Cell]
+    arrows: list[tuple[int, int]]  # in the free list, from the block at one offset to the block at another
+    boundaries: list[int]
+    before: int = 0
+    after: int = 0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A pool between two steps. `path` is the way of a lookup through the tree, `right_path` the way to the right page."""
+
+    strips: list[Strip]
+    hidden: int = 0  # pages that are not drawn
+    tree: TreeNode | None = None
+    allocation: int = 0  # bytes of a page
+    sought: int | None = None  # a DMA address
+    path: list[int] = field(default_factory=list)
+    right_path: list[int] = field(default_factory=list)
+
+    @property
+    def misled(self) -> bool:
+        """The lookup has not found the page that it should have found."""
+        return bool(self.right_path) and self.path != self.right_path
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A run: its steps and what came of them, the geometry that was promised, and the pool before and after the last step."""
+
+    trace: Trace
+    geometry: Geometry | Refusal
+    blocks_per_page: int
+    broken: BrokenClaim | None = None
+    before: Moment | None = None
+    after: Moment | None = None
+
+    @property
+    def step(self) -> Step:
+        return self.trace.last_step()
+
+
+class Watched(Lockstep):
+    """A lockstep that looks at the pool before each step, and once more when a claim has broken."""
+
+    before: Moment | None = None
+    after: Moment | None = None
+
+    def run(self, step: Step) -> None:
+        target = self.target
+        self.before = self.moment(target, None)
+        try:
+            super().run(step)
+        except BrokenClaim as broken:
+            if self.after is None:
+                self.after = self.moment(target, step, broken.claim)
+            raise
+
+    def moment(self, target: object, step: Step | None, broken: claims.Claim | None = None) -> Moment | None:
+        """The pool as it is now, and what the step that has broken a claim was about; None where there is no pool."""
+        if target is None or self.oracle is None:
+            return None
+        inside = Inside([])
+        if self.revision.inside is not None:
+            try:
+                inside = self.revision.inside(target)
+            except Exception:  # a pool that has just failed may be in any state
+                inside = Inside([])
+        return moment_of(self, inside, step, broken)
+
+
+def scene_of(trace: Trace, revision: Revision, before_a_step: Callable[[], None] = lambda: None) -> Scene:
+    """Run a trace, and look at the pool before and after what breaks. Raises TraceError."""
+    create = trace.steps[0]
+    assert isinstance(create, Create)
+    smallest, page_size = revision.promises.smallest_block, trace.kernel.page_size
+    geometry = geometry_of.create(create.size, create.align, create.boundary, page_size, smallest)
+    run = Watched(revision, trace.kernel, trace.claim)
+    broken = None
+    try:
+        for step in trace.steps:
+            before_a_step()
+            run.run(step)
+            if isinstance(step, Create) and run.target is None:
+                break
+        if run.should_be_refused is not None:
+            broken = run.should_be_refused
+        elif run.damage:
+            broken = next(iter(run.damage.values()))
+    except (BrokenClaim, Ended) as end:
+        broken = end if isinstance(end, BrokenClaim) else next(iter(run.damage.values()))
+    blocks = 0 if run.oracle is None else len(run.oracle.offsets)
+    happened = run.trace() if broken is None else broken.trace
+    wrong = (
+        [(strip.dma, cell.start) for strip in run.after.strips for cell in strip.cells if cell.wrong]
+        if run.after
+        else []
+    )
+    focus = wrong[0] if wrong else None
+    return Scene(happened, geometry, blocks, broken, focused(run.before, focus), focused(run.after, focus))
+
+
+def focused(moment: Moment | None, focus: tuple[int, int] | None) -> Moment | None:
+    """What there is room to draw: the page of the block that matters first, and of a page what is around that block."""
+    if moment is None:
+        return None
+    dma, offset = focus or (None, 0)
+    strips = sorted(moment.strips, key=lambda strip: strip.dma != dma)
+    drawn = [zoomed(strip, offset if strip.dma == dma else 0) for strip in strips[:MOST_STRIPS]]
+    return replace(moment, strips=drawn, hidden=len(strips[MOST_STRIPS:]))
+
+
+def zoomed(strip: Strip, offset: int) -> Strip:
+    """A page, or the part around the block that is at an offset."""
+    first, last = 0, len(strip.cells)
+    if last > MOST_CELLS:
+        middle = next((number for number, cell in enumerate(strip.cells) if cell.start >= offset), last - 1)
+        first, last = max(0, middle - NEIGHBOURS), min(last, middle + NEIGHBOURS + 1)
+    cells = strip.cells[first:last]
+    start = cells[0].start if first else 0
+    end = cells[-1].end if last < len(strip.cells) else strip.end
+    offsets = {cell.start for cell in cells}
+    return replace(
+        strip,
+        start=start,
+        end=end,
+        cells=cells,
+        arrows=[arrow for arrow in strip.arrows if offsets.issuperset(arrow)],
+        boundaries=[at for at in strip.boundaries if start < at <= end],
+        before=first,
+        after=len(strip.cells) - last,
+    )
+
+
+def moment_of(run: Lockstep, inside: Inside, step: Step | None, broken: claims.Claim | None) -> Moment:
+    """`step` is the one that has broken a claim, if one has."""
+    assert run.oracle is not None
+    latest = (
+        run.latest_block if isinstance(step, Alloc | Free) and broken is not claims.total_counts_the_blocks else None
+    )
+    if broken is claims.no_room_is_wasted:
+        latest = None  # it was given another page, if anything
+    size = run.oracle.geometry.size
+    links = [link for one in inside.free_lists for link in pairwise(one)]
+    listed = {vaddr for one in inside.free_lists for vaddr in one}
+    names = {block.vaddr: name for name, block in run.blocks.items() if block.content}
+    others = {block.vaddr for block in run.blocks.values() if block.of_other_pool}
+    pages = {page.mapping.vaddr for page in run.oracle.pages}
+    strips = []
+    for page in run.memory.mappings.values():
+        first, end = page.vaddr, page.vaddr + len(page.data)
+        what = "memory of another pool" if first in others else "page" if first in pages else "page that is being added"
+        promised = set() if first in others else {first + offset for offset in run.oracle.offsets}
+        known = promised | listed | set(names) | ({latest[0]} if latest is not None else set())
+        cells = []
+        for vaddr in sorted(vaddr for vaddr in known if first <= vaddr < end):
+            if vaddr in names:
+                state = "in use"
+            elif vaddr in listed or run.revision.inside is None:
+                state = "free"
+            else:
+                state = "lost" if first in pages else "new"
+            wasted = state == "lost" and broken is claims.no_room_is_wasted
+            wrong = latest is not None and vaddr == latest[0]
+            name = names.get(vaddr, "")
+            if wrong and isinstance(step, Alloc):
+                name = f"{name} and {step.block}" if name else step.block
+            cells.append(Cell(vaddr - first, vaddr - first + size, state, name, wrong or wasted))
+        arrows = [(one - first, other - first) for one, other in links if first <= one < end and first <= other < end]
+        length = max([len(page.data), *(cell.end for cell in cells)])
+        boundary = run.oracle.geometry.boundary
+        boundaries = list(range(boundary, length + 1, boundary)) if boundary else []
+        strips.append(Strip(what, page.dma, len(page.data), 0, length, cells, arrows, boundaries))
+    if latest is None or inside.tree is None:
+        return Moment(strips)
+    allocation, page_of_it = run.oracle.geometry.allocation, latest[0] - run.memory.offset(latest[0])
+    right = run.memory.mappings.get(page_of_it)
+    return Moment(
+        strips,
+        tree=inside.tree,
+        allocation=allocation,
+        sought=latest[1],
+        path=way(inside.tree, latest[1], allocation),
+        right_path=way_down(inside.tree, right.dma) if right is not None else [],
+    )
+
+
+def way(tree: TreeNode | None, dma: int, allocation: int) -> list[int]:
+    """The pages that a lookup of an address compares it with (`pool_find_page`)."""
+    path = []
+    while tree is not None:
+        path.append(tree.dma)
+        if dma < tree.dma:
+            tree = tree.left
+        elif dma - tree.dma >= allocation:
+            tree = tree.right
+        else:
+            break
+    return path
+
+
+def way_down(tree: TreeNode | None, dma: int) -> list[int]:
+    """The way to the node of a page; empty if it is not in the tree."""
+    if tree is None or tree.dma == dma:
+        return [dma] if tree is not None else []
+    below = way_down(tree.left, dma) or way_down(tree.right, dma)
+    return [tree.dma, *below] if below else []

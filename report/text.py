@@ -1,0 +1,203 @@
+"""A counterexample on the terminal: what is wrong in one sentence, the steps, and the pool drawn in text."""
+
+import os
+from itertools import pairwise
+from typing import TextIO
+
+from model import claims
+from model.lockstep import TreeNode
+from model.trace import Alloc, Create, Step
+from report.scene import Cell, Moment, Scene, Strip
+
+WIDTH = 76
+"""Columns of a page."""
+
+MOST_STEPS = 24
+"""Lines of a run; the middle of a longer one is left out."""
+
+FILLS = {"in use": "▒", "free": " ", "lost": "·", "new": " "}
+
+LEGEND = "  ▒ in use   · in no free list   ! what the claim is about   ▲ a boundary, or the page's end"
+
+
+def told(scene: Scene, on: str) -> str:
+    """A run, step by step; and, if it breaks a claim, what that is, and the pool before and after it."""
+    lines = steps_of(scene.trace.steps)
+    if scene.broken is None:
+        return "\n".join([*lines, "", f"{on} breaks no claim."])
+    claim = scene.broken.claim
+    lines += ["", f"{on} breaks {claim.name}: {claim.sentence}", f"  {sentence(scene)}"]
+    lines += [f"  expected: {scene.broken.expected}", f"  happened: {scene.broken.happened}"]
+    for title, moment in (("before", scene.before), ("after", scene.after)):
+        if moment is not None:
+            lines += ["", f"  {title} {described(scene.step)}:", *(f"  {line}" for line in drawing(moment))]
+    if scene.after is not None and scene.after.strips:
+        lines += ["", LEGEND]
+    return "\n".join(lines)
+
+
+def sentence(scene: Scene) -> str:
+    """What is wrong, in one sentence, with its numbers."""
+    create, broken = scene.trace.steps[0], scene.broken
+    assert isinstance(create, Create)
+    assert broken is not None
+    asked = f"With size={create.size}, align={create.align}, boundary={create.boundary}"
+    strip, cell = what_is_wrong(scene)
+    happened = f"{described(scene.step)} should give {broken.expected}, and gives {broken.happened}"
+    if broken.claim is claims.create_admits_what_is_promised:
+        happened = f"there should be {broken.expected}, and there is {broken.happened}"
+        if not broken.expected.startswith("a pool"):
+            happened = f"a pool is created, although {broken.expected}"
+    elif broken.claim is claims.total_counts_the_blocks:
+        counted, pages = (broken.happened.rsplit(maxsplit=4)[place] for place in (2, 4))
+        there = broken.expected.rsplit(maxsplit=4)[2]
+        happened = f"the pools file counts {counted} blocks in {pages} pages, and there are {there}"
+    elif broken.claim is claims.in_use_counts_the_live_blocks and "row" in broken.happened:
+        counted, live = (row.rsplit(maxsplit=4)[1] for row in (broken.happened, broken.expected))
+        happened = f"the pools file counts {counted} blocks in use, and there are {live}"
+    elif strip is not None and cell is not None and isinstance(scene.step, Alloc):
+        where = f"block {scene.step.block!r} starts at offset {cell.start} and ends at {cell.end}"
+        crossed = [at for at in strip.boundaries if cell.start < at < cell.end]
+        if broken.claim is claims.block_lies_inside_its_page:
+            happened = f"{where}, {cell.end - strip.nbytes} bytes past the page's end"
+        elif broken.claim is claims.no_block_crosses_a_boundary and crossed:
+            happened = f"{where}, across the boundary at {crossed[0]}"
+        elif broken.claim is claims.blocks_are_disjoint:
+            happened = f"{where}, which is {broken.happened}"
+        elif broken.claim is claims.no_room_is_wasted:
+            happened = f"another page is asked for, although there is room for a block at offset {cell.start}"
+    if scene.after is not None and scene.after.misled:
+        found, right = scene.after.path[-1], scene.after.right_path[-1]
+        happened += f"; the lookup of {scene.after.sought:#x} ends at the page at {found:#x}, not at that at {right:#x}"
+    return f"{asked}: {happened}."
+
+
+def what_is_wrong(scene: Scene) -> tuple[Strip | None, Cell | None]:
+    """The page and the block that are marked."""
+    for strip in scene.after.strips if scene.after is not None else ():
+        for cell in strip.cells:
+            if cell.wrong:
+                return strip, cell
+    return None, None
+
+
+def described(step: Step) -> str:
+    """A step as a call: its operation, and the arguments that are not the usual ones."""
+    arguments = []
+    for name, value in vars(step).items():
+        usual = getattr(type(step), name, None)
+        if name not in ("expected", "happened", "page") and (value != usual or name == "align"):
+            arguments.append(f"{name}={value:#x}" if name == "dma" else f"{name}={value}")
+    return f"{type(step).__name__.lower()}({', '.join(arguments)})"
+
+
+def steps_of(steps: tuple[Step, ...]) -> list[str]:
+    """The steps, a line each; in a long run, the middle is left out."""
+    lines = lines_of(steps, "")
+    if len(lines) > MOST_STEPS:
+        lines[MOST_STEPS // 2 : 1 - MOST_STEPS // 2] = [f"  … {len(lines) - MOST_STEPS + 1} more"]
+    return lines
+
+
+def lines_of(steps: tuple[Step, ...], indent: str) -> list[str]:
+    lines = []
+    for step in steps:
+        lines.append(f"{indent}{described(step)}{f' → {step.happened}' if step.happened else ''}")
+        if isinstance(step, Alloc) and step.page is not None:
+            place = "fails" if step.page.dma is None else f"gives DMA address {step.page.dma:#x}"
+            lines.append(f"{indent}  if a page is asked for, the device {place}")
+            lines += lines_of(step.page.meanwhile, indent + "    meanwhile: ")
+    return lines
+
+
+def drawing(moment: Moment) -> list[str]:
+    """The pages of a pool, and its tree if a lookup in it went wrong."""
+    lines = [line for strip in moment.strips for line in page(strip)]
+    if moment.hidden:
+        lines.append(f"and {moment.hidden} more pages")
+    if moment.misled:
+        lines += tree(moment)
+    return lines or ["no pages"]
+
+
+def page(strip: Strip) -> list[str]:
+    """A page to scale: a row of blocks, below it the offsets where they begin, boundaries, and the links of the free list."""
+
+    def column(offset: int) -> int:
+        return round((offset - strip.start) * WIDTH / max(strip.end - strip.start, 1))
+
+    row, ruler, marks = [" "] * (WIDTH + 1), [" "] * (WIDTH + 24), [" "] * (WIDTH + 24)
+    for cell in strip.cells:
+        first, last = column(cell.start), column(cell.end)
+        room = max(last - first - 1, 0)
+        row[first + 1 : last] = label_of(cell, room).center(room, "!" if cell.wrong else FILLS[cell.state])
+        row[first] = row[last] = "│"
+    wrong = {end for cell in strip.cells if cell.wrong for end in (cell.start, cell.end)}
+    for offset in sorted(
+        {cell.start for cell in strip.cells} | wrong | {strip.end}, key=lambda at: (at not in wrong, at)
+    ):
+        write(ruler, column(offset), str(offset))
+    if strip.start <= strip.nbytes < strip.end:
+        write(marks, column(strip.nbytes), "▲ end of the page")
+    for offset in [*strip.boundaries, *([strip.nbytes] if strip.nbytes == strip.end else [])]:
+        write(marks, column(offset), "▲")
+    left_out = [f"{strip.before} blocks before"] * bool(strip.before) + [f"{strip.after} blocks behind"] * bool(
+        strip.after
+    )
+    note = f", without {' and '.join(left_out)}" if left_out else ""
+    title = f"{strip.what}: {strip.nbytes} bytes at DMA address {strip.dma:#x}{note}"
+    return [line.rstrip() for line in (title, *map("".join, (row, ruler, marks)), free_list(strip)) if line.strip()]
+
+
+def label_of(cell: Cell, room: int) -> str:
+    """The name or the state of a block, as far as there is room for it."""
+    label = cell.name or ("" if cell.state == "in use" else cell.state)
+    if len(label) + 2 <= room:
+        return f" {label} "
+    return label[:room] if cell.name else ""
+
+
+def write(line: list[str], column: int, text: str) -> None:
+    """Put a text at a column, unless it would touch another one."""
+    end = column + len(text)
+    if end <= len(line) and all(character == " " for character in line[max(column - 1, 0) : end + 1]):
+        line[column:end] = text
+
+
+def free_list(strip: Strip) -> str:
+    """The links between the free blocks that are drawn."""
+    arrows = list(dict.fromkeys(strip.arrows))
+    if not arrows:
+        return ""
+    text = str(arrows[0][0])
+    for (_, former), (start, end) in pairwise([(0, arrows[0][0]), *arrows[:8]]):
+        text += f" → {end}" if start == former else f", {start} → {end}"
+    more = " …" if len(arrows) > 8 else ", in a circle" if len(arrows) < len(strip.arrows) else ""
+    return f"free list: {text}{more}"
+
+
+def tree(moment: Moment) -> list[str]:
+    """The tree, a page a line, children below their parent, with the lookup's way and where it should have led."""
+    lines = [f"the tree of pages, in which {moment.sought:#x} is looked up:"]
+
+    def walk(node: TreeNode | None, indent: str, side: str) -> None:
+        if node is None:
+            return
+        ways = ["looked at"] * (node.dma in moment.path)
+        ways += ["found"] * (node.dma == moment.path[-1]) + ["should be found"] * (node.dma == moment.right_path[-1])
+        addresses = f"{node.dma:#x} to {node.dma + moment.allocation:#x}, {'red' if node.red else 'black'}"
+        lines.append(f"{indent}{side}{addresses}{'  ← ' if ways else ''}{', '.join(ways)}")
+        walk(node.left, indent + "  ", "left:  ")
+        walk(node.right, indent + "  ", "right: ")
+
+    walk(moment.tree, "  ", "")
+    return lines
+
+
+def coloured(text: str, stream: TextIO) -> str:
+    """With what is wrong in red, on a terminal that wants colours."""
+    if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    wrong = [" breaks ", "!!", "should be found"]
+    lines = text.split("\n")
+    return "\n".join(f"\x1b[1;31m{line}\x1b[0m" if any(mark in line for mark in wrong) else line for line in lines)

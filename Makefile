@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 REVISION := $(or $(ON),series)
+SCHEMA := .poolproof/schemas/junit-10.xsd
 
 .DEFAULT_GOAL := help
-.PHONY: help setup prove crosshair audit test fuzz mutants mutation replay bench bench-fuzz mpt3sas claims clean
+.PHONY: help setup schemas prove crosshair audit test fuzz mutants mutation report replay bench bench-fuzz mpt3sas claims clean
 
 help:  ## this list
 	@sed -n 's/^\([a-zA-Z0-9%_-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -21,6 +22,11 @@ $(VENV)/installed: requirements.lock
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
 	@touch $@
 
+schemas: $(SCHEMA)  ## fetch the schema of JUnit XML, which a test needs and pytest's sources have (`make test` does, too)
+
+$(SCHEMA): $(VENV)/installed
+	@$(RUN) -m tests.schemas $@ || echo "without it, a test is skipped" >&2
+
 prove: $(VENV)/installed  ## prove the whole catalogue (ARGS="--json FILE" and other options of `python -m proofs`)
 	@$(RUN) -m proofs $(ARGS)
 
@@ -33,7 +39,7 @@ audit: $(VENV)/installed  ## drop every premise and plant every mutant: each has
 crosshair: $(VENV)/installed  ## check the contracts with CrossHair (ARGS="--json FILE" and other options of `python -m proofs.confirm`)
 	@$(RUN) -m proofs.confirm $(ARGS)
 
-test: $(VENV)/installed  ## style, types, and every test
+test: $(VENV)/installed $(SCHEMA)  ## style, types, and every test
 	@$(VENV)/bin/ruff format --quiet --check .
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy --no-error-summary
@@ -51,6 +57,9 @@ mutation: $(VENV)/bin/cosmic-ray  ## change every token of model/ and impl/, and
 $(VENV)/bin/cosmic-ray: $(VENV)/installed
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c requirements.lock mutmut==3.8.1 cosmic-ray==8.7.0
 	@touch $@
+
+report: $(VENV)/installed  ## write reports/index.html: what the prover and a short hunt say (ENGINES="prove fuzz crosshair", PROFILE=ci)
+	@$(RUN) -m report $(ENGINES) $(addprefix --profile=,$(PROFILE)) $(ARGS)
 
 replay: $(VENV)/installed  ## run a trace: TRACE=file ON=series, v6.1, v6.12, v4 or model; SHRINK=1 writes a smaller one
 	@test -n "$(TRACE)" || { echo "replay: say which trace: make replay TRACE=tests/traces/… ON=v6.1" >&2; exit 2; }

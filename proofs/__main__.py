@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="CLAIM", help="a claim, or one of its obligations; default: all")
     parser.add_argument("--json", metavar="FILE", help="write every result as JSON; - for standard output")
     parser.add_argument("--traces", metavar="FOLDER", help="write the trace of every refutation that has one")
-    parser.add_argument("--smt2", metavar="FOLDER", help="write what Z3 answered for every proof as SMT-LIB 2")
+    parser.add_argument("--smt2", metavar="FOLDER", help="write every proof and every refutation as SMT-LIB 2")
     parser.add_argument("--second", action="store_true", help="have every proof checked again, by bitwuzla or cvc5")
     parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one per core)")
     parser.add_argument(
@@ -199,7 +199,7 @@ def result_of(future: Future[Result], name: str, where: str | None, others: list
 
 
 def write_smt2(results: list[Result], folder: Path) -> None:
-    """A file per proof, named by its obligation. Raises Unwritable."""
+    """A file per proof or refutation, named by its obligation. Raises Unwritable."""
     for result in results:
         if result.smt2:
             name = re.sub(r"[^a-zA-Z0-9_.]+", "-", result.obligation)

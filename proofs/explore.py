@@ -273,12 +273,14 @@ class Body(Protocol):
 
 @dataclass
 class Outcome:
-    """What exploring a body found. `values` are a refutation's inputs, and `broken` says what does not hold for them."""
+    """What exploring a body found. `values` are a refutation's inputs, and `broken` says what does not hold for them, on the
+    path with these `constraints`."""
 
     verdict: Verdict
     why: str = ""
     values: dict[str, Any] = field(default_factory=dict)
     broken: str = ""
+    constraints: list[z3.BoolRef] = field(default_factory=list)
     paths: int = 0
     premises: list[str] = field(default_factory=list)
     shown: set[str] = field(default_factory=set)
@@ -310,6 +312,7 @@ def explore_reading(
     shown: set[Site] = set()  # on a path that has been found possible
     smallest: dict[str, Any] | None = None
     broken_by_smallest = ""
+    way_to_smallest: list[z3.BoolRef] = []
     doubts: list[str] = []
     silent = False
     number_of_paths = 0
@@ -318,6 +321,7 @@ def explore_reading(
         premises.update(dict.fromkeys(path.premises))
         if path.refusal is None and path.broken is None and path.shown and shown.issuperset(path.shown):
             continue
+        way = list(path.constraints)
         if path.broken is not None and smallest is not None:
             path.know(path.smaller_than(smallest))
         answer, model = solver.ask(path.constraints)
@@ -326,6 +330,7 @@ def explore_reading(
             silent = silent or (path.broken is None and not path.shown)
             if path.broken is not None:
                 smallest, broken_by_smallest = smallest_inputs(path, model, solver, minimise), path.broken
+                way_to_smallest = way
                 if not minimise:
                     break
         elif answer is not Answer.UNSAT and smallest is None:
@@ -342,6 +347,7 @@ def explore_reading(
     outcome = Outcome(Verdict.PROVED, paths=number_of_paths, premises=list(premises))
     outcome.shown = {site.what for site in shown}
     if smallest is not None:
+        outcome.constraints = way_to_smallest
         confirm(body, Replay(theory, smallest, dropped), broken_by_smallest, outcome)
     elif doubts:
         outcome.verdict, outcome.why = Verdict.UNKNOWN, doubts[0]

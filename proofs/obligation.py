@@ -67,7 +67,7 @@ class Result:
     broken: str = ""
     counterexample: dict[str, Any] | None = None
     second: dict[str, Any] | None = None  # a `proofs.second.Second`, of a proof that was checked again
-    smt2: str = ""  # the text of what Z3 answered, where it was asked for
+    smt2: str = ""  # the text of what Z3 has ruled out, or of the path that is broken, where it was asked for
     cached: bool = False  # found by an earlier run
     non_linear: bool = False  # a query multiplies or divides unknowns, so that the verdict may depend on the seed
     seeds: dict[str, str] = field(default_factory=dict)  # the verdict with each further seed that was asked for
@@ -164,6 +164,8 @@ def prove(asked: Obligation, settings: Settings) -> Result:
             counterexample["trace"] = told.trace.to_json()
     seconds = time.perf_counter() - started
     script, opinion = None, None
+    if verdict is Verdict.REFUTED and settings.smt2:
+        script = smtlib.script(described(asked, outcome), [outcome.constraints])
     if verdict is Verdict.PROVED and (settings.second or settings.smt2):
         script = smtlib.script(described(asked, outcome), solver.impossible)
         if settings.second:
@@ -201,10 +203,17 @@ def explored(body: Body, theory: Theory, seed: int, limit: int) -> tuple[Outcome
 
 
 def described(asked: Obligation, outcome: Outcome) -> list[str]:
-    """What the text of a proof's queries begins with."""
+    """What the text of the queries of a proof, or of the one of a refutation, begins with."""
+    meaning = ["Each query is a case that the proof rules out: every check-sat has to answer unsat."]
+    if outcome.verdict is Verdict.REFUTED:
+        meaning = ["The query is a path on which this is refuted: the check-sat has to answer sat."]
+        meaning += [
+            f"Broken: {outcome.broken}",
+            *(f"Input: {name} = {value}" for name, value in outcome.values.items()),
+        ]
     return [
         f"{asked.name}: {asked.claim.sentence}",
-        "Each query is a case that the proof rules out: every check-sat has to answer unsat.",
+        *meaning,
         f"Theory: {asked.theory.value}. Reading: {outcome.reading}, see proofs/symbolic.py.",
         *(f"Premise: {premise}" for premise in outcome.premises),
     ]

@@ -82,7 +82,7 @@ class NotStandard(Exception):
 
 @dataclass(frozen=True)
 class Script:
-    """Declarations, and the queries, each of which has to be unsatisfiable; None where one has no standard text."""
+    """Declarations, and the queries; None where one has no standard text."""
 
     logic: str
     head: str

@@ -1,13 +1,18 @@
 """What the engines say, read from the JSON that they write, in one form: an engine's verdict on a claim about a revision."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from model.claims import CLAIMS
 from model.trace import Trace, TraceError, loads
 
-ENGINES = {"prover": "the prover (Z3)", "machine": "the state machine (Hypothesis)", "contracts": "CrossHair"}
+ENGINES = {
+    "prover": "the prover (Z3)",
+    "machine": "the state machine (Hypothesis)",
+    "contracts": "CrossHair",
+    "replay": "a replay of a past counterexample",
+}
 
 
 class BadResults(Exception):
@@ -40,6 +45,14 @@ class Verdict:
     about: str = ""  # theory and case, or the inputs of a contract
     evidence: dict[str, str] = field(default_factory=dict)
     counterexample: Counterexample | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        said = asdict(replace(self, counterexample=None))
+        found = self.counterexample
+        if found is not None:
+            told = {"inputs": found.inputs, "expected": found.expected, "actual": found.actual}
+            said["counterexample"] = told if found.trace is None else {**told, "trace": found.trace.to_json()}
+        return said
 
 
 def read_prover(text: str) -> list[Verdict]:

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 
 from model import claims
 from model import geometry as geometry_of
 from model.geometry import Geometry, Refusal
-from model.lockstep import BrokenClaim, Ended, Inside, Lockstep, Revision, TreeNode
+from model.lockstep import LARGEST_PAGE, BrokenClaim, Ended, Inside, Lockstep, Revision, TreeNode
 from model.trace import Alloc, Create, Free, Step, Trace
 
 NEIGHBOURS = 4
@@ -22,13 +23,15 @@ MOST_STRIPS = 4
 
 @dataclass(frozen=True)
 class Cell:
-    """A block in a page, from byte `start` on and before byte `end`."""
+    """A block in a page, from byte `start` on and before byte `end`.
+
+    It is "in use", or "free", or "lost" if it is neither in use nor in a free list; "new" in a page that is being added, and
+    "promised" where there is no pool.
+    """
 
     start: int
     end: int
-    state: (
-        str  # "in use", "free", "lost" if it is neither in use nor in a free list, "new" in a page that is being added
-    )
+    state: str
     name: str = ""
     wrong: bool = False  # it is the one that the broken claim is about
 
@@ -65,6 +68,10 @@ class Moment:
     def misled(self) -> bool:
         """The lookup has not found the page that it should have found."""
         return bool(self.right_path) and self.path != self.right_path
+
+    @property
+    def shows_tree(self) -> bool:
+        return self.tree is not None and (self.misled or not self.strips)
 
 
 @dataclass(frozen=True)
@@ -173,6 +180,23 @@ def zoomed(strip: Strip, offset: int) -> Strip:
         before=first,
         after=len(strip.cells) - last,
     )
+
+
+def moment_of_inputs(inputs: dict[str, Any]) -> Moment | None:
+    """The page, or the tree, that the numbers of a refutation are about; None if they are about neither."""
+    size, boundary, allocation = (inputs.get(name, 0) for name in ("size", "boundary", "allocation"))
+    if 0 < size <= boundary <= allocation <= LARGEST_PAGE:
+        offsets = geometry_of.block_offsets(Geometry(size, boundary, allocation))
+        at = inputs.get("start", inputs.get("offset"))
+        cells = [Cell(offset, offset + size, "promised", wrong=offset == at) for offset in offsets]
+        boundaries = list(range(boundary, allocation + 1, boundary))
+        page = Strip("page, as it should be laid out", 0, allocation, 0, allocation, cells, [], boundaries)
+        return focused(Moment([page]), (0, at or 0))
+    if "root" in inputs and "address" in inputs:
+        root, address = inputs["root"], inputs["address"]
+        node = TreeNode(root, False, None, None)
+        return Moment([], 0, node, allocation, address, [root], [root] if 0 <= address - root < allocation else [])
+    return None
 
 
 def moment_of(run: Lockstep, inside: Inside, step: Step | None, broken: claims.Claim | None) -> Moment:

@@ -15,7 +15,7 @@ WIDTH = 76
 MOST_STEPS = 24
 """Lines of a run; the middle of a longer one is left out."""
 
-FILLS = {"in use": "▒", "free": " ", "lost": "·", "new": " "}
+FILLS = {"in use": "▒", "free": " ", "lost": "·", "new": " ", "promised": " "}
 
 LEGEND = "  ▒ in use   · in no free list   ! what the claim is about   ▲ a boundary, or the page's end"
 
@@ -115,7 +115,7 @@ def drawing(moment: Moment) -> list[str]:
     lines = [line for strip in moment.strips for line in page(strip)]
     if moment.hidden:
         lines.append(f"and {moment.hidden} more pages")
-    if moment.misled:
+    if moment.shows_tree:
         lines += tree(moment)
     return lines or ["no pages"]
 
@@ -151,7 +151,7 @@ def page(strip: Strip) -> list[str]:
 
 def label_of(cell: Cell, room: int) -> str:
     """The name or the state of a block, as far as there is room for it."""
-    label = cell.name or ("" if cell.state == "in use" else cell.state)
+    label = cell.name or ("" if cell.state in ("in use", "promised") else cell.state)
     if len(label) + 2 <= room:
         return f" {label} "
     return label[:room] if cell.name else ""
@@ -184,7 +184,7 @@ def tree(moment: Moment) -> list[str]:
         if node is None:
             return
         ways = ["looked at"] * (node.dma in moment.path)
-        ways += ["found"] * (node.dma == moment.path[-1]) + ["should be found"] * (node.dma == moment.right_path[-1])
+        ways += ["found"] * (node.dma in moment.path[-1:]) + ["should be found"] * (node.dma in moment.right_path[-1:])
         addresses = f"{node.dma:#x} to {node.dma + moment.allocation:#x}, {'red' if node.red else 'black'}"
         lines.append(f"{indent}{side}{addresses}{'  ← ' if ways else ''}{', '.join(ways)}")
         walk(node.left, indent + "  ", "left:  ")

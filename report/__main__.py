@@ -1,0 +1,143 @@
+"""`python -m report`: ask the engines, and write what they say as pages, SARIF, JUnit XML, JSON, traces and SMT-LIB 2.
+
+Exit status: 0 if every verdict is the expected one, 1 if one is not, 2 for bad input or an engine that fails. With status 1,
+too, the whole report is there. `python -m report regression TRACE` writes a test instead: see report/regression.py.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from model.lockstep import Revision
+from model.trace import TraceError, dumps, loads
+from report import regression
+from report.formats import as_junit, as_sarif
+from report.pages import anchor, index
+from report.results import BadResults, Verdict, of_trace, read_contracts, read_machine, read_prover
+from report.scene import Scene, scene_of
+from report.text import coloured, told
+from tests.targets import TARGETS
+from tests.watchdog import begin, watchdog
+
+PAST = Path(__file__).parent.parent / "tests" / "traces"
+
+READERS = {"prove": read_prover, "fuzz": read_machine, "crosshair": read_contracts}
+"""The engines, as `make` calls them, and who reads what they write."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["regression"]:
+        return regression.main(arguments[1:])
+    parser = argparse.ArgumentParser(prog="python -m report", description="Ask the engines, and write a report.")
+    parser.add_argument("engines", nargs="*", metavar="ENGINE", help="of prove, fuzz, crosshair; default: prove fuzz")
+    parser.add_argument("--out", default="reports", metavar="FOLDER", help="default: reports")
+    parser.add_argument("--profile", default="dev", help="how long to hunt; default: dev, which is short")
+    parser.error = lambda message: fail(f"{message}; see --help")  # type: ignore[method-assign]
+    options = parser.parse_args(arguments)
+    for engine in options.engines:
+        if engine not in READERS:
+            fail(f"there is no engine {engine!r}; there are {', '.join(READERS)}")
+    engines, folder = options.engines or ["prove", "fuzz"], Path(options.out)
+    command = f"python -m report {' '.join(engines)}" + (f" --profile {options.profile}" if "fuzz" in engines else "")
+    try:
+        for part in ("", "traces", "smt2"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        verdicts = [verdict for engine in engines for verdict in ask(engine, folder, options.profile)]
+        write(folder, [*verdicts, *past_counterexamples()], command)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}; name a folder that can be written with --out")
+    except BadResults as bad:
+        fail(str(bad))
+    wrong = [verdict for verdict in verdicts if not verdict.as_expected]
+    print(f"{folder / 'index.html'}: {len(verdicts)} verdicts, {len(wrong)} not as expected")
+    return 1 if wrong else 0
+
+
+def ask(engine: str, folder: Path, profile: str) -> list[Verdict]:
+    """Run an engine, which shows its progress, and read what it has found. Raises BadResults."""
+    file = folder / f"{engine}.json"
+    file.unlink(missing_ok=True)
+    commands = {
+        "prove": ["proofs", "--json", str(file), "--smt2", str(folder / "smt2")],
+        "fuzz": ["tests.fuzz", "--profile", profile, "--json", str(file)],
+        "crosshair": ["proofs.confirm", "--json", str(file)],
+    }
+    done = subprocess.run([sys.executable, "-m", *commands[engine]], stdout=subprocess.PIPE, text=True, check=False)
+    if not file.exists():
+        fail(f"{engine} has failed with status {done.returncode}, and written nothing")
+    return READERS[engine](file.read_text())
+
+
+def past_counterexamples() -> list[Verdict]:
+    """Every trace of the past, run again on the revision that its name begins with: it has to break its claim."""
+    verdicts = []
+    for file in sorted(PAST.glob("*.json")):
+        trace, revision = loads(file.read_text()), file.name.partition("-")[0]
+        with watchdog():
+            broken = scene_of(trace, TARGETS[revision], begin).broken
+        claim = broken.claim.name if broken is not None else str(trace.claim)
+        name = file.stem.removeprefix(f"{revision}-")
+        found = None if broken is None else of_trace(broken.trace)
+        outcome = "HELD" if broken is None else "BROKEN"
+        verdicts.append(
+            Verdict("replay", file.stem, claim, revision, outcome, "BROKEN", broken is not None, 0.0, name, {}, found)
+        )
+    return verdicts
+
+
+def write(folder: Path, verdicts: list[Verdict], command: str) -> None:
+    """Everything, also what breaks as text on the terminal."""
+    scenes: dict[str, Scene] = {}
+    replays: dict[str, str] = {}
+    for verdict in verdicts:
+        found = verdict.counterexample
+        if found is None or found.trace is None or verdict.revision not in TARGETS:
+            continue
+        scenes[anchor(verdict)] = scene = seen(verdict, TARGETS[verdict.revision])
+        file = folder / "traces" / f"{file_name(verdict)}.json"
+        file.write_text(dumps(scene.trace))
+        replays[anchor(verdict)] = f"make replay TRACE={os.path.relpath(file)} ON={verdict.revision}"
+        if not verdict.as_expected:
+            print(f"\n{coloured(told(scene, verdict.revision), sys.stdout)}\n\n  {replays[anchor(verdict)]}\n")
+    smt2 = {verdict.name: f"smt2/{smt2_name(verdict)}" for verdict in verdicts if verdict.engine == "prover"}
+    smt2 = {name: file for name, file in smt2.items() if (folder / file).exists()}
+    (folder / "index.html").write_text(index(verdicts, scenes, replays, smt2, command))
+    (folder / "results.sarif").write_text(as_sarif(verdicts))
+    (folder / "junit.xml").write_text(as_junit(verdicts))
+    (folder / "results.json").write_text(json.dumps([verdict.to_json() for verdict in verdicts], indent=1) + "\n")
+
+
+def seen(verdict: Verdict, revision: Revision) -> Scene:
+    """The run of a counterexample. Raises BadResults if there is none."""
+    assert verdict.counterexample is not None
+    assert verdict.counterexample.trace is not None
+    try:
+        with watchdog():
+            return scene_of(verdict.counterexample.trace, revision, begin)
+    except (TraceError, TimeoutError) as error:
+        raise BadResults(f"the trace of {verdict.name} cannot be run: {error}") from error
+
+
+def file_name(verdict: Verdict) -> str:
+    return re.sub(r"[^\w.-]+", "-", f"{verdict.engine}-{verdict.name}")
+
+
+def smt2_name(verdict: Verdict) -> str:
+    """As the prover calls it."""
+    return re.sub(r"[^a-zA-Z0-9_.]+", "-", verdict.name) + ".smt2"
+
+
+def fail(message: str) -> NoReturn:
+    """Say in one line what to do, and exit with status 2."""
+    print(f"report: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""`python -m report regression TRACE`: write a test that replays a trace, to keep a bug away once it is mended.
+
+Exit status: 0 if the test is written, 2 for a trace that cannot be read or a file that cannot be written.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import jinja2
+
+from model.trace import TraceError, dumps, loads
+from tests.targets import TARGETS
+
+TEMPLATE = '''"""{{ name }}: {{ claim }} was broken once."""
+
+from model.lockstep import replay
+from model.trace import loads
+from tests.targets import TARGETS
+
+TRACE = """\\
+{{ trace }}"""
+
+
+def test_{{ identifier }}() -> None:
+    replay(loads(TRACE), TARGETS["{{ revision }}"])
+'''
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m report regression", description="Write a test that replays a trace."
+    )
+    parser.add_argument("trace", metavar="TRACE", help="a JSON file; see model/trace.py")
+    parser.add_argument("--on", default="series", choices=TARGETS, help="the revision that has to keep the claim")
+    parser.add_argument("--out", metavar="FILE", help="default: tests/test_regression_TRACE.py")
+    parser.error = lambda message: fail(f"{message}; see --help")  # type: ignore[method-assign]
+    options = parser.parse_args(arguments)
+    try:
+        trace = loads(Path(options.trace).read_text())
+    except OSError as error:
+        fail(f"{options.trace}: {error.strerror}; TRACE is a file, such as one of tests/traces/")
+    except (UnicodeDecodeError, TraceError) as error:
+        fail(f"{options.trace}: {error}")
+    stem = Path(options.trace).stem
+    identifier = re.sub(r"\W+", "_", stem)
+    file = Path(options.out or f"tests/test_regression_{identifier}.py")
+    test = jinja2.Template(TEMPLATE, keep_trailing_newline=True).render(
+        name=stem,
+        claim=trace.claim or "a claim",
+        trace=dumps(trace).replace("\\", "\\\\").replace('"""', '\\"\\"\\"'),
+        identifier=identifier,
+        revision=options.on,
+    )
+    try:
+        with file.open("x") as written:
+            written.write(test)
+    except FileExistsError:
+        fail(f"{file} is there already; name another with --out")
+    except OSError as error:
+        fail(f"{file}: {error.strerror}; name one that can be written with --out")
+    print(f"{file}: passes once {options.on} keeps {trace.claim or 'every claim'}")
+    return 0
+
+
+def fail(message: str) -> NoReturn:
+    """Say in one line what to do, and exit with status 2."""
+    print(f"report: {message}", file=sys.stderr)
+    raise SystemExit(2)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from model.claims import CLAIMS
+from model.trace import TraceError
 
 try:
     from proofs import cache
@@ -80,6 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
         fail(str(bad))
     seconds = time.perf_counter() - started
     print(as_json(results) if options.json == "-" else as_text(results, seconds))
+    if options.json != "-":
+        draw([result for result in results if result.verdict == "REFUTED" and not result.as_expected])
     try:
         put_json(options.json, as_json(results))
         put_traces(options.traces, {result.short_name: result.counterexample for result in results})
@@ -196,6 +199,23 @@ def result_of(future: Future[Result], name: str, where: str | None, others: list
     for other in others:
         other.cancel()
     raise BadExecutor(f"--executor {where}: {what}" if where else what) from cause
+
+
+def draw(surprises: list[Result]) -> None:
+    """Print surprising refutations as pictures in text."""
+    if not surprises:
+        return
+    from report.results import read_prover  # here, since nobody else needs it
+    from report.runs import seen
+    from report.text import coloured, refuted
+
+    for verdict in read_prover(as_json(surprises)):
+        found = verdict.counterexample
+        try:
+            scene = seen(found.trace, verdict.revision) if found is not None and found.trace is not None else None
+        except (TraceError, TimeoutError):
+            scene = None
+        print(f"\n{coloured(refuted(verdict, scene), sys.stdout)}")
 
 
 def write_smt2(results: list[Result], folder: Path) -> None:

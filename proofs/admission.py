@@ -24,7 +24,7 @@ def explain(inputs: dict[str, Any], admit: Admit = layout.admit, smallest: int =
         expected = f"{call} returns NULL: {promised.value}"
     else:
         expected = f"{call} makes a pool with {describe(promised)}"
-    actual = "it returns NULL" if kept is None else f"it makes a pool with {describe(kept)}"
+    actual = "dma_pool_create returns NULL" if kept is None else f"dma_pool_create makes a pool with {describe(kept)}"
     steps = (Create(*arguments[:3]),)
     return Counterexample(expected, actual, Trace(steps, Kernel(page_size=arguments[3])))
 

@@ -691,7 +691,7 @@ def explain_double_free(inputs: dict[str, Any]) -> Counterexample:  # noqa: ARG0
     again = [pool.alloc() for _ in range(3)]
     return Counterexample(
         "a block that is free is not taken back again",
-        f"it is, and lies below itself: 0 live blocks are counted as {in_use}, "
+        f"a block that is freed twice lies below itself: 0 live blocks are counted as {in_use}, "
         f"and the next 3 allocs hand the same block out {again.count(block)} times",
         Trace(
             (Create(1024), Alloc("a"), Free("a"), Free("a"), Alloc("b"), Alloc("c")),
@@ -708,7 +708,7 @@ def explain_mismatch(inputs: dict[str, Any]) -> Counterexample:  # noqa: ARG001
     again = pool.alloc() or (0, 0)
     return Counterexample(
         f"the block at {first[0]:#x} has DMA address {first[1]:#x}",
-        f"freed with {second[1]:#x}, which a debug build does not report, it is handed out with {again[1]:#x}",
+        f"freed with {second[1]:#x}, which a debug build does not report, the block is handed out with {again[1]:#x}",
     )
 
 

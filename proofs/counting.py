@@ -25,7 +25,7 @@ def explain(inputs: dict[str, Any], revision: Any) -> Counterexample:
     """Count the blocks of the page, and compare."""
     geometry = Geometry(inputs["size"], inputs["boundary"], inputs["allocation"])
     where = f"a page of {geometry.allocation} bytes, blocks of {geometry.size}, boundary {geometry.boundary}"
-    actual = f"{revision.blks_per_alloc(geometry)} are counted"
+    actual = f"{revision.blks_per_alloc(geometry)} blocks are counted"
     if geometry.allocation > LARGEST_DRAWN:
         return Counterexample(f"{where}: the blocks that fit are counted", actual)
     laid = [offset for offset, _ in islice(layout.laid_blocks(geometry), geometry.allocation // geometry.size + 1)]

@@ -22,7 +22,17 @@ DRIVERS = 0x55
 
 def explain(inputs: dict[str, Any]) -> Counterexample:
     options = [name for name in ("debug", "init_on_alloc", "init_on_free", "zero") if inputs.get(name)]
-    return Counterexample("the block is filled as it should be", f"it is not, with {', '.join(options) or 'no option'}")
+    return Counterexample(
+        "the block is filled as it should be", f"it is not filled so, with {', '.join(options) or 'no option'}"
+    )
+
+
+def explain_twice(inputs: dict[str, Any]) -> Counterexample:
+    zeros = "init_on_alloc" if inputs.get("init_on_alloc") else "zeros that are asked for"
+    return Counterexample(
+        "the block is filled once, with zeros",
+        f"with debug and {zeros}, the block is filled twice: poison, and then zeros",
+    )
 
 
 def allocate(path: Any, kind: type[AnyPool]) -> tuple[AnyPool, AnyPage, bool]:
@@ -51,7 +61,7 @@ def block_is_filled_once(path: Any) -> None:
     path.show_claim(claims.block_is_filled_once, len(allocate(path, AnyPool)[1].writes))
 
 
-@obligation(claims.block_is_filled_once, "v6.1", Theory.U64, explain=explain, expected=Verdict.REFUTED)
+@obligation(claims.block_is_filled_once, "v6.1", Theory.U64, explain=explain_twice, expected=Verdict.REFUTED)
 def original_fills_twice(path: Any) -> None:
     """With debug and init_on_alloc: poison first, and then zeros over it."""
     path.show_claim(claims.block_is_filled_once, len(allocate(path, AnyOriginalPool)[1].writes))

@@ -228,7 +228,7 @@ def explain_wrong_page(inputs: dict[str, Any]) -> Counterexample:
     )
     return Counterexample(
         f"pages of 8192 bytes at {', '.join(map(hex, pages))}: the block at {dma:#x} belongs to the page there",
-        f"its free is credited to the page at {found.dma:#x}",
+        f"the free of the block at {dma:#x} is credited to the page at {found.dma:#x}",
         Trace(steps, claim=claims.pool_stays_in_its_memory.name),
     )
 
@@ -237,7 +237,7 @@ def explain_wrapped(inputs: dict[str, Any]) -> Counterexample:
     allocation, root, address = inputs["allocation"], inputs["root"], inputs["address"]
     return Counterexample(
         f"a page of {allocation} bytes at {root:#x}: {address:#x} is in it",
-        f"its end, {root + allocation:#x}, wraps around to 0, so that {address:#x} seems to be behind it",
+        f"the page's end, {root + allocation:#x}, wraps around to 0, so that {address:#x} seems to be behind it",
     )
 
 
@@ -323,7 +323,7 @@ def explain_insertion(inputs: dict[str, Any]) -> Counterexample:
     expected = (
         f"pages of {allocation} bytes: the one at {new:#x} {'is refused' if overlap else 'is added'} beside {root:#x}"
     )
-    actual = f"it is {'refused' if refused else 'added'}, and {overlap} bytes belong to both"
+    actual = f"the page at {new:#x} is {'refused' if refused else 'added'}, and {overlap} bytes belong to both"
     steps = (Create(allocation), Alloc("a", page=PageChoice(root)), Alloc("b", page=PageChoice(new)))
     return Counterexample(expected, actual, Trace(steps) if allocation >= 4096 else None)
 

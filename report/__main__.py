@@ -13,16 +13,15 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from model.lockstep import Revision
 from model.trace import TraceError, dumps, loads
 from report import regression
 from report.formats import as_junit, as_sarif
 from report.pages import anchor, index
 from report.results import BadResults, Verdict, of_trace, read_contracts, read_machine, read_prover
-from report.scene import Scene, scene_of
+from report.runs import seen
+from report.scene import Scene
 from report.text import coloured, told
 from tests.targets import TARGETS
-from tests.watchdog import begin, watchdog
 
 PAST = Path(__file__).parent.parent / "tests" / "traces"
 
@@ -79,8 +78,7 @@ def past_counterexamples() -> list[Verdict]:
     verdicts = []
     for file in sorted(PAST.glob("*.json")):
         trace, revision = loads(file.read_text()), file.name.partition("-")[0]
-        with watchdog():
-            broken = scene_of(trace, TARGETS[revision], begin).broken
+        broken = seen(trace, revision).broken
         claim = broken.claim.name if broken is not None else str(trace.claim)
         name = file.stem.removeprefix(f"{revision}-")
         found = None if broken is None else of_trace(broken.trace)
@@ -96,15 +94,15 @@ def write(folder: Path, verdicts: list[Verdict], command: str) -> None:
     scenes: dict[str, Scene] = {}
     replays: dict[str, str] = {}
     for verdict in verdicts:
-        found = verdict.counterexample
-        if found is None or found.trace is None or verdict.revision not in TARGETS:
+        run = scene(verdict)
+        if run is None:
             continue
-        scenes[anchor(verdict)] = scene = seen(verdict, TARGETS[verdict.revision])
+        scenes[anchor(verdict)] = run
         file = folder / "traces" / f"{file_name(verdict)}.json"
-        file.write_text(dumps(scene.trace))
+        file.write_text(dumps(run.trace))
         replays[anchor(verdict)] = f"make replay TRACE={os.path.relpath(file)} ON={verdict.revision}"
         if not verdict.as_expected:
-            print(f"\n{coloured(told(scene, verdict.revision), sys.stdout)}\n\n  {replays[anchor(verdict)]}\n")
+            print(f"\n{coloured(told(run, verdict.revision), sys.stdout)}\n\n  {replays[anchor(verdict)]}\n")
     smt2 = {verdict.name: f"smt2/{smt2_name(verdict)}" for verdict in verdicts if verdict.engine == "prover"}
     smt2 = {name: file for name, file in smt2.items() if (folder / file).exists()}
     (folder / "index.html").write_text(index(verdicts, scenes, replays, smt2, command))
@@ -113,13 +111,13 @@ def write(folder: Path, verdicts: list[Verdict], command: str) -> None:
     (folder / "results.json").write_text(json.dumps([verdict.to_json() for verdict in verdicts], indent=1) + "\n")
 
 
-def seen(verdict: Verdict, revision: Revision) -> Scene:
-    """The run of a counterexample. Raises BadResults if there is none."""
-    assert verdict.counterexample is not None
-    assert verdict.counterexample.trace is not None
+def scene(verdict: Verdict) -> Scene | None:
+    """The run of a counterexample, if it has one on a revision that can be run. Raises BadResults if it cannot be run."""
+    found = verdict.counterexample
+    if found is None or found.trace is None or verdict.revision not in TARGETS:
+        return None
     try:
-        with watchdog():
-            return scene_of(verdict.counterexample.trace, revision, begin)
+        return seen(found.trace, verdict.revision)
     except (TraceError, TimeoutError) as error:
         raise BadResults(f"the trace of {verdict.name} cannot be run: {error}") from error
 

@@ -35,7 +35,7 @@ MOST_ROWS = 16
 
 @dataclass(frozen=True)
 class Told:
-    """A counterexample as it is shown: a verdict, and, where it can be run, the run. `replay` is the command that repeats it."""
+    """A counterexample as it is shown: a verdict, and, where it can be run, the run, and the command that repeats it."""
 
     verdict: Verdict
     scene: Scene | None
@@ -43,10 +43,15 @@ class Told:
 
     @property
     def sentence(self) -> str:
-        """What is wrong."""
-        if self.scene is not None and self.scene.broken is not None:
-            return sentence_of_scene(self.scene)
-        return sentence(self.verdict)
+        """What is wrong; of a proof, what it is about, and what a driver sees of that."""
+        if self.scene is None or self.scene.broken is None:
+            return sentence(self.verdict)
+        seen = sentence_of_scene(self.scene)
+        return (
+            seen
+            if self.verdict.engine != "prover"
+            else f"{sentence(self.verdict)} What a driver sees of it first: {seen}"
+        )
 
     @property
     def numbers(self) -> dict[str, str]:
@@ -64,7 +69,7 @@ class Told:
         promised = (
             f"blocks of {geometry.size} bytes, boundary {geometry.boundary}, pages of {geometry.allocation} bytes"
         )
-        return {**numbers, "promised": f"{promised}, {self.scene.blocks_per_page} blocks a page"}
+        return {**numbers, "promised": f"{promised}; blocks a page: {self.scene.blocks_per_page}"}
 
     @property
     def steps(self) -> list[tuple[str, str, str]]:

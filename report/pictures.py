@@ -9,7 +9,7 @@ from report.scene import Moment, Strip
 WIDTH = 700
 """Of a page of memory."""
 
-LEAST = 46
+LEAST = 56
 """Between two offsets that are written."""
 
 NODE = 150, 44
@@ -24,6 +24,7 @@ class Box:
     width: float
     kind: str
     label: str
+    roomy: bool  # for the label on a small screen, too
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,9 @@ def strip_picture(strip: Strip) -> StripPicture:
         width = round(x(cell.end) - x(cell.start), 1)
         label = cell.name or ("" if cell.state in ("in use", "promised") else cell.state)
         kind = "wrong" if cell.wrong else cell.state.replace(" ", "-")
-        boxes.append(Box(x(cell.start), width, kind, label if 7.5 * len(label) < width else ""))
+        boxes.append(
+            Box(x(cell.start), width, kind, label if 7.5 * len(label) < width else "", 13 * len(label) < width)
+        )
     wrong = [end for cell in strip.cells if cell.wrong for end in (cell.start, cell.end)]
     ticks: list[tuple[float, int]] = []
     for offset in [*wrong, strip.nbytes, strip.end, *(cell.start for cell in strip.cells)]:

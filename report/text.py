@@ -5,9 +5,12 @@ from itertools import pairwise
 from typing import TextIO
 
 from model import claims
+from model.claims import CLAIMS
 from model.lockstep import TreeNode
 from model.trace import Alloc, Create, Step
-from report.scene import Cell, Moment, Scene, Strip
+from report.results import Verdict
+from report.results import sentence as sentence_of
+from report.scene import Cell, Moment, Scene, Strip, moment_of_inputs
 
 WIDTH = 76
 """Columns of a page."""
@@ -36,6 +39,18 @@ def told(scene: Scene, on: str) -> str:
     return "\n".join(lines)
 
 
+def refuted(verdict: Verdict, scene: Scene | None) -> str:
+    """A refutation: what is wrong, and the run of it, if there is one, or the page or the tree that its numbers are about."""
+    lines = [f"{verdict.name} is {verdict.verdict}: {CLAIMS[verdict.claim].sentence}", f"  {sentence_of(verdict)}"]
+    if scene is not None:
+        return "\n".join([*lines, "", told(scene, verdict.revision)])
+    found = verdict.counterexample
+    moment = moment_of_inputs(found.inputs) if found is not None else None
+    if moment is not None:
+        lines += ["", *(f"  {line}" for line in drawing(moment))]
+    return "\n".join(lines)
+
+
 def sentence(scene: Scene) -> str:
     """What is wrong, in one sentence, with its numbers."""
     create, broken = scene.trace.steps[0], scene.broken
@@ -56,7 +71,7 @@ def sentence(scene: Scene) -> str:
         counted, live = (row.rsplit(maxsplit=4)[1] for row in (broken.happened, broken.expected))
         happened = f"the pools file counts {counted} blocks in use, and there are {live}"
     elif strip is not None and cell is not None and isinstance(scene.step, Alloc):
-        where = f"block {scene.step.block!r} starts at offset {cell.start} and ends at {cell.end}"
+        where = f"block {scene.step.block.removeprefix('block ')} starts at offset {cell.start} and ends at {cell.end}"
         crossed = [at for at in strip.boundaries if cell.start < at < cell.end]
         if broken.claim is claims.block_lies_inside_its_page:
             happened = f"{where}, {cell.end - strip.nbytes} bytes past the page's end"

@@ -23,13 +23,14 @@ from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
-from model.claims import CLAIMS, Claim
+from model.claims import Claim
 from model.lockstep import BrokenClaim
 from model.trace import Trace, dumps
 from proofs.outputs import Unwritable, put_json, try_out
+from report.runs import seen, smallest
+from report.text import coloured, told
 from tests import profiles
 from tests.machine import PoolMachine, Tally, dice, machine, missed
-from tests.replay import smallest
 from tests.targets import TARGETS
 
 HUNTED = ("model", "series", "v6.1-as-it-is", "v6.12")
@@ -68,15 +69,12 @@ class Hunt:
         return TRACES / f"fuzz-{self.revision}-{trace.claim}.json"
 
     def told(self) -> str:
-        """What broke, and how to replay it."""
+        """What broke, drawn, and how to replay it."""
         lines = []
         for trace in self.found:
-            assert trace.claim is not None
-            lines.append(f"{self.revision} breaks {trace.claim}: {CLAIMS[trace.claim].sentence}")
-            step = trace.last_step()
-            lines.append(f"  expected: {step.expected}\n  happened: {step.happened}")
             file = Path(os.path.relpath(self.file_of(trace)))
-            lines.append(f"  replay:   make replay TRACE={file} ON={self.revision}")
+            lines.append(told(seen(trace, self.revision), self.revision))
+            lines.append(f"\n  replay it: make replay TRACE={file} ON={self.revision}\n")
         return "\n".join(lines)
 
 
@@ -120,7 +118,7 @@ def hunt(revision: str, seed: int, profile: str | None = None) -> Hunt:
     # What every step is held to, without a look at anything.
     done.held["operations_end"] = done.held["pool_stays_in_its_memory"] = done.tally.steps
     if shrinks:
-        done.found = [smallest(trace, hunter.revision) for trace in done.found]
+        done.found = [smallest(trace, revision) for trace in done.found]
     for trace in done.found:
         TRACES.mkdir(parents=True, exist_ok=True)
         done.file_of(trace).write_text(dumps(trace))
@@ -203,7 +201,7 @@ def run_hunts(options: argparse.Namespace) -> int:
     print(table(done))
     found = [one for one in done if one.found]
     for one in found:
-        print(f"\n{one.told()}")
+        print(f"\n{coloured(one.told(), sys.stdout)}")
     # A solver runs far too few steps to meet everything.
     sound = [one for one in done if not one.found] if options.profile != "crosshair" else []
     holes = {one.revision: missed(one.tally, one.revision) for one in sound}

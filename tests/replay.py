@@ -11,16 +11,10 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from model.lockstep import BrokenClaim, Revision, replay
-from model.trace import Trace, TraceError, dumps, loads
-from report.scene import scene_of
-from report.shrink import shrink
+from model.trace import TraceError, dumps, loads
+from report.runs import seen, smallest
 from report.text import coloured, told
 from tests.targets import TARGETS
-from tests.watchdog import begin, watchdog
-
-SECONDS_OF_A_STEP = 0.25
-"""While a trace is made smaller: many are tried, and one that hangs would take long."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,11 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.on not in TARGETS:
         near = difflib.get_close_matches(options.on, TARGETS, n=1, cutoff=0)[0]
         fail(f"there is no revision {options.on!r}; did you mean {near!r}? There are {', '.join(TARGETS)}")
-    revision = TARGETS[options.on]
     try:
-        run = loads(Path(options.trace).read_text())
-        with watchdog():
-            scene = scene_of(run, revision, begin)
+        scene = seen(loads(Path(options.trace).read_text()), options.on)
     except TimeoutError:
         fail(f"{options.trace}: a step takes too long; ask for smaller pages")
     except OSError as error:
@@ -47,33 +38,16 @@ def main(arguments: list[str] | None = None) -> int:
     except (UnicodeDecodeError, TraceError) as error:
         fail(f"{options.trace}: {error}")
     if options.shrink and scene.broken is not None:
-        small = smallest(scene.trace, revision)
+        small = smallest(scene.trace, options.on)
         try:
             Path(options.shrink).write_text(dumps(small))
         except OSError as error:
             fail(f"{options.shrink}: {error.strerror}; --shrink needs a file that can be written")
-        with watchdog():
-            scene = scene_of(small, revision, begin)
+        scene = seen(small, options.on)
     print(coloured(told(scene, options.on), sys.stdout))
     if options.shrink and scene.broken is not None:
         print(f"\nwritten to {options.shrink}")
     return 0 if scene.broken is None else 1
-
-
-def smallest(trace: Trace, revision: Revision) -> Trace:
-    """A trace that breaks the same claim, with nothing in it that could be left out."""
-
-    def replayed(candidate: Trace) -> Trace | None:
-        try:
-            replay(candidate, revision, lambda: begin(SECONDS_OF_A_STEP))
-        except BrokenClaim as broken:
-            return broken.trace if broken.claim.name == trace.claim else None
-        except (TraceError, TimeoutError):
-            pass
-        return None
-
-    with watchdog():
-        return shrink(trace, replayed)
 
 
 def fail(message: str) -> NoReturn:

@@ -18,8 +18,8 @@ ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
     "model": {"model"},
     "impl": {"impl"},
-    "proofs": {"proofs", "model", "impl", "z3", "cvc5", "bitwuzla", "distributed", "crosshair"},
-    "report": {"report", "model"},
+    "proofs": {"proofs", "model", "impl", "report", "z3", "cvc5", "bitwuzla", "distributed", "crosshair"},
+    "report": {"report", "model", "jinja2", "tests"},
     "bench": {"bench", "model", "impl", "tests", "hypothesis"},
 }
 

@@ -7,8 +7,9 @@ import pytest
 
 from model.lockstep import BrokenClaim, replay
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Trace, loads
+from report.runs import smallest
 from report.shrink import measure, shrink
-from tests.replay import main, smallest
+from tests.replay import main
 from tests.targets import TARGETS
 
 TRACES = Path(__file__).parent / "traces"
@@ -31,7 +32,7 @@ def test_what_does_not_matter_goes() -> None:
     long = Trace(steps, Kernel(16384, init_on_alloc=True), "blocks_are_disjoint")
     with pytest.raises(BrokenClaim) as broken:
         replay(long, TARGETS["series"])
-    small = smallest(broken.value.trace, TARGETS["series"])
+    small = smallest(broken.value.trace, "series")
     assert small.claim == "blocks_are_disjoint"
     assert [type(step).__name__ for step in small.steps] == ["Create", "Alloc", "Free", "Free", "Alloc", "Alloc"]
     assert [getattr(step, "block", "") for step in small.steps[1:]] == ["a", "a", "a", "b", "c"]
@@ -45,7 +46,7 @@ def test_what_does_not_matter_goes() -> None:
 
 @pytest.mark.parametrize("name", ["v6.1-no_room_is_wasted", "series-blocks_are_disjoint-double_free"])
 def test_what_is_small_is_not_made_larger(name: str) -> None:
-    trace, revision = loads((TRACES / f"{name}.json").read_text()), TARGETS[name.partition("-")[0]]
+    trace, revision = loads((TRACES / f"{name}.json").read_text()), name.partition("-")[0]
     once = smallest(trace, revision)
     assert measure(once) <= measure(trace)
     assert smallest(once, revision) == once

@@ -15,11 +15,11 @@ from proofs import second
 from proofs.catalogue import OBLIGATIONS, prove_named
 from proofs.explore import Path as WayThrough
 from proofs.explore import Theory
-from proofs.smtlib import script
+from proofs.smtlib import is_input, script, subterms
 from proofs.solver import DEFAULT_LIMIT, Answer, Solver
 from proofs.symbolic import AsIntegers
 from tests.mutants import Mutant
-from tests.test_proofs import ROOT
+from tests.test_proofs import REFUTED, ROOT
 from tests.test_proofs import run as proofs
 from tests.who_notices import plant, run
 
@@ -163,6 +163,30 @@ def test_the_file_is_read_as_a_whole(name: str, tmp_path: Path) -> None:
     while not (command := parser.nextCommand()).isNull():
         answers += command.invoke(solver, symbols).split()
     assert answers == ["unsat"] * text.count("(check-sat)")
+
+
+def test_the_file_of_each_refutation_can_be_met_by_its_numbers(tmp_path: Path) -> None:
+    """In one test, so that what no earlier run has refuted is refuted once."""
+    status, out, err = proofs(*REFUTED, "--smt2", str(tmp_path))
+    assert status == 0, out + err
+    assert len(list(tmp_path.iterdir())) == len(REFUTED)
+    for name in REFUTED:
+        text = (tmp_path / f"{name.replace('/', '-')}.smt2").read_text()
+        assert text.startswith(f"; {name}: {OBLIGATIONS[name].claim.sentence}\n"), name
+        assert "; The query is a path on which this is refuted: the check-sat has to answer sat.\n" in text, name
+        assert f"; Theory: {OBLIGATIONS[name].theory.value}." in text, name
+        head, _, query = text.partition("(push 1)\n")
+        query = query.partition("(pop 1)")[0]
+        assert text.count("(check-sat)") == query.count("(check-sat)") == 1, name
+        assert second.ask_cvc5(head, query) is Answer.SAT, name
+        solver = z3.Solver()
+        solver.from_string(head + query)
+        assert solver.check() == z3.sat, name
+        told = dict(re.findall("^; Input: (.+) = (.+)$", text, re.M))
+        inputs = {term.decl().name(): term for term in subterms(solver.assertions()) if is_input(term)}
+        numbers = [inputs[number] == int(told[number]) for number in told.keys() & inputs.keys()]
+        assert numbers, name
+        assert solver.check(*numbers) == z3.sat, name
 
 
 def test_the_command_line_reports_the_second_solver(tmp_path: Path) -> None:

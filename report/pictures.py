@@ -98,7 +98,7 @@ def tree_picture(moment: Moment) -> dict[str, Any]:
     for number, (node, depth, _) in enumerate(order):
         places[node.dma] = (number * width * 0.72 + width / 2, depth * 84 + height / 2 + 4)
     for node, _, parent in order:
-        ends, should = moment.path[-1:] == [node.dma], moment.right_path[-1:] == [node.dma]
+        ends, should = moment.found == node.dma, moment.right_path[-1:] == [node.dma]
         nodes.append(
             NodePicture(
                 *places[node.dma],

@@ -78,6 +78,9 @@ def results_in(text: str, needed: str) -> list[dict[str, Any]]:
         raise BadResults(f"not JSON that can be read: {error}") from error
     if not isinstance(results, list) or not all(isinstance(one, dict) and needed in one for one in results):
         raise BadResults(f"a list of objects with {needed!r} is expected")
+    named = {claim for one in results for claim in [one.get("claim"), *one.get("held", [])] if claim is not None}
+    if unknown := named - set(CLAIMS):
+        raise BadResults(f"it is about {min(unknown)!r}, which is no claim")
     return results
 
 

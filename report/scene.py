@@ -54,7 +54,8 @@ class Strip:
 
 @dataclass(frozen=True)
 class Moment:
-    """A pool between two steps. `path` is the way of a lookup through the tree, `right_path` the way to the right page."""
+    """A pool between two steps. A lookup takes a `path` through the tree, and has `found` a page or none; `right_path` is the
+    way to the right page."""
 
     strips: list[Strip]
     hidden: int = 0  # pages that are not drawn
@@ -62,12 +63,13 @@ class Moment:
     allocation: int = 0  # bytes of a page
     sought: int | None = None  # a DMA address
     path: list[int] = field(default_factory=list)
+    found: int | None = None
     right_path: list[int] = field(default_factory=list)
 
     @property
     def misled(self) -> bool:
         """The lookup has not found the page that it should have found."""
-        return bool(self.right_path) and self.path != self.right_path
+        return self.right_path[-1:] != ([] if self.found is None else [self.found])
 
     @property
     def shows_tree(self) -> bool:
@@ -195,7 +197,8 @@ def moment_of_inputs(inputs: dict[str, Any]) -> Moment | None:
     if "root" in inputs and "address" in inputs:
         root, address = inputs["root"], inputs["address"]
         node = TreeNode(root, False, None, None)
-        return Moment([], 0, node, allocation, address, [root], [root] if 0 <= address - root < allocation else [])
+        right_path = [root] if 0 <= address - root < allocation else []
+        return Moment([], tree=node, allocation=allocation, sought=address, path=[root], right_path=right_path)
     return None
 
 
@@ -242,12 +245,14 @@ def moment_of(run: Lockstep, inside: Inside, step: Step | None, broken: claims.C
         return Moment(strips)
     allocation, page_of_it = run.oracle.geometry.allocation, latest[0] - run.memory.offset(latest[0])
     right = run.memory.mappings.get(page_of_it)
+    path = way(inside.tree, latest[1], allocation)
     return Moment(
         strips,
         tree=inside.tree,
         allocation=allocation,
         sought=latest[1],
-        path=way(inside.tree, latest[1], allocation),
+        path=path,
+        found=path[-1] if path and 0 <= latest[1] - path[-1] < allocation else None,
         right_path=way_down(inside.tree, right.dma) if right is not None else [],
     )
 

@@ -82,8 +82,10 @@ def sentence(scene: Scene) -> str:
         elif broken.claim is claims.no_room_is_wasted:
             happened = f"another page is asked for, although there is room for a block at offset {cell.start}"
     if scene.after is not None and scene.after.misled:
-        found, right = scene.after.path[-1], scene.after.right_path[-1]
-        happened += f"; the lookup of {scene.after.sought:#x} ends at the page at {found:#x}, not at that at {right:#x}"
+        places = [
+            f"the page at {dma[-1]:#x}" if dma else "no page" for dma in (scene.after.path, scene.after.right_path)
+        ]
+        happened += f"; the lookup of {scene.after.sought:#x} ends at {places[0]}, and should end at {places[1]}"
     return f"{asked}: {happened}."
 
 
@@ -199,7 +201,7 @@ def tree(moment: Moment) -> list[str]:
         if node is None:
             return
         ways = ["looked at"] * (node.dma in moment.path)
-        ways += ["found"] * (node.dma in moment.path[-1:]) + ["should be found"] * (node.dma in moment.right_path[-1:])
+        ways += ["found"] * (node.dma == moment.found) + ["should be found"] * (node.dma in moment.right_path[-1:])
         addresses = f"{node.dma:#x} to {node.dma + moment.allocation:#x}, {'red' if node.red else 'black'}"
         lines.append(f"{indent}{side}{addresses}{'  ← ' if ways else ''}{', '.join(ways)}")
         walk(node.left, indent + "  ", "left:  ")

@@ -13,6 +13,11 @@ def pytest_configure() -> None:
         raise pytest.UsageError(str(unavailable)) from None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Past counterexamples first: what was broken once breaks again before anything else."""
+    items.sort(key=lambda item: "past_counterexample" not in item.name)
+
+
 def pytest_report_header() -> str:
     drawn = "the same inputs every time" if settings().derandomize else f"inputs of seed {profiles.seed()}"
     return f"hypothesis profile {profiles.name()}: {drawn}"

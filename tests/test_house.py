@@ -83,7 +83,7 @@ def test_what_the_readme_names_exists() -> None:
             assert re.search(rf"^{target}:", makefile, re.M), f"{document}: make {target}"
         for claim in re.findall(r"`make prove-(\w+)`", text):
             assert claim in CLAIMS, f"{document}: {claim}"
-        for file in re.findall(r"`((?:model|impl|proofs|tests|bench)/[\w/.]+)`", text):
+        for file in re.findall(r"`((?:model|impl|proofs|report|tests|bench)/[\w/.]+)`", text):
             assert (ROOT / file).exists(), f"{document}: {file}"
 
 

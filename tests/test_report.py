@@ -1,0 +1,216 @@
+"""What people read: each expected refutation as text, the page in a browser, and the command that makes all of it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.trace import loads
+from proofs.catalogue import OBLIGATIONS, Settings
+from proofs.explore import Verdict as Proofs
+from proofs.obligation import prove
+from report.__main__ import main, past_counterexamples, write
+from report.results import BadResults, Verdict, read_contracts, read_machine, read_prover
+from report.runs import seen
+from report.text import coloured, refuted, told
+from tests.targets import TARGETS
+
+ROOT = Path(__file__).parent.parent
+GOLDEN = Path(__file__).parent / "golden"
+TRACES = sorted((Path(__file__).parent / "traces").glob("*.json"))
+REFUTED = [o.name for o in OBLIGATIONS.values() if o.expected is Proofs.REFUTED]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def hold_against(golden: Path, text: str) -> None:
+    """Compare a text with the one that is kept; UPDATE_GOLDEN=1 keeps it from now on."""
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(text)
+    assert golden.exists(), f"{golden} is missing: UPDATE_GOLDEN=1 writes it"
+    assert text == golden.read_text(), "if this is meant, UPDATE_GOLDEN=1 keeps it"
+
+
+@pytest.mark.parametrize("file", TRACES, ids=lambda file: file.stem)
+def test_a_past_counterexample_is_told_as_ever(file: Path) -> None:
+    on = file.name.partition("-")[0]
+    scene = seen(loads(file.read_text()), on)
+    assert scene.broken is not None
+    hold_against(GOLDEN / f"{file.stem}.txt", told(scene, on) + "\n")
+
+
+@pytest.mark.parametrize("name", REFUTED)
+def test_an_expected_refutation_is_told_as_ever(name: str) -> None:
+    (verdict,) = read_prover(json.dumps([asdict(prove(OBLIGATIONS[name], Settings()))], default=str))
+    trace = verdict.counterexample.trace if verdict.counterexample is not None else None
+    scene = seen(trace, verdict.revision) if trace is not None else None
+    hold_against(GOLDEN / f"{name.replace('/', '-')}.txt", refuted(verdict, scene) + "\n")
+
+
+def test_the_readme_draws_what_a_replay_draws() -> None:
+    readme = (ROOT / "README.md").read_text()
+    shown = re.findall(r"```\n\$ make replay TRACE=(\S+) ON=(\S+)\n(.*?)```", readme, re.S)
+    assert len(shown) >= 1
+    for file, on, output in shown:
+        assert output == told(seen(loads((ROOT / file).read_text()), on), on) + "\n"
+
+
+def surprising(verdicts: list[Verdict]) -> list[Verdict]:
+    """The same, as if some of them had not been expected."""
+    other = {"PROVED": "REFUTED", "REFUTED": "PROVED"}
+    return [
+        replace(one, expected=other[one.verdict], as_expected=False) if one.revision == "series" else one
+        for one in verdicts
+    ]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of a few proofs, some of which surprise, and of every past counterexample."""
+    folder = tmp_path_factory.mktemp("report")
+    for part in ("traces", "smt2"):
+        (folder / part).mkdir()
+    names = [
+        "total_counts_the_blocks/series/Z/any_boundary",
+        "lookup_finds_the_page_of_an_address/what-if/u64/by_end_address",
+        "lookup_finds_the_page_of_an_address/series/u64/overlapping_pages",
+        "layout_ends/series/u32",
+    ]
+    results = [asdict(prove(OBLIGATIONS[name], Settings())) for name in names]
+    verdicts = read_prover(json.dumps(results, default=str))
+    write(folder, [*surprising(verdicts), *past_counterexamples()], "a test")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("Chromium is missing: apt-get install chromium")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing: run `make setup`")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_the_page_fits_and_says_nothing_to_the_console(browser: Any, report: Path, width: int, colours: str) -> None:
+    page = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=colours, offline=True).new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: said.append(request.url) if not request.url.startswith("file:") else None)
+    page.goto((report / "index.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    # Nothing hangs out of what holds it, but for code that is scrolled.
+    too_wide = "els => els.filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.outerHTML.slice(0, 80))"
+    assert page.eval_on_selector_all("article, td, figure, dl, p", too_wide) == []
+    # No text of a picture lies outside of it.
+    outside = """svgs => svgs.flatMap(svg => [...svg.querySelectorAll('text')].filter(text => {
+        const [a, b] = [text.getBoundingClientRect(), svg.getBoundingClientRect()];
+        return a.width && (a.left < b.left - 1 || a.right > b.right + 1 || a.bottom > b.bottom + 2);
+    }).map(text => svg.getAttribute('aria-label') + ': ' + text.textContent))"""
+    assert page.eval_on_selector_all("svg[role=img]", outside) == []
+    assert page.locator("article").count() > len(TRACES)
+    broken_links = (
+        "as => as.map(a => a.getAttribute('href')).filter(h => h[0] === '#' && !document.getElementById(h.slice(1)))"
+    )
+    assert page.eval_on_selector_all("a", broken_links) == []
+    assert said == []
+
+
+def test_the_page_says_first_what_is_not_as_expected(report: Path) -> None:
+    text = (report / "index.html").read_text()
+    assert "3 of " in text
+    assert text.index("Not as expected") < text.index('id="matrix"')
+    assert not re.search(r'(src|href)="(?!#|smt2/)', text)
+
+
+def test_every_trace_that_is_written_replays(report: Path) -> None:
+    files = sorted((report / "traces").glob("*.json"))
+    assert len(files) > len(TRACES)
+    for file in files:
+        on = next(on for on in sorted(TARGETS, key=len, reverse=True) if f"-{on}-" in file.name)
+        assert seen(loads(file.read_text()), on).broken is not None, file
+
+
+def test_one_command_makes_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fuzz", "--profile", "mutants", "--out", str(tmp_path / "new")]) == 0
+    assert "0 not as expected" in capsys.readouterr().out
+    written = {file.name for file in (tmp_path / "new").iterdir()}
+    assert written == {"fuzz.json", "index.html", "junit.xml", "results.json", "results.sarif", "smt2", "traces"}
+    results = json.loads((tmp_path / "new" / "results.json").read_text())
+    assert {result["engine"] for result in results} == {"machine", "replay"}
+    held = {result["claim"] for result in results if result["revision"] == "series"}
+    assert {"blocks_are_disjoint", "tree_is_balanced", "operations_end"} <= held
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["prover"], "report: there is no engine 'prover'; there are prove, fuzz, crosshair\n"),
+        (["fuzz", "--out", "/proc/none"], "report: /proc/none"),
+        (["--colour"], "report: unrecognized arguments: --colour; see --help\n"),
+        (["regression", "none.json"], "report: none.json: No such file or directory; TRACE is a file, such as one of"),
+    ],
+)
+def test_bad_input_is_told_in_a_line(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        main(arguments)
+    assert refusal.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith(complaint)
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("read", [read_prover, read_machine, read_contracts])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[1]", '[{"a": 1}]', '[{"obligation": 1, "contract": 1, "tally": 1, "claim": "x"}]']
+)
+def test_damaged_results_are_refused(read: Any, text: str) -> None:
+    with pytest.raises(BadResults):
+        read(text)
+
+
+def test_a_regression_test_fails_until_the_bug_is_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = TRACES[0].with_name("v6.1-no_room_is_wasted.json")
+    for on, status in (("v6.1", 1), ("series", 0)):
+        file = tmp_path / f"test_{on.replace('.', '_')}.py"
+        assert main(["regression", str(trace), "--on", on, "--out", str(file)]) == 0
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(file)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout
+        assert ("BrokenClaim: no_room_is_wasted" in done.stdout) == (status == 1)
+    with pytest.raises(SystemExit):
+        main(["regression", str(trace), "--out", str(file)])
+    assert "is there already; name another with --out" in capsys.readouterr().err
+
+
+def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+    terminal: Any = Terminal()
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert coloured("series breaks it\nplain", terminal) == "\x1b[1;31mseries breaks it\x1b[0m\nplain"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert coloured("series breaks it", terminal) == "series breaks it"
+    monkeypatch.delenv("NO_COLOR")
+    with open(os.devnull, "w") as pipe:
+        assert coloured("series breaks it", pipe) == "series breaks it"

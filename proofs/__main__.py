@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from model.claims import CLAIMS
-from model.trace import TraceError
 
 try:
     from proofs import cache
@@ -81,8 +80,11 @@ def main(arguments: list[str] | None = None) -> int:
         fail(str(bad))
     seconds = time.perf_counter() - started
     print(as_json(results) if options.json == "-" else as_text(results, seconds))
-    if options.json != "-":
-        draw([result for result in results if result.verdict == "REFUTED" and not result.as_expected])
+    if options.json != "-" and not all(result.as_expected for result in results):
+        from report.results import read_prover  # here, since it is for those who want to look
+        from report.runs import show
+
+        show(read_prover(as_json(results)))
     try:
         put_json(options.json, as_json(results))
         put_traces(options.traces, {result.short_name: result.counterexample for result in results})
@@ -199,23 +201,6 @@ def result_of(future: Future[Result], name: str, where: str | None, others: list
     for other in others:
         other.cancel()
     raise BadExecutor(f"--executor {where}: {what}" if where else what) from cause
-
-
-def draw(surprises: list[Result]) -> None:
-    """Print surprising refutations as pictures in text."""
-    if not surprises:
-        return
-    from report.results import read_prover  # here, since nobody else needs it
-    from report.runs import seen
-    from report.text import coloured, refuted
-
-    for verdict in read_prover(as_json(surprises)):
-        found = verdict.counterexample
-        try:
-            scene = seen(found.trace, verdict.revision) if found is not None and found.trace is not None else None
-        except (TraceError, TimeoutError):
-            scene = None
-        print(f"\n{coloured(refuted(verdict, scene), sys.stdout)}")
 
 
 def write_smt2(results: list[Result], folder: Path) -> None:

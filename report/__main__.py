@@ -6,21 +6,28 @@ too, the whole report is there. `python -m report regression TRACE` writes a tes
 
 import argparse
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import NoReturn
 
-from model.trace import TraceError, dumps, loads
+from model.trace import TraceError, loads
 from report import regression
 from report.formats import as_junit, as_sarif
 from report.pages import anchor, index
-from report.results import BadResults, Verdict, of_trace, read_contracts, read_machine, read_prover
-from report.runs import seen
+from report.results import (
+    ENGINES,
+    BadResults,
+    Verdict,
+    of_trace,
+    read_contracts,
+    read_machine,
+    read_prover,
+    read_tallies,
+)
+from report.runs import keep, seen, show
 from report.scene import Scene
-from report.text import coloured, told
 from tests.targets import TARGETS
 
 PAST = Path(__file__).parent.parent / "tests" / "traces"
@@ -45,10 +52,11 @@ def main(arguments: list[str] | None = None) -> int:
     engines, folder = options.engines or ["prove", "fuzz"], Path(options.out)
     command = f"python -m report {' '.join(engines)}" + (f" --profile {options.profile}" if "fuzz" in engines else "")
     try:
-        for part in ("", "traces", "smt2"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
-        verdicts = [verdict for engine in engines for verdict in ask(engine, folder, options.profile)]
-        write(folder, [*verdicts, *past_counterexamples()], command)
+        clear(folder)
+        results = {engine: ask(engine, folder, options.profile) for engine in engines}
+        verdicts = [verdict for engine, text in results.items() for verdict in READERS[engine](text)]
+        verdicts += past_counterexamples()
+        write(folder, verdicts, read_tallies(results.get("fuzz", "[]")), command)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}; name a folder that can be written with --out")
     except BadResults as bad:
@@ -58,8 +66,19 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if wrong else 0
 
 
-def ask(engine: str, folder: Path, profile: str) -> list[Verdict]:
-    """Run an engine, which shows its progress, and read what it has found. Raises BadResults."""
+def clear(folder: Path) -> None:
+    """Make the folders, and take away what an earlier report has left in them."""
+    for part in ("traces", "smt2"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    for engine in ENGINES:
+        for old in (folder / "traces").glob(f"{engine}-*.json"):
+            old.unlink()
+    for old in (folder / "smt2").glob("*.smt2"):
+        old.unlink()
+
+
+def ask(engine: str, folder: Path, profile: str) -> str:
+    """Run an engine, which shows its progress; returns the results that it has written."""
     file = folder / f"{engine}.json"
     file.unlink(missing_ok=True)
     commands = {
@@ -70,7 +89,7 @@ def ask(engine: str, folder: Path, profile: str) -> list[Verdict]:
     done = subprocess.run([sys.executable, "-m", *commands[engine]], stdout=subprocess.PIPE, text=True, check=False)
     if not file.exists():
         fail(f"{engine} has failed with status {done.returncode}, and written nothing")
-    return READERS[engine](file.read_text())
+    return file.read_text()
 
 
 def past_counterexamples() -> list[Verdict]:
@@ -89,7 +108,7 @@ def past_counterexamples() -> list[Verdict]:
     return verdicts
 
 
-def write(folder: Path, verdicts: list[Verdict], command: str) -> None:
+def write(folder: Path, verdicts: list[Verdict], tallies: dict[str, dict[str, int]], command: str) -> None:
     """Everything, also what breaks as text on the terminal."""
     scenes: dict[str, Scene] = {}
     replays: dict[str, str] = {}
@@ -98,14 +117,12 @@ def write(folder: Path, verdicts: list[Verdict], command: str) -> None:
         if run is None:
             continue
         scenes[anchor(verdict)] = run
-        file = folder / "traces" / f"{file_name(verdict)}.json"
-        file.write_text(dumps(run.trace))
-        replays[anchor(verdict)] = f"make replay TRACE={os.path.relpath(file)} ON={verdict.revision}"
-        if not verdict.as_expected:
-            print(f"\n{coloured(told(run, verdict.revision), sys.stdout)}\n\n  {replays[anchor(verdict)]}\n")
+        file = keep(run.trace, f"{verdict.engine}-{verdict.name}", folder / "traces")
+        replays[anchor(verdict)] = f"make replay TRACE={file} ON={verdict.revision}"
+    show(verdicts, folder / "traces")
     smt2 = {verdict.name: f"smt2/{smt2_name(verdict)}" for verdict in verdicts if verdict.engine == "prover"}
     smt2 = {name: file for name, file in smt2.items() if (folder / file).exists()}
-    (folder / "index.html").write_text(index(verdicts, scenes, replays, smt2, command))
+    (folder / "index.html").write_text(index(verdicts, scenes, replays, smt2, tallies, command), encoding="utf-8")
     (folder / "results.sarif").write_text(as_sarif(verdicts))
     (folder / "junit.xml").write_text(as_junit(verdicts))
     (folder / "results.json").write_text(json.dumps([verdict.to_json() for verdict in verdicts], indent=1) + "\n")
@@ -120,10 +137,6 @@ def scene(verdict: Verdict) -> Scene | None:
         return seen(found.trace, verdict.revision)
     except (TraceError, TimeoutError) as error:
         raise BadResults(f"the trace of {verdict.name} cannot be run: {error}") from error
-
-
-def file_name(verdict: Verdict) -> str:
-    return re.sub(r"[^\w.-]+", "-", f"{verdict.engine}-{verdict.name}")
 
 
 def smt2_name(verdict: Verdict) -> str:

@@ -138,10 +138,11 @@ def index(
     scenes: Mapping[str, Scene],
     replays: Mapping[str, str],
     smt2: Mapping[str, str],
+    tallies: Mapping[str, Mapping[str, int]],
     command: str,
 ) -> str:
     """The page. Scenes, and the commands that replay them, are by the verdicts' anchors; `smt2` are files beside the page, by
-    the names of obligations; `command` has made all of it."""
+    the names of obligations; `tallies` are what hunts have met on a revision; `command` has made all of it."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -179,5 +180,7 @@ def index(
         wrong=[verdict for verdict in verdicts if not verdict.as_expected],
         counterexamples=counterexamples,
         smt2=smt2,
+        tallies=tallies,
+        events=sorted({event for tally in tallies.values() for event in tally}),
         command=command,
     )

@@ -70,6 +70,11 @@ def read_machine(text: str) -> list[Verdict]:
     return [verdict for hunt in results_in(text, "tally") for verdict in hunted(hunt)]
 
 
+def read_tallies(text: str) -> dict[str, dict[str, int]]:
+    """What the machine has met on each revision, and how often, in the same results. Raises BadResults."""
+    return {hunt["revision"]: hunt["tally"] for hunt in results_in(text, "tally")}
+
+
 def results_in(text: str, needed: str) -> list[dict[str, Any]]:
     """The objects in a list, all of which have what is needed."""
     try:

@@ -1,14 +1,51 @@
 """Traces run on the revisions that there are, for what is told and drawn of them."""
 
+import os
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
 from model.lockstep import BrokenClaim, replay
-from model.trace import Trace, TraceError
+from model.trace import Trace, TraceError, dumps
+from report.results import Verdict
 from report.scene import Scene, scene_of
 from report.shrink import shrink
+from report.text import coloured, refuted
 from tests.targets import TARGETS
 from tests.watchdog import begin, watchdog
 
 SECONDS_OF_A_STEP = 0.25
 """While a trace is made smaller: many are tried, and one that hangs would take long."""
+
+
+TRACES = Path(__file__).parent.parent / "reports" / "traces"
+"""Where what breaks a claim is written at once."""
+
+
+def keep(trace: Trace, name: str, folder: Path = TRACES) -> Path:
+    """Write a trace; returns the file, as it is seen from here."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / (re.sub(r"[^\w.-]+", "-", name) + ".json")
+    file.write_text(dumps(trace))
+    return Path(os.path.relpath(file))
+
+
+def show(verdicts: Iterable[Verdict], folder: Path = TRACES) -> None:
+    """Print what refutes a claim that should hold: what is wrong, the pool drawn, and how to replay it, if it can be run."""
+    for verdict in verdicts:
+        found = verdict.counterexample
+        if verdict.as_expected or found is None:
+            continue
+        if found.trace is None or verdict.revision not in TARGETS:
+            print(f"\n{coloured(refuted(verdict, None), sys.stdout)}")
+            continue
+        file = keep(found.trace, f"{verdict.engine}-{verdict.name}", folder)
+        try:
+            print(f"\n{coloured(refuted(verdict, seen(found.trace, verdict.revision)), sys.stdout)}")
+        except (TraceError, TimeoutError) as error:
+            print(f"\n{coloured(refuted(verdict, None), sys.stdout)}\n  its run cannot be drawn: {error}")
+        print(f"\n  replay it: make replay TRACE={file} ON={verdict.revision}")
 
 
 def seen(trace: Trace, on: str) -> Scene:

@@ -25,9 +25,9 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from model.claims import Claim
 from model.lockstep import BrokenClaim
-from model.trace import Trace, dumps
+from model.trace import Trace
 from proofs.outputs import Unwritable, put_json, try_out
-from report.runs import seen, smallest
+from report.runs import keep, seen, smallest
 from report.text import coloured, told
 from tests import profiles
 from tests.machine import PoolMachine, Tally, dice, machine, missed
@@ -35,10 +35,6 @@ from tests.targets import TARGETS
 
 HUNTED = ("model", "series", "v6.1-as-it-is", "v6.12")
 """The revisions in which the machine finds nothing: they do what they promise."""
-
-
-TRACES = Path(__file__).parent.parent / "reports" / "traces"
-"""What breaks a claim is written here at once, in a file that a replay takes."""
 
 
 @dataclass
@@ -65,16 +61,16 @@ class Hunt:
             "found": [trace.to_json() for trace in self.found],
         }
 
-    def file_of(self, trace: Trace) -> Path:
-        return TRACES / f"fuzz-{self.revision}-{trace.claim}.json"
+    def keep(self, trace: Trace) -> Path:
+        """Write what breaks a claim to a file that a replay takes."""
+        return keep(trace, f"fuzz-{self.revision}-{trace.claim}")
 
     def told(self) -> str:
         """What broke, drawn, and how to replay it."""
         lines = []
         for trace in self.found:
-            file = Path(os.path.relpath(self.file_of(trace)))
             lines.append(told(seen(trace, self.revision), self.revision))
-            lines.append(f"\n  replay it: make replay TRACE={file} ON={self.revision}\n")
+            lines.append(f"\n  replay it: make replay TRACE={self.keep(trace)} ON={self.revision}\n")
         return "\n".join(lines)
 
 
@@ -120,8 +116,7 @@ def hunt(revision: str, seed: int, profile: str | None = None) -> Hunt:
     if shrinks:
         done.found = [smallest(trace, revision) for trace in done.found]
     for trace in done.found:
-        TRACES.mkdir(parents=True, exist_ok=True)
-        done.file_of(trace).write_text(dumps(trace))
+        done.keep(trace)
     return done
 
 

@@ -530,10 +530,10 @@ class Lockstep:
             touched = self._live_oracle().page_of(self.blocks[step.block].dma)
         self._call(record, lambda: look(self, target, touched, added))
 
-    def hold(self, claim: Claim, *arguments: object) -> None:
+    def hold(self, claim: Claim, *arguments: object, told: Told | None = None) -> None:
         """Hold the target to a claim after the latest step, from what is seen inside it."""
         if not claim(*arguments):
-            self._break(self._now[-1], claim, lambda: (claim.sentence, f"{claim.name}{arguments}"))
+            self._break(self._now[-1], claim, told or (lambda: (claim.sentence, f"{claim.name}{arguments}")))
 
     def broken(self, record: Record, claim: Claim, told: Told) -> BrokenClaim:
         """The exception for a broken claim."""

@@ -6,7 +6,7 @@ The other claims follow from it at an arbitrary block. Premises with products co
 solver then has fewer branches to weigh with them in hand.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from typing import Any
 
@@ -21,6 +21,7 @@ from proofs.obligation import Counterexample, obligation
 WIDTHS = (Theory.INTEGERS, Theory.U32)
 PAGE_SIZE = 4096
 LARGEST_DRAWN = 2**20  # bytes of a page that is laid out for people to see
+TRIED = ((2048, 4096), (1000, 4096), (1000, 2048), (24, 64), (4, 8))  # sizes and boundaries
 
 
 def any_geometry(path: Any) -> Geometry:
@@ -74,13 +75,27 @@ def explain_admitted_by_original(inputs: dict[str, Any]) -> Counterexample:
 
 
 def explain(inputs: dict[str, Any], revision: Any) -> Counterexample:
-    """Lay the page out on plain integers, and compare it with where the blocks should lie."""
+    """Where the blocks lie that should lie elsewhere; on a page of other numbers, if those of the proof show nothing wrong."""
     geometry = Geometry(inputs["size"], inputs["boundary"], inputs["allocation"])
+    if told := laid_out(geometry, revision):
+        return told
+    where = f"a page of {geometry.allocation} bytes, blocks of {geometry.size}, boundary {geometry.boundary}"
+    step = f"a step of the proof fails at offset={inputs.get('offset')}, next_boundary={inputs.get('next_boundary')} of {where}"
+    for size, boundary in TRIED:
+        if told := laid_out(Geometry(size, boundary, PAGE_SIZE), revision):
+            return replace(told, actual=f"{told.actual}; {step}, which may be unreachable")
+    return Counterexample(
+        f"{where}: the claim holds", f"{step}, which may be unreachable: no page is known that shows it"
+    )
+
+
+def laid_out(geometry: Geometry, revision: Any) -> Counterexample | None:
+    """Lay the page out on plain integers, and compare it with where the blocks should lie; None if they do lie there, or if the
+    page is none that is laid out for people to see."""
     size, allocation = geometry.size, geometry.allocation
+    if not 0 < size <= min(geometry.boundary, allocation) <= allocation <= LARGEST_DRAWN:
+        return None
     where = f"a page of {allocation} bytes, blocks of {size}, boundary {geometry.boundary}"
-    state = f"offset={inputs.get('offset')}, next_boundary={inputs.get('next_boundary')}"
-    if allocation > LARGEST_DRAWN:
-        return Counterexample(f"{where}: the claim holds at {state}", "it does not; the loop may never get there")
     promised = promise.block_offsets(promise.Geometry(size, min(geometry.boundary, allocation), allocation))
     laid: list[int] = []
     endless = ""
@@ -106,10 +121,7 @@ def explain(inputs: dict[str, Any], revision: Any) -> Counterexample:
         actual = f"{len(laid)} blocks are laid; there is none at offset {missing}, where one would fit"
         blocks = len(laid) + 1
     else:
-        actual = (
-            f"the step of the induction fails at {state}, which the loop may never reach: the page is laid out well"
-        )
-        return Counterexample(expected, actual)
+        return None
     arguments = (size, 1, geometry.boundary, PAGE_SIZE)
     if isinstance(promise.create(*arguments), promise.Refusal) or allocation != max(size, PAGE_SIZE):
         return Counterexample(expected, actual)

@@ -233,7 +233,7 @@ def moment_of(run: Lockstep, inside: Inside, step: Step | None, broken: claims.C
             wasted = state == "lost" and broken is claims.no_room_is_wasted
             wrong = latest is not None and vaddr == latest[0]
             name = names.get(vaddr, "")
-            if wrong and isinstance(step, Alloc):
+            if wrong and isinstance(step, Alloc) and name != step.block:
                 name = f"{name} and {step.block}" if name else step.block
             cells.append(Cell(vaddr - first, vaddr - first + size, state, name, wrong or wasted))
         arrows = [(one - first, other - first) for one, other in links if first <= one < end and first <= other < end]

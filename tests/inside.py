@@ -19,34 +19,50 @@ def look(lockstep: Lockstep, pool: Pool, touched: OraclePage | None, added: bool
     assert oracle is not None
     if added:
         in_order = list(pool.page_tree)
-        tree_keeps_pages_in_order(lockstep, in_order)
-        insertion_keeps_pages_disjoint(lockstep, pool, in_order)
+        for lower, higher in pairwise(in_order):
+            tree_keeps_pages_in_order(lockstep, lower, higher)
+            insertion_keeps_pages_disjoint(lockstep, pool, lower, higher)
         tree_is_balanced(lockstep, pool)
         tree_height_is_logarithmic(lockstep, pool, len(in_order))
-        lookup_finds_the_page_of_an_address(lockstep, pool, in_order)
+        page = in_order[len(lockstep.blocks) % len(in_order)]  # one after the other
+        for address in (
+            page.dma - 1,
+            page.dma,
+            page.dma + pool.geometry.allocation - 1,
+            page.dma + pool.geometry.allocation,
+        ):
+            lookup_finds_the_page_of_an_address(lockstep, pool, page, address)
     pages_with_room_are_listed(lockstep, pool, oracle)
-    pages = oracle.pages if added else [touched] if touched is not None else []
-    in_use_counts_the_live_blocks(lockstep, pool, pages)
-    free_list_holds_the_free_blocks(lockstep, pool, oracle, pages)
+    for twin in oracle.pages if added else [touched] if touched is not None else []:
+        in_use_counts_the_live_blocks(lockstep, pool, twin)
+        free_list_holds_the_free_blocks(lockstep, pool, oracle, twin)
 
 
-def tree_keeps_pages_in_order(lockstep: Lockstep, in_order: list[Page]) -> None:
-    for lower, higher in pairwise(in_order):
-        lockstep.hold(claims.tree_keeps_pages_in_order, lower.dma, higher.dma)
+def tree_keeps_pages_in_order(lockstep: Lockstep, lower: Page, higher: Page) -> None:
+    def told() -> tuple[str, str]:
+        return "pages in the order of their addresses", f"the page at {lower.dma:#x} before that at {higher.dma:#x}"
+
+    lockstep.hold(claims.tree_keeps_pages_in_order, lower.dma, higher.dma, told=told)
 
 
-def insertion_keeps_pages_disjoint(lockstep: Lockstep, pool: Pool, in_order: list[Page]) -> None:
-    for lower, higher in pairwise(in_order):
-        lockstep.hold(claims.insertion_keeps_pages_disjoint, lower.dma, higher.dma, pool.geometry.allocation)
+def insertion_keeps_pages_disjoint(lockstep: Lockstep, pool: Pool, lower: Page, higher: Page) -> None:
+    def told() -> tuple[str, str]:
+        overlap = lower.dma + pool.geometry.allocation - higher.dma
+        return "pages that are apart", f"pages at {lower.dma:#x} and {higher.dma:#x}, which share {overlap} bytes"
+
+    lockstep.hold(claims.insertion_keeps_pages_disjoint, lower.dma, higher.dma, pool.geometry.allocation, told=told)
 
 
-def lookup_finds_the_page_of_an_address(lockstep: Lockstep, pool: Pool, in_order: list[Page]) -> None:
-    """The bytes at both ends of a page, one page after the other, and those beside it."""
-    allocation = pool.geometry.allocation
-    page = in_order[len(lockstep.blocks) % len(in_order)]
-    for address in (page.dma - 1, page.dma, page.dma + allocation - 1, page.dma + allocation):
-        found = pool.page_tree.find(address) is page
-        lockstep.hold(claims.lookup_finds_the_page_of_an_address, page.dma, allocation, address, found)
+def lookup_finds_the_page_of_an_address(lockstep: Lockstep, pool: Pool, page: Page, address: int) -> None:
+    found, allocation = pool.page_tree.find(address), pool.geometry.allocation
+
+    def told() -> tuple[str, str]:
+        finds = "finds" if 0 <= address - page.dma < allocation else "does not find"
+        where = "nothing" if found is None else f"the page at {found.dma:#x}"
+        return f"a lookup of {address:#x} that {finds} the page at {page.dma:#x}", f"one that finds {where}"
+
+    claim = claims.lookup_finds_the_page_of_an_address
+    lockstep.hold(claim, page.dma, allocation, address, found is page, told=told)
 
 
 def tree_is_balanced(lockstep: Lockstep, pool: Pool) -> None:
@@ -87,23 +103,52 @@ def pages_with_room_are_listed(lockstep: Lockstep, pool: Pool, oracle: Oracle) -
         if link.next.prev is not link:
             torn.append(link.owner.dma)
         link = link.next
-    lockstep.hold(claims.list_is_a_ring, torn, listed, listed)
+    lockstep.hold(
+        claims.list_is_a_ring,
+        torn,
+        listed,
+        listed,
+        told=lambda: ("a ring", f"a list whose links are torn behind {hexadecimal(torn)}"),
+    )
     room = {page.mapping.dma for page in oracle.pages if len(page.in_use) < len(oracle.offsets)}
-    lockstep.hold(claims.pages_with_room_are_listed, listed, room)
+    lockstep.hold(
+        claims.pages_with_room_are_listed,
+        listed,
+        room,
+        told=lambda: (f"the pages with room in the list: {hexadecimal(room)}", f"in the list: {hexadecimal(listed)}"),
+    )
 
 
-def in_use_counts_the_live_blocks(lockstep: Lockstep, pool: Pool, pages: Iterable[OraclePage]) -> None:
-    for page in pages:
-        twin = pool.page_tree.find(page.mapping.dma)
-        lockstep.hold(claims.in_use_counts_the_live_blocks, twin.in_use if twin else 0, len(page.in_use))
+def hexadecimal(addresses: Iterable[int]) -> str:
+    return ", ".join(map(hex, sorted(addresses))) or "none"
 
 
-def free_list_holds_the_free_blocks(
-    lockstep: Lockstep, pool: Pool, oracle: Oracle, pages: Iterable[OraclePage]
-) -> None:
-    for page in pages:
-        listed = chain(pool, pool.page_tree.find(page.mapping.dma), len(oracle.offsets))
-        lockstep.hold(claims.free_list_holds_the_free_blocks, listed, set(oracle.offsets) - page.in_use)
+def in_use_counts_the_live_blocks(lockstep: Lockstep, pool: Pool, page: OraclePage) -> None:
+    twin = pool.page_tree.find(page.mapping.dma)
+    counted = twin.in_use if twin else 0
+
+    def told() -> tuple[str, str]:
+        return (
+            f"{len(page.in_use)} blocks in use, as the page at {page.mapping.dma:#x} counts them",
+            f"{counted} counted",
+        )
+
+    lockstep.hold(claims.in_use_counts_the_live_blocks, counted, len(page.in_use), told=told)
+
+
+def free_list_holds_the_free_blocks(lockstep: Lockstep, pool: Pool, oracle: Oracle, page: OraclePage) -> None:
+    listed = chain(pool, pool.page_tree.find(page.mapping.dma), len(oracle.offsets))
+    free = set(oracle.offsets) - page.in_use
+
+    def told() -> tuple[str, str]:
+        where = f"in the free list of the page at {page.mapping.dma:#x}, the blocks at"
+        return f"{where} {briefly(sorted(free))}", f"those at {briefly(listed)}"
+
+    lockstep.hold(claims.free_list_holds_the_free_blocks, listed, free, told=told)
+
+
+def briefly(offsets: list[int]) -> str:
+    return ", ".join(map(str, offsets[:8])) + " …" * (len(offsets) > 8) if offsets else "none"
 
 
 def inside_of_pages(pool: Pool) -> Inside:

@@ -61,6 +61,11 @@ class FillsNothing(Pool):
         return True
 
 
+class LeavesWhatIsFreed(Pool):
+    def _fill_freed(self, *_: Any) -> bool:
+        return True
+
+
 class WritesToTheNext(Pool):
     def free(self, vaddr: int, dma: int) -> None:
         super().free(vaddr, dma)
@@ -155,6 +160,13 @@ LIARS: list[tuple[type[Pool], tuple[Step, ...], str, str, str]] = [
         "reports_are_the_kernels",
         "the messages: []",
         "the messages: ['dma_pool_free pool, dma 0x0000000100000000 already free']",
+    ),
+    (
+        LeavesWhatIsFreed,
+        (A, Free("a")),
+        "freed_block_is_filled",
+        "the fill of a freed block",
+        "it holds 40 00 00 00 01 01 01 01 …",
     ),
     (
         WritesToTheNext,
@@ -321,3 +333,90 @@ def test_another_pool_has_a_block_where_it_is_said_or_where_there_is_room() -> N
     happened = [step.happened for step in replay(Trace(steps), TARGETS["series"]).steps]
     assert happened[1:3] == ["a block at DMA address 0x7000", f"a block at DMA address {DMA_BASE:#x}"]
     assert happened[4] == "a report, and no change"
+
+
+def test_a_freed_block_is_zeroed_with_init_on_free() -> None:
+    steps = (Create(64), A, Free("a"))
+    with pytest.raises(BrokenClaim, match="freed_block_is_filled"):
+        replay(Trace(steps, Kernel(init_on_free=True)), Revision(LeavesWhatIsFreed.create))
+    assert replay(Trace(steps), Revision(LeavesWhatIsFreed.create)).steps[-1].happened == "the block is taken back"
+
+
+def test_a_damaged_pool_keeps_what_its_build_promises() -> None:
+    for revision in TARGETS.values():
+        assert Lockstep(revision, Kernel()).keeps == revision.promises.keeps
+        assert Lockstep(revision, Kernel(debug=True)).keeps == revision.promises.keeps_in_debug_builds
+
+
+def test_a_device_is_asked_after_the_others_have_run() -> None:
+    """And gives the address; both callers count as waiting at once, and nobody afterwards."""
+    kernel = Kernel(page_size=64, debug=True)
+    asked: list[int] = []
+
+    def device(nbytes: int) -> PageChoice:
+        asked.append(nbytes)
+        if len(asked) == 2:
+            return PageChoice(2**41)
+        lockstep.run(B)
+        return PageChoice(2**40)
+
+    lockstep = Lockstep(TARGETS["series"], kernel, device=device)
+    for step in (Create(64), A):
+        lockstep.run(step)
+    assert asked == [64, 64]
+    assert {name: block.dma for name, block in lockstep.blocks.items()} == {"b": 2**41, "a": 2**40}
+    assert (lockstep.under_way, lockstep.at_once, lockstep.peak) == (0, 2, 2)
+    ran = lockstep.trace()
+    assert ran.kernel == kernel
+    alloc = ran.steps[1]
+    assert isinstance(alloc, Alloc)
+    assert alloc.page is not None
+    assert [type(step) for step in alloc.page.meanwhile] == [Alloc]
+    assert replay(ran, TARGETS["series"]) == ran
+
+
+def test_a_page_has_to_end_in_64_bits() -> None:
+    fits = Trace((Create(64), Alloc("a", page=PageChoice(2**64 - 4096))))
+    assert replay(fits, TARGETS["series"]).steps[-1].happened.endswith("0xfffffffffffff000")
+    with pytest.raises(TraceError, match="a page of 4096 bytes at DMA address 0xfffffffffffff001 is not in 64 bits"):
+        replay(Trace((Create(64), Alloc("a", page=PageChoice(2**64 - 4095)))), TARGETS["series"])
+
+
+def test_a_free_of_addresses_beyond_64_bits_wraps_around() -> None:
+    lockstep = Lockstep(TARGETS["series"], Kernel())
+    for step in (Create(64), A):
+        lockstep.run(step)
+    block = lockstep.blocks["a"]
+    assert lockstep.addresses(Free("a", 2**64 - 1, 2**64 - 2)) == (block.vaddr - 1, block.dma - 2)
+
+
+@pytest.mark.parametrize("init_on_free", [False, True])
+def test_a_free_is_noticed_only_before_anything_is_done_with_the_block(init_on_free: bool) -> None:
+    """v6.1 zeroes first, unless it knows no page at that address."""
+    lockstep = Lockstep(TARGETS["v6.1-as-it-is"], Kernel(debug=True, init_on_free=init_on_free))
+    for step in (Create(64), A, B, Free("a")):
+        lockstep.run(step)
+    freed = lockstep.blocks["a"]
+    assert lockstep.notices(freed.vaddr, freed.dma) is not init_on_free
+    assert lockstep.notices(freed.vaddr, freed.dma + 2**30)
+    in_use = lockstep.blocks["b"]
+    assert not lockstep.notices(in_use.vaddr, in_use.dma)
+
+
+def test_a_look_inside_is_told_which_page_and_whether_it_is_new() -> None:
+    looks: list[tuple[int | None, bool]] = []
+
+    def look(_: Lockstep, __: Any, touched: Any, added: bool) -> None:
+        looks.append((touched and touched.mapping.dma, added))
+
+    lockstep = Lockstep(Revision(Pool.create, look=look), Kernel())
+    for step in (
+        Create(2048),
+        Alloc("a", page=PageChoice(2**20)),
+        B,
+        Alloc("c", page=PageChoice(2**21)),
+        Free("a"),
+        PoolInfo(),
+    ):
+        lockstep.run(step)
+    assert looks == [(None, False), (2**20, True), (2**20, False), (2**21, True), (2**20, False), (None, False)]

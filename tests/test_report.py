@@ -22,29 +22,11 @@ from report.results import BadResults, Verdict, read_contracts, read_machine, re
 from report.runs import seen
 from report.text import coloured, refuted, told
 from tests.targets import TARGETS
+from tests.test_told import GOLDEN, TRACES, hold_against
 
 ROOT = Path(__file__).parent.parent
-GOLDEN = Path(__file__).parent / "golden"
-TRACES = sorted((Path(__file__).parent / "traces").glob("*.json"))
 REFUTED = [o.name for o in OBLIGATIONS.values() if o.expected is Proofs.REFUTED]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-def hold_against(golden: Path, text: str) -> None:
-    """Compare a text with the one that is kept; UPDATE_GOLDEN=1 keeps it from now on."""
-    if os.environ.get("UPDATE_GOLDEN"):
-        golden.parent.mkdir(exist_ok=True)
-        golden.write_text(text)
-    assert golden.exists(), f"{golden} is missing: UPDATE_GOLDEN=1 writes it"
-    assert text == golden.read_text(), "if this is meant, UPDATE_GOLDEN=1 keeps it"
-
-
-@pytest.mark.parametrize("file", TRACES, ids=lambda file: file.stem)
-def test_a_past_counterexample_is_told_as_ever(file: Path) -> None:
-    on = file.name.partition("-")[0]
-    scene = seen(loads(file.read_text()), on)
-    assert scene.broken is not None
-    hold_against(GOLDEN / f"{file.stem}.txt", told(scene, on) + "\n")
 
 
 @pytest.mark.parametrize("name", REFUTED)

@@ -220,3 +220,13 @@ def test_operations_run_while_the_lock_is_dropped() -> None:
         (first,) = (step for step in happened.steps if isinstance(step, Alloc) and step.block == "a")
         assert first.page is not None
         assert [step.happened[:4] for step in first.page.meanwhile] == ["byte", "NULL", "the "]
+
+
+def test_the_last_step_is_the_one_that_began_last() -> None:
+    """Inside of an allocation that waits, unless that has come to its end."""
+    inner = Alloc("c", page=PageChoice(None, (PoolInfo(), Free("a"))))
+    waiting = Alloc("b", page=PageChoice(None, (PoolInfo(), inner)))
+    assert Trace((Create(64), Alloc("a"), waiting)).last_step() == Free("a")
+    done = Alloc("b", page=PageChoice(None, (PoolInfo(), inner)), happened="NULL")
+    assert Trace((Create(64), Alloc("a"), done)).last_step() == done
+    assert Trace((Create(64), Alloc("a"))).last_step() == Alloc("a")

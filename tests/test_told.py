@@ -1,0 +1,30 @@
+"""Every past counterexample is told and drawn as ever."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from model.trace import loads
+from report.runs import seen
+from report.text import told
+
+GOLDEN = Path(__file__).parent / "golden"
+TRACES = sorted((Path(__file__).parent / "traces").glob("*.json"))
+
+
+def hold_against(golden: Path, text: str) -> None:
+    """Compare a text with the one that is kept; UPDATE_GOLDEN=1 keeps it from now on."""
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(text)
+    assert golden.exists(), f"{golden} is missing: UPDATE_GOLDEN=1 writes it"
+    assert text == golden.read_text(), "if this is meant, UPDATE_GOLDEN=1 keeps it"
+
+
+@pytest.mark.parametrize("file", TRACES, ids=lambda file: file.stem)
+def test_a_past_counterexample_is_told_as_ever(file: Path) -> None:
+    on = file.name.partition("-")[0]
+    scene = seen(loads(file.read_text()), on)
+    assert scene.broken is not None
+    hold_against(GOLDEN / f"{file.stem}.txt", told(scene, on) + "\n")

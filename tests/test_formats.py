@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from dataclasses import asdict, replace
 from importlib.resources import files
 from pathlib import Path
@@ -195,7 +196,11 @@ def test_a_trace_in_it_can_be_replayed(tmp_path: Path) -> None:
     file = tmp_path / "trace.json"
     file.write_text(result["properties"]["trace"])
     done = subprocess.run(
-        ["make", "replay", f"TRACE={file}", "ON=v6.1"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.replay", str(file), "--on", "v6.1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "v6.1 breaks block_lies_inside_its_page" in done.stdout
     (case,) = cases_of([UNFORESEEN])

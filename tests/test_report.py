@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from model.trace import loads
+from model.trace import Alloc, Create, Trace, dumps, loads
 from proofs.catalogue import OBLIGATIONS, Settings
 from proofs.explore import Verdict as Proofs
 from proofs.obligation import prove
@@ -136,6 +136,29 @@ def test_one_command_makes_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert {result["engine"] for result in results} == {"machine", "replay"}
     held = {result["claim"] for result in results if result["revision"] == "series"}
     assert {"blocks_are_disjoint", "tree_is_balanced", "operations_end"} <= held
+
+
+def test_a_surprise_is_shown_and_makes_the_status_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So is a past counterexample that breaks nothing any more; and whatever it is called, the page stays a page."""
+    overlap = OBLIGATIONS["lookup_finds_the_page_of_an_address/series/u64/overlapping_pages"]
+    surprise = {**asdict(prove(overlap, Settings())), "expected": "PROVED", "case": "<b>bold</b> & so on"}
+    monkeypatch.setattr("report.__main__.ask", lambda *_: json.dumps([surprise], default=str))
+    monkeypatch.setattr("report.__main__.PAST", tmp_path)
+    harmless = Trace((Create(64), Alloc("a")), claim="blocks_are_disjoint")
+    (tmp_path / "series-blocks_are_disjoint-harmless.json").write_text(dumps(harmless))
+    assert main(["prove", "--out", str(tmp_path / "out")]) == 1
+    out = capsys.readouterr().out
+    assert "2 verdicts, 2 not as expected" in out
+    assert "the tree of pages, in which 0x3000 is looked up" in out
+    (file,) = re.findall(r"make replay TRACE=(\S+) ON=series", out)
+    assert seen(loads(Path(file).read_text()), "series").broken is not None
+    text = (tmp_path / "out" / "index.html").read_text()
+    assert "2 of 2 verdicts are not as expected" in text
+    assert 'class="badge wrong"' in text
+    assert "<b>bold" not in text
+    assert "&lt;b&gt;bold&lt;/b&gt; &amp; so on" in text
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ report: $(VENV)/installed  ## write reports/index.html: what the prover and a sh
 
 replay: $(VENV)/installed  ## run a trace: TRACE=file ON=series, v6.1, v6.12, v4 or model; SHRINK=1 writes a smaller one
 	@test -n "$(TRACE)" || { echo "replay: say which trace: make replay TRACE=tests/traces/… ON=v6.1" >&2; exit 2; }
-	@$(RUN) -m tests.replay "$(TRACE)" --on "$(REVISION)" $(if $(SHRINK),--shrink "$(TRACE:.json=).smaller.json")
+	@$(RUN) -m tests.replay "$(TRACE)" --on "$(REVISION)" $(if $(SHRINK),--shrink "reports/traces/$(notdir $(TRACE:.json=)).smaller.json")
 
 bench: $(VENV)/installed  ## count the pages that an alloc and a free look at, on v6.1 and on the series
 	@$(RUN) -m bench.pages_touched

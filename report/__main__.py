@@ -87,6 +87,8 @@ def ask(engine: str, folder: Path, profile: str) -> str:
         "crosshair": ["proofs.confirm", "--json", str(file)],
     }
     done = subprocess.run([sys.executable, "-m", *commands[engine]], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode == 2 and not file.exists():
+        raise SystemExit(2)  # it has said why
     if not file.exists():
         fail(f"{engine} has failed with status {done.returncode}, and written nothing")
     return file.read_text()

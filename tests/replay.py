@@ -40,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.shrink and scene.broken is not None:
         small = smallest(scene.trace, options.on)
         try:
+            Path(options.shrink).parent.mkdir(parents=True, exist_ok=True)
             Path(options.shrink).write_text(dumps(small))
         except OSError as error:
             fail(f"{options.shrink}: {error.strerror}; --shrink needs a file that can be written")

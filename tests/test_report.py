@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from model.trace import Alloc, Create, Trace, dumps, loads
 from proofs.catalogue import OBLIGATIONS, Settings
@@ -43,6 +44,19 @@ def test_the_readme_draws_what_a_replay_draws() -> None:
     assert len(shown) >= 1
     for file, on, output in shown:
         assert output == told(seen(loads((ROOT / file).read_text()), on), on) + "\n"
+
+
+def valid(results: list[dict[str, Any]]) -> bool:
+    """By the schemas of results, and of the traces in them."""
+    schemas = [
+        json.loads((ROOT / file).read_text()) for file in ("report/results.schema.json", "model/trace.schema.json")
+    ]
+    for_results, for_traces = map(Draft202012Validator, schemas)
+    for_results.validate(results)
+    for result in results:
+        if "trace" in (result["counterexample"] or {}):
+            for_traces.validate(result["counterexample"]["trace"])
+    return not for_results.is_valid([{**results[0], "verdict": "MAYBE"}])
 
 
 def surprising(verdicts: list[Verdict]) -> list[Verdict]:
@@ -133,6 +147,7 @@ def test_one_command_makes_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixtu
     written = {file.name for file in (tmp_path / "new").iterdir()}
     assert written == {"fuzz.json", "index.html", "junit.xml", "results.json", "results.sarif", "smt2", "traces"}
     results = json.loads((tmp_path / "new" / "results.json").read_text())
+    assert valid(results)
     assert {result["engine"] for result in results} == {"machine", "replay"}
     held = {result["claim"] for result in results if result["revision"] == "series"}
     assert {"blocks_are_disjoint", "tree_is_balanced", "operations_end"} <= held
@@ -155,6 +170,7 @@ def test_a_surprise_is_shown_and_makes_the_status_1(
     (file,) = re.findall(r"make replay TRACE=(\S+) ON=series", out)
     assert seen(loads(Path(file).read_text()), "series").broken is not None
     text = (tmp_path / "out" / "index.html").read_text()
+    assert valid(json.loads((tmp_path / "out" / "results.json").read_text()))
     assert "2 of 2 verdicts are not as expected" in text
     assert 'class="badge wrong"' in text
     assert "<b>bold" not in text

@@ -1,5 +1,6 @@
 """Traces: what is written can be read, what is damaged is refused in one clear line, and past ones still replay."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from model.lockstep import replay
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Trace, TraceError, dumps, loads
 from tests.replay import main
 from tests.targets import TARGETS
 
+SCHEMA = Draft202012Validator(json.loads((Path(__file__).parent.parent / "model" / "trace.schema.json").read_text()))
 TRACES = sorted((Path(__file__).parent / "traces").glob("*.json"))
 words = st.integers(0, 2**64 - 1)
 said = st.text(max_size=8)
@@ -30,6 +33,36 @@ def test_a_trace_is_read_as_it_was_written(create: Create, allocs: list[Alloc], 
     frees = [Free(alloc.block, dma_plus=16) for alloc in allocs]
     trace = Trace((create, *allocs, *frees, Destroy()), kernel, "no_room_is_wasted")
     assert loads(dumps(trace)) == trace
+    SCHEMA.validate(json.loads(dumps(trace)))
+
+
+@pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
+def test_a_past_counterexample_is_valid_by_the_schema(path: Path) -> None:
+    SCHEMA.validate(json.loads(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"poolproof": 2},
+        {"steps": []},
+        {"kernels": {}},
+        {"steps": [{"op": "make"}]},
+        {"steps": [{"op": "create"}]},
+        {"steps": [{"op": "create", "size": -5}]},
+        {"steps": [{"op": "create", "size": 4, "align ": 1}]},
+        {"steps": [{"op": "create", "size": "128"}]},
+        {"steps": [{"op": "free", "block": "a", "zero": True}]},
+        {"steps": [{"op": "alloc", "block": "a", "page": {"dma": 0, "meanwhile": [{"op": "alloc"}]}}]},
+        {"steps": [{"op": "write", "block": "a", "offset": 0, "data": "0"}]},
+    ],
+)
+def test_what_is_no_trace_is_not_valid_by_the_schema(changed: dict[str, Any]) -> None:
+    trace = {"poolproof": 1, "steps": [{"op": "create", "size": 4}]}
+    SCHEMA.validate(trace)
+    assert not SCHEMA.is_valid({**trace, **changed})
+    with pytest.raises(TraceError):
+        loads(json.dumps({**trace, **changed}))
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,8 @@ class Inside:
 class Revision:
     """A pool under test: its `dma_pool_create`, what it promises, and a look inside, for claims that an outsider can't see.
 
-    `look` is given the page that a step was about, if there is one, and whether the step has added a page.
+    `look` is given the page that a step was about, if there is one, and whether the step has added a page. `inside` says what
+    pictures show of the pool.
     """
 
     create: Callable[..., Target | None]
@@ -610,7 +611,11 @@ def replay(run: Trace, revision: Revision, before_a_step: Callable[[], None] = l
     Where the target refuses the arguments, as promised, the trace ends there. Of a pool that was damaged, the first claim
     that broke is raised, or the one that the trace is about.
     """
-    lockstep = Lockstep(revision, run.kernel, run.claim)
+    return rerun(run, Lockstep(revision, run.kernel, run.claim), before_a_step)
+
+
+def rerun(run: Trace, lockstep: Lockstep, before_a_step: Callable[[], None] = lambda: None) -> Trace:
+    """Run a trace on a lockstep that is made for it, as `replay` does."""
     for step in run.steps:
         before_a_step()
         lockstep.run(step)

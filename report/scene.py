@@ -8,7 +8,7 @@ from typing import Any
 from model import claims
 from model import geometry as geometry_of
 from model.geometry import Geometry, Refusal
-from model.lockstep import LARGEST_PAGE, BrokenClaim, Ended, Inside, Lockstep, Revision, TreeNode
+from model.lockstep import LARGEST_PAGE, BrokenClaim, Inside, Lockstep, Record, Revision, Told, TreeNode, rerun
 from model.trace import Alloc, Create, Free, Step, Trace
 
 NEIGHBOURS = 4
@@ -41,7 +41,7 @@ class Strip:
     """A page, or the part of it from byte `start` on and before byte `end`, with as many blocks left out on either side."""
 
     what: str
-    dma: int
+    dma: int | None  # where there is no pool
     nbytes: int  # of the page
     start: int
     end: int
@@ -50,6 +50,14 @@ class Strip:
     boundaries: list[int]
     before: int = 0
     after: int = 0
+
+    @property
+    def caption(self) -> str:
+        where = "" if self.dma is None else f" at DMA address {self.dma:#x}"
+        left_out = [
+            f"{number} blocks {side}" for number, side in ((self.before, "before"), (self.after, "behind")) if number
+        ]
+        return f"{self.what}: {self.nbytes} bytes{where}" + (f", without {' and '.join(left_out)}" if left_out else "")
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,11 @@ class Moment:
     def misled(self) -> bool:
         """The lookup has not found the page that it should have found."""
         return self.right_path[-1:] != ([] if self.found is None else [self.found])
+
+    @property
+    def marked(self) -> "tuple[Strip, Cell] | None":
+        """The page and the block that the broken claim is about."""
+        return next(((strip, cell) for strip in self.strips for cell in strip.cells if cell.wrong), None)
 
     @property
     def shows_tree(self) -> bool:
@@ -93,29 +106,32 @@ class Scene:
 
 
 class Watched(Lockstep):
-    """A lockstep that looks at the pool before each step, and once more when a claim has broken."""
+    """A lockstep that looks at the pool before each step, and once more when a claim breaks; `moments` are by the claim."""
 
-    before: Moment | None = None
-    after: Moment | None = None
+    def __init__(self, trace: Trace, revision: Revision) -> None:
+        super().__init__(revision, trace.kernel, trace.claim)
+        self.moments: dict[str, tuple[Moment | None, Moment | None]] = {}
+        self.before: Moment | None = None  # the step that runs; where steps run inside each other, the innermost
 
     def run(self, step: Step) -> None:
-        target = self.target
-        self.before = self.moment(target, None)
+        outer, self.before = self.before, self.moment()
         try:
             super().run(step)
-        except BrokenClaim as broken:
-            if self.after is None:
-                self.after = self.moment(target, step, broken.claim)
-            raise
+        finally:
+            self.before = outer
 
-    def moment(self, target: object, step: Step | None, broken: claims.Claim | None = None) -> Moment | None:
+    def broken(self, record: Record, claim: claims.Claim, told: Told) -> BrokenClaim:
+        self.moments[claim.name] = self.before, self.moment(record.step, claim)
+        return super().broken(record, claim, told)
+
+    def moment(self, step: Step | None = None, broken: claims.Claim | None = None) -> Moment | None:
         """The pool as it is now, and what the step that has broken a claim was about; None where there is no pool."""
-        if target is None or self.oracle is None:
+        if self.target is None or self.oracle is None:
             return None
         inside = Inside([])
         if self.revision.inside is not None:
             try:
-                inside = self.revision.inside(target)
+                inside = self.revision.inside(self.target)
             except Exception:  # a pool that has just failed may be in any state
                 inside = Inside([])
         return moment_of(self, inside, step, broken)
@@ -123,40 +139,26 @@ class Watched(Lockstep):
 
 def scene_of(trace: Trace, revision: Revision, before_a_step: Callable[[], None] = lambda: None) -> Scene:
     """Run a trace, and look at the pool before and after what breaks. Raises TraceError."""
-    create = trace.steps[0]
+    create, smallest, page_size = trace.steps[0], revision.promises.smallest_block, trace.kernel.page_size
     assert isinstance(create, Create)
-    smallest, page_size = revision.promises.smallest_block, trace.kernel.page_size
     geometry = geometry_of.create(create.size, create.align, create.boundary, page_size, smallest)
-    run = Watched(revision, trace.kernel, trace.claim)
-    broken = None
+    run, broken = Watched(trace, revision), None
     try:
-        for step in trace.steps:
-            before_a_step()
-            run.run(step)
-            if isinstance(step, Create) and run.target is None:
-                break
-        if run.should_be_refused is not None:
-            broken = run.should_be_refused
-        elif run.damage:
-            broken = next(iter(run.damage.values()))
-    except (BrokenClaim, Ended) as end:
-        broken = end if isinstance(end, BrokenClaim) else next(iter(run.damage.values()))
+        happened = rerun(trace, run, before_a_step)
+    except BrokenClaim as found:
+        broken, happened = found, found.trace
+    before, after = run.moments.get(broken.claim.name, (None, None)) if broken is not None else (None, None)
+    focus = after.marked if after is not None else None
     blocks = 0 if run.oracle is None else len(run.oracle.offsets)
-    happened = run.trace() if broken is None else broken.trace
-    wrong = (
-        [(strip.dma, cell.start) for strip in run.after.strips for cell in strip.cells if cell.wrong]
-        if run.after
-        else []
-    )
-    focus = wrong[0] if wrong else None
-    return Scene(happened, geometry, blocks, broken, focused(run.before, focus), focused(run.after, focus))
+    place = None if focus is None else (focus[0].dma, focus[1].start)
+    return Scene(happened, geometry, blocks, broken, focused(before, place), focused(after, place))
 
 
-def focused(moment: Moment | None, focus: tuple[int, int] | None) -> Moment | None:
+def focused(moment: Moment | None, focus: tuple[int | None, int] | None) -> Moment | None:
     """What there is room to draw: the page of the block that matters first, and of a page what is around that block."""
     if moment is None:
         return None
-    dma, offset = focus or (None, 0)
+    dma, offset = focus or (-1, 0)
     strips = sorted(moment.strips, key=lambda strip: strip.dma != dma)
     drawn = [zoomed(strip, offset if strip.dma == dma else 0) for strip in strips[:MOST_STRIPS]]
     return replace(moment, strips=drawn, hidden=len(strips[MOST_STRIPS:]))
@@ -192,8 +194,8 @@ def moment_of_inputs(inputs: dict[str, Any]) -> Moment | None:
         at = inputs.get("start", inputs.get("offset"))
         cells = [Cell(offset, offset + size, "promised", wrong=offset == at) for offset in offsets]
         boundaries = list(range(boundary, allocation + 1, boundary))
-        page = Strip("page, as it should be laid out", 0, allocation, 0, allocation, cells, [], boundaries)
-        return focused(Moment([page]), (0, at or 0))
+        page = Strip("page, as it should be laid out", None, allocation, 0, allocation, cells, [], boundaries)
+        return focused(Moment([page]), (None, at or 0))
     if "root" in inputs and "address" in inputs:
         root, address = inputs["root"], inputs["address"]
         node = TreeNode(root, False, None, None)

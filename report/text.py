@@ -1,6 +1,7 @@
 """A counterexample on the terminal: what is wrong in one sentence, the steps, and the pool drawn in text."""
 
 import os
+import re
 from itertools import pairwise
 from typing import TextIO
 
@@ -57,7 +58,7 @@ def sentence(scene: Scene) -> str:
     assert isinstance(create, Create)
     assert broken is not None
     asked = f"With size={create.size}, align={create.align}, boundary={create.boundary}"
-    strip, cell = what_is_wrong(scene)
+    strip, cell = (scene.after.marked if scene.after is not None else None) or (None, None)
     happened = f"{described(scene.step)} should give {broken.expected}, and gives {broken.happened}"
     if broken.claim is claims.create_admits_what_is_promised:
         happened = f"there should be {broken.expected}, and there is {broken.happened}"
@@ -87,15 +88,6 @@ def sentence(scene: Scene) -> str:
         ]
         happened += f"; the lookup of {scene.after.sought:#x} ends at {places[0]}, and should end at {places[1]}"
     return f"{asked}: {happened}."
-
-
-def what_is_wrong(scene: Scene) -> tuple[Strip | None, Cell | None]:
-    """The page and the block that are marked."""
-    for strip in scene.after.strips if scene.after is not None else ():
-        for cell in strip.cells:
-            if cell.wrong:
-                return strip, cell
-    return None, None
 
 
 def described(step: Step) -> str:
@@ -158,12 +150,9 @@ def page(strip: Strip) -> list[str]:
         write(marks, column(strip.nbytes), "▲ end of the page")
     for offset in [*strip.boundaries, *([strip.nbytes] if strip.nbytes == strip.end else [])]:
         write(marks, column(offset), "▲")
-    left_out = [f"{strip.before} blocks before"] * bool(strip.before) + [f"{strip.after} blocks behind"] * bool(
-        strip.after
-    )
-    note = f", without {' and '.join(left_out)}" if left_out else ""
-    title = f"{strip.what}: {strip.nbytes} bytes at DMA address {strip.dma:#x}{note}"
-    return [line.rstrip() for line in (title, *map("".join, (row, ruler, marks)), free_list(strip)) if line.strip()]
+    return [
+        line.rstrip() for line in (strip.caption, *map("".join, (row, ruler, marks)), free_list(strip)) if line.strip()
+    ]
 
 
 def label_of(cell: Cell, room: int) -> str:
@@ -215,6 +204,5 @@ def coloured(text: str, stream: TextIO) -> str:
     """With what is wrong in red, on a terminal that wants colours."""
     if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text
-    wrong = [" breaks ", "!!", "should be found"]
-    lines = text.split("\n")
-    return "\n".join(f"\x1b[1;31m{line}\x1b[0m" if any(mark in line for mark in wrong) else line for line in lines)
+    wrong = re.compile(r" breaks \w+: |!!|should be found")
+    return "\n".join(f"\x1b[1;31m{line}\x1b[0m" if wrong.search(line) else line for line in text.split("\n"))

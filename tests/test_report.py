@@ -231,9 +231,10 @@ def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatc
     terminal: Any = Terminal()
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    assert coloured("series breaks it\nplain", terminal) == "\x1b[1;31mseries breaks it\x1b[0m\nplain"
+    broken = "series breaks it: so."
+    assert coloured(f"{broken}\nv6.1 breaks no claim.", terminal) == f"\x1b[1;31m{broken}\x1b[0m\nv6.1 breaks no claim."
     monkeypatch.setenv("NO_COLOR", "1")
-    assert coloured("series breaks it", terminal) == "series breaks it"
+    assert coloured(broken, terminal) == broken
     monkeypatch.delenv("NO_COLOR")
     with open(os.devnull, "w") as pipe:
-        assert coloured("series breaks it", pipe) == "series breaks it"
+        assert coloured(broken, pipe) == broken

@@ -80,11 +80,6 @@ def main(arguments: list[str] | None = None) -> int:
         fail(str(bad))
     seconds = time.perf_counter() - started
     print(as_json(results) if options.json == "-" else as_text(results, seconds))
-    if options.json != "-" and not all(result.as_expected for result in results):
-        from report.results import read_prover  # here, since it is for those who want to look
-        from report.runs import show
-
-        show(read_prover(as_json(results)))
     try:
         put_json(options.json, as_json(results))
         put_traces(options.traces, {result.short_name: result.counterexample for result in results})
@@ -92,6 +87,11 @@ def main(arguments: list[str] | None = None) -> int:
             write_smt2(results, Path(options.smt2))
     except Unwritable as unwritable:
         fail(str(unwritable))
+    if options.json != "-" and not all(result.as_expected for result in results):
+        from report.results import read_prover  # here, since it is for those who want to look
+        from report.runs import show
+
+        show(read_prover(as_json(results)))
 
     gave_up = [result for result in results if result.verdict == "UNKNOWN"]
     if any(not result.as_expected for result in results if result not in gave_up):

@@ -200,16 +200,16 @@ def main(arguments: list[str] | None = None) -> int:
     results = confirm_all(names, options.jobs)
     seconds = time.perf_counter() - started
     print(as_json(results) if options.json == "-" else as_text(results, seconds))
-    if options.json != "-" and not all(result.as_expected for result in results):
-        from report.results import read_contracts  # here, since it is for those who want to look
-        from report.runs import show
-
-        show(read_contracts(as_json(results)))
     try:
         put_json(options.json, as_json(results))
         put_traces(options.traces, {result.short_name: result.counterexample for result in results})
     except Unwritable as unwritable:
         fail(str(unwritable))
+    if options.json != "-" and not all(result.as_expected for result in results):
+        from report.results import read_contracts  # here, since it is for those who want to look
+        from report.runs import show
+
+        show(read_contracts(as_json(results)))
     return 0 if all(result.as_expected for result in results) else 1
 
 

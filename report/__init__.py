@@ -1,1 +1,1 @@
-"""What becomes of a trace that breaks a claim: it is made small, told, and drawn."""
+"""What people read: the engines are asked, and what breaks a claim is made small, told, drawn, and written for other tools."""

@@ -26,7 +26,7 @@ from report.results import (
     read_prover,
     read_tallies,
 )
-from report.runs import keep, seen, show
+from report.runs import keep, replaying, seen, show
 from report.scene import Scene
 from tests.targets import TARGETS
 
@@ -87,19 +87,25 @@ def ask(engine: str, folder: Path, profile: str) -> str:
         "crosshair": ["proofs.confirm", "--json", str(file)],
     }
     done = subprocess.run([sys.executable, "-m", *commands[engine]], stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode == 2 and not file.exists():
+    text = file.read_text() if file.exists() else ""
+    if not text and done.returncode == 2:
         raise SystemExit(2)  # it has said why
-    if not file.exists():
+    if not text:
         fail(f"{engine} has failed with status {done.returncode}, and written nothing")
-    return file.read_text()
+    return text
 
 
 def past_counterexamples() -> list[Verdict]:
-    """Every trace of the past, run again on the revision that its name begins with: it has to break its claim."""
+    """Every trace of the past, run again on the revision that its name begins with: it has to break its claim. Raises
+    BadResults for one that cannot be run."""
     verdicts = []
     for file in sorted(PAST.glob("*.json")):
-        trace, revision = loads(file.read_text()), file.name.partition("-")[0]
-        broken = seen(trace, revision).broken
+        revision = file.name.partition("-")[0]
+        try:
+            trace = loads(file.read_text())
+            broken = seen(trace, revision).broken
+        except (UnicodeDecodeError, TraceError, TimeoutError) as error:
+            raise BadResults(f"{file}: {error}") from error
         claim = broken.claim.name if broken is not None else str(trace.claim)
         name = file.stem.removeprefix(f"{revision}-")
         found = None if broken is None else of_trace(broken.trace)
@@ -120,7 +126,7 @@ def write(folder: Path, verdicts: list[Verdict], tallies: dict[str, dict[str, in
             continue
         scenes[anchor(verdict)] = run
         file = keep(run.trace, f"{verdict.engine}-{verdict.name}", folder / "traces")
-        replays[anchor(verdict)] = f"make replay TRACE={file} ON={verdict.revision}"
+        replays[anchor(verdict)] = replaying(file, verdict.revision)
     show(verdicts, folder / "traces")
     smt2 = {verdict.name: f"smt2/{smt2_name(verdict)}" for verdict in verdicts if verdict.engine == "prover"}
     smt2 = {name: file for name, file in smt2.items() if (folder / file).exists()}

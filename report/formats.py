@@ -134,11 +134,8 @@ def is_wrong(verdict: Verdict) -> bool:
 
 def message(verdict: Verdict) -> str:
     """What became of a claim, in plain sentences."""
-    surprise = f"but {verdict.expected} was expected"
-    if verdict.verdict == verdict.expected:
-        surprise = "as expected" if verdict.as_expected else "but not for the reason that was expected"
     because = verdict.evidence.get("because", "")
-    said = [f"{verdict.name} is {verdict.verdict}, {surprise}.", sentence(verdict), because and f"Because: {because}."]
+    said = [f"{verdict.name} is {verdict.outcome}.", sentence(verdict), because and f"Because: {because}."]
     return " ".join(filter(None, said))
 
 

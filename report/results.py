@@ -1,6 +1,7 @@
 """What the engines say, read from the JSON that they write, in one form: an engine's verdict on a claim about a revision."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -46,6 +47,15 @@ class Verdict:
     evidence: dict[str, str] = field(default_factory=dict)
     counterexample: Counterexample | None = None
 
+    @property
+    def outcome(self) -> str:
+        """The verdict, and whether it was expected, in words."""
+        if self.as_expected:
+            return f"{self.verdict}, as expected"
+        if self.verdict == self.expected:
+            return f"{self.verdict}, but not for the reason that was expected"
+        return f"{self.verdict}, but {self.expected} was expected"
+
     def to_json(self) -> dict[str, Any]:
         said = asdict(replace(self, counterexample=None))
         found = self.counterexample
@@ -57,17 +67,25 @@ class Verdict:
 
 def read_prover(text: str) -> list[Verdict]:
     """The results of `python -m proofs --json`. Raises BadResults."""
-    return [proved(result) for result in results_in(text, "obligation")]
+    return [verdict for result in results_in(text, "obligation") for verdict in whole(proved, result)]
 
 
 def read_contracts(text: str) -> list[Verdict]:
     """The results of `python -m proofs.confirm --json`. Raises BadResults."""
-    return [confirmed(result) for result in results_in(text, "contract")]
+    return [verdict for result in results_in(text, "contract") for verdict in whole(confirmed, result)]
 
 
 def read_machine(text: str) -> list[Verdict]:
     """The results of `python -m tests.fuzz --json`. Raises BadResults."""
-    return [verdict for hunt in results_in(text, "tally") for verdict in hunted(hunt)]
+    return [verdict for hunt in results_in(text, "tally") for verdict in whole(hunted, hunt)]
+
+
+def whole(read: Callable[[dict[str, Any]], list[Verdict]], result: dict[str, Any]) -> list[Verdict]:
+    """What is read from an object. Raises BadResults if something is missing there, or is something else."""
+    try:
+        return read(result)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BadResults(f"a result is not whole: {type(error).__name__}: {error}") from error
 
 
 def read_tallies(text: str) -> dict[str, dict[str, int]]:
@@ -89,7 +107,7 @@ def results_in(text: str, needed: str) -> list[dict[str, Any]]:
     return results
 
 
-def proved(result: dict[str, Any]) -> Verdict:
+def proved(result: dict[str, Any]) -> list[Verdict]:
     premises, rests_on = result["premises"], result["rests_on"]
     evidence = {
         "theory": {"Z": "all non-negative integers", "u32": "words of 32 bits", "u64": "words of 64 bits"}[
@@ -102,7 +120,7 @@ def proved(result: dict[str, Any]) -> Verdict:
     }
     if result["why"]:
         evidence["because"] = result["why"]
-    return Verdict(
+    verdict = Verdict(
         "prover",
         result["obligation"],
         result["claim"],
@@ -115,13 +133,14 @@ def proved(result: dict[str, Any]) -> Verdict:
         evidence,
         counterexample_of(result),
     )
+    return [verdict]
 
 
-def confirmed(result: dict[str, Any]) -> Verdict:
+def confirmed(result: dict[str, Any]) -> list[Verdict]:
     evidence = {"inputs": result["about"], "paths": str(result["paths"]), "seconds": f"{result['seconds']:.2f}"}
     if result["why"]:
         evidence["because"] = result["why"]
-    return Verdict(
+    verdict = Verdict(
         "contracts",
         result["contract"],
         result["claim"],
@@ -134,6 +153,7 @@ def confirmed(result: dict[str, Any]) -> Verdict:
         evidence,
         counterexample_of(result),
     )
+    return [verdict]
 
 
 def hunted(hunt: dict[str, Any]) -> list[Verdict]:

@@ -31,21 +31,32 @@ def keep(trace: Trace, name: str, folder: Path = TRACES) -> Path:
     return Path(os.path.relpath(file))
 
 
+def surprise(verdict: Verdict, folder: Path = TRACES) -> str:
+    """What refutes a claim that should hold, drawn; and how to replay it, if it can be run: its trace is written first."""
+    found = verdict.counterexample
+    assert found is not None
+    if found.trace is None or verdict.revision not in TARGETS:
+        return refuted(verdict, None)
+    try:
+        how = f"replay it: {replaying(keep(found.trace, f'{verdict.engine}-{verdict.name}', folder), verdict.revision)}"
+    except OSError as error:
+        how = f"its trace can't be written: {error.filename}: {error.strerror}"
+    try:
+        drawn = refuted(verdict, seen(found.trace, verdict.revision))
+    except (TraceError, TimeoutError) as error:
+        drawn = f"{refuted(verdict, None)}\n  its run cannot be drawn: {error}"
+    return f"{drawn}\n\n  {how}"
+
+
 def show(verdicts: Iterable[Verdict], folder: Path = TRACES) -> None:
-    """Print what refutes a claim that should hold: what is wrong, the pool drawn, and how to replay it, if it can be run."""
+    """Print what refutes a claim that should hold."""
     for verdict in verdicts:
-        found = verdict.counterexample
-        if verdict.as_expected or found is None:
-            continue
-        if found.trace is None or verdict.revision not in TARGETS:
-            print(f"\n{coloured(refuted(verdict, None), sys.stdout)}")
-            continue
-        file = keep(found.trace, f"{verdict.engine}-{verdict.name}", folder)
-        try:
-            print(f"\n{coloured(refuted(verdict, seen(found.trace, verdict.revision)), sys.stdout)}")
-        except (TraceError, TimeoutError) as error:
-            print(f"\n{coloured(refuted(verdict, None), sys.stdout)}\n  its run cannot be drawn: {error}")
-        print(f"\n  replay it: make replay TRACE={file} ON={verdict.revision}")
+        if not verdict.as_expected and verdict.counterexample is not None:
+            print(f"\n{coloured(surprise(verdict, folder), sys.stdout)}")
+
+
+def replaying(file: Path, on: str) -> str:
+    return f"make replay TRACE={file} ON={on}"
 
 
 def seen(trace: Trace, on: str) -> Scene:
@@ -55,7 +66,7 @@ def seen(trace: Trace, on: str) -> Scene:
 
 
 def smallest(trace: Trace, on: str) -> Trace:
-    """A trace that breaks the same claim, with nothing in it that could be left out."""
+    """A trace that breaks the same claim, with nothing in it that could be left out, as far as 20 seconds reach."""
 
     def replayed(candidate: Trace) -> Trace | None:
         try:

@@ -42,7 +42,7 @@ def told(scene: Scene, on: str) -> str:
 
 def refuted(verdict: Verdict, scene: Scene | None) -> str:
     """A refutation: what is wrong, and the run of it, if there is one, or the page or the tree that its numbers are about."""
-    lines = [f"{verdict.name} is {verdict.verdict}: {CLAIMS[verdict.claim].sentence}", f"  {sentence_of(verdict)}"]
+    lines = [f"{verdict.name} is {verdict.outcome}: {CLAIMS[verdict.claim].sentence}", f"  {sentence_of(verdict)}"]
     if scene is not None:
         return "\n".join([*lines, "", told(scene, verdict.revision)])
     found = verdict.counterexample

@@ -27,8 +27,9 @@ from model.claims import Claim
 from model.lockstep import BrokenClaim
 from model.trace import Trace
 from proofs.outputs import Unwritable, put_json, try_out
-from report.runs import keep, seen, smallest
-from report.text import coloured, told
+from report.results import read_machine
+from report.runs import smallest, surprise
+from report.text import coloured
 from tests import profiles
 from tests.machine import PoolMachine, Tally, dice, machine, missed
 from tests.targets import TARGETS
@@ -39,7 +40,7 @@ HUNTED = ("model", "series", "v6.1-as-it-is", "v6.12")
 
 @dataclass
 class Hunt:
-    """What became of a hunt: its tally, and the smallest trace for each claim that broke."""
+    """What became of a hunt: its tally, and a trace for each claim that broke."""
 
     revision: str
     tally: Tally
@@ -61,17 +62,10 @@ class Hunt:
             "found": [trace.to_json() for trace in self.found],
         }
 
-    def keep(self, trace: Trace) -> Path:
-        """Write what breaks a claim to a file that a replay takes."""
-        return keep(trace, f"fuzz-{self.revision}-{trace.claim}")
-
     def told(self) -> str:
         """What broke, drawn, and how to replay it."""
-        lines = []
-        for trace in self.found:
-            lines.append(told(seen(trace, self.revision), self.revision))
-            lines.append(f"\n  replay it: make replay TRACE={self.keep(trace)} ON={self.revision}\n")
-        return "\n".join(lines)
+        verdicts = read_machine(json.dumps([self.to_json()]))
+        return "\n\n".join(surprise(verdict) for verdict in verdicts if not verdict.as_expected)
 
 
 def hunter_of(revision: str) -> type[PoolMachine]:
@@ -84,7 +78,7 @@ def hunter_of(revision: str) -> type[PoolMachine]:
 
 
 def hunt(revision: str, seed: int, profile: str | None = None) -> Hunt:
-    """Run the machine on a revision, and write the smallest trace for each claim that breaks."""
+    """Run the machine on a revision; each claim that breaks has a trace, made smaller unless the profile says otherwise."""
     profiles.register()
     wanted = profiles.chosen(profile or profiles.name())
     shrinks = Phase.shrink in wanted.phases
@@ -115,8 +109,6 @@ def hunt(revision: str, seed: int, profile: str | None = None) -> Hunt:
     done.held["operations_end"] = done.held["pool_stays_in_its_memory"] = done.tally.steps
     if shrinks:
         done.found = [smallest(trace, revision) for trace in done.found]
-    for trace in done.found:
-        done.keep(trace)
     return done
 
 

@@ -1,4 +1,4 @@
-"""A look inside the series' pool: each function holds it to the claim of its name, which an outsider can't see."""
+"""A look inside: each of the first functions holds the series' pool to the claim of its name, the last ones are for pictures."""
 
 from collections.abc import Iterable
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""A look inside: each of the first functions holds the series' pool to the claim of its name, the last ones are for pictures."""
+"""A look inside: the first functions hold the series' pool to the claim of their name, the last ones are for pictures."""
 
 from collections.abc import Iterable
 from itertools import pairwise

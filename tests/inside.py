@@ -1,7 +1,7 @@
 """A look inside: the first functions hold the series' pool to the claim of their name, the last ones are for pictures."""
 
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from impl.block_stack import NULL, BlockStackPool
@@ -11,6 +11,9 @@ from model import claims
 from model.lockstep import Inside, Lockstep, TreeNode
 from model.pool import Page as OraclePage
 from model.pool import Pool as Oracle
+
+MOST_PAGES = 1000
+"""Of a pool that is drawn."""
 
 
 def look(lockstep: Lockstep, pool: Pool, touched: OraclePage | None, added: bool) -> None:
@@ -154,7 +157,8 @@ def briefly(offsets: list[int]) -> str:
 def inside_of_pages(pool: Pool) -> Inside:
     """The free lists of a pool's pages, and its tree, if it has one."""
     blocks = pool.geometry.allocation // pool.geometry.size
-    lists = [[page.vaddr + offset for offset in chain(pool, page, blocks)] for page in pool._pages()]
+    pages = islice(pool._pages(), MOST_PAGES)  # a broken tree may have no end
+    lists = [[page.vaddr + offset for offset in chain(pool, page, blocks)] for page in pages]
     return Inside(lists, tree_of(pool.page_tree.root))
 
 

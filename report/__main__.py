@@ -101,6 +101,8 @@ def past_counterexamples() -> list[Verdict]:
     verdicts = []
     for file in sorted(PAST.glob("*.json")):
         revision = file.name.partition("-")[0]
+        if revision not in TARGETS:
+            raise BadResults(f"{file}: its name has to begin with a revision, and {revision!r} is none")
         try:
             trace = loads(file.read_text())
             broken = seen(trace, revision).broken

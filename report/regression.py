@@ -12,6 +12,7 @@ from typing import NoReturn
 import jinja2
 
 from model.trace import TraceError, dumps, loads
+from report.runs import seen
 from tests.targets import TARGETS
 
 TEMPLATE = '''"""{{ name }}: {{ claim }} was broken once."""
@@ -40,15 +41,16 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         trace = loads(Path(options.trace).read_text())
+        seen(trace, options.on)  # or the test could never pass
     except OSError as error:
         fail(f"{options.trace}: {error.strerror}; TRACE is a file, such as one of tests/traces/")
-    except (UnicodeDecodeError, TraceError) as error:
+    except (UnicodeDecodeError, TraceError, TimeoutError) as error:
         fail(f"{options.trace}: {error}")
     stem = Path(options.trace).stem
     identifier = re.sub(r"\W+", "_", stem)
     file = Path(options.out or f"tests/test_regression_{identifier}.py")
     test = jinja2.Template(TEMPLATE, keep_trailing_newline=True).render(
-        name=stem,
+        name=identifier,
         claim=trace.claim or "a claim",
         trace=dumps(trace).replace("\\", "\\\\").replace('"""', '\\"\\"\\"'),
         identifier=identifier,

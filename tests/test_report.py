@@ -19,6 +19,7 @@ from proofs.catalogue import OBLIGATIONS, Settings
 from proofs.explore import Verdict as Proofs
 from proofs.obligation import prove
 from report.__main__ import main, past_counterexamples, write
+from report.pages import anchor, index
 from report.results import BadResults, Verdict, read_contracts, read_machine, read_prover
 from report.runs import seen
 from report.text import coloured, refuted, told
@@ -57,6 +58,28 @@ def valid(results: list[dict[str, Any]]) -> bool:
         if "trace" in (result["counterexample"] or {}):
             for_traces.validate(result["counterexample"]["trace"])
     return not for_results.is_valid([{**results[0], "verdict": "MAYBE"}])
+
+
+def test_the_page_is_as_ever() -> None:
+    """What it says, and where things are in its pictures: boundaries, a free list, the page's end, a tree and two ways."""
+    names = {
+        "v6.1-block_lies_inside_its_page-two_blocks",
+        "v6.1-total_counts_the_blocks",
+        "series-in_use_counts_the_live_blocks-double_free",
+        "series-pool_stays_in_its_memory-free_with_another_vaddr",
+    }
+    verdicts = [verdict for verdict in past_counterexamples() if verdict.name in names]
+    scenes = {anchor(one): seen(one.counterexample.trace, one.revision) for one in verdicts if one.counterexample}  # type: ignore[arg-type]
+    held = Verdict(
+        "machine", "layout_ends/v6.12", "layout_ends", "v6.12", "HELD", "HELD", True, 1.0, evidence={"seed": "1"}
+    )
+    searched = Verdict("contracts", "layout_ends/series/a", "layout_ends", "series", "SEARCHED", "SEARCHED", True, 1.0)
+    wrong = Verdict(
+        "prover", "layout_ends/v4/Z", "layout_ends", "v4", "UNKNOWN", "PROVED", False, 1.0, "Z", {"because": "so"}
+    )
+    replays, smt2 = dict.fromkeys(scenes, "make replay"), {"layout_ends/v4/Z": "smt2/file.smt2"}
+    told = [*verdicts, held, searched, wrong]
+    hold_against(GOLDEN / "page.html", index(told, scenes, replays, smt2, {"series": {"alloc": 5}}, "a test"))
 
 
 def surprising(verdicts: list[Verdict]) -> list[Verdict]:

@@ -70,6 +70,8 @@ def clear(folder: Path) -> None:
     """Make the folders, and take away what an earlier report has left in them."""
     for part in ("traces", "smt2"):
         (folder / part).mkdir(parents=True, exist_ok=True)
+    for name in ("index.html", "results.sarif", "junit.xml", "results.json"):
+        (folder / name).unlink(missing_ok=True)  # or, if an engine fails, they would be taken for this report
     for engine in ENGINES:
         for old in (folder / "traces").glob(f"{engine}-*.json"):
             old.unlink()

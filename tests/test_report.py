@@ -200,6 +200,15 @@ def test_a_surprise_is_shown_and_makes_the_status_1(
     assert "&lt;b&gt;bold&lt;/b&gt; &amp; so on" in text
 
 
+def test_a_report_that_fails_leaves_no_older_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "index.html").write_text("All verdicts are as expected.")
+    monkeypatch.setattr("report.__main__.ask", lambda *_: "damaged")
+    with pytest.raises(SystemExit) as refusal:
+        main(["prove", "--out", str(tmp_path)])
+    assert refusal.value.code == 2
+    assert not (tmp_path / "index.html").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

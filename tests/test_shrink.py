@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from model.lockstep import BrokenClaim, replay
-from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Trace, loads
+from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Trace, dumps, loads
 from report.runs import smallest
 from report.shrink import measure, shrink
 from tests.replay import main
@@ -50,6 +50,16 @@ def test_what_is_small_is_not_made_larger(name: str) -> None:
     once = smallest(trace, revision)
     assert measure(once) <= measure(trace)
     assert smallest(once, revision) == once
+
+
+def test_what_is_made_smaller_can_still_be_read() -> None:
+    """However small the pages were: there are none of less than 4 bytes."""
+    steps = (Create(4), Alloc("a"), Free("a"), Free("a"), Alloc("b"), Alloc("c"))
+    with pytest.raises(BrokenClaim) as broken:
+        replay(Trace(steps, Kernel(64), "blocks_are_disjoint"), TARGETS["series"])
+    small = smallest(broken.value.trace, "series")
+    assert loads(dumps(small)) == small
+    assert small.kernel.page_size >= 4
 
 
 def test_time_is_limited() -> None:

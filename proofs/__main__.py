@@ -89,9 +89,9 @@ def main(arguments: list[str] | None = None) -> int:
         fail(str(unwritable))
     if options.json != "-" and not all(result.as_expected for result in results):
         from report.results import read_prover  # here, since it is for those who want to look
-        from report.runs import show
+        from report.runs import show, surprises
 
-        show(read_prover(as_json(results)))
+        show(surprises(read_prover(as_json(results))))
 
     gave_up = [result for result in results if result.verdict == "UNKNOWN"]
     if any(not result.as_expected for result in results if result not in gave_up):
@@ -207,12 +207,17 @@ def write_smt2(results: list[Result], folder: Path) -> None:
     """A file per proof or refutation, named by its obligation. Raises Unwritable."""
     for result in results:
         if result.smt2:
-            name = re.sub(r"[^a-zA-Z0-9_.]+", "-", result.obligation)
-            put(folder / f"{name}.smt2", result.smt2)
+            put(folder / smt2_file(result), result.smt2)
+
+
+def smt2_file(result: Result) -> str:
+    """What its file is called; "" where there is none."""
+    return re.sub(r"[^a-zA-Z0-9_.]+", "-", result.obligation) + ".smt2" if result.smt2 else ""
 
 
 def as_json(results: list[Result]) -> str:
-    return json.dumps([asdict(replace(result, smt2="")) for result in results], indent=1)
+    """The results, with the names of the files of SMT-LIB 2 instead of what is in them."""
+    return json.dumps([asdict(replace(result, smt2=smt2_file(result))) for result in results], indent=1)
 
 
 def as_text(results: list[Result], seconds: float) -> str:

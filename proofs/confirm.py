@@ -207,9 +207,9 @@ def main(arguments: list[str] | None = None) -> int:
         fail(str(unwritable))
     if options.json != "-" and not all(result.as_expected for result in results):
         from report.results import read_contracts  # here, since it is for those who want to look
-        from report.runs import show
+        from report.runs import show, surprises
 
-        show(read_contracts(as_json(results)))
+        show(surprises(read_contracts(as_json(results))))
     return 0 if all(result.as_expected for result in results) else 1
 
 

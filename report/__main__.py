@@ -6,7 +6,6 @@ too, the whole report is there. `python -m report regression TRACE` writes a tes
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +14,8 @@ from typing import NoReturn
 from model.trace import TraceError, loads
 from report import regression
 from report.formats import as_junit, as_sarif
-from report.pages import anchor, index
+from report.pages import index
 from report.results import (
-    ENGINES,
     BadResults,
     Verdict,
     of_trace,
@@ -26,8 +24,8 @@ from report.results import (
     read_prover,
     read_tallies,
 )
-from report.runs import keep, replaying, seen, show
-from report.scene import Scene
+from report.runs import exhibit, seen, show
+from tests.profiles import OF_HUNTS
 from tests.targets import TARGETS
 
 PAST = Path(__file__).parent.parent / "tests" / "traces"
@@ -43,7 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m report", description="Ask the engines, and write a report.")
     parser.add_argument("engines", nargs="*", metavar="ENGINE", help="of prove, fuzz, crosshair; default: prove fuzz")
     parser.add_argument("--out", default="reports", metavar="FOLDER", help="default: reports")
-    parser.add_argument("--profile", default="dev", help="how long to hunt; default: dev, which is short")
+    parser.add_argument(
+        "--profile", default="dev", choices=OF_HUNTS, help="how long to hunt; default: dev, which is short"
+    )
     parser.error = lambda message: fail(f"{message}; see --help")  # type: ignore[method-assign]
     options = parser.parse_args(arguments)
     for engine in options.engines:
@@ -67,14 +67,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def clear(folder: Path) -> None:
-    """Make the folders, and take away what an earlier report has left in them."""
+    """Make the folders, and take away what an earlier report has left in them, but for the traces: they may be a hunt's."""
     for part in ("traces", "smt2"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     for name in ("index.html", "results.sarif", "junit.xml", "results.json"):
         (folder / name).unlink(missing_ok=True)  # or, if an engine fails, they would be taken for this report
-    for engine in ENGINES:
-        for old in (folder / "traces").glob(f"{engine}-*.json"):
-            old.unlink()
     for old in (folder / "smt2").glob("*.smt2"):
         old.unlink()
 
@@ -122,38 +119,12 @@ def past_counterexamples() -> list[Verdict]:
 
 def write(folder: Path, verdicts: list[Verdict], tallies: dict[str, dict[str, int]], command: str) -> None:
     """Everything, also what breaks as text on the terminal."""
-    scenes: dict[str, Scene] = {}
-    replays: dict[str, str] = {}
-    for verdict in verdicts:
-        run = scene(verdict)
-        if run is None:
-            continue
-        scenes[anchor(verdict)] = run
-        file = keep(run.trace, f"{verdict.engine}-{verdict.name}", folder / "traces")
-        replays[anchor(verdict)] = replaying(file, verdict.revision)
-    show(verdicts, folder / "traces")
-    smt2 = {verdict.name: f"smt2/{smt2_name(verdict)}" for verdict in verdicts if verdict.engine == "prover"}
-    smt2 = {name: file for name, file in smt2.items() if (folder / file).exists()}
-    (folder / "index.html").write_text(index(verdicts, scenes, replays, smt2, tallies, command), encoding="utf-8")
+    exhibits = [exhibit(one, folder / "traces") for one in verdicts if one.counterexample is not None]
+    show(exhibits)
+    (folder / "index.html").write_text(index(verdicts, exhibits, tallies, command), encoding="utf-8")
     (folder / "results.sarif").write_text(as_sarif(verdicts))
     (folder / "junit.xml").write_text(as_junit(verdicts))
     (folder / "results.json").write_text(json.dumps([verdict.to_json() for verdict in verdicts], indent=1) + "\n")
-
-
-def scene(verdict: Verdict) -> Scene | None:
-    """The run of a counterexample, if it has one on a revision that can be run. Raises BadResults if it cannot be run."""
-    found = verdict.counterexample
-    if found is None or found.trace is None or verdict.revision not in TARGETS:
-        return None
-    try:
-        return seen(found.trace, verdict.revision)
-    except (TraceError, TimeoutError) as error:
-        raise BadResults(f"the trace of {verdict.name} cannot be run: {error}") from error
-
-
-def smt2_name(verdict: Verdict) -> str:
-    """As the prover calls it."""
-    return re.sub(r"[^a-zA-Z0-9_.]+", "-", verdict.name) + ".smt2"
 
 
 def fail(message: str) -> NoReturn:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 from model.claims import CLAIMS, Claim
 from model.trace import dumps
-from report.results import Verdict, sentence, sentence_of
+from report.results import Verdict, refutation_in_words, replaying
 
 ROOT = Path(__file__).parent.parent
 GAVE_UP = ("UNKNOWN", "VACUOUS")
@@ -58,11 +58,11 @@ def rule(claim: Claim) -> dict[str, Any]:
 
 def finding(verdict: Verdict, file: str, line: int) -> dict[str, Any]:
     """A result of SARIF. The trace in it is text, since readers of JSON may round numbers above 2^53."""
-    found = verdict.counterexample
+    found, how = verdict.counterexample, f"run `{replaying('trace.json', verdict.revision)}`."
     text = message(verdict)
     properties = {name: getattr(verdict, name) for name in ("engine", "name", "revision", "verdict", "expected")}
     if found is not None and found.trace is not None:
-        text += f" To replay it: save the property trace as trace.json, and {replaying(verdict)}"
+        text += f" To replay it: save the property trace as trace.json, and {how}"
         properties["trace"] = dumps(found.trace)
     return {
         "ruleId": verdict.claim,
@@ -113,14 +113,17 @@ def totals(verdicts: list[Verdict]) -> dict[str, str]:
 def case(verdict: Verdict) -> ET.Element:
     names = {"classname": f"{verdict.engine}.{verdict.claim}", "name": verdict.name}
     test = ET.Element("testcase", {key: in_xml(name) for key, name in names.items()}, time=f"{verdict.seconds:.3f}")
-    found = verdict.counterexample
+    found, how = verdict.counterexample, f"run `{replaying('trace.json', verdict.revision)}`."
     text = message(verdict)
     if is_wrong(verdict):
         kind = "error" if verdict.verdict in GAVE_UP else "failure"
         problem = ET.SubElement(test, kind, type=in_xml(verdict.verdict), message=in_xml(text))
-        lines = [sentence_of(verdict.claim), text]
+        lines = [CLAIMS[verdict.claim].sentence, text]
         if found is not None and found.trace is not None:
-            lines += [f"To replay it: save this as trace.json, and {replaying(verdict)}", dumps(found.trace)]
+            lines += [
+                f"To replay it: save this as trace.json, and {how}",
+                dumps(found.trace),
+            ]
         problem.text = in_xml("\n".join(lines))
     elif found is not None:
         ET.SubElement(test, "system-out").text = in_xml(text)
@@ -135,12 +138,8 @@ def is_wrong(verdict: Verdict) -> bool:
 def message(verdict: Verdict) -> str:
     """What became of a claim, in plain sentences."""
     because = verdict.evidence.get("because", "")
-    said = [f"{verdict.name} is {verdict.outcome}.", sentence(verdict), because and f"Because: {because}."]
+    said = [f"{verdict.name} is {verdict.outcome}.", refutation_in_words(verdict), because and f"Because: {because}."]
     return " ".join(filter(None, said))
-
-
-def replaying(verdict: Verdict) -> str:
-    return f"run `make replay TRACE=trace.json ON={verdict.revision}`."
 
 
 def in_xml(text: str) -> str:

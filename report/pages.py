@@ -1,7 +1,6 @@
 """The report that people read: one file of HTML that needs no other, with a matrix of verdicts and every counterexample."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ from model.claims import CLAIMS
 from model.geometry import Refusal
 from model.trace import Create, dumps
 from report.pictures import strip_picture, tree_picture
-from report.results import ENGINES, Verdict, sentence
-from report.scene import Moment, Scene, moment_of_inputs
-from report.text import described, lines_of
-from report.text import sentence as sentence_of_scene
+from report.results import ENGINES, SMT2, Verdict, refutation_in_words
+from report.runs import Exhibit
+from report.scene import Moment, moment_of_inputs
+from report.text import break_in_words, described, elided, lines_of
 
 REVISIONS = {
     "series": "the patch series of 2022",
@@ -33,71 +32,50 @@ MOST_ROWS = 16
 """Steps of a run that are shown: the first ones and the last ones."""
 
 
-@dataclass(frozen=True)
-class Told:
-    """A counterexample as it is shown: a verdict, and, where it can be run, the run, and the command that repeats it."""
+def in_words(shown: Exhibit) -> str:
+    """What is wrong; of a proof, what it is about, and what a driver sees of that."""
+    if shown.scene is None or shown.scene.broken is None:
+        return refutation_in_words(shown.verdict)
+    seen = break_in_words(shown.scene)
+    if shown.verdict.engine != "prover":
+        return seen
+    return f"{refutation_in_words(shown.verdict)} What a driver sees of it first: {seen}"
 
-    verdict: Verdict
-    scene: Scene | None
-    replay: str
 
-    @property
-    def sentence(self) -> str:
-        """What is wrong; of a proof, what it is about, and what a driver sees of that."""
-        if self.scene is None or self.scene.broken is None:
-            return sentence(self.verdict)
-        seen = sentence_of_scene(self.scene)
-        return (
-            seen
-            if self.verdict.engine != "prover"
-            else f"{sentence(self.verdict)} What a driver sees of it first: {seen}"
-        )
+def numbers(shown: Exhibit) -> dict[str, str]:
+    """What the pool was asked for, and what it should be."""
+    if shown.scene is None:
+        found = shown.verdict.counterexample
+        return {name: written(value) for name, value in found.inputs.items()} if found is not None else {}
+    create, kernel, geometry = shown.scene.trace.steps[0], shown.scene.trace.kernel, shown.scene.geometry
+    assert isinstance(create, Create)
+    asked = {"size": create.size, "align": create.align, "boundary": create.boundary, "page size": kernel.page_size}
+    told = {name: written(value) for name, value in asked.items()}
+    told |= {name.replace("_", " "): "yes" for name, value in vars(kernel).items() if value is True}
+    if isinstance(geometry, Refusal):
+        return {**told, "promised": f"no pool: {geometry.value}"}
+    promised = f"blocks of {geometry.size} bytes, boundary {geometry.boundary}, pages of {geometry.allocation} bytes"
+    return {**told, "promised": f"{promised}; blocks a page: {shown.scene.blocks_per_page}"}
 
-    @property
-    def numbers(self) -> dict[str, str]:
-        """What the pool was asked for, and what it should be."""
-        if self.scene is None:
-            found = self.verdict.counterexample
-            return {name: written(value) for name, value in found.inputs.items()} if found is not None else {}
-        create, kernel, geometry = self.scene.trace.steps[0], self.scene.trace.kernel, self.scene.geometry
-        assert isinstance(create, Create)
-        asked = {"size": create.size, "align": create.align, "boundary": create.boundary, "page size": kernel.page_size}
-        numbers = {name: written(value) for name, value in asked.items()}
-        numbers |= {name.replace("_", " "): "yes" for name, value in vars(kernel).items() if value is True}
-        if isinstance(geometry, Refusal):
-            return {**numbers, "promised": f"no pool: {geometry.value}"}
-        promised = (
-            f"blocks of {geometry.size} bytes, boundary {geometry.boundary}, pages of {geometry.allocation} bytes"
-        )
-        return {**numbers, "promised": f"{promised}; blocks a page: {self.scene.blocks_per_page}"}
 
-    @property
-    def steps(self) -> list[tuple[str, str, str]]:
-        """Each step, what was expected of it, and what happened."""
-        if self.scene is None:
-            return []
-        rows = []
-        for step in self.scene.trace.steps:
-            inside = [line.partition(" → ")[0] for line in lines_of((step,), "")[1:]]
-            rows.append(("\n".join([described(step), *inside]), step.expected, step.happened))
-        if len(rows) > MOST_ROWS:
-            rows[MOST_ROWS // 2 : 1 - MOST_ROWS // 2] = [(f"… {len(rows) - MOST_ROWS + 1} more", "", "")]
-        return rows
+def steps(shown: Exhibit) -> list[tuple[str, str, str]]:
+    """Each step, what was expected of it, and what happened."""
+    rows = []
+    for step in shown.scene.trace.steps if shown.scene is not None else ():
+        inside = [line.partition(" → ")[0] for line in lines_of((step,), "")[1:]]
+        rows.append(("\n".join([described(step), *inside]), step.expected, step.happened))
+    return elided(rows, MOST_ROWS, lambda left_out: (f"… {left_out} more", "", ""))
 
-    @property
-    def moments(self) -> list[tuple[str, Moment]]:
-        """What is drawn, under its title."""
-        if self.scene is None:
-            found = self.verdict.counterexample
-            moment = moment_of_inputs(found.inputs) if found is not None else None
-            return [] if moment is None else [("", moment)]
-        step = described(self.scene.step)
-        moments = [(f"before {step}", self.scene.before), (f"after {step}", self.scene.after)]
-        return [(title, moment) for title, moment in moments if moment is not None]
 
-    @property
-    def trace(self) -> str:
-        return dumps(self.scene.trace) if self.scene is not None else ""
+def moments(shown: Exhibit) -> list[tuple[str, Moment]]:
+    """What is drawn, under its title."""
+    if shown.scene is None:
+        found = shown.verdict.counterexample
+        moment = moment_of_inputs(found.inputs) if found is not None else None
+        return [] if moment is None else [("", moment)]
+    step = described(shown.scene.step)
+    both = [(f"before {step}", shown.scene.before), (f"after {step}", shown.scene.after)]
+    return [(title, moment) for title, moment in both if moment is not None]
 
 
 def written(value: Any) -> str:
@@ -134,15 +112,9 @@ def marks(verdicts: list[Verdict]) -> list[tuple[str, str, list[Verdict]]]:
 
 
 def index(
-    verdicts: list[Verdict],
-    scenes: Mapping[str, Scene],
-    replays: Mapping[str, str],
-    smt2: Mapping[str, str],
-    tallies: Mapping[str, Mapping[str, int]],
-    command: str,
+    verdicts: list[Verdict], exhibits: list[Exhibit], tallies: Mapping[str, Mapping[str, int]], command: str
 ) -> str:
-    """The page. Scenes, and the commands that replay them, are by the verdicts' anchors; `smt2` are files beside the page, by
-    the names of obligations; `tallies` are what hunts have met on a revision; `command` has made all of it."""
+    """The page. `tallies` are what hunts have met on a revision; `command` has made all of it."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -150,18 +122,8 @@ def index(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {
-        "anchor": anchor,
-        "kind_of": kind_of,
-        "strip_picture": strip_picture,
-        "tree_picture": tree_picture,
-    }
-    counterexamples = [
-        Told(verdict, scenes.get(anchor(verdict)), replays.get(anchor(verdict), ""))
-        for verdict in verdicts
-        if verdict.counterexample is not None
-    ]
-    counterexamples.sort(key=lambda told: (told.verdict.as_expected, list(CLAIMS).index(told.verdict.claim)))
+    functions = (anchor, dumps, in_words, kind_of, moments, numbers, steps, strip_picture, tree_picture)
+    environment.globals |= {function.__name__: function for function in functions}
     cells = {
         claim: {
             column: marks([one for one in verdicts if one.claim == claim and column_of(one) == column])
@@ -175,11 +137,11 @@ def index(
         engines=ENGINES,
         short=SHORT,
         glyphs=GLYPHS,
+        smt2=SMT2,
         cells=cells,
         verdicts=verdicts,
         wrong=[verdict for verdict in verdicts if not verdict.as_expected],
-        counterexamples=counterexamples,
-        smt2=smt2,
+        exhibits=sorted(exhibits, key=lambda one: (one.verdict.as_expected, list(CLAIMS).index(one.verdict.claim))),
         tallies=tallies,
         events=sorted({event for tally in tallies.values() for event in tally}),
         command=command,

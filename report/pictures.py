@@ -60,7 +60,7 @@ def strip_picture(strip: Strip) -> StripPicture:
     boxes = []
     for cell in strip.cells:
         width = round(x(cell.end) - x(cell.start), 1)
-        label = cell.name or ("" if cell.state in ("in use", "promised") else cell.state)
+        label = cell.label
         kind = "wrong" if cell.wrong else cell.state.replace(" ", "-")
         boxes.append(
             Box(x(cell.start), width, kind, label if 7.5 * len(label) < width else "", 13 * len(label) < width)

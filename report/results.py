@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from model.claims import CLAIMS
@@ -14,6 +15,10 @@ ENGINES = {
     "contracts": "CrossHair",
     "replay": "a replay of a past counterexample",
 }
+
+
+SMT2 = "SMT-LIB 2"
+"""The evidence that is a file, beside the page."""
 
 
 class BadResults(Exception):
@@ -83,6 +88,9 @@ def read_machine(text: str) -> list[Verdict]:
 def whole(read: Callable[[dict[str, Any]], list[Verdict]], result: dict[str, Any]) -> list[Verdict]:
     """What is read from an object. Raises BadResults if something is missing there, or is something else."""
     try:
+        named = {result["claim"]} if "claim" in result else {*result["held"]}
+        if unknown := named - set(CLAIMS):
+            raise BadResults(f"it is about {min(unknown)!r}, which is no claim")
         return read(result)
     except (KeyError, TypeError, AttributeError) as error:
         raise BadResults(f"a result is not whole: {type(error).__name__}: {error}") from error
@@ -101,9 +109,6 @@ def results_in(text: str, needed: str) -> list[dict[str, Any]]:
         raise BadResults(f"not JSON that can be read: {error}") from error
     if not isinstance(results, list) or not all(isinstance(one, dict) and needed in one for one in results):
         raise BadResults(f"a list of objects with {needed!r} is expected")
-    named = {claim for one in results for claim in [one.get("claim"), *one.get("held", [])] if claim is not None}
-    if unknown := named - set(CLAIMS):
-        raise BadResults(f"it is about {min(unknown)!r}, which is no claim")
     return results
 
 
@@ -120,6 +125,8 @@ def proved(result: dict[str, Any]) -> list[Verdict]:
     }
     if result["why"]:
         evidence["because"] = result["why"]
+    if result["smt2"]:
+        evidence[SMT2] = f"smt2/{result['smt2']}"
     verdict = Verdict(
         "prover",
         result["obligation"],
@@ -164,8 +171,9 @@ def hunted(hunt: dict[str, Any]) -> list[Verdict]:
         "steps": f"{hunt['steps']:,}",
         "seconds": f"{hunt['seconds']:.1f}",
     }
+    held = hunt["held"] | {claim: 0 for claim in traces if claim not in hunt["held"]}
     verdicts = []
-    for claim, times in {**hunt["held"], **{claim: hunt["held"].get(claim, 0) for claim in traces}}.items():
+    for claim, times in held.items():
         trace = traces.get(claim)
         verdicts.append(
             Verdict(
@@ -176,7 +184,7 @@ def hunted(hunt: dict[str, Any]) -> list[Verdict]:
                 "BROKEN" if trace else "HELD",
                 "HELD",
                 trace is None,
-                hunt["seconds"],
+                hunt["seconds"] / len(held),  # its share, so that those of all claims are the hunt's
                 f"{times:,} times",
                 {"held": f"{times:,} times", **evidence},
                 None if trace is None else of_trace(trace),
@@ -207,18 +215,15 @@ def trace_of(found: Any) -> Trace:
         raise BadResults(f"a trace in it cannot be read: {error}") from error
 
 
-def sentence(verdict: Verdict) -> str:
+def refutation_in_words(verdict: Verdict) -> str:
     """What is wrong, in one sentence, with its numbers; "" where there is no counterexample."""
     found = verdict.counterexample
     if found is None:
         return ""
     numbers = ", ".join(f"{name}={value}" for name, value in found.inputs.items())
-    return (
-        f"With {numbers}: {found.actual}. Expected: {found.expected}."
-        if numbers
-        else f"{found.actual}. Expected: {found.expected}."
-    )
+    return f"{f'With {numbers}: ' if numbers else ''}{found.actual}. Expected: {found.expected}."
 
 
-def sentence_of(claim: str) -> str:
-    return CLAIMS[claim].sentence
+def replaying(file: Path | str, on: str) -> str:
+    """The command that replays a trace."""
+    return f"make replay TRACE={file} ON={on}"

@@ -4,11 +4,12 @@ import os
 import re
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from model.lockstep import BrokenClaim, replay
-from model.trace import Trace, TraceError, dumps
-from report.results import Verdict
+from model.trace import Trace, TraceError, dumps, loads
+from report.results import Verdict, replaying
 from report.scene import Scene, scene_of
 from report.shrink import shrink
 from report.text import coloured, refuted
@@ -17,7 +18,6 @@ from tests.watchdog import begin, watchdog
 
 SECONDS_OF_A_STEP = 0.25
 """While a trace is made smaller: many are tried, and one that hangs would take long."""
-
 
 TRACES = Path(__file__).parent.parent / "reports" / "traces"
 """Where what breaks a claim is written at once."""
@@ -31,32 +31,53 @@ def keep(trace: Trace, name: str, folder: Path = TRACES) -> Path:
     return Path(os.path.relpath(file))
 
 
-def surprise(verdict: Verdict, folder: Path = TRACES) -> str:
-    """What refutes a claim that should hold, drawn; and how to replay it, if it can be run: its trace is written first."""
+@dataclass(frozen=True)
+class Exhibit:
+    """A refutation as it is shown: the run of its trace, and how to replay it, where it has one; `trouble` is what stands in
+    the way of either."""
+
+    verdict: Verdict
+    scene: Scene | None = None
+    replay: str = ""
+    trouble: str = ""
+
+
+def exhibit(verdict: Verdict, folder: Path = TRACES) -> Exhibit:
+    """Run what refutes a claim, if it can be run, and write its trace into a folder."""
     found = verdict.counterexample
     assert found is not None
     if found.trace is None or verdict.revision not in TARGETS:
-        return refuted(verdict, None)
+        return Exhibit(verdict)
+    scene, replay, trouble = None, "", ""
     try:
-        how = f"replay it: {replaying(keep(found.trace, f'{verdict.engine}-{verdict.name}', folder), verdict.revision)}"
-    except OSError as error:
-        how = f"its trace can't be written: {error.filename}: {error.strerror}"
-    try:
-        drawn = refuted(verdict, seen(found.trace, verdict.revision))
+        scene = seen(found.trace, verdict.revision)
     except (TraceError, TimeoutError) as error:
-        drawn = f"{refuted(verdict, None)}\n  its run cannot be drawn: {error}"
-    return f"{drawn}\n\n  {how}"
+        trouble = f"its run cannot be drawn: {error}"
+    try:
+        trace = found.trace if scene is None else scene.trace
+        replay = replaying(keep(trace, f"{verdict.engine}-{verdict.name}", folder), verdict.revision)
+    except OSError as error:
+        trouble = f"its trace can't be written: {error.filename}: {error.strerror}"
+    return Exhibit(verdict, scene, replay, trouble)
 
 
-def show(verdicts: Iterable[Verdict], folder: Path = TRACES) -> None:
-    """Print what refutes a claim that should hold."""
-    for verdict in verdicts:
-        if not verdict.as_expected and verdict.counterexample is not None:
-            print(f"\n{coloured(surprise(verdict, folder), sys.stdout)}")
+def surprises(verdicts: Iterable[Verdict]) -> list[Exhibit]:
+    """What refutes claims that should hold."""
+    return [exhibit(one) for one in verdicts if not one.as_expected and one.counterexample is not None]
 
 
-def replaying(file: Path, on: str) -> str:
-    return f"make replay TRACE={file} ON={on}"
+def in_text(shown: Exhibit) -> str:
+    """A refutation on the terminal, and how to replay it."""
+    how = [shown.trouble] if shown.trouble else []
+    how += [f"replay it: {shown.replay}"] if shown.replay else []
+    return "\n\n  ".join([refuted(shown.verdict, shown.scene), *how])
+
+
+def show(exhibits: Iterable[Exhibit]) -> None:
+    """Print those that nobody expected."""
+    for one in exhibits:
+        if not one.verdict.as_expected:
+            print(f"\n{coloured(in_text(one), sys.stdout)}")
 
 
 def seen(trace: Trace, on: str) -> Scene:
@@ -70,7 +91,8 @@ def smallest(trace: Trace, on: str) -> Trace:
 
     def replayed(candidate: Trace) -> Trace | None:
         try:
-            replay(candidate, TARGETS[on], lambda: begin(SECONDS_OF_A_STEP))
+            readable = loads(dumps(candidate))  # what cannot be read, nobody could replay
+            replay(readable, TARGETS[on], lambda: begin(SECONDS_OF_A_STEP))
         except BrokenClaim as broken:
             return broken.trace if broken.claim.name == trace.claim else None
         except (TraceError, TimeoutError):

@@ -35,6 +35,11 @@ class Cell:
     name: str = ""
     wrong: bool = False  # it is the one that the broken claim is about
 
+    @property
+    def label(self) -> str:
+        """What is written into it."""
+        return self.name or ("" if self.state in ("in use", "promised") else self.state)
+
 
 @dataclass(frozen=True)
 class Strip:
@@ -149,7 +154,9 @@ def scene_of(trace: Trace, revision: Revision, before_a_step: Callable[[], None]
         broken, happened = found, found.trace
     before, after = run.moments.get(broken.claim.name, (None, None)) if broken is not None else (None, None)
     focus = after.marked if after is not None else None
-    blocks = 0 if run.oracle is None else len(run.oracle.offsets)
+    blocks = 0
+    if isinstance(geometry, Geometry) and geometry.allocation <= LARGEST_PAGE:
+        blocks = len(geometry_of.block_offsets(geometry, revision.promises.lays_up_to_the_boundary))
     place = None if focus is None else (focus[0].dma, focus[1].start)
     return Scene(happened, geometry, blocks, broken, focused(before, place), focused(after, place))
 
@@ -245,8 +252,10 @@ def moment_of(run: Lockstep, inside: Inside, step: Step | None, broken: claims.C
         strips.append(Strip(what, page.dma, len(page.data), 0, length, cells, arrows, boundaries))
     if latest is None or inside.tree is None:
         return Moment(strips)
-    allocation, page_of_it = run.oracle.geometry.allocation, latest[0] - run.memory.offset(latest[0])
-    right = run.memory.mappings.get(page_of_it)
+    allocation, offset = run.oracle.geometry.allocation, run.memory.offset(latest[0])
+    right = run.memory.mappings.get(latest[0] - offset)
+    if right is not None and latest[1] - right.dma != offset:
+        return Moment(strips)  # the two addresses are not of one block, so that no page is the right one
     path = way(inside.tree, latest[1], allocation)
     return Moment(
         strips,

@@ -15,9 +15,6 @@ from model.trace import Alloc, Create, Free, Kernel, OtherPool, PageChoice, Step
 SECONDS = 20.0
 """After which what has been found by then has to do."""
 
-SMALLEST_PAGE = 4
-"""Bytes of a kernel's page in a trace that can be read."""
-
 Replayed = Callable[[Trace], Trace | None]
 """What happened in a run, up to the step that breaks the claim; None if the claim does not break."""
 
@@ -118,7 +115,7 @@ def variants_of(thing: Step | Kernel | PageChoice) -> Iterator[Any]:
         elif value is True:
             simpler = [False]
         elif type(value) is int and field.name == "page_size":
-            simpler = [value // 2] if value // 2 >= SMALLEST_PAGE else []
+            simpler = [value // 2]
         elif type(value) is int:
             sign = -1 if value < 0 else 1
             bits = range(abs(value).bit_length() - 1, -1, -1)

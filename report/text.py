@@ -2,16 +2,18 @@
 
 import os
 import re
+from collections.abc import Callable
 from itertools import pairwise
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from model import claims
 from model.claims import CLAIMS
 from model.lockstep import TreeNode
 from model.trace import Alloc, Create, Step
-from report.results import Verdict
-from report.results import sentence as sentence_of
+from report.results import Verdict, refutation_in_words
 from report.scene import Cell, Moment, Scene, Strip, moment_of_inputs
+
+T = TypeVar("T")
 
 WIDTH = 76
 """Columns of a page."""
@@ -30,7 +32,7 @@ def told(scene: Scene, on: str) -> str:
     if scene.broken is None:
         return "\n".join([*lines, "", f"{on} breaks no claim."])
     claim = scene.broken.claim
-    lines += ["", f"{on} breaks {claim.name}: {claim.sentence}", f"  {sentence(scene)}"]
+    lines += ["", f"{on} breaks {claim.name}: {claim.sentence}", f"  {break_in_words(scene)}"]
     lines += [f"  expected: {scene.broken.expected}", f"  happened: {scene.broken.happened}"]
     for title, moment in (("before", scene.before), ("after", scene.after)):
         if moment is not None:
@@ -42,7 +44,10 @@ def told(scene: Scene, on: str) -> str:
 
 def refuted(verdict: Verdict, scene: Scene | None) -> str:
     """A refutation: what is wrong, and the run of it, if there is one, or the page or the tree that its numbers are about."""
-    lines = [f"{verdict.name} is {verdict.outcome}: {CLAIMS[verdict.claim].sentence}", f"  {sentence_of(verdict)}"]
+    lines = [
+        f"{verdict.name} is {verdict.outcome}: {CLAIMS[verdict.claim].sentence}",
+        f"  {refutation_in_words(verdict)}",
+    ]
     if scene is not None:
         return "\n".join([*lines, "", told(scene, verdict.revision)])
     found = verdict.counterexample
@@ -52,7 +57,7 @@ def refuted(verdict: Verdict, scene: Scene | None) -> str:
     return "\n".join(lines)
 
 
-def sentence(scene: Scene) -> str:
+def break_in_words(scene: Scene) -> str:
     """What is wrong, in one sentence, with its numbers."""
     create, broken = scene.trace.steps[0], scene.broken
     assert isinstance(create, Create)
@@ -102,10 +107,14 @@ def described(step: Step) -> str:
 
 def steps_of(steps: tuple[Step, ...]) -> list[str]:
     """The steps, a line each; in a long run, the middle is left out."""
-    lines = lines_of(steps, "")
-    if len(lines) > MOST_STEPS:
-        lines[MOST_STEPS // 2 : 1 - MOST_STEPS // 2] = [f"  … {len(lines) - MOST_STEPS + 1} more"]
-    return lines
+    return elided(lines_of(steps, ""), MOST_STEPS, lambda left_out: f"  … {left_out} more")
+
+
+def elided(lines: list[T], most: int, told: Callable[[int], T]) -> list[T]:
+    """The first lines and the last ones, and between them how many are left out."""
+    if len(lines) <= most:
+        return lines
+    return [*lines[: most // 2], told(len(lines) - most + 1), *lines[1 - most // 2 :]]
 
 
 def lines_of(steps: tuple[Step, ...], indent: str) -> list[str]:
@@ -157,10 +166,9 @@ def page(strip: Strip) -> list[str]:
 
 def label_of(cell: Cell, room: int) -> str:
     """The name or the state of a block, as far as there is room for it."""
-    label = cell.name or ("" if cell.state in ("in use", "promised") else cell.state)
-    if len(label) + 2 <= room:
-        return f" {label} "
-    return label[:room] if cell.name else ""
+    if len(cell.label) + 2 <= room:
+        return f" {cell.label} "
+    return cell.name[:room]
 
 
 def write(line: list[str], column: int, text: str) -> None:

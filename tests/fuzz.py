@@ -28,7 +28,7 @@ from model.lockstep import BrokenClaim
 from model.trace import Trace
 from proofs.outputs import Unwritable, put_json, try_out
 from report.results import read_machine
-from report.runs import smallest, surprise
+from report.runs import in_text, smallest, surprises
 from report.text import coloured
 from tests import profiles
 from tests.machine import PoolMachine, Tally, dice, machine, missed
@@ -64,8 +64,7 @@ class Hunt:
 
     def told(self) -> str:
         """What broke, drawn, and how to replay it."""
-        verdicts = read_machine(json.dumps([self.to_json()]))
-        return "\n\n".join(surprise(verdict) for verdict in verdicts if not verdict.as_expected)
+        return "\n\n".join(map(in_text, surprises(read_machine(json.dumps([self.to_json()])))))
 
 
 def hunter_of(revision: str) -> type[PoolMachine]:
@@ -141,7 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
         "revisions", nargs="*", metavar="REVISION", help=f"of {', '.join(TARGETS)}; default: all sound ones"
     )
     parser.add_argument("--seed", type=int, help="repeat a hunt; default: a new seed, which is printed")
-    parser.add_argument("--profile", default="ci", choices=(*profiles.NAMES, "mutants"), help="how long; default: ci")
+    parser.add_argument("--profile", default="ci", choices=profiles.OF_HUNTS, help="how long; default: ci")
     parser.add_argument("--json", metavar="FILE", help="write what was found and met as JSON")
     parser.add_argument(
         "--observe", action="store_true", help="write each input, and what came of it, as a line of JSON"

@@ -21,6 +21,9 @@ ROOT = Path(__file__).parent.parent
 NAMES = ("dev", "ci", "nightly", "crosshair")
 """The profiles to hunt with."""
 
+OF_HUNTS = (*NAMES, "mutants")
+"""Those, and the one with which seeded bugs are hunted."""
+
 SECONDS_FOR_REDIS = 2
 """To connect or to answer; an address may say otherwise, as in `redis://HOST?socket_timeout=9`."""
 

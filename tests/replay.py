@@ -2,7 +2,8 @@
 
 With `--shrink FILE`, a smaller trace that breaks the same claim is written there, and told instead.
 
-Exit status: 1 if a claim breaks, 0 if none does, 2 for a file that cannot be read or a revision that there isn't.
+Exit status: 1 if a claim breaks, 0 if none does, 2 for a trace that cannot be read or run, a revision that there isn't, or a
+file that cannot be written.
 """
 
 import argparse

@@ -18,7 +18,7 @@ from model.trace import loads
 from proofs.catalogue import prove_named
 from proofs.solver import DEFAULT_LIMIT
 from report.formats import as_junit, as_sarif, claim_site
-from report.results import Counterexample, Verdict, read_machine, read_prover, sentence
+from report.results import Counterexample, Verdict, read_machine, read_prover, refutation_in_words
 from tests import schemas
 
 ROOT = Path(__file__).parent.parent
@@ -165,7 +165,7 @@ def test_a_case_fails_where_its_verdict_is_not_as_expected() -> None:
     assert list(proved) == []
     (out,) = known
     assert out.tag == "system-out"
-    assert sentence(KNOWN) in (out.text or "")
+    assert refutation_in_words(KNOWN) in (out.text or "")
     assert known.get("classname") == "prover.block_lies_inside_its_page"
     assert known.get("time") == "2.500"
 

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from model.trace import Alloc, Create, Trace, dumps, loads
+from model.trace import Alloc, Create, Destroy, Trace, dumps, loads
 from proofs.catalogue import OBLIGATIONS, Settings
 from proofs.explore import Verdict as Proofs
 from proofs.obligation import prove
 from report.__main__ import main, past_counterexamples, write
-from report.pages import anchor, index
-from report.results import BadResults, Verdict, read_contracts, read_machine, read_prover
-from report.runs import seen
+from report.pages import index
+from report.results import SMT2, BadResults, Counterexample, Verdict, read_contracts, read_machine, read_prover
+from report.runs import exhibit, in_text, seen
 from report.text import coloured, refuted, told
 from tests.targets import TARGETS
 from tests.test_told import GOLDEN, TRACES, hold_against
@@ -60,26 +60,34 @@ def valid(results: list[dict[str, Any]]) -> bool:
     return not for_results.is_valid([{**results[0], "verdict": "MAYBE"}])
 
 
-def test_the_page_is_as_ever() -> None:
+def test_the_page_is_as_ever(tmp_path: Path) -> None:
     """What it says, and where things are in its pictures: boundaries, a free list, the page's end, a tree and two ways."""
     names = {
         "v6.1-block_lies_inside_its_page-two_blocks",
         "v6.1-total_counts_the_blocks",
         "series-in_use_counts_the_live_blocks-double_free",
-        "series-pool_stays_in_its_memory-free_with_another_vaddr",
+        "series-pool_stays_in_its_memory-overlapping_pages",
     }
     verdicts = [verdict for verdict in past_counterexamples() if verdict.name in names]
-    scenes = {anchor(one): seen(one.counterexample.trace, one.revision) for one in verdicts if one.counterexample}  # type: ignore[arg-type]
+    exhibits = [replace(exhibit(one, tmp_path), replay="make replay") for one in verdicts]
     held = Verdict(
         "machine", "layout_ends/v6.12", "layout_ends", "v6.12", "HELD", "HELD", True, 1.0, evidence={"seed": "1"}
     )
     searched = Verdict("contracts", "layout_ends/series/a", "layout_ends", "series", "SEARCHED", "SEARCHED", True, 1.0)
     wrong = Verdict(
-        "prover", "layout_ends/v4/Z", "layout_ends", "v4", "UNKNOWN", "PROVED", False, 1.0, "Z", {"because": "so"}
+        "prover",
+        "layout_ends/v4/Z",
+        "layout_ends",
+        "v4",
+        "UNKNOWN",
+        "PROVED",
+        False,
+        1.0,
+        "Z",
+        {"because": "so", SMT2: "smt2/file.smt2"},
     )
-    replays, smt2 = dict.fromkeys(scenes, "make replay"), {"layout_ends/v4/Z": "smt2/file.smt2"}
     told = [*verdicts, held, searched, wrong]
-    hold_against(GOLDEN / "page.html", index(told, scenes, replays, smt2, {"series": {"alloc": 5}}, "a test"))
+    hold_against(GOLDEN / "page.html", index(told, exhibits, {"series": {"alloc": 5}}, "a test"))
 
 
 def surprising(verdicts: list[Verdict]) -> list[Verdict]:
@@ -214,6 +222,7 @@ def test_a_report_that_fails_leaves_no_older_page(tmp_path: Path, monkeypatch: p
     [
         (["prover"], "report: there is no engine 'prover'; there are prove, fuzz, crosshair\n"),
         (["fuzz", "--out", "/proc/none"], "report: /proc/none"),
+        (["prove", "--profile", "nope"], "report: argument --profile: invalid choice: 'nope'"),
         (["--colour"], "report: unrecognized arguments: --colour; see --help\n"),
         (["regression", "none.json"], "report: none.json: No such file or directory; TRACE is a file, such as one of"),
     ],
@@ -227,9 +236,67 @@ def test_bad_input_is_told_in_a_line(arguments: list[str], complaint: str, capsy
     assert told.count("\n") == 1
 
 
+def test_what_an_engine_says_is_expected_or_not() -> None:
+    """A refutation is expected for its own reason only, and a contract has to come out as it should."""
+    proof = asdict(prove(OBLIGATIONS["no_room_is_wasted/v6.1/u64/size_128"], Settings()))
+    contract = {
+        "contract": "layout_ends/series/a",
+        "claim": "layout_ends",
+        "revision": "series",
+        "about": "",
+        "expected": "CONFIRMED",
+        "outcome": "CONFIRMED",
+        "seconds": 1.0,
+        "paths": 3,
+        "why": "",
+        "inputs": {},
+        "counterexample": None,
+    }
+    proofs = [proof, {**proof, "expected": "PROVED"}, {**proof, "broken": "a step on the way"}]
+    contracts = [contract, {**contract, "outcome": "SEARCHED"}, {**contract, "why": "it gave up"}]
+    for verdicts in (read_prover(json.dumps(proofs, default=str)), read_contracts(json.dumps(contracts))):
+        assert [verdict.as_expected for verdict in verdicts] == [True, False, False]
+
+
+def test_the_seconds_of_all_claims_are_the_hunts() -> None:
+    held = {"layout_ends": 3, "operations_end": 4, "blocks_are_disjoint": 5}
+    hunt = {"revision": "series", "seed": 1, "profile": "dev", "seconds": 12.0, "steps": 9, "tally": {}, "found": []}
+    verdicts = read_machine(json.dumps([{**hunt, "held": held}]))
+    assert [verdict.claim for verdict in verdicts] == list(held)
+    assert sum(verdict.seconds for verdict in verdicts) == 12.0
+
+
+def test_a_report_keeps_what_hunts_have_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("report.__main__.ask", lambda *_: "[]")
+    (tmp_path / "traces").mkdir()
+    (tmp_path / "traces" / "machine-found.json").write_text("{}")
+    assert main(["prove", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "traces" / "machine-found.json").exists()
+
+
+def test_a_trace_that_cannot_be_run_is_shown_all_the_same(tmp_path: Path) -> None:
+    trace = Trace((Create(64), Destroy(), Alloc("a")), claim="layout_ends")
+    found = Counterexample({"size": 64}, "an end", "none", trace)
+    verdict = Verdict("prover", "layout_ends/series/Z", "layout_ends", "series", "REFUTED", "PROVED", False, 1.0)
+    shown = exhibit(replace(verdict, counterexample=found), tmp_path)
+    assert shown.scene is None
+    assert "its run cannot be drawn: the pool was refused or destroyed" in in_text(shown)
+    assert "its run cannot be drawn: the pool was refused or destroyed" in index([shown.verdict], [shown], {}, "a test")
+
+
 @pytest.mark.parametrize("read", [read_prover, read_machine, read_contracts])
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[1]", '[{"a": 1}]', '[{"obligation": 1, "contract": 1, "tally": 1, "claim": "x"}]']
+    "text",
+    [
+        "",
+        "{}",
+        "[1]",
+        '[{"a": 1}]',
+        '[{"obligation": 1, "contract": 1, "tally": 1, "claim": "x"}]',
+        '[{"obligation": 1, "contract": 1, "tally": 1, "claim": ["x"]}]',
+        '[{"obligation": 1, "contract": 1, "tally": 1, "held": 5}]',
+        '[{"obligation": 1, "contract": 1, "tally": 1}]',
+    ],
 )
 def test_damaged_results_are_refused(read: Any, text: str) -> None:
     with pytest.raises(BadResults):

@@ -28,3 +28,8 @@ def test_a_past_counterexample_is_told_as_ever(file: Path) -> None:
     scene = seen(loads(file.read_text()), on)
     assert scene.broken is not None
     hold_against(GOLDEN / f"{file.stem}.txt", told(scene, on) + "\n")
+
+
+def test_the_blocks_of_a_page_are_told_after_the_pool_is_gone() -> None:
+    (file,) = (file for file in TRACES if file.stem == "series-pool_stays_in_its_memory-free_after_destroy")
+    assert seen(loads(file.read_text()), "series").blocks_per_page == 4

@@ -6,6 +6,7 @@ those of a rule. Steps are what runs on the pool, which is more: others run some
 has drawn, and the empty machine leaves.
 """
 
+import argparse
 import sys
 import time
 from statistics import median
@@ -66,7 +67,10 @@ def per_second(hunter: type[PoolMachine], number: int) -> tuple[float, float]:
     return calls / seconds, (Counting.tally.steps or calls) / seconds
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
+    argparse.ArgumentParser(
+        prog="python -m bench.fuzz_floor", description="Measure a hunt beside an empty machine."
+    ).parse_args(arguments)
     profiles.register()
     hunters = {name: machine(TARGETS[name]) for name in HUNTED}
     rates: dict[str, list[tuple[float, ...]]] = {name: [] for name in hunters}

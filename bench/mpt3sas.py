@@ -5,6 +5,7 @@ driver's. Blocks are freed newest first, so that v6.1's list, whose newest page 
 driver's own order costs v6.1 billions of steps, and is the benchmark's subject, not the table's.
 """
 
+import argparse
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -79,7 +80,10 @@ def show_progress(what: str) -> None:
         print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
+    argparse.ArgumentParser(
+        prog="python -m bench.mpt3sas", description="Print the pools of the cover letter."
+    ).parse_args(arguments)
     original = workload(OriginalPool)
     series = workload(Pool)
     show_progress("")

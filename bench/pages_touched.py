@@ -5,6 +5,7 @@ link in the list of pages with room, notes when it is read or written. An alloc 
 which the claim about an alloc leaves out, and so is counted by itself. The figures are counts, the same on every machine.
 """
 
+import argparse
 import sys
 from collections.abc import Callable
 from math import floor, log2
@@ -92,7 +93,10 @@ def within_the_claims(pages: int, by_alloc: int, by_free: int) -> bool:
     return bool(claims.alloc_touches_few_pages(by_alloc) and claims.free_compares_few_addresses(pages, by_free))
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
+    argparse.ArgumentParser(
+        prog="python -m bench.pages_touched", description="Count the pages that an alloc and a free look at."
+    ).parse_args(arguments)
     print(
         "The most pages that one alloc from the pages that are there looks at; that an alloc which adds a page looks at, up"
     )

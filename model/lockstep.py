@@ -384,7 +384,7 @@ class Lockstep:
         name = self.in_use_at(vaddr, dma)
         proper = name is not None
         if not proper and not self.damaged_by and not self.notices(vaddr, dma):
-            self.damaged_by = "a wrong free that is not noticed, or too late"
+            self.damaged_by = "a wrong free that is noticed too late, or not at all"
         if name is not None:
             self._check_content(record, name)
         self._call(record, lambda: target.free(vaddr, dma))
@@ -466,7 +466,7 @@ class Lockstep:
         if not self.damaged_by:
             oracle.destroy()
             left, busy = list(self.memory.mappings), list(self.shadow.mappings)
-            record.told = lambda: (f"{len(busy)} pages leaked", f"{len(left)} pages leaked")
+            record.told = lambda: (f"pages leaked: {len(busy)}", f"pages leaked: {len(left)}")
             self._hold(record, claims.destroy_leaks_exactly_the_busy_pages, left, busy)
             self._check_messages(record)
         self.destroyed, self.target, self.oracle = self.target, None, None
@@ -591,9 +591,9 @@ class Lockstep:
         if block is None:
             return lambda: "NULL"
         start, geometry, dma = self.memory.offset(block[0]), self._live_oracle().geometry, block[1]
-        return lambda: (
-            f"bytes {start} to {start + geometry.size} of a page of {geometry.allocation}, at DMA address {dma:#x}"
-        )
+        others = {other.vaddr for other in self.blocks.values() if other.of_other_pool}
+        page = "another pool's memory" if block[0] - start in others else f"a page of {geometry.allocation}"
+        return lambda: f"bytes {start} to {start + geometry.size} of {page}, at DMA address {dma:#x}"
 
     def _live_target(self) -> Target:
         if self.target is None:

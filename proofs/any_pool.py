@@ -40,6 +40,9 @@ class AnyPage(Page):
         self.links: list[tuple[Any, Any]] = []  # of free blocks, before the code ran
         self.writes: list[tuple[Any, Any, Any, bool]] = []  # offset, bytes, what, whether that is a link
 
+    def __repr__(self) -> str:
+        return "the page"
+
     def link(self, offset: Any) -> Any:
         if "the rest" in self.blocks and offset is self.blocks["the rest"]:
             raise Entered

@@ -13,7 +13,7 @@ from typing import Any
 from impl.rbtree import LEFT, RIGHT, Node, PageTree, Place, is_red, place_of
 from model import claims
 from proofs.explore import Theory
-from proofs.obligation import Counterexample, obligation
+from proofs.obligation import from_this_state, obligation
 
 RED_HAS_NO_RED_CHILD = "no red node has a red child, before"
 BLACK_HEIGHTS_ARE_EQUAL = "every way down from a node has the same number of black nodes, before"
@@ -182,10 +182,7 @@ def is_above(ancestor: Any, node: Any) -> bool:
     return node is ancestor
 
 
-def explain(inputs: dict[str, Any]) -> Counterexample:
-    """Where no address matters, the shape of the tree is the whole counterexample."""
-    shape = ", ".join(f"{name} {value}" for name, value in inputs.items() if not isinstance(value, int))
-    return Counterexample("all is well afterwards, but perhaps nearer to the root", f"it is not, where {shape}")
+explain = from_this_state("all is well afterwards, but perhaps nearer to the root")
 
 
 @obligation(claims.tree_is_balanced, "series", Theory.INTEGERS, explain=explain, case="insert_turn")

@@ -25,8 +25,8 @@ from model.trace import Alloc, Create, Free, OtherPool, Trace, Write
 from proofs import admission
 from proofs.admission import arguments, arguments_that_round_up_to_an_int, kept_geometry
 from proofs.explore import Theory, Verdict
-from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, WIDTHS, any_cursor, any_geometry
-from proofs.obligation import Counterexample, obligation
+from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, WIDTHS, any_cursor, any_geometry, first_ones
+from proofs.obligation import Counterexample, from_this_state, obligation
 
 REVISION = "v6.12"
 SMALLEST_BLOCK = DMA_BLOCK.size
@@ -131,16 +131,12 @@ def alignment_divides_size_and_boundary(path: Any) -> None:
 
 def explain_layout(inputs: dict[str, Any]) -> Counterexample:
     """Lay the page out on plain integers, and compare it with where the blocks should lie."""
-    return compare(Geometry(inputs["size"], inputs["boundary"], inputs["allocation"]), inputs)
-
-
-def compare(geometry: Geometry, inputs: dict[str, Any]) -> Counterexample:
+    geometry = Geometry(inputs["size"], inputs["boundary"], inputs["allocation"])
     where = f"a page of {geometry.allocation} bytes, blocks of {geometry.size}, boundary {geometry.boundary}"
-    state = f"offset={inputs.get('offset')}, next_boundary={inputs.get('next_boundary')}"
     if geometry.allocation > LARGEST_DRAWN or geometry.size == 0:
-        return Counterexample(f"{where}: the claim holds at {state}", "it does not; the loop may never get there")
+        return Counterexample(f"{where}: the claim holds", "it does not, in a state that the loop may never reach")
     promised = promise.block_offsets(promise.Geometry(geometry.size, geometry.boundary, geometry.allocation))
-    expected = f"{where}: {len(promised)} blocks, at offsets {told(promised)}"
+    expected = f"{where}: {len(promised)} blocks, at offsets {first_ones(promised)}"
     laid: list[int] = []
     try:
         laid += islice(block_stack.laid_offsets(geometry), len(promised) + 2)
@@ -148,15 +144,11 @@ def compare(geometry: Geometry, inputs: dict[str, Any]) -> Counterexample:
         return Counterexample(expected, str(endless), trace_of(geometry, 1))
     if laid == promised:
         return Counterexample(
-            expected, f"the step of the induction fails at {state}, which the loop may never reach: these are laid"
+            expected, "these blocks are laid; the step of the induction fails in a state that the loop may never reach"
         )
     return Counterexample(
-        expected, f"{len(laid)} blocks are laid, at {told(laid)}", trace_of(geometry, len(promised) + 1)
+        expected, f"{len(laid)} blocks are laid, at {first_ones(laid)}", trace_of(geometry, len(promised) + 1)
     )
-
-
-def told(offsets: list[int]) -> str:
-    return ", ".join(map(str, offsets[:8])) + " …" * (len(offsets) > 8)
 
 
 def trace_of(geometry: Geometry, blocks: int) -> Trace | None:
@@ -559,10 +551,7 @@ class Device:
         return None if self.fails else self.pool.page
 
 
-def explain_stack(inputs: dict[str, Any]) -> Counterexample:
-    """The addresses stand for any others; what matters is which case it is."""
-    shape = ", ".join(f"{name} {value}" for name, value in inputs.items())
-    return Counterexample("the stack holds the free blocks, and they are counted", f"not after this: {shape}")
+explain_stack = from_this_state("the stack holds the free blocks, and they are counted")
 
 
 def allocate(path: Any, fails: bool = False) -> tuple[AnyStack, tuple[Any, Any] | None]:

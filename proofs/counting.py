@@ -9,7 +9,7 @@ from model import claims
 from model import geometry as promise
 from model.trace import Alloc, Create, Trace
 from proofs.explore import Theory, Verdict
-from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, WIDTHS, any_admitted_geometry, any_block
+from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, WIDTHS, any_admitted_geometry, any_block, first_ones
 from proofs.obligation import Counterexample, obligation
 
 
@@ -22,14 +22,21 @@ def explain_original(inputs: dict[str, Any]) -> Counterexample:
 
 
 def explain(inputs: dict[str, Any], revision: Any) -> Counterexample:
-    """Count the blocks of the page, and compare."""
+    """The blocks that are counted, those that the revision lays, and those that fit: any two may differ."""
     geometry = Geometry(inputs["size"], inputs["boundary"], inputs["allocation"])
     where = f"a page of {geometry.allocation} bytes, blocks of {geometry.size}, boundary {geometry.boundary}"
-    actual = f"{revision.blks_per_alloc(geometry)} blocks are counted"
+    actual = f"blocks that are counted: {revision.blks_per_alloc(geometry)}"
     if geometry.allocation > LARGEST_DRAWN:
         return Counterexample(f"{where}: the blocks that fit are counted", actual)
-    laid = [offset for offset, _ in islice(layout.laid_blocks(geometry), geometry.allocation // geometry.size + 1)]
-    expected = f"{where}: {len(laid)} blocks fit, at offsets {', '.join(map(str, laid[:8]))}{' …' * (len(laid) > 8)}"
+    fit = promise.block_offsets(promise.Geometry(geometry.size, geometry.boundary, geometry.allocation))
+    try:
+        laid = [
+            offset for offset, _ in islice(layout.laid_blocks(geometry, revision.next_block), geometry.allocation + 1)
+        ]
+        actual += f"; blocks that are laid: {len(laid)}, at {first_ones(laid)}"
+    except TimeoutError as endless:
+        actual += f"; {endless}"
+    expected = f"{where}: blocks that fit: {len(fit)}, at {first_ones(fit)}"
     arguments = (geometry.size, 1, geometry.boundary, PAGE_SIZE)
     if isinstance(promise.create(*arguments), promise.Refusal) or geometry.allocation != max(geometry.size, PAGE_SIZE):
         return Counterexample(expected, actual)

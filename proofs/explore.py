@@ -247,6 +247,7 @@ class Replay(Argument):
         super().__init__(dropped)
         self.theory = theory
         self.values = values
+        self.latest: tuple[str, dict[str, str]] = ("", {})  # the claim that was shown last, and of what
 
     def number(self, name: str) -> Any:
         name = self.name_input(name)
@@ -255,6 +256,11 @@ class Replay(Argument):
         return Input(self.values[name])
 
     ghost = number
+
+    def show_claim(self, claim: Claim, *arguments: Any) -> None:
+        names = inspect.signature(claim.holds).parameters
+        self.latest = claim.name, {name: str(value) for name, value in zip(names, arguments, strict=False)}
+        super().show_claim(claim, *arguments)
 
     def one_of(self, name: str, *_: Any) -> Any:
         name = self.name_input(name)
@@ -274,12 +280,13 @@ class Body(Protocol):
 @dataclass
 class Outcome:
     """What exploring a body found. `values` are a refutation's inputs, and `broken` says what does not hold for them, on the
-    path with these `constraints`."""
+    path with these `constraints`; if that is a claim, then of these `arguments`."""
 
     verdict: Verdict
     why: str = ""
     values: dict[str, Any] = field(default_factory=dict)
     broken: str = ""
+    arguments: dict[str, str] = field(default_factory=dict)
     constraints: list[z3.BoolRef] = field(default_factory=list)
     paths: int = 0
     premises: list[str] = field(default_factory=list)
@@ -416,6 +423,7 @@ def confirm(body: Body, replay: Replay, broken: str, outcome: Outcome) -> None:
     except BaseException as failure:
         seen = f"the code runs without {type(failure).__name__}"
     outcome.verdict, outcome.values, outcome.broken = Verdict.REFUTED, replay.values, broken
+    outcome.arguments = replay.latest[1] if replay.latest[0] == broken else {}
     if seen != broken:
         outcome.verdict = Verdict.UNKNOWN
         outcome.why = f"a model that breaks “{broken}” does otherwise on plain integers: {seen}"

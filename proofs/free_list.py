@@ -22,7 +22,7 @@ from model.trace import Alloc, Create, Free, Kernel, Trace
 from proofs.any_pool import DISJOINT, END, FITS, AnyOriginalPool, AnyPage, AnyPool, Entered, around, chain, put_in_list
 from proofs.explore import Body, Theory, Verdict
 from proofs.layout import any_cursor, any_geometry
-from proofs.obligation import Counterexample, obligation
+from proofs.obligation import Counterexample, from_this_state, obligation
 
 INVARIANT = (
     claims.free_list_holds_the_free_blocks,
@@ -33,10 +33,7 @@ INVARIANT = (
 )
 
 
-def explain(inputs: dict[str, Any]) -> Counterexample:
-    """The state in which it goes wrong."""
-    state = ", ".join(f"{name}: {value}" for name, value in inputs.items())
-    return Counterexample("the lists and counters agree with the blocks afterwards", f"they do not, from {state}")
+explain = from_this_state("the lists and counters agree with the blocks afterwards")
 
 
 def show_invariant(pool: AnyPool, page: AnyPage, live: Any, free: list[str], others: list[Any]) -> None:
@@ -356,9 +353,7 @@ class DamagedPool(AnyPool):
         return self.found
 
 
-def explain_damaged(inputs: dict[str, Any]) -> Counterexample:
-    state = ", ".join(f"{name}: {value}" for name, value in inputs.items())
-    return Counterexample("a block starts inside the page, whatever the links say", f"it does not, from {state}")
+explain_damaged = from_this_state("a block starts inside the page, whatever the links say")
 
 
 @obligation(claims.block_starts_in_a_page, "series", Theory.U64, explain=explain_damaged, case="alloc")
@@ -401,8 +396,7 @@ def damaged_free_leaves_an_offset_inside(path: Any) -> None:
     path.show(claims.block_starts_in_a_page.name, lambda: pool.next_starts_inside(page))
 
 
-def explain_touched(inputs: dict[str, Any]) -> Counterexample:
-    return Counterexample("the first page with room and its neighbour are touched", f"more are, from {inputs}")
+explain_touched = from_this_state("the first page with room and its neighbour are touched")
 
 
 @obligation(claims.alloc_touches_few_pages, "series", Theory.U64, explain=explain_touched)

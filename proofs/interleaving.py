@@ -12,12 +12,9 @@ from model import claims
 from proofs.any_pool import AnyPool, put_in_list
 from proofs.explore import Theory, Verdict
 from proofs.free_list import Device
-from proofs.obligation import Counterexample, obligation
+from proofs.obligation import Counterexample, from_this_state, obligation
 
-
-def explain(inputs: dict[str, Any]) -> Counterexample:
-    numbers = ", ".join(f"{name}: {value}" for name, value in inputs.items())
-    return Counterexample("the pages stay within the bound", f"they do not, where {numbers}")
+explain = from_this_state("the pages stay within the bound")
 
 
 class Demand:
@@ -88,7 +85,7 @@ def explain_as_if_alone(inputs: dict[str, Any]) -> Counterexample:
     """Two callers at once bring two pages about, where one would have room for both blocks."""
     blocks, waiting = inputs["blocks per page (N)"], inputs["callers that wait for a page"]
     return Counterexample(
-        f"{waiting} blocks are asked for, and a page has {blocks}: {-(-waiting // blocks)} pages would do",
+        f"{waiting} blocks are asked for, and a page has {blocks}: enough pages would be {-(-waiting // blocks)}",
         f"{waiting} callers wait at once, and each adds a page of its own: {waiting} pages",
     )
 

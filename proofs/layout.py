@@ -79,14 +79,17 @@ def explain(inputs: dict[str, Any], revision: Any) -> Counterexample:
     geometry = Geometry(inputs["size"], inputs["boundary"], inputs["allocation"])
     if told := laid_out(geometry, revision):
         return told
-    where = f"a page of {geometry.allocation} bytes, blocks of {geometry.size}, boundary {geometry.boundary}"
-    step = f"a step of the proof fails at offset={inputs.get('offset')}, next_boundary={inputs.get('next_boundary')} of {where}"
+    fails = "a step of the proof fails in this state, which may be unreachable"
     for size, boundary in TRIED:
         if told := laid_out(Geometry(size, boundary, PAGE_SIZE), revision):
-            return replace(told, actual=f"{told.actual}; {step}, which may be unreachable")
-    return Counterexample(
-        f"{where}: the claim holds", f"{step}, which may be unreachable: no page is known that shows it"
-    )
+            where = f"a page of {PAGE_SIZE} bytes with blocks of {size} and boundary {boundary}"
+            return replace(told, actual=f"{fails}, but {where} shows it, too: {told.actual}")
+    return Counterexample("the claim holds", f"{fails}; no page is known that shows it")
+
+
+def first_ones(offsets: list[int]) -> str:
+    """Where blocks lie, as far as people want to read it."""
+    return ", ".join(map(str, offsets[:8])) + " …" * (len(offsets) > 8)
 
 
 def laid_out(geometry: Geometry, revision: Any) -> Counterexample | None:

@@ -27,6 +27,11 @@ Explain = Callable[[dict[str, Any]], Counterexample]
 """From the inputs of a refutation to what people read. Sizes and offsets are in bytes."""
 
 
+def from_this_state(expected: str) -> Explain:
+    """Where the inputs are all that there is to tell: a state of the pool, or of a tree, from which a step goes wrong."""
+    return lambda _: Counterexample(expected, "from this state, it goes otherwise")
+
+
 @dataclass(frozen=True)
 class Obligation:
     """`body` runs code of `revision` on inputs of `theory` and shows `claim`; `case` tells siblings apart."""
@@ -64,7 +69,8 @@ class Result:
     rests_on: list[str] = field(default_factory=list)
     why: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
-    broken: str = ""
+    broken: str = ""  # what does not hold for them; if that is a claim, then of these arguments
+    arguments: dict[str, str] = field(default_factory=dict)
     counterexample: dict[str, Any] | None = None
     second: dict[str, Any] | None = None  # a `proofs.second.Second`, of a proof that was checked again
     smt2: str = ""  # the text of what Z3 has ruled out, or of the path that is broken, where it was asked for
@@ -188,6 +194,7 @@ def prove(asked: Obligation, settings: Settings) -> Result:
         why=why,
         inputs=outcome.values,
         broken=outcome.broken,
+        arguments=outcome.arguments,
         counterexample=counterexample,
         second=opinion,
         non_linear=any(map(smtlib.is_non_linear, smtlib.subterms(solver.asked.values()))),

@@ -1,5 +1,6 @@
 """The table of claims in README.md, from the code: `make claims` writes it, and a test compares it."""
 
+import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -47,7 +48,10 @@ def with_table(text: str) -> str:
     return head + BEGIN + table() + END + tail
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
+    argparse.ArgumentParser(
+        prog="python -m proofs.readme", description="Write the table of claims into README.md."
+    ).parse_args(arguments)
     README.write_text(with_table(README.read_text()))
     return 0
 

@@ -19,6 +19,7 @@ from report.text import break_in_words, described, elided, lines_of
 REVISIONS = {
     "series": "the patch series of 2022",
     "v6.1": "what it replaced",
+    "v6.1-as-it-is": "v6.1, held only to what it keeps",
     "v6.12": "what was merged instead",
     "other": "earlier tries, variants, the oracle",
 }
@@ -97,8 +98,7 @@ def kind_of(verdict: Verdict) -> str:
 
 
 def column_of(verdict: Verdict) -> str:
-    revision = verdict.revision.removesuffix("-as-it-is")
-    return revision if revision in REVISIONS else "other"
+    return verdict.revision if verdict.revision in REVISIONS else "other"
 
 
 def marks(verdicts: list[Verdict]) -> list[tuple[str, str, list[Verdict]]]:

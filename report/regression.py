@@ -41,13 +41,21 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         trace = loads(Path(options.trace).read_text())
-        seen(trace, options.on)  # or the test could never pass
+        scene = seen(trace, options.on)
     except OSError as error:
         fail(f"{options.trace}: {error.strerror}; TRACE is a file, such as one of tests/traces/")
     except (UnicodeDecodeError, TraceError, TimeoutError) as error:
         fail(f"{options.trace}: {error}")
+    promises = TARGETS[options.on].promises
+    kept = promises.keeps_in_debug_builds if trace.kernel.debug else promises.keeps
+    if scene.broken is not None and scene.damaged_by and scene.broken.claim not in kept:
+        fail(
+            f"{options.trace}: {options.on} does not promise {scene.broken.claim.name} after {scene.damaged_by}, so that no "
+            "test could pass; leave that step out"
+        )
     stem = Path(options.trace).stem
-    identifier = re.sub(r"\W+", "_", stem)
+    named = stem if stem.startswith(options.on) else f"{options.on}-{stem}"
+    identifier = re.sub(r"\W+", "_", named)
     file = Path(options.out or f"tests/test_regression_{identifier}.py")
     test = jinja2.Template(TEMPLATE, keep_trailing_newline=True).render(
         name=identifier,

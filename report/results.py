@@ -17,6 +17,9 @@ ENGINES = {
 }
 
 
+NOTHING = (0, False, "none", "")
+"""Inputs that say little."""
+
 SMT2 = "SMT-LIB 2"
 """The evidence that is a file, beside the page."""
 
@@ -27,13 +30,14 @@ class BadResults(Exception):
 
 @dataclass(frozen=True)
 class Counterexample:
-    """What refutes a claim: the inputs, what is expected of them, what happens instead, and a run that shows it, if there is
-    one that a driver can bring about."""
+    """What refutes a claim: the inputs, what is expected of them, what happens instead, a run that shows it, if there is one
+    that a driver can bring about; and of a proof, the step that fails."""
 
     inputs: dict[str, Any]
     expected: str
     actual: str
     trace: Trace | None = None
+    fails: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Verdict:
         said = asdict(replace(self, counterexample=None))
         found = self.counterexample
         if found is not None:
-            told = {"inputs": found.inputs, "expected": found.expected, "actual": found.actual}
+            told = {"inputs": found.inputs, "expected": found.expected, "actual": found.actual, "fails": found.fails}
             said["counterexample"] = told if found.trace is None else {**told, "trace": found.trace.to_json()}
         return said
 
@@ -205,7 +209,10 @@ def counterexample_of(result: dict[str, Any]) -> Counterexample | None:
     if told is None:
         return None
     trace = trace_of(told["trace"]) if "trace" in told else None
-    return Counterexample(result["inputs"], told["expected"], told["actual"], trace)
+    fails = str(result.get("broken", ""))
+    if arguments := result.get("arguments"):
+        fails += f"({', '.join(f'{name}={value}' for name, value in arguments.items())})"
+    return Counterexample(result["inputs"], told["expected"], told["actual"], trace, fails)
 
 
 def trace_of(found: Any) -> Trace:
@@ -220,8 +227,12 @@ def refutation_in_words(verdict: Verdict) -> str:
     found = verdict.counterexample
     if found is None:
         return ""
-    numbers = ", ".join(f"{name}={value}" for name, value in found.inputs.items())
-    return f"{f'With {numbers}: ' if numbers else ''}{found.actual}. Expected: {found.expected}."
+    told = {name: value for name, value in found.inputs.items() if value not in NOTHING}
+    if len(found.inputs) - len(told) <= 2:  # what is left out has to be worth the words
+        told = found.inputs
+    numbers = ", ".join(f"{name}={value}" for name, value in told.items())
+    rest = " and the rest 0, none or False" if len(told) < len(found.inputs) else ""
+    return f"{f'With {numbers}{rest}: ' if found.inputs else ''}{found.actual}. Expected: {found.expected}."
 
 
 def replaying(file: Path | str, on: str) -> str:

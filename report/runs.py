@@ -53,6 +53,8 @@ def exhibit(verdict: Verdict, folder: Path = TRACES) -> Exhibit:
         scene = seen(found.trace, verdict.revision)
     except (TraceError, TimeoutError) as error:
         trouble = f"its run cannot be drawn: {error}"
+    if scene is not None and scene.broken is None:
+        return Exhibit(verdict, trouble="its run breaks no claim: what is wrong can't be seen from outside the pool")
     try:
         trace = found.trace if scene is None else scene.trace
         replay = replaying(keep(trace, f"{verdict.engine}-{verdict.name}", folder), verdict.revision)

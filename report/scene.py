@@ -104,6 +104,7 @@ class Scene:
     broken: BrokenClaim | None = None
     before: Moment | None = None
     after: Moment | None = None
+    damaged_by: str = ""  # what a driver or the device had done to the pool by then
 
     @property
     def step(self) -> Step:
@@ -158,7 +159,7 @@ def scene_of(trace: Trace, revision: Revision, before_a_step: Callable[[], None]
     if isinstance(geometry, Geometry) and geometry.allocation <= LARGEST_PAGE:
         blocks = len(geometry_of.block_offsets(geometry, revision.promises.lays_up_to_the_boundary))
     place = None if focus is None else (focus[0].dma, focus[1].start)
-    return Scene(happened, geometry, blocks, broken, focused(before, place), focused(after, place))
+    return Scene(happened, geometry, blocks, broken, focused(before, place), focused(after, place), run.damaged_by)
 
 
 def focused(moment: Moment | None, focus: tuple[int | None, int] | None) -> Moment | None:

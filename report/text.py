@@ -23,7 +23,7 @@ MOST_STEPS = 24
 
 FILLS = {"in use": "▒", "free": " ", "lost": "·", "new": " ", "promised": " "}
 
-LEGEND = "  ▒ in use   · in no free list   ! what the claim is about   ▲ a boundary, or the page's end"
+LEGEND = "  ▒ in use   · lost: in no free list   ! what the claim is about   ▲ a boundary, or the page's end"
 
 
 def told(scene: Scene, on: str) -> str:
@@ -48,9 +48,11 @@ def refuted(verdict: Verdict, scene: Scene | None) -> str:
         f"{verdict.name} is {verdict.outcome}: {CLAIMS[verdict.claim].sentence}",
         f"  {refutation_in_words(verdict)}",
     ]
+    found = verdict.counterexample
+    if found is not None and found.fails:
+        lines.append(f"  what fails in the proof: {found.fails}")
     if scene is not None:
         return "\n".join([*lines, "", told(scene, verdict.revision)])
-    found = verdict.counterexample
     moment = moment_of_inputs(found.inputs) if found is not None else None
     if moment is not None:
         lines += ["", *(f"  {line}" for line in drawing(moment))]
@@ -64,18 +66,19 @@ def break_in_words(scene: Scene) -> str:
     assert broken is not None
     asked = f"With size={create.size}, align={create.align}, boundary={create.boundary}"
     strip, cell = (scene.after.marked if scene.after is not None else None) or (None, None)
-    happened = f"{described(scene.step)} should give {broken.expected}, and gives {broken.happened}"
+    happened = f"{described(scene.step)} → {broken.happened}; expected: {broken.expected}"
     if broken.claim is claims.create_admits_what_is_promised:
         happened = f"there should be {broken.expected}, and there is {broken.happened}"
         if not broken.expected.startswith("a pool"):
             happened = f"a pool is created, although {broken.expected}"
     elif broken.claim is claims.total_counts_the_blocks:
-        counted, pages = (broken.happened.rsplit(maxsplit=4)[place] for place in (2, 4))
-        there = broken.expected.rsplit(maxsplit=4)[2]
-        happened = f"the pools file counts {counted} blocks in {pages} pages, and there are {there}"
+        row, expected = columns(broken.happened), columns(broken.expected)
+        happened = (
+            f"the pools file counts {row['total']} blocks in {row['pages']} pages, and there are {expected['total']}"
+        )
     elif broken.claim is claims.in_use_counts_the_live_blocks and "row" in broken.happened:
-        counted, live = (row.rsplit(maxsplit=4)[1] for row in (broken.happened, broken.expected))
-        happened = f"the pools file counts {counted} blocks in use, and there are {live}"
+        row, expected = columns(broken.happened), columns(broken.expected)
+        happened = f"the pools file counts {row['in use']} blocks in use, and there are {expected['in use']}"
     elif strip is not None and cell is not None and isinstance(scene.step, Alloc):
         where = f"block {scene.step.block.removeprefix('block ')} starts at offset {cell.start} and ends at {cell.end}"
         crossed = [at for at in strip.boundaries if cell.start < at < cell.end]
@@ -92,7 +95,13 @@ def break_in_words(scene: Scene) -> str:
             f"the page at {dma[-1]:#x}" if dma else "no page" for dma in (scene.after.path, scene.after.right_path)
         ]
         happened += f"; the lookup of {scene.after.sought:#x} ends at {places[0]}, and should end at {places[1]}"
-    return f"{asked}: {happened}."
+    damaged = f", after {scene.damaged_by}" if scene.damaged_by else ""
+    return f"{asked}{damaged}: {happened}."
+
+
+def columns(row: str) -> dict[str, str]:
+    """A row of the pools file, by the names that its columns have in `pools_show`."""
+    return dict(zip(("in use", "total", "size", "pages"), row.rsplit(maxsplit=4)[1:], strict=True))
 
 
 def described(step: Step) -> str:

@@ -141,7 +141,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=int, help="repeat a hunt; default: a new seed, which is printed")
     parser.add_argument("--profile", default="ci", choices=profiles.OF_HUNTS, help="how long; default: ci")
-    parser.add_argument("--json", metavar="FILE", help="write what was found and met as JSON")
+    parser.add_argument("--json", metavar="FILE", help="write what was found and met as JSON; - for standard output")
     parser.add_argument(
         "--observe", action="store_true", help="write each input, and what came of it, as a line of JSON"
     )
@@ -169,7 +169,8 @@ def run_hunts(options: argparse.Namespace) -> int:
     seed = SystemRandom().randrange(2**32) if options.seed is None else options.seed
     chosen = f"ON='{' '.join(options.revisions)}' " if options.revisions else ""
     again = f"make fuzz {chosen}PROFILE={options.profile} SEED={seed}"
-    print(f"seed {seed}: `{again}` repeats this hunt, if the database is the same", flush=True)
+    to_read = sys.stderr if options.json == "-" else sys.stdout
+    print(f"seed {seed}: `{again}` repeats this hunt, if the database is the same", file=to_read, flush=True)
     hunts: dict[str, Hunt] = {}
     context = None
     if options.observe:
@@ -183,11 +184,12 @@ def run_hunts(options: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
     done = [hunts[revision] for revision in revisions]
-    put_json(options.json, json.dumps([one.to_json() for one in done], indent=1))
-    print(table(done))
+    as_json = json.dumps([one.to_json() for one in done], indent=1)
+    put_json(options.json, as_json)
+    print(as_json if options.json == "-" else table(done))
     found = [one for one in done if one.found]
     for one in found:
-        print(f"\n{coloured(one.told(), sys.stdout)}")
+        print(f"\n{coloured(one.told(), to_read)}", file=to_read)
     # A solver runs far too few steps to meet everything.
     sound = [one for one in done if not one.found] if options.profile != "crosshair" else []
     holes = {one.revision: missed(one.tally, one.revision) for one in sound}
@@ -203,7 +205,8 @@ def observed() -> multiprocessing.context.SpawnContext:
     if sys.version_info < (3, 12):  # later ones collect the lines that ran at little cost
         os.environ["HYPOTHESIS_EXPERIMENTAL_OBSERVABILITY_NOCOVER"] = "1"
     folder = Path(os.environ.get("HYPOTHESIS_STORAGE_DIRECTORY", ".hypothesis")).absolute() / "observed"
-    print(f"observations: {folder}/DATE_testcases.jsonl", flush=True)
+    try_out(None, str(folder))
+    print(f"observations: {folder}/DATE_testcases.jsonl", file=sys.stderr, flush=True)
     return multiprocessing.get_context("spawn")
 
 

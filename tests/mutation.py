@@ -5,6 +5,7 @@ are those that need no solver (`tool.mutmut` in pyproject.toml, cosmic-ray.toml)
 tool is missing or fails.
 """
 
+import argparse
 import json
 import os
 import shutil
@@ -95,7 +96,10 @@ def fail(message: str) -> NoReturn:
     raise SystemExit(2)
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
+    argparse.ArgumentParser(
+        prog="python -m tests.mutation", description="Change every token of model/ and impl/."
+    ).parse_args(arguments)
     changes = by_mutmut() + by_cosmic_ray()
     for change in changes:
         if change.outcome == "survived":

@@ -38,8 +38,12 @@ def main(arguments: list[str] | None = None) -> int:
         fail(f"{options.trace}: {error.strerror}; TRACE=file names a trace, such as one of tests/traces/")
     except (UnicodeDecodeError, TraceError) as error:
         fail(f"{options.trace}: {error}")
-    if options.shrink and scene.broken is not None:
+    shorter = ""
+    if options.shrink and scene.broken is None:
+        shorter = "nothing to make smaller, since no claim breaks"
+    elif options.shrink:
         small = smallest(scene.trace, options.on)
+        shorter = f"written to {options.shrink}" + (", no smaller than it was" if small == scene.trace else "")
         try:
             Path(options.shrink).parent.mkdir(parents=True, exist_ok=True)
             Path(options.shrink).write_text(dumps(small))
@@ -47,8 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
             fail(f"{options.shrink}: {error.strerror}; --shrink needs a file that can be written")
         scene = seen(small, options.on)
     print(coloured(told(scene, options.on), sys.stdout))
-    if options.shrink and scene.broken is not None:
-        print(f"\nwritten to {options.shrink}")
+    if shorter:
+        print(f"\n{shorter}")
     return 0 if scene.broken is None else 1
 
 

@@ -49,7 +49,7 @@ def test_what_is_observed_is_written(
         monkeypatch.setenv(f"HYPOTHESIS_EXPERIMENTAL_OBSERVABILITY{variable}", "")
     with ProcessPoolExecutor(1, mp_context=observed()) as executor:
         assert not executor.submit(short_hunt).result().found
-    assert capsys.readouterr().out.startswith(f"observations: {tmp_path}/observed/")
+    assert capsys.readouterr().err.startswith(f"observations: {tmp_path}/observed/")
     (written,) = (tmp_path / "observed").glob("*_testcases.jsonl")
     lines = [json.loads(line) for line in written.read_text().splitlines()]
     assert len(lines) >= 10

@@ -204,7 +204,7 @@ LIARS: list[tuple[type[Pool], tuple[Step, ...], str, str, str]] = [
         "the row: xool                0    0   64  0",
     ),
     (Talks, (A, Free("a")), "reports_are_the_kernels", "the messages: []", "the messages: ['hello']"),
-    (Leaks, (A, Free("a"), Destroy()), "destroy_leaks_exactly_the_busy_pages", "0 pages leaked", "1 pages leaked"),
+    (Leaks, (A, Free("a"), Destroy()), "destroy_leaks_exactly_the_busy_pages", "pages leaked: 0", "pages leaked: 1"),
     (Crashes, (A, Free("a")), "pool_stays_in_its_memory", "no fault", "KeyError: 'no such page'"),
     (Hangs, (A, Free("a")), "operations_end", "an answer", "it never returns"),
     (LaysWithoutEnd, (A,), "layout_ends", "an answer", "the first block follows itself"),
@@ -279,7 +279,7 @@ def test_a_step_tells_what_happened() -> None:
         ("", "pool                0   64   64  1"),
         ("a free block", "bytes 0 to 64 of a page of 4096, at DMA address 0x4000"),
         ("a report, and no change", "a report, and no change"),
-        ("1 pages leaked", "1 pages leaked"),
+        ("pages leaked: 1", "pages leaked: 1"),
     ]
 
 

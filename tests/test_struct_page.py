@@ -29,7 +29,7 @@ def test_pages_are_found_in_the_linear_map(size: int, page_size: int) -> None:
 def test_remapped_memory_leads_out_of_the_memory_map() -> None:
     trace = Trace((Create(64), Alloc("a"), Free("a"), Destroy()), Kernel(remapped=True))
     for revision in ("model", "series", "v6.1", "v6.12"):
-        assert replay(trace, TARGETS[revision]).steps[-1].happened == "0 pages leaked"
+        assert replay(trace, TARGETS[revision]).steps[-1].happened == "pages leaked: 0"
     with pytest.raises(BrokenClaim, match="virt_to_page") as broken:
         replay(trace, TARGETS["v4"])
     assert broken.value.claim.name == "pool_stays_in_its_memory"

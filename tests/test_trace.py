@@ -248,7 +248,7 @@ def test_operations_run_while_the_lock_is_dropped() -> None:
         happened = replay(Trace(steps), TARGETS[revision])
         assert [step.happened for step in happened.steps[-2:]] == [
             "pool                2    2 4096  2",
-            "2 pages leaked",
+            "pages leaked: 2",
         ]
         (first,) = (step for step in happened.steps if isinstance(step, Alloc) and step.block == "a")
         assert first.page is not None

@@ -5,18 +5,21 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from impl import history, layout
+from model import claims
 from model.claims import CLAIMS
 from model.lockstep import BrokenClaim, replay
 from model.trace import loads
-from proofs import confirm
+from proofs import confirm, counting
 from proofs.__main__ import main
 from proofs.catalogue import OBLIGATIONS, prove_named
-from proofs.explore import Verdict
-from proofs.solver import DEFAULT_LIMIT
+from proofs.explore import Theory, Verdict, explore
+from proofs.solver import DEFAULT_LIMIT, Solver
 from tests.targets import TARGETS
 
 ROOT = Path(__file__).parent.parent
@@ -232,3 +235,38 @@ def test_every_claim_is_proved_or_hunted() -> None:
     proved = {o.claim.name for o in OBLIGATIONS.values()}
     for name in CLAIMS:
         assert name in proved or f"claims.{name}" in hunters, name
+
+
+def test_a_refutation_says_what_fails_and_of_what() -> None:
+    def body(path: Any) -> None:
+        total = path.number("total")
+        path.show("there is a total", lambda: total >= 0)
+        path.show_claim(claims.total_counts_the_blocks, total, 1, 7)
+
+    outcome = explore(body, Theory.INTEGERS, Solver())
+    assert (outcome.broken, outcome.arguments) == (
+        "total_counts_the_blocks",
+        {"total": "0", "pages": "1", "blocks_per_page": "7"},
+    )
+
+
+def test_a_step_that_is_no_claim_has_no_arguments() -> None:
+    def body(path: Any) -> None:
+        total = path.number("total")
+        path.show_claim(claims.total_counts_the_blocks, total, 1, total)
+        path.show("the total is small", lambda: total < 9)
+
+    outcome = explore(body, Theory.INTEGERS, Solver())
+    assert (outcome.broken, outcome.arguments) == ("the total is small", {})
+
+
+def test_a_count_is_not_blamed_for_a_layout() -> None:
+    """What is counted, what is laid and what fits are told apart, whichever of them is wrong."""
+    numbers = {"size": 1000, "boundary": 4096, "allocation": 4096}
+    told = counting.explain(
+        numbers, SimpleNamespace(blks_per_alloc=layout.blks_per_alloc, next_block=history.next_block)
+    )
+    assert told.expected.endswith("blocks that fit: 4, at 0, 1000, 2000, 3000")
+    assert told.actual == "blocks that are counted: 4; blocks that are laid: 4, at 0, 1000, 2000, 3000"
+    told = counting.explain({**numbers, "size": 1024}, history)
+    assert told.actual == "blocks that are counted: 4; blocks that are laid: 3, at 0, 1024, 2048"

@@ -322,6 +322,28 @@ def test_a_regression_test_fails_until_the_bug_is_mended(tmp_path: Path, capsys:
     assert "is there already; name another with --out" in capsys.readouterr().err
 
 
+def test_a_regression_test_that_nobody_promises_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = TRACES[0].with_name("series-blocks_are_disjoint-double_free.json")
+    with pytest.raises(SystemExit) as exited:
+        main(["regression", str(trace), "--out", str(tmp_path / "test_it.py")])
+    assert exited.value.code == 2
+    assert "series does not promise blocks_are_disjoint after a wrong free" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_trace_that_shows_nothing_is_not_offered(tmp_path: Path) -> None:
+    sound = Trace((Create(64), Alloc("a")), claim="blocks_are_disjoint")
+    found = Counterexample({}, "all is well", "it is not", sound, "a step")
+    refutation = Verdict(
+        "prover", "layout_ends/series/Z", "layout_ends", "series", "REFUTED", "PROVED", False, 1.0, counterexample=found
+    )
+    shown = exhibit(refutation, tmp_path)
+    assert shown.replay == ""
+    assert "can't be seen from outside" in in_text(shown)
+    assert "what fails in the proof: a step" in in_text(shown)
+    assert not list(tmp_path.iterdir())
+
+
 def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal:
         def isatty(self) -> bool:

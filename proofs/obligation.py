@@ -46,6 +46,11 @@ class Obligation:
     module: str  # which says so
 
     @property
+    def proof(self) -> str:
+        """Where the proof is, for who wants to read it."""
+        return f"{self.body.__code__.co_name} in {self.body.__module__.replace('.', '/')}.py"
+
+    @property
     def name(self) -> str:
         parts = (self.claim.name, self.revision, self.theory.value, self.case)
         return "/".join(part for part in parts if part)
@@ -62,6 +67,7 @@ class Result:
     case: str
     expected: str
     verdict: str
+    proof: str
     seconds: float
     queries: int
     paths: int
@@ -186,6 +192,7 @@ def prove(asked: Obligation, settings: Settings) -> Result:
         case=asked.case,
         expected=asked.expected.value,
         verdict=verdict.value,
+        proof=asked.proof,
         seconds=round(seconds, 3),
         queries=solver.queries,
         paths=outcome.paths,

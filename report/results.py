@@ -122,6 +122,7 @@ def proved(result: dict[str, Any]) -> list[Verdict]:
         "theory": {"Z": "all non-negative integers", "u32": "words of 32 bits", "u64": "words of 64 bits"}[
             result["theory"]
         ],
+        "proof": result["proof"],
         "premises": "; ".join(premises) or "none",
         "rests on": ", ".join(rests_on) or "no other claim",
         "solver": f"Z3, {result['queries']} queries on {result['paths']} paths",

@@ -246,9 +246,11 @@ static void *open_page(u64 vaddr, u64 nbytes)
 
 	if (vaddr - base >= ARENA_BYTES || nbytes > ARENA_BYTES - (vaddr - base) || number_of_pages == MOST_PAGES)
 		fault("the device has no %lu bytes at %#lx", nbytes, vaddr);
-	if (mprotect(down(start), up(end) - down(start), PROT_READ | PROT_WRITE))
-		fault("mprotect: %s", strerror(errno));
 	*page = (struct page){ { down(start), start }, { start, end }, { end, up(end) }, false };
+	if (page->tail.end == page->head.start) /* even 0 bytes are somewhere */
+		page->tail.end += OS_PAGE;
+	if (mprotect(page->head.start, page->tail.end - page->head.start, PROT_READ | PROT_WRITE))
+		fault("mprotect: %s", strerror(errno));
 	if (number_of_pages && before->tail.end > page->head.start) {
 		before->tail.end = start;
 		page->head.start = start;
@@ -306,6 +308,7 @@ static void might_sleep_in(const char *what)
 }
 
 static void serve(void);
+static void read_the_row(void);
 
 void *dma_alloc_coherent(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp_t flags)
 {
@@ -330,6 +333,7 @@ void *dma_alloc_coherent(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp
 	reply.what = PAGE_WANTED;
 	reply.a = nbytes;
 	reply.b = flags;
+	read_the_row(); /* as others see it meanwhile */
 	send_reply();
 	do {
 		serve();
@@ -339,7 +343,7 @@ void *dma_alloc_coherent(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp
 	if (!request.flags)
 		return NULL;
 	*dma = request.b;
-	return open_page(request.a, nbytes);
+	return here(request.a); /* which was opened before */
 }
 
 void dma_free_coherent(struct device *dev, size_t nbytes, void *vaddr, dma_addr_t dma)

@@ -203,7 +203,6 @@ class KernelPool:
     def poolinfo(self) -> str:
         """The pool's row in the device's file `pools`, as it was read after the latest operation."""
         if isinstance(self._row, Exception):
-            self._stop()
             raise self._row
         return self._row
 
@@ -261,7 +260,8 @@ class KernelPool:
         if log:
             self.log += answer[at : at + log - 1].decode(errors="replace").split("\n")
             at += log
-        if row_failed:
+        if row_failed:  # after the operation was done
+            worker.stop()
             self._row = self._fault(row_failed, answer[at : at + said], a=0, b=0, pc=pc)
         elif row:
             self._row = answer[at : at + row].decode(errors="replace")

@@ -307,7 +307,7 @@ static void might_sleep_in(const char *what)
 		fault("%s may sleep, and is called with a lock held", what);
 }
 
-static void serve(void);
+static bool serve(void);
 static void read_the_row(void);
 
 void *dma_alloc_coherent(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp_t flags)
@@ -335,9 +335,8 @@ void *dma_alloc_coherent(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp
 	reply.b = flags;
 	read_the_row(); /* as others see it meanwhile */
 	send_reply();
-	do {
-		serve();
-	} while (request.what != PAGE);
+	while (serve())
+		;
 	budget = rest + 64 * (long)nbytes;
 	budget_of_an_operation = of_all + 64 * (long)nbytes;
 	if (!request.flags)
@@ -792,7 +791,8 @@ static void batch(void)
 	finish(failed, of_batch.left);
 }
 
-static void serve(void)
+/* Whether it was an operation, and not the page that one waits for. */
+static bool serve(void)
 {
 	receive();
 	begin_operation();
@@ -820,7 +820,10 @@ static void serve(void)
 	case BATCH:
 		batch();
 		break;
+	default:
+		return false;
 	}
+	return true;
 }
 
 int main(int count, char **arguments)

@@ -157,8 +157,9 @@ def program_of(source: Source, variant: Variant) -> Path:
 class KernelPool:
     """A pool of a kernel's own code. Make one with `KernelPool.create`."""
 
-    def __init__(self, program: Path, memory: Memory) -> None:
+    def __init__(self, program: Path, memory: Memory, dma_bits: int = 64) -> None:
         self.memory = memory
+        self.dma_bits = dma_bits
         self.log: list[str] = []
         self._row: str | Exception = ""
         self._worker = worker_of(program, self)
@@ -182,7 +183,7 @@ class KernelPool:
     ) -> Self | None:
         """`dma_pool_create` of the kernel's file; None where it returns NULL. Raises BuildError."""
         variant = Variant(debug, variant.dma_bits, variant.sanitized)
-        pool = cls(program_of(source, variant), memory)
+        pool = cls(program_of(source, variant), memory, variant.dma_bits)
         arguments = init_on_alloc + 2 * init_on_free, size, align, boundary, page_size, memory.base
         admitted, _ = pool._run(CREATE, *arguments, name=name.encode()[:255])
         return pool if admitted else None
@@ -194,7 +195,7 @@ class KernelPool:
 
     def free(self, vaddr: int, dma: int) -> None:
         """`dma_pool_free`."""
-        self._run(FREE, 0, vaddr % 2**64, dma % 2**64)
+        self._run(FREE, 0, vaddr % 2**64, self._fitting(dma % 2**64))
 
     def destroy(self) -> None:
         """`dma_pool_destroy`."""
@@ -238,7 +239,7 @@ class KernelPool:
             except BaseException:
                 self._stop()  # it waits for a page that never comes
                 raise
-            page = (0, 0, 0) if mapping is None else (1, mapping.vaddr, mapping.dma)
+            page = (0, 0, 0) if mapping is None else (1, mapping.vaddr, self._fitting(mapping.dma, len(mapping.data)))
             answered, a, b = self._ask(REQUEST.pack(PAGE, *page, 0, 0, 0))
         return a, b
 
@@ -279,6 +280,12 @@ class KernelPool:
         line = line_of(self._worker.program, pc)
         told = said.decode() + where + (f", in {line}" if line else "")
         return TimeoutError(told) if what == HANG else KernelFault(told)
+
+    def _fitting(self, dma: int, nbytes: int = 1) -> int:
+        if dma + nbytes > 2**self.dma_bits:
+            self._stop()
+            raise TraceError(f"DMA address {dma:#x}: this dma_addr_t has {self.dma_bits} bits")
+        return dma
 
     def _where(self, vaddr: int) -> str:
         offset = self.memory.offset(vaddr)

@@ -36,7 +36,9 @@ asm/barrier.h asm/page.h
 """Headers that lead to kernel/shim/kernel.h."""
 
 # As the kernel is compiled, where it decides what the code means; and -w, since its style is not what is asked here.
-FLAGS = "-std=gnu11 -O2 -g -w -fno-strict-aliasing -fwrapv -fno-delete-null-pointer-checks -funsigned-char -fno-pie".split()
+FLAGS = (
+    "-std=gnu11 -O2 -g -w -fno-strict-aliasing -fwrapv -fno-delete-null-pointer-checks -funsigned-char -fno-pie".split()
+)
 MISTAKES = ["-Werror=implicit-function-declaration", "-Werror=int-conversion"]
 COUNTED = ["-fsanitize-coverage=trace-pc"]  # each basic block of the code under test: a hang is the same everywhere
 SANITIZED = "-fsanitize=address,undefined -fno-sanitize=alignment -fno-sanitize-recover=all".split()
@@ -138,7 +140,9 @@ def compiler() -> list[str]:
 def build(source: Source, variant: Variant) -> Path:
     """The program that runs the source's pool. Raises BuildError."""
     if sys.platform != "linux":
-        raise BuildError(f"a kernel's file runs on Linux only, not on {sys.platform}: its memory is shared by memfd_create")
+        raise BuildError(
+            f"a kernel's file runs on Linux only, not on {sys.platform}: its memory is shared by memfd_create"
+        )
     command = compiler()
     version = run([*command, "--version"]).stdout
     inputs = [SHIM / "kernel.h", SHIM / "worker.c", source.file, *tree_files(source)]

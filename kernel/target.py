@@ -4,6 +4,7 @@ What goes wrong there (a signal, BUG, a deadlock, a write next to a page, a loop
 raised here; the next pool gets a new one.
 """
 
+import atexit
 import contextlib
 import mmap
 import os
@@ -78,7 +79,9 @@ class Worker:
         with there:
             self.errors.truncate(0)
             command = [str(self.program), str(there.fileno()), str(self.file)]
-            sanitizers = {"ASAN_OPTIONS": "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:detect_leaks=0"}
+            sanitizers = {
+                "ASAN_OPTIONS": "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:detect_leaks=0"
+            }
             self.process = subprocess.Popen(
                 command,
                 pass_fds=(there.fileno(), self.file),
@@ -129,7 +132,14 @@ def forget_workers() -> None:
     WORKERS.clear()
 
 
+def stop_workers() -> None:
+    """End every process; the next pool starts one again."""
+    for worker in WORKERS:
+        worker.stop()
+
+
 os.register_at_fork(after_in_child=forget_workers)
+atexit.register(stop_workers)
 
 
 def worker_of(program: Path, owner: object) -> Worker:
@@ -229,7 +239,15 @@ class KernelPool:
         return Batch(failed, left, desk[blocks_at:end].cast("Q"))
 
     def _run(
-        self, what: int, flags: int = 0, a: int = 0, b: int = 0, c: int = 0, d: int = 0, base: int = 0, name: bytes = b""
+        self,
+        what: int,
+        flags: int = 0,
+        a: int = 0,
+        b: int = 0,
+        c: int = 0,
+        d: int = 0,
+        base: int = 0,
+        name: bytes = b"",
     ) -> tuple[int, int]:
         """Have the worker do one operation, and give it the pages that it asks for meanwhile: others may run then."""
         answered, a, b = self._ask(REQUEST.pack(what, flags, a, b, c, d, base) + name)

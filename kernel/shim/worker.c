@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -812,6 +811,8 @@ static bool serve(void)
 	case DESTROY:
 		destroyed = true;
 		dma_pool_destroy(pool);
+		if (pools_file || device.dma_pools.next != &device.dma_pools)
+			fault("the pool is gone, and the device's list or its file pools still has it");
 		finish(0, 0);
 		break;
 	case OPEN:
@@ -838,7 +839,6 @@ int main(int count, char **arguments)
 
 	if (count != 3)
 		return 2;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	channel = atoi(arguments[1]);
 	file = atoi(arguments[2]);
 	arena = mmap(ARENA_ADDRESS, ARENA_BYTES, PROT_NONE, MAP_SHARED, file, 0);

@@ -25,23 +25,20 @@ KERNELS = ROOT / ".poolproof" / "kernels"
 FROM_THE_TREE = ("list.h", "poison.h", "rbtree.h", "rbtree_types.h", "rbtree_augmented.h")
 """Headers of include/linux/ that are used as they are."""
 
-SHIMMED = """
-linux/align.h linux/atomic.h linux/bug.h linux/build_bug.h linux/cache.h linux/compiler.h linux/const.h linux/container_of.h
-linux/debugfs.h linux/device.h linux/dma-map-ops.h linux/dma-mapping.h linux/dmapool.h linux/err.h linux/errno.h linux/export.h
-linux/gfp.h linux/init.h linux/kernel.h linux/limits.h linux/log2.h linux/math.h linux/minmax.h linux/mm.h linux/module.h
-linux/mutex.h linux/overflow.h linux/page-flags.h linux/printk.h linux/rcupdate.h linux/sched.h linux/sched/mm.h linux/seq_file.h
-linux/slab.h linux/spinlock.h linux/stat.h linux/stddef.h linux/string.h linux/sysfs.h linux/types.h linux/wait.h
-asm/barrier.h asm/page.h
-""".split()
+LINUX = """
+align atomic bug build_bug cache compiler const container_of debugfs device dma-map-ops dma-mapping dmapool err errno
+export gfp init kernel limits log2 math minmax mm module mutex overflow page-flags printk rcupdate sched sched/mm
+seq_file slab spinlock stat stddef string sysfs types wait
+"""
+SHIMMED = [*(f"linux/{name}.h" for name in LINUX.split()), "asm/barrier.h", "asm/page.h"]
 """Headers that lead to kernel/shim/kernel.h."""
 
 # As the kernel is compiled, where it decides what the code means; and -w, since its style is not what is asked here.
-FLAGS = (
-    "-std=gnu11 -O2 -g -w -fno-strict-aliasing -fwrapv -fno-delete-null-pointer-checks -funsigned-char -fno-pie".split()
-)
+OPTIONS = "-std=gnu11 -O2 -g -w -fno-strict-aliasing -fwrapv -fno-delete-null-pointer-checks -funsigned-char -fno-pie"
+FLAGS = OPTIONS.split()
 MISTAKES = ["-Werror=implicit-function-declaration", "-Werror=int-conversion"]
 COUNTED = ["-fsanitize-coverage=trace-pc"]  # each basic block of the code under test: a hang is the same everywhere
-SANITIZED = "-fsanitize=address,undefined -fno-sanitize=alignment -fno-sanitize-recover=all".split()
+SANITIZED = ["-fsanitize=address,undefined", "-fno-sanitize=alignment", "-fno-sanitize-recover=all"]
 
 MISSING = (
     r"error: implicit declaration of function '(\w+)'",
@@ -176,7 +173,7 @@ def tree_files(source: Source) -> list[Path]:
 
 def write_headers(source: Source, folder: Path) -> None:
     """Write headers of the names that the kernel's code includes; each leads to the shim, or into the tree."""
-    leads_to = {name: SHIM / "kernel.h" for name in SHIMMED}
+    leads_to = dict.fromkeys(SHIMMED, SHIM / "kernel.h")
     leads_to |= {f"linux/{file.name}": file for file in tree_files(source) if file.suffix == ".h"}
     for name, file in leads_to.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -186,11 +183,11 @@ def write_headers(source: Source, folder: Path) -> None:
 def compile_all(command: list[str], source: Source, variant: Variant, folder: Path) -> None:
     write_headers(source, folder / "include")
     flags = [*FLAGS, *variant.flags()]
-    objects = []
+    objects: list[Path] = []
     for file in [source.file, *tree_files(source)]:
         if file.suffix == ".c":
             objects.append(folder / f"{len(objects)}-{file.stem}.o")
-            includes = ["-I", str(folder / "include")]  # not for the worker, whose libc has headers of these names
+            includes = ["-nostdinc", "-I", str(folder / "include")]  # a libc has headers of the same names
             counted = [*flags, *includes, *COUNTED, *MISTAKES, "-c", str(file), "-o", str(objects[-1])]
             checked(command, counted, source)
     worker = str(SHIM / "worker.c")
@@ -219,7 +216,8 @@ def explained(said: str, source: Source) -> str:
         name = header[1]
         if name.removeprefix("linux/") in FROM_THE_TREE:
             return f"{file} needs {name} of a kernel tree: name a tree that has it, or run `make kernels`"
-        return f"{file} includes {name}, which the shim lacks: name it in SHIMMED in kernel/build.py, and declare in {shim} what it declares"
+        how = f"add it to LINUX or SHIMMED in kernel/build.py, and what it declares to {shim}"
+        return f"{file} includes {name}, which the shim lacks: {how}"
     if undefined := re.search(r"undefined (?:reference to [`']|symbol: )(\w+)", said):
         return f"{file} uses {undefined[1]}, which the shim lacks: define it in kernel/shim/worker.c"
     for line in said.splitlines():

@@ -292,7 +292,7 @@ class KernelPool:
             self.memory.free_coherent(nbytes, vaddr, dma)
         return what, a, b
 
-    def _fault(self, what: int, said: bytes, a: int, b: int, pc: int) -> Exception:
+    def _fault(self, what: int, said: bytearray, a: int, b: int, pc: int) -> Exception:
         """What went wrong: `a` is the signal's number, `b` the address that could not be touched."""
         where = self._where(b) if a and b else ""
         line = line_of(self._worker.program, pc)

@@ -8,22 +8,18 @@
 #ifndef POOLPROOF_KERNEL_H
 #define POOLPROOF_KERNEL_H
 
-#include <limits.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+/* Types: no header of a libc is at hand, only worker.c has them. */
 
-/* Types */
-
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
-typedef int8_t s8;
-typedef int16_t s16;
-typedef int32_t s32;
-typedef int64_t s64;
+typedef __UINT8_TYPE__ u8;
+typedef __UINT16_TYPE__ u16;
+typedef __UINT32_TYPE__ u32;
+typedef __UINT64_TYPE__ u64;
+typedef __INT8_TYPE__ s8;
+typedef __INT16_TYPE__ s16;
+typedef __INT32_TYPE__ s32;
+typedef __INT64_TYPE__ s64;
+typedef __SIZE_TYPE__ size_t;
+typedef __UINTPTR_TYPE__ uintptr_t;
 typedef long ssize_t;
 typedef unsigned int gfp_t;
 typedef unsigned short umode_t;
@@ -46,6 +42,19 @@ struct hlist_node {
 
 /* The compiler */
 
+#ifndef NULL
+#define NULL ((void *)0)
+#define bool _Bool
+#define true 1
+#define false 0
+#define INT_MAX __INT_MAX__
+#define INT_MIN (-INT_MAX - 1)
+#define UINT_MAX (INT_MAX * 2u + 1)
+#define LONG_MAX __LONG_MAX__
+#define ULONG_MAX (LONG_MAX * 2ul + 1)
+#define SIZE_MAX __SIZE_MAX__
+#define offsetof(type, member) __builtin_offsetof(type, member)
+#endif
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define __always_inline inline __attribute__((always_inline))
@@ -226,9 +235,14 @@ _Noreturn void poolproof_bug(const char *where);
 #define EXPORT_SYMBOL_GPL(name) EXPORT_SYMBOL(name)
 #define MODULE_LICENSE(name) extern int poolproof_licence
 
-#define EINVAL 22
-#define ENOMEM 12
+#ifndef EINVAL
 #define E2BIG 7
+#define EBUSY 16
+#define EEXIST 17
+#define EINVAL 22
+#define ENOENT 2
+#define ENOMEM 12
+#endif
 
 /* linux/dmapool.h */
 

@@ -33,8 +33,8 @@ seq_file slab spinlock stat stddef string sysfs types wait
 SHIMMED = [*(f"linux/{name}.h" for name in LINUX.split()), "asm/barrier.h", "asm/page.h"]
 """Headers that lead to kernel/shim/kernel.h."""
 
-# As the kernel is compiled, where it decides what the code means; and -w, since its style is not what is asked here.
-OPTIONS = "-std=gnu11 -O2 -g -w -fno-strict-aliasing -fwrapv -fno-delete-null-pointer-checks -funsigned-char -fno-pie"
+# As the kernel is compiled, where it decides what the code means.
+OPTIONS = "-std=gnu11 -O2 -g -fno-strict-aliasing -fwrapv -fno-delete-null-pointer-checks -funsigned-char -fno-pie"
 FLAGS = OPTIONS.split()
 MISTAKES = ["-Werror=implicit-function-declaration", "-Werror=int-conversion"]
 COUNTED = ["-fsanitize-coverage=trace-pc"]  # each basic block of the code under test: a hang is the same everywhere
@@ -49,7 +49,7 @@ MISSING = (
     r"error: invalid use of undefined type '([\w ]+)'",
     r"error: invalid use of incomplete typedef '([\w ]+)'",
     r"error: incomplete definition of type '([\w ]+)'",
-    r"error: storage size of '\w+' isn't known",
+    r"error: storage size of '(\w+)' isn't known",
     r"error: (?:field|variable) (?:'\w+' )?has incomplete type '?([\w ]+)",
     r"error: '([\w ]+)' has no member named '\w+'",
     r"error: no member named '\w+' in '([\w ]+)'",
@@ -188,6 +188,7 @@ def compile_all(command: list[str], source: Source, variant: Variant, folder: Pa
         if file.suffix == ".c":
             objects.append(folder / f"{len(objects)}-{file.stem}.o")
             includes = ["-nostdinc", "-I", str(folder / "include")]  # a libc has headers of the same names
+            includes += ["-DPOOLPROOF_TREE"] if source.tree is not None else []
             counted = [*flags, *includes, *COUNTED, *MISTAKES, "-c", str(file), "-o", str(objects[-1])]
             checked(command, counted, source)
     worker = str(SHIM / "worker.c")
@@ -226,8 +227,7 @@ def explained(said: str, source: Source) -> str:
         where, _, message = line.partition(": error: ")
         for pattern in MISSING:
             if missing := re.search(pattern, line):
-                what = missing[1] if missing.groups() else message
-                return f"{where} uses {what}, which the shim lacks or knows otherwise: declare it in {shim} ({message})"
+                return f"{where} uses {missing[1]}, which the shim lacks or knows otherwise: declare it in {shim} ({message})"
         return f"{where}: it does not compile: {message}"
     lines = [line for line in said.splitlines() if line.strip()] or ["no reason is given"]
     return f"{file} does not compile: {lines[-1]}"

@@ -1,4 +1,4 @@
-"""Your own kernel as a target: what cannot be built is told, what goes wrong in C is found, and what is known breaks there too."""
+"""Your own kernel as a target: what cannot be built is told, what goes wrong in C is found, what is known breaks there too."""
 
 import os
 import platform
@@ -35,7 +35,8 @@ struct dma_pool { spinlock_t lock; struct device *dev; size_t size; unsigned int
 static struct dma_pool *the_pool;
 static ssize_t pools_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return scnprintf(buf, PAGE_SIZE, "poolinfo - 0.1\\n%-16s %4u %4u %4zu %2u\\n", "tiny", the_pool->used, 0u, the_pool->size, 1u);
+	char *row = "poolinfo - 0.1\\n%-16s %4u %4u %4zu %2u\\n";
+	return scnprintf(buf, PAGE_SIZE, row, "tiny", the_pool->used, 0u, the_pool->size, 1u);
 }
 static DEVICE_ATTR_RO(pools);
 struct dma_pool *dma_pool_create(const char *name, struct device *dev, size_t size, size_t align, size_t boundary)
@@ -149,7 +150,7 @@ def test_a_pool_that_does_nothing_wrong_runs(tmp_path: Path) -> None:
             "int in_nmi(void);",
             "tiny.c uses in_nmi, which the shim lacks: define it in kernel/shim/worker.c",
         ),
-        ("pool->used = ;", "", "tiny.c:32:22: it does not compile: expected expression"),
+        ("pool->used = ;", "", "it does not compile: expected expression"),
     ],
 )
 def test_what_the_shim_lacks_is_told_in_one_line(tmp_path: Path, here: str, more: str, told: str) -> None:
@@ -223,7 +224,7 @@ def test_a_kernel_that_cannot_be_fetched_is_told(
     [
         ("*(volatile int *)0x10 = 1;", r"SIGSEGV at 0x10, in dma_pool_alloc \(tiny.c:\d+\)"),
         ("BUG();", r"BUG at line \d+, in dma_pool_alloc"),
-        ("pool->used /= (unsigned int)(pool->size - 64);", "division by zero, in dma_pool_alloc"),
+        ("{ volatile int none = 0; pool->used /= none; }", "division by zero, in dma_pool_alloc"),
         ("__builtin_trap();", "SIGILL"),
         ("page[-1] = 1;", "SIGSEGV at 0xffff887fffffffff"),
         ("page[PAGE_SIZE] = 7;", "a write of 0x7, 0 bytes past the end of a page of 256 bytes"),
@@ -460,10 +461,10 @@ def test_a_batch_runs_natively(version: str) -> None:
     pages = [2**32 + 4096 * n for n in range(-(-number // per_page))]
     allocs = b"".join(OPERATION.pack(ALLOC, slot, 0) for slot in range(number))
     one_too_many = OPERATION.pack(ALLOC, number, 0) * per_page
-    done = pool.batch(allocs + one_too_many, number + 1, pages)
+    frees = b"".join(OPERATION.pack(FREE, slot, 0) for slot in range(number))
+    done = pool.batch(allocs + one_too_many + frees, number + 1, pages)
     assert done.failed == per_page - -number % per_page
     blocks = sorted(done.blocks[1 : 2 * number : 2])
     assert all(second - first >= 128 for first, second in pairwise(blocks))
-    pool.batch(b"".join(OPERATION.pack(FREE, slot, 0) for slot in range(number)), number, [])
     row = pool.poolinfo().split()
-    assert int(row[-1]) == len(pages)
+    assert (int(row[-1]), int(row[-4])) == (len(pages), -number % per_page)

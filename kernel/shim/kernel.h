@@ -254,7 +254,7 @@ void dma_pool_free(struct dma_pool *pool, void *vaddr, dma_addr_t dma);
 struct dma_pool *dmam_pool_create(const char *name, struct device *dev, size_t size, size_t align, size_t boundary);
 void dmam_pool_destroy(struct dma_pool *pool);
 
-#if __has_include(<linux/list.h>)
+#ifdef POOLPROOF_TREE
 #include <linux/list.h>
 #endif
 

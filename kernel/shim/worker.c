@@ -114,6 +114,14 @@ static u64 there(const void *pointer)
 	return offset < ARENA_BYTES ? base + offset : (u64)pointer;
 }
 
+/* The same for what can't be touched, a little before or behind the arena. */
+static u64 there_or_near(const void *pointer)
+{
+	u64 offset = (u64)pointer - (u64)arena;
+
+	return offset + ARENA_BYTES < 3 * ARENA_BYTES ? base + offset : (u64)pointer;
+}
+
 /* Messages to the other process */
 
 static void send_reply(void)
@@ -223,7 +231,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
 #endif
 	snprintf(text, sizeof(text), "%s",
 		 number == SIGFPE ? "division by zero" : number == SIGSEGV ? "SIGSEGV" : number == SIGBUS ? "SIGBUS" : "SIGILL");
-	tell(FAULT, number, number == SIGFPE || number == SIGILL ? 0 : there(info->si_addr), pc, text);
+	tell(FAULT, number, number == SIGFPE || number == SIGILL ? 0 : there_or_near(info->si_addr), pc, text);
 }
 
 /* The device's memory */
@@ -401,8 +409,10 @@ void kfree(const void *given)
 
 	if (!given)
 		return;
-	if ((u8 *)given < heap || (u8 *)given >= heap + heap_used || (u64)given % 16 || object->magic != LIVE)
-		fault(object->magic == DEAD ? "kfree of an object that was freed before" : "kfree of what kmalloc did not give");
+	if ((u8 *)given <= heap || (u8 *)given >= heap + heap_used || (u64)given % 16 || (object->magic != LIVE && object->magic != DEAD))
+		fault("kfree of what kmalloc did not give");
+	if (object->magic == DEAD)
+		fault("kfree of an object that was freed before");
 	end = (u8 *)given + object->nbytes;
 	if (!intact((struct range){ end, (u8 *)given + ALIGN(object->nbytes, 16) + 16 }))
 		fault("a write past the end of an object of %lu bytes of kmalloc", object->nbytes);

@@ -6,6 +6,7 @@ raised here; the next pool gets a new one.
 
 import atexit
 import contextlib
+import ctypes
 import mmap
 import os
 import re
@@ -26,10 +27,11 @@ from model.promises import SERIES, V6_1, V6_12, Promises
 from model.trace import TraceError
 
 # As in kernel/shim/worker.c.
-CREATE, ALLOC, FREE, DESTROY, PAGE, OPEN, BATCH, ALLOC_ZEROED = range(1, 9)
+CREATE, ALLOC, FREE, DESTROY, PAGE, BATCH, ALLOC_ZEROED = range(1, 8)
 DONE, PAGE_WANTED, FAULT, HANG = range(1, 5)
 REQUEST = struct.Struct("=IIQQQQQ")
 REPLY = struct.Struct("=IIQQQIIII")
+OPENED = struct.Struct("=QQ")
 GIVEN_BACK = struct.Struct("=QQQQ")
 OPERATION = struct.Struct("=IIq")
 """Of a batch: what, the block's slot, and what is added to both addresses of a block that is freed."""
@@ -43,6 +45,15 @@ SECONDS = 10
 
 MOST_WORKERS = 4
 """Processes; who makes one more pool takes away the oldest."""
+
+
+LIBC = ctypes.CDLL(None)
+
+
+def processor() -> int:
+    """The processor that this process runs on, or a number that none has."""
+    number: int = LIBC.sched_getcpu() if hasattr(LIBC, "sched_getcpu") else -1
+    return number if 0 <= number < 2**20 else 2**20
 
 
 class KernelFault(Exception):
@@ -172,6 +183,7 @@ class KernelPool:
         self.dma_bits = dma_bits
         self.log: list[str] = []
         self._row: str | Exception = ""
+        self._opened = b""  # memory that the worker does not know yet
         self._worker = worker_of(program, self)
         memory.bytes_at = self._bytes_at
 
@@ -194,8 +206,8 @@ class KernelPool:
         """`dma_pool_create` of the kernel's file; None where it returns NULL. Raises BuildError."""
         variant = Variant(debug, variant.dma_bits, variant.sanitized)
         pool = cls(program_of(source, variant), memory, variant.dma_bits)
-        arguments = init_on_alloc + 2 * init_on_free, size, align, boundary, page_size, memory.base
-        admitted, _ = pool._run(CREATE, *arguments, name=name.encode()[:255])
+        flags = init_on_alloc + 2 * init_on_free + 4 * processor()
+        admitted, _ = pool._run(CREATE, flags, size, align, boundary, page_size, memory.base, name=name.encode()[:255])
         return pool if admitted else None
 
     def alloc(self, zero: bool = False) -> tuple[int, int] | None:
@@ -266,8 +278,9 @@ class KernelPool:
         worker = self._worker
         if worker.owner is not self or worker.process is None:
             raise KernelFault("the process of this pool has ended")
+        opened, self._opened = self._opened, b""
         try:
-            worker.send(request)
+            worker.send(request + opened)
             received = worker.receive(worker.answer)
         except OSError:
             received = 0
@@ -313,14 +326,18 @@ class KernelPool:
         return f" at byte {offset} of a page of {len(mapping.data)}"
 
     def _bytes_at(self, vaddr: int, nbytes: int) -> memoryview:
-        """The bytes of a new mapping, which the worker sees too from now on."""
+        """The bytes of a new mapping, which the worker sees too from the next message on."""
         offset = vaddr - self.memory.base
         if nbytes > LARGEST_PAGE:
             raise ValueError(f"a page of {nbytes} bytes is asked for")
         if not 0 <= offset <= ARENA - nbytes:
             raise TraceError(f"more memory than {ARENA} bytes is asked for")
-        self._ask(REQUEST.pack(OPEN, 0, vaddr, nbytes, 0, 0, 0))
-        return self._worker.memory[offset : offset + nbytes]
+        if self._worker.owner is not self:
+            raise KernelFault("the process of this pool has ended")
+        self._opened += OPENED.pack(vaddr, nbytes)
+        data = self._worker.memory[offset : offset + nbytes]
+        data[:] = bytes(nbytes)
+        return data
 
     def _stop(self) -> None:
         if self._worker.owner is self:

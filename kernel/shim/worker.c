@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -38,13 +39,18 @@
 #define UNWRITTEN 0x5a /* what kmalloc gives */
 #define FREED 0x6b     /* what kfree leaves */
 
-enum { CREATE = 1, ALLOC, FREE, DESTROY, PAGE, OPEN, BATCH };
+enum { CREATE = 1, ALLOC, FREE, DESTROY, PAGE, BATCH };
 enum { DONE = 1, PAGE_WANTED, FAULT, HANG };
 
 struct request {
 	u32 what, flags;
 	u64 a, b, c, d, base;
-	char name[256];
+	union {
+		char name[256]; /* of a pool that is created */
+		struct {
+			u64 vaddr, nbytes;
+		} opened[64]; /* memory that the device has given out since the last message */
+	};
 };
 struct reply {
 	u32 what;
@@ -124,6 +130,8 @@ static u64 there_or_near(const void *pointer)
 
 /* Messages to the other process */
 
+static void *open_page(u64 vaddr, u64 nbytes);
+
 static void send_reply(void)
 {
 	size_t nbytes = offsetof(struct reply, text) + reply.log_bytes + reply.row_bytes + reply.fault_bytes;
@@ -139,7 +147,12 @@ static void receive(void)
 
 	if (nbytes < (ssize_t)offsetof(struct request, name))
 		_exit(0);
-	((char *)&request)[nbytes] = 0;
+	nbytes -= offsetof(struct request, name);
+	if (request.what == CREATE)
+		request.name[nbytes] = 0;
+	else
+		for (size_t n = 0; n < nbytes / sizeof(request.opened[0]); n++)
+			open_page(request.opened[n].vaddr, request.opened[n].nbytes);
 }
 
 static _Noreturn void tell(u32 what, u64 a, u64 b, u64 pc, const char *text)
@@ -252,7 +265,7 @@ static void fill(struct range range, int byte)
 		memset(range.start, byte, range.end - range.start);
 }
 
-/* Make memory accessible that starts behind all that already is. */
+/* Make memory accessible that starts behind all that already is; its bytes are the device's. */
 static void *open_page(u64 vaddr, u64 nbytes)
 {
 	struct page *page = &pages[number_of_pages], *before = page - 1;
@@ -270,7 +283,6 @@ static void *open_page(u64 vaddr, u64 nbytes)
 		page->head.start = start;
 	}
 	fill(page->head, RED_ZONE);
-	fill(page->data, 0);
 	fill(page->tail, RED_ZONE);
 	number_of_pages++;
 	bytes_given += nbytes;
@@ -342,7 +354,7 @@ void *dma_alloc_coherent(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp
 		*dma = *of_batch.dma++;
 		of_batch.left--;
 		of_batch.vaddr += 2 * nbytes;
-		return open_page(vaddr, nbytes);
+		return memset(open_page(vaddr, nbytes), 0, nbytes);
 	}
 	reply.what = PAGE_WANTED;
 	reply.a = nbytes;
@@ -746,8 +758,21 @@ static void finish(u64 a, u64 b)
 	send_reply();
 }
 
+/* Run where the other process runs: of the two, only one ever does, and a message across processors takes longer. */
+static void move_to(u32 processor)
+{
+	cpu_set_t set;
+
+	if (processor >= CPU_SETSIZE)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET(processor, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
 static void create(void)
 {
+	move_to(request.flags >> 2);
 	close_pages();
 	heap_used = spinning = sleeping = 0;
 	pools_file = NULL;
@@ -829,11 +854,6 @@ static bool serve(void)
 		if (pools_file || device.dma_pools.next != &device.dma_pools)
 			fault("the pool is gone, and the device's list or its file pools still has it");
 		finish(0, 0);
-		break;
-	case OPEN:
-		open_page(request.a, request.b);
-		reply.what = DONE;
-		send_reply();
 		break;
 	case BATCH:
 		batch();

@@ -36,7 +36,7 @@ SHIMMED = [*(f"linux/{name}.h" for name in LINUX.split()), "asm/barrier.h", "asm
 # As the kernel is compiled, where it decides what the code means.
 OPTIONS = "-std=gnu11 -O2 -g -fno-strict-aliasing -fwrapv -fno-delete-null-pointer-checks -funsigned-char -fno-pie"
 FLAGS = OPTIONS.split()
-MISTAKES = ["-Werror=implicit-function-declaration", "-Werror=int-conversion"]
+MISTAKES = ["-Werror=implicit-function-declaration", "-Werror=int-conversion", "-Werror=undef"]
 COUNTED = ["-fsanitize-coverage=trace-pc"]  # each basic block of the code under test: a hang is the same everywhere
 SANITIZED = ["-fsanitize=address,undefined", "-fno-sanitize=alignment", "-fno-sanitize-recover=all"]
 
@@ -45,6 +45,7 @@ MISSING = (
     r"error: call to undeclared function '(\w+)'",
     r"error: '(\w+)' undeclared",
     r"error: use of undeclared identifier '(\w+)'",
+    r"error: [\"'](\w+)[\"'] is not defined",
     r"error: unknown type name '(\w+)'",
     r"error: invalid use of undefined type '([\w ]+)'",
     r"error: invalid use of incomplete typedef '([\w ]+)'",
@@ -225,6 +226,8 @@ def explained(said: str, source: Source) -> str:
         if ": error: " not in line:
             continue
         where, _, message = line.partition(": error: ")
+        if re.search(r"poolproof_page_size|variably modified|variable-length array|is not constant", message):
+            return f"{where}: PAGE_SIZE is no constant here: it is chosen for each pool, see {shim} ({message})"
         for pattern in MISSING:
             if missing := re.search(pattern, line):
                 return f"{where} uses {missing[1]}, which the shim lacks or knows otherwise: declare it in {shim} ({message})"

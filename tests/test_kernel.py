@@ -150,6 +150,9 @@ def test_a_pool_that_does_nothing_wrong_runs(tmp_path: Path) -> None:
             "int in_nmi(void);",
             "tiny.c uses in_nmi, which the shim lacks: define it in kernel/shim/worker.c",
         ),
+        ("", "#if PAGE_SIZE > 4096\n#endif", "PAGE_SIZE is no constant here: it is chosen for each pool"),
+        ("", "static char all[PAGE_SIZE];", "PAGE_SIZE is no constant here: it is chosen for each pool"),
+        ("", "#if CONFIG_ANY > 1\n#endif", "uses CONFIG_ANY, which the shim lacks"),
         ("pool->used = ;", "", "it does not compile: expected expression"),
     ],
 )

@@ -37,7 +37,7 @@ SHIMMED = [*(f"linux/{name}.h" for name in LINUX.split()), "asm/barrier.h", "asm
 OPTIONS = "-std=gnu11 -O2 -g -fno-strict-aliasing -fwrapv -fno-delete-null-pointer-checks -funsigned-char -fno-pie"
 FLAGS = OPTIONS.split()
 MISTAKES = ["-Werror=implicit-function-declaration", "-Werror=int-conversion", "-Werror=undef"]
-COUNTED = ["-fsanitize-coverage=trace-pc"]  # each basic block of the code under test: a hang is the same everywhere
+COUNTED = "-fsanitize-coverage=trace-pc"  # each basic block of the code under test: a hang is the same everywhere
 SANITIZED = ["-fsanitize=address,undefined", "-fno-sanitize=alignment", "-fno-sanitize-recover=all"]
 
 MISSING = (
@@ -50,6 +50,7 @@ MISSING = (
     r"error: invalid use of undefined type '([\w ]+)'",
     r"error: invalid use of incomplete typedef '([\w ]+)'",
     r"error: incomplete definition of type '([\w ]+)'",
+    r"error: tentative definition has type '([\w ]+)'",
     r"error: storage size of '(\w+)' isn't known",
     r"error: (?:field|variable) (?:'\w+' )?has incomplete type '?([\w ]+)",
     r"error: '([\w ]+)' has no member named '\w+'",
@@ -142,9 +143,19 @@ def build(source: Source, variant: Variant) -> Path:
             f"a kernel's file runs on Linux only, not on {sys.platform}: its memory is shared by memfd_create"
         )
     command = compiler()
-    version = run([*command, "--version"]).stdout
     inputs = [SHIM / "kernel.h", SHIM / "worker.c", source.file, *tree_files(source)]
-    what = repr((command, version, FLAGS, MISTAKES, COUNTED, variant.flags(), SHIMMED, [str(file) for file in inputs]))
+    what = repr(
+        (
+            command,
+            version_of(command),
+            FLAGS,
+            MISTAKES,
+            COUNTED,
+            variant.flags(),
+            SHIMMED,
+            [str(file) for file in inputs],
+        )
+    )
     digest = hashlib.sha256(what.encode())
     for file in inputs:
         digest.update(hashlib.sha256(file.read_bytes()).digest())
@@ -161,6 +172,10 @@ def build(source: Source, variant: Variant) -> Path:
                 if not program.exists():  # unless somebody else has built it meanwhile
                     raise
     return program
+
+
+def version_of(command: list[str]) -> str:
+    return run([*command, "--version"]).stdout
 
 
 def tree_files(source: Source) -> list[Path]:
@@ -184,13 +199,14 @@ def write_headers(source: Source, folder: Path) -> None:
 def compile_all(command: list[str], source: Source, variant: Variant, folder: Path) -> None:
     write_headers(source, folder / "include")
     flags = [*FLAGS, *variant.flags()]
+    counts = COUNTED + ",no-prune" * ("clang" in version_of(command))  # which leaves blocks out otherwise
     objects: list[Path] = []
     for file in [source.file, *tree_files(source)]:
         if file.suffix == ".c":
             objects.append(folder / f"{len(objects)}-{file.stem}.o")
             includes = ["-nostdinc", "-I", str(folder / "include")]  # a libc has headers of the same names
             includes += ["-DPOOLPROOF_TREE"] if source.tree is not None else []
-            counted = [*flags, *includes, *COUNTED, *MISTAKES, "-c", str(file), "-o", str(objects[-1])]
+            counted = [*flags, *includes, counts, *MISTAKES, "-c", str(file), "-o", str(objects[-1])]
             checked(command, counted, source)
     worker = str(SHIM / "worker.c")
     checked(command, [*flags, "-no-pie", worker, *map(str, objects), "-o", str(folder / "worker")], source)
@@ -220,13 +236,15 @@ def explained(said: str, source: Source) -> str:
             return f"{file} needs {name} of a kernel tree: name a tree that has it, or run `make kernels`"
         how = f"add it to LINUX or SHIMMED in kernel/build.py, and what it declares to {shim}"
         return f"{file} includes {name}, which the shim lacks: {how}"
+    if re.search(r"undefined (?:reference to [`']|symbol: )__(?:a|ub)san", said):
+        return "this compiler has nothing to run sanitizers with: take gcc or clang"
     if undefined := re.search(r"undefined (?:reference to [`']|symbol: )(\w+)", said):
         return f"{file} uses {undefined[1]}, which the shim lacks: define it in kernel/shim/worker.c"
     for line in said.splitlines():
         if ": error: " not in line:
             continue
         where, _, message = line.partition(": error: ")
-        if re.search(r"poolproof_page_size|variably modified|variable-length array|is not constant", message):
+        if re.search(r"poolproof_page_size|variably modified|variable.length array|is not constant", message):
             return f"{where}: PAGE_SIZE is no constant here: it is chosen for each pool, see {shim} ({message})"
         for pattern in MISSING:
             if missing := re.search(pattern, line):

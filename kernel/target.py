@@ -125,7 +125,7 @@ class Worker:
             return TimeoutError(f"no answer within {SECONDS} seconds")
         self.errors.seek(0)
         said = self.errors.read().decode(errors="replace").splitlines()
-        told = [line for line in said if re.search("ERROR: |runtime error: ", line)]
+        told = [line for line in said if re.search("ERROR: |runtime error: |panic: ", line)]
         return KernelFault(told[0] if told else f"its process ended with status {status}")
 
 

@@ -601,7 +601,7 @@ static size_t put(char *to, size_t size, const char *format, va_list arguments)
 			format++;
 			at += put_pointer(ROOM, &format, va_arg(arguments, void *));
 		} else if (*format == '%') {
-			at += snprintf(ROOM, "%%");
+			at += (snprintf)(ROOM, "%%");
 			format++;
 		} else if (*format == 's' || *format == 'c') {
 			bool text = *format++ == 's';
@@ -610,9 +610,9 @@ static size_t put(char *to, size_t size, const char *format, va_list arguments)
 			if (text) {
 				const char *what = va_arg(arguments, char *);
 
-				at += number ? snprintf(ROOM, spec, stars[0], what) : snprintf(ROOM, spec, what);
+				at += number ? (snprintf)(ROOM, spec, stars[0], what) : (snprintf)(ROOM, spec, what);
 			} else {
-				at += snprintf(ROOM, spec, va_arg(arguments, int));
+				at += (snprintf)(ROOM, spec, va_arg(arguments, int));
 			}
 		} else {
 			char conversion[3] = { 'l', *format ? *format++ : 'd', 0 };
@@ -621,9 +621,9 @@ static size_t put(char *to, size_t size, const char *format, va_list arguments)
 				     is_signed ? (long)va_arg(arguments, int) : (long)va_arg(arguments, unsigned);
 
 			strcpy(end, conversion);
-			at += number == 2 ? snprintf(ROOM, spec, stars[0], stars[1], value) :
-			      number	  ? snprintf(ROOM, spec, stars[0], value) :
-					    snprintf(ROOM, spec, value);
+			at += number == 2 ? (snprintf)(ROOM, spec, stars[0], stars[1], value) :
+			      number	  ? (snprintf)(ROOM, spec, stars[0], value) :
+					    (snprintf)(ROOM, spec, value);
 		}
 	}
 #undef ROOM

@@ -8,7 +8,7 @@ OF_KERNEL = $(if $(KERNEL),--kernel "$(KERNEL)") $(if $(PROMISES),--promises "$(
 SCHEMA := .poolproof/schemas/junit-10.xsd
 
 .DEFAULT_GOAL := help
-.PHONY: help setup schemas kernels prove crosshair audit test fuzz mutants mutation report replay bench bench-fuzz mpt3sas claims clean
+.PHONY: help setup schemas kernels prove crosshair audit test fuzz volume mutants mutation report replay bench bench-fuzz mpt3sas claims clean
 
 help:  ## this list
 	@sed -n 's/^\([a-zA-Z0-9%_-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -51,6 +51,10 @@ test: $(VENV)/installed $(SCHEMA)  ## style, types, and every test
 
 fuzz: $(VENV)/installed  ## hunt with the state machine on new inputs (ON=series, KERNEL=~/linux, SEED=N, PROFILE=nightly, OBSERVE=1)
 	@$(RUN) -m tests.fuzz $(ON) $(OF_KERNEL) $(addprefix --seed=,$(SEED)) $(addprefix --profile=,$(PROFILE)) $(if $(OBSERVE),--observe) $(ARGS)
+
+volume: $(VENV)/installed  ## a million operations on each of six pools of KERNEL=~/linux, natively (SEED=N)
+	@test -n "$(KERNEL)" || { echo "volume: say which kernel: make volume KERNEL=~/linux" >&2; exit 2; }
+	@$(RUN) -m tests.volume $(OF_KERNEL) $(addprefix --seed=,$(SEED)) $(ARGS)
 
 mutants: $(VENV)/installed  ## plant every seeded bug, and print who notices it (ARGS="name …" for some; all take some minutes)
 	@$(RUN) -m tests.who_notices $(ARGS)

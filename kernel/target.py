@@ -20,7 +20,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Self
 
-from kernel.build import Source, Variant, build
+from kernel.build import BuildError, Source, Variant, build
 from model.lockstep import LARGEST_PAGE, Revision
 from model.memory import Memory
 from model.promises import SERIES, V6_1, V6_12, Promises
@@ -170,8 +170,16 @@ def worker_of(program: Path, owner: object) -> Worker:
     return worker
 
 
-@lru_cache(maxsize=64)
 def program_of(source: Source, variant: Variant) -> Path:
+    """The program of a source as it is now. Raises BuildError."""
+    try:
+        return _built(source, variant, source.file.stat().st_mtime_ns)
+    except OSError as error:
+        raise BuildError(f"{source.file}: {error.strerror}") from error
+
+
+@lru_cache(maxsize=64)
+def _built(source: Source, variant: Variant, _: int) -> Path:
     return build(source, variant)
 
 

@@ -3,6 +3,7 @@
 import os
 import platform
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from model.lockstep import BrokenClaim, Lockstep, replay
 from model.memory import Memory
 from model.promises import SERIES, V6_1, V6_12
 from model.trace import Alloc, Create, Destroy, Free, Kernel, OtherPool, PageChoice, Trace, TraceError, Write, loads
-from tests import fuzz, profiles
+from report.runs import keep
+from tests import fuzz, profiles, volume
 from tests import replay as replaying
 from tests.machine import machine
-from tests.targets import TARGETS
+from tests.targets import KERNEL, TARGETS
 
 TRACES = Path(__file__).parent / "traces"
 
@@ -71,10 +73,11 @@ void dma_pool_destroy(struct dma_pool *pool)
 
 
 @pytest.fixture(autouse=True)
-def no_kernel_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_kernel_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for variable in ("POOLPROOF_KERNEL", "POOLPROOF_PROMISES"):
         monkeypatch.setenv(variable, "")
-    monkeypatch.setattr("tests.targets.TARGETS", dict(TARGETS))
+    yield
+    TARGETS.pop(KERNEL, None)
 
 
 def tiny(folder: Path, here: str = "", more: str = "") -> Source:
@@ -474,3 +477,32 @@ def test_a_batch_runs_natively(version: str) -> None:
     assert all(second - first >= 128 for first, second in pairwise(blocks))
     row = pool.poolinfo().split()
     assert (int(row[-1]), int(row[-4])) == (len(pages), -number % per_page)
+
+
+@pytest.mark.parametrize("version", ["v6.1", "v6.12"])
+def test_a_volume_of_operations_holds(version: str, capsys: pytest.CaptureFixture[str]) -> None:
+    kernel = str(fetched(version).file)
+    assert volume.main([f"--kernel={kernel}", "--operations=20000"]) == 0
+    assert capsys.readouterr().out.count("operations a second") == len(volume.POOLS)
+
+
+def test_what_breaks_in_volume_is_a_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    top = "	pool->next_block = block;\n}"
+    source = changed(
+        "v6.12", tmp_path, top, "	if (pool->nr_active % 100)\n	" + top
+    )  # it loses a block now and then
+    monkeypatch.setattr("tests.volume.keep", lambda trace, name: keep(trace, name, tmp_path))
+    monkeypatch.setattr("tests.volume.POOLS", (Create(128),))
+    assert volume.main([f"--kernel={source.file}", "--operations=300000"]) == 1
+    assert "pages_are_bounded_by_the_demand is BROKEN" in capsys.readouterr().out
+    broken = "	*handle = block->dma;"
+    source = changed(
+        "v6.12", tmp_path, broken, broken + "\n	if (pool->nr_active % 100 == 99)\n		*handle += 4;"
+    )
+    assert volume.main([f"--kernel={source.file}", "--operations=50000"]) == 1
+    assert "allocated_block_was_free is BROKEN" in capsys.readouterr().out
+    written = loads((tmp_path / "volume-allocated_block_was_free-128.json").read_text())
+    with pytest.raises(BrokenClaim):
+        replay(written, revision_of(source))

@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 REVISION := $(or $(ON),series)
+OF_KERNEL = $(if $(KERNEL),--kernel "$(KERNEL)") $(if $(PROMISES),--promises "$(PROMISES)")
 SCHEMA := .poolproof/schemas/junit-10.xsd
 
 .DEFAULT_GOAL := help
-.PHONY: help setup schemas prove crosshair audit test fuzz mutants mutation report replay bench bench-fuzz mpt3sas claims clean
+.PHONY: help setup schemas kernels prove crosshair audit test fuzz volume mutants mutation report replay bench bench-fuzz mpt3sas claims clean
 
 help:  ## this list
 	@sed -n 's/^\([a-zA-Z0-9%_-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -27,6 +28,9 @@ schemas: $(SCHEMA)  ## fetch the schema of JUnit XML, which a test needs and pyt
 $(SCHEMA): $(VENV)/installed
 	@$(RUN) -m tests.schemas $@ || echo "without it, a test is skipped" >&2
 
+kernels: $(VENV)/installed  ## fetch the kernels v6.1 and v6.12 into .poolproof/kernels, for the tests that run them (Debian, as root)
+	@$(RUN) -m kernel.fetch $(ARGS)
+
 prove: $(VENV)/installed  ## prove the whole catalogue (ARGS="--json FILE" and other options of `python -m proofs`)
 	@$(RUN) -m proofs $(ARGS)
 
@@ -45,8 +49,12 @@ test: $(VENV)/installed $(SCHEMA)  ## style, types, and every test
 	@$(VENV)/bin/mypy --no-error-summary
 	@$(RUN) -m pytest -n auto $(ARGS)
 
-fuzz: $(VENV)/installed  ## hunt with the state machine on new inputs (ON=series, SEED=N, PROFILE=nightly, OBSERVE=1)
-	@$(RUN) -m tests.fuzz $(ON) $(addprefix --seed=,$(SEED)) $(addprefix --profile=,$(PROFILE)) $(if $(OBSERVE),--observe) $(ARGS)
+fuzz: $(VENV)/installed  ## hunt with the state machine on new inputs (ON=series, KERNEL=~/linux, SEED=N, PROFILE=nightly, OBSERVE=1)
+	@$(RUN) -m tests.fuzz $(ON) $(OF_KERNEL) $(addprefix --seed=,$(SEED)) $(addprefix --profile=,$(PROFILE)) $(if $(OBSERVE),--observe) $(ARGS)
+
+volume: $(VENV)/installed  ## a million operations on each of six pools of KERNEL=~/linux, natively (SEED=N)
+	@test -n "$(KERNEL)" || { echo "volume: say which kernel: make volume KERNEL=~/linux" >&2; exit 2; }
+	@$(RUN) -m tests.volume $(OF_KERNEL) $(addprefix --seed=,$(SEED)) $(ARGS)
 
 mutants: $(VENV)/installed  ## plant every seeded bug, and print who notices it (ARGS="name …" for some; all take some minutes)
 	@$(RUN) -m tests.who_notices $(ARGS)
@@ -61,9 +69,9 @@ $(VENV)/bin/cosmic-ray: $(VENV)/installed
 report: $(VENV)/installed  ## write reports/index.html: what the prover and a short hunt say (ENGINES="prove fuzz crosshair", PROFILE=ci)
 	@$(RUN) -m report $(ENGINES) $(addprefix --profile=,$(PROFILE)) $(ARGS)
 
-replay: $(VENV)/installed  ## run a trace: TRACE=file ON=series, v6.1, v6.12, v4 or model; SHRINK=1 writes a smaller one
+replay: $(VENV)/installed  ## run a trace: TRACE=file ON=series, v6.1, v6.12, v4 or model, or KERNEL=~/linux; SHRINK=1 writes a smaller one
 	@test -n "$(TRACE)" || { echo "replay: say which trace: make replay TRACE=tests/traces/… ON=v6.1" >&2; exit 2; }
-	@$(RUN) -m tests.replay "$(TRACE)" --on "$(REVISION)" $(if $(SHRINK),--shrink "reports/traces/$(notdir $(TRACE:.json=)).smaller.json")
+	@$(RUN) -m tests.replay "$(TRACE)" --on "$(REVISION)" $(OF_KERNEL) $(if $(SHRINK),--shrink "reports/traces/$(notdir $(TRACE:.json=)).smaller.json")
 
 bench: $(VENV)/installed  ## count the pages that an alloc and a free look at, on v6.1 and on the series
 	@$(RUN) -m bench.pages_touched

@@ -23,14 +23,16 @@ class Memory:
 
     `place(nbytes)` is asked at each allocation for the DMA address, or None for a failure. The kernel drops the pool's
     lock around this call, so `place` may run other operations on the pool. Memory that is not coherent by itself is
-    `remapped`: its virtual addresses are not in the linear map.
+    `remapped`: its virtual addresses are not in the linear map. A pool that runs elsewhere provides the `bytes_at` a virtual
+    address itself, so that it shares them.
     """
 
     def __init__(self, place: Callable[[int], int | None] | None = None, remapped: bool = False) -> None:
         self.place = place or self.next_free_place
         self.mappings: dict[int, Mapping] = {}  # by virtual address; given out and not taken back
         self._starts: list[int] = []  # the virtual addresses, ascending
-        self._next_vaddr = VMALLOC_BASE if remapped else VADDR_BASE
+        self.bytes_at: Callable[[int, int], memoryview] = lambda _, nbytes: memoryview(bytearray(nbytes))
+        self.base = self._next_vaddr = VMALLOC_BASE if remapped else VADDR_BASE  # no virtual address is below
         self._next_dma = DMA_BASE
 
     def next_free_place(self, nbytes: int) -> int:
@@ -45,7 +47,7 @@ class Memory:
         dma = self.place(nbytes)
         if dma is None:
             return None
-        mapping = Mapping(self._next_vaddr, dma, memoryview(bytearray(nbytes)))
+        mapping = Mapping(self._next_vaddr, dma, self.bytes_at(self._next_vaddr, nbytes))
         self._next_vaddr += 2 * nbytes  # so that no overrun reaches another mapping unnoticed
         self.add(mapping)
         return mapping

@@ -1,6 +1,7 @@
 """What the engines say, read from the JSON that they write, in one form: an engine's verdict on a claim about a revision."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -238,4 +239,7 @@ def refutation_in_words(verdict: Verdict) -> str:
 
 def replaying(file: Path | str, on: str) -> str:
     """The command that replays a trace."""
+    if on == "kernel" and (path := os.environ.get("POOLPROOF_KERNEL")):
+        held_to = os.environ.get("POOLPROOF_PROMISES")
+        return f"make replay TRACE={file} KERNEL={path}" + (f" PROMISES={held_to}" if held_to else "")
     return f"make replay TRACE={file} ON={on}"

@@ -23,6 +23,7 @@ from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
+from kernel.build import BuildError
 from model.claims import Claim
 from model.lockstep import BrokenClaim
 from model.trace import Trace
@@ -32,7 +33,7 @@ from report.runs import in_text, smallest, surprises
 from report.text import coloured
 from tests import profiles
 from tests.machine import PoolMachine, Tally, dice, machine, missed
-from tests.targets import TARGETS
+from tests.targets import KERNEL, TARGETS, add_kernel
 
 HUNTED = ("model", "series", "v6.1-as-it-is", "v6.12")
 """The revisions in which the machine finds nothing: they do what they promise."""
@@ -139,6 +140,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "revisions", nargs="*", metavar="REVISION", help=f"of {', '.join(TARGETS)}; default: all sound ones"
     )
+    parser.add_argument("--kernel", metavar="PATH", help="hunt in a kernel tree's mm/dmapool.c, or in a single file")
+    parser.add_argument("--promises", metavar="REVISION", help="hold the kernel to what this revision promises")
     parser.add_argument("--seed", type=int, help="repeat a hunt; default: a new seed, which is printed")
     parser.add_argument("--profile", default="ci", choices=profiles.OF_HUNTS, help="how long; default: ci")
     parser.add_argument("--json", metavar="FILE", help="write what was found and met as JSON; - for standard output")
@@ -147,6 +150,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.error = lambda message: fail(f"{message}; see --help")  # type: ignore[method-assign]
     options = parser.parse_args(arguments)
+    if options.kernel:
+        try:
+            add_kernel(options.kernel, options.promises)
+        except BuildError as error:
+            fail(str(error))
+    elif options.promises:
+        fail("--promises is about a kernel: name one with --kernel")
     for revision in options.revisions:
         if revision not in TARGETS:
             near = difflib.get_close_matches(revision, TARGETS, n=1, cutoff=0)[0]
@@ -165,9 +175,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run_hunts(options: argparse.Namespace) -> int:
-    revisions = options.revisions or list(HUNTED)
+    revisions = options.revisions or ([KERNEL] if options.kernel else list(HUNTED))
     seed = SystemRandom().randrange(2**32) if options.seed is None else options.seed
     chosen = f"ON='{' '.join(options.revisions)}' " if options.revisions else ""
+    chosen += f"KERNEL={options.kernel} " if options.kernel else ""
+    chosen += f"PROMISES={options.promises} " if options.promises else ""
     again = f"make fuzz {chosen}PROFILE={options.profile} SEED={seed}"
     to_read = sys.stderr if options.json == "-" else sys.stdout
     print(f"seed {seed}: `{again}` repeats this hunt, if the database is the same", file=to_read, flush=True)

@@ -1,11 +1,14 @@
 """The pools that can be put beside the oracle, by the name of their revision."""
 
+import os
 from dataclasses import replace
 
 from impl.block_stack import BlockStackPool
 from impl.history import OriginalPool
 from impl.pool import Pool as SeriesPool
 from impl.struct_page import StructPagePool
+from kernel.build import BuildError, Source, Variant, find
+from kernel.target import program_of, revision_of
 from model.lockstep import Revision
 from model.pool import Pool as ModelPool
 from model.promises import SERIES, V6_1, V6_12
@@ -24,3 +27,25 @@ TARGETS: dict[str, Revision] = {
     "v6.1-as-it-is": Revision(OriginalPool.create, V6_1, inside=inside_of_pages),
     "v6.12": Revision(BlockStackPool.create, V6_12, inside=inside_of_stack),
 }
+
+KERNEL = "kernel"
+"""The revision that is a kernel of your own, if there is one: `make fuzz KERNEL=…`."""
+
+
+def add_kernel(path: str, promises: str | None = None) -> Source:
+    """Have a kernel tree, or a single dmapool.c, be the revision `kernel`; in processes that are started from now on, too.
+
+    It is held to what it promises by its features, or to what another revision promises. Raises BuildError.
+    """
+    if promises is not None and promises not in TARGETS:
+        raise BuildError(f"there are no promises {promises!r}; there are those of {', '.join(TARGETS)}")
+    source = find(path)
+    for debug in (False, True):
+        program_of(source, Variant(debug))
+    TARGETS[KERNEL] = revision_of(source, None if promises is None else TARGETS[promises].promises)
+    os.environ |= {"POOLPROOF_KERNEL": str(path), "POOLPROOF_PROMISES": promises or ""}
+    return source
+
+
+if os.environ.get("POOLPROOF_KERNEL"):
+    add_kernel(os.environ["POOLPROOF_KERNEL"], os.environ.get("POOLPROOF_PROMISES") or None)

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
     "model": {"model"},
     "impl": {"impl"},
+    "kernel": {"kernel", "model"},
     "proofs": {"proofs", "model", "impl", "report", "z3", "cvc5", "bitwuzla", "distributed", "crosshair"},
     "report": {"report", "model", "jinja2", "tests"},
     "bench": {"bench", "model", "impl", "tests", "hypothesis"},
@@ -83,7 +84,7 @@ def test_what_the_readme_names_exists() -> None:
             assert re.search(rf"^{target}:", makefile, re.M), f"{document}: make {target}"
         for claim in re.findall(r"`make prove-(\w+)`", text):
             assert claim in CLAIMS, f"{document}: {claim}"
-        for file in re.findall(r"`((?:model|impl|proofs|report|tests|bench)/[\w/.]+)`", text):
+        for file in re.findall(r"`((?:model|impl|kernel|proofs|report|tests|bench)/[\w/.]+)`", text):
             assert (ROOT / file).exists(), f"{document}: {file}"
 
 

@@ -1,0 +1,254 @@
+"""Compiles a kernel's mm/dmapool.c, unmodified, into a program for userspace: `kernel.target` runs it.
+
+What the file includes leads to the shim (`kernel/shim/kernel.h`), but for the headers that are taken from the kernel tree as
+they are. A program is built once for what it is built from, in `.poolproof/builds/`.
+"""
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+SHIM = Path(__file__).parent / "shim"
+BUILDS = ROOT / ".poolproof" / "builds"
+KERNELS = ROOT / ".poolproof" / "kernels"
+"""Where `python -m kernel.fetch` puts what it gets."""
+
+FROM_THE_TREE = ("list.h", "poison.h", "rbtree.h", "rbtree_types.h", "rbtree_augmented.h")
+"""Headers of include/linux/ that are used as they are."""
+
+LINUX = """
+align atomic bug build_bug cache compiler const container_of debugfs device dma-map-ops dma-mapping dmapool err errno
+export gfp init kernel limits log2 math minmax mm module mutex overflow page-flags printk rcupdate sched sched/mm
+seq_file slab spinlock stat stddef string sysfs types wait
+"""
+SHIMMED = [*(f"linux/{name}.h" for name in LINUX.split()), "asm/barrier.h", "asm/page.h"]
+"""Headers that lead to kernel/shim/kernel.h."""
+
+# As the kernel is compiled, where it decides what the code means.
+OPTIONS = "-std=gnu11 -O2 -g -fno-strict-aliasing -fwrapv -fno-delete-null-pointer-checks -funsigned-char -fno-pie"
+FLAGS = OPTIONS.split()
+MISTAKES = ["-Werror=implicit-function-declaration", "-Werror=int-conversion", "-Werror=undef"]
+COUNTED = "-fsanitize-coverage=trace-pc"  # each basic block of the code under test: a hang is the same everywhere
+SANITIZED = ["-fsanitize=address,undefined", "-fno-sanitize=alignment", "-fno-sanitize-recover=all"]
+
+MISSING = (
+    r"error: implicit declaration of function '(\w+)'",
+    r"error: call to undeclared function '(\w+)'",
+    r"error: '(\w+)' undeclared",
+    r"error: use of undeclared identifier '(\w+)'",
+    r"error: [\"'](\w+)[\"'] is not defined",
+    r"error: unknown type name '(\w+)'",
+    r"error: invalid use of undefined type '([\w ]+)'",
+    r"error: invalid use of incomplete typedef '([\w ]+)'",
+    r"error: incomplete definition of type '([\w ]+)'",
+    r"error: tentative definition has type '([\w ]+)'",
+    r"error: storage size of '(\w+)' isn't known",
+    r"error: (?:field|variable) (?:'\w+' )?has incomplete type '?([\w ]+)",
+    r"error: '([\w ]+)' has no member named '\w+'",
+    r"error: no member named '\w+' in '([\w ]+)'",
+)
+"""What compilers say of a name that they don't know."""
+
+
+class BuildError(Exception):
+    """A program that cannot be built, or no kernel; says in one line why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dmapool.c, and the kernel tree whose headers it is compiled with; None if there is none."""
+
+    file: Path
+    tree: Path | None
+
+    def text(self) -> str:
+        """The code, without comments."""
+        return re.sub(r"/\*.*?\*/|//[^\n]*", " ", self.file.read_text(errors="replace"), flags=re.S)
+
+    def uses_rbtree(self) -> bool:
+        return re.search(r"^\s*#\s*include\s*<linux/rbtree\w*\.h>", self.text(), re.M) is not None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How the file is compiled: with DMAPOOL_DEBUG, with a `dma_addr_t` of 32 bits, with the compiler's sanitizers."""
+
+    debug: bool = False
+    dma_bits: int = 64
+    sanitized: bool = False
+
+    def flags(self) -> list[str]:
+        flags = ["-DDMAPOOL_DEBUG=1", "-DCONFIG_DEBUG_SLAB=1", "-DCONFIG_SLUB_DEBUG_ON=1"] if self.debug else []
+        return flags + ["-DPOOLPROOF_DMA_32"] * (self.dma_bits == 32) + SANITIZED * self.sanitized
+
+
+def find(kernel: str | Path) -> Source:
+    """The source that a path names: a kernel tree, or a single file.
+
+    A file that is in no tree is compiled with the headers of the newest kernel that `python -m kernel.fetch` has got. Raises
+    BuildError.
+    """
+    path = Path(kernel).expanduser().absolute()
+    if path.is_dir():
+        if not (path / "mm" / "dmapool.c").is_file():
+            raise BuildError(f"{kernel}: there is no mm/dmapool.c; a kernel tree is expected, or a single dmapool.c")
+        return Source(path / "mm" / "dmapool.c", path if is_a_tree(path) else newest())
+    if not path.is_file():
+        raise BuildError(f"{kernel}: there is no such file; a kernel tree is expected, or a single dmapool.c")
+    if path.suffix != ".c":
+        raise BuildError(f"{kernel}: not a C file; a kernel tree is expected, or a single dmapool.c")
+    above = path.parent.parent
+    return Source(path, above if is_a_tree(above) else newest())
+
+
+def is_a_tree(folder: Path) -> bool:
+    return (folder / "include" / "linux" / "list.h").is_file()
+
+
+def newest() -> Path | None:
+    """Of the kernels that were fetched."""
+    fetched = [folder for folder in KERNELS.glob("v*") if is_a_tree(folder)]
+    return max(fetched, key=lambda folder: [int(part) for part in re.findall(r"\d+", folder.name)], default=None)
+
+
+def compiler() -> list[str]:
+    """$CC, or the system's C compiler, or that of the package ziglang. Raises BuildError if there is none."""
+    if asked := os.environ.get("CC"):
+        command = shlex.split(asked)
+        if not command or shutil.which(command[0]) is None:
+            raise BuildError(f"there is no compiler {asked!r}, which CC asks for")
+        return command
+    if system := shutil.which("cc") or shutil.which("gcc") or shutil.which("clang"):
+        return [system]
+    if find_spec("ziglang"):
+        return [sys.executable, "-m", "ziglang", "cc"]
+    raise BuildError(
+        "there is no C compiler: install gcc or clang, or say which with CC=…, or run .venv/bin/pip install ziglang"
+    )
+
+
+def build(source: Source, variant: Variant) -> Path:
+    """The program that runs the source's pool. Raises BuildError."""
+    if sys.platform != "linux":
+        raise BuildError(
+            f"a kernel's file runs on Linux only, not on {sys.platform}: its memory is shared by memfd_create"
+        )
+    command = compiler()
+    inputs = [SHIM / "kernel.h", SHIM / "worker.c", source.file, *tree_files(source)]
+    what = repr(
+        (
+            command,
+            version_of(command),
+            FLAGS,
+            MISTAKES,
+            COUNTED,
+            variant.flags(),
+            SHIMMED,
+            [str(file) for file in inputs],
+        )
+    )
+    digest = hashlib.sha256(what.encode())
+    for file in inputs:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    folder = BUILDS / digest.hexdigest()[:20]
+    program = folder / "worker"
+    if not program.exists():
+        BUILDS.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=BUILDS) as scratch:
+            compile_all(command, source, variant, Path(scratch))
+            try:
+                os.rename(scratch, folder)
+                os.mkdir(scratch)  # for the context to remove
+            except OSError:
+                if not program.exists():  # unless somebody else has built it meanwhile
+                    raise
+    return program
+
+
+def version_of(command: list[str]) -> str:
+    return run([*command, "--version"]).stdout
+
+
+def tree_files(source: Source) -> list[Path]:
+    """The files of the kernel tree that are compiled in, as far as they are there."""
+    if source.tree is None:
+        return []
+    files = [source.tree / "include" / "linux" / name for name in FROM_THE_TREE]
+    files += [source.tree / "lib" / "rbtree.c"] if source.uses_rbtree() else []
+    return [file for file in files if file.is_file()]
+
+
+def write_headers(source: Source, folder: Path) -> None:
+    """Write headers of the names that the kernel's code includes; each leads to the shim, or into the tree."""
+    leads_to = dict.fromkeys(SHIMMED, SHIM / "kernel.h")
+    leads_to |= {f"linux/{file.name}": file for file in tree_files(source) if file.suffix == ".h"}
+    for name, file in leads_to.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f'#include "{file}"\n')
+
+
+def compile_all(command: list[str], source: Source, variant: Variant, folder: Path) -> None:
+    write_headers(source, folder / "include")
+    flags = [*FLAGS, *variant.flags()]
+    counts = COUNTED + ",no-prune" * ("clang" in version_of(command))  # which leaves blocks out otherwise
+    objects: list[Path] = []
+    for file in [source.file, *tree_files(source)]:
+        if file.suffix == ".c":
+            objects.append(folder / f"{len(objects)}-{file.stem}.o")
+            includes = ["-nostdinc", "-I", str(folder / "include")]  # a libc has headers of the same names
+            includes += ["-DPOOLPROOF_TREE"] if source.tree is not None else []
+            counted = [*flags, *includes, counts, *MISTAKES, "-c", str(file), "-o", str(objects[-1])]
+            checked(command, counted, source)
+    worker = str(SHIM / "worker.c")
+    checked(command, [*flags, "-no-pie", worker, *map(str, objects), "-o", str(folder / "worker")], source)
+
+
+def checked(command: list[str], arguments: list[str], source: Source) -> None:
+    done = run([*command, *arguments])
+    if done.returncode:
+        raise BuildError(explained(done.stderr, source))
+
+
+def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "LC_ALL": "C"}
+    try:
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=environment)
+    except OSError as error:
+        raise BuildError(f"{command[0]} cannot be run: {error.strerror}") from error
+
+
+def explained(said: str, source: Source) -> str:
+    """What a compiler said, in one line: the first thing that is missing, and where it belongs; or else its first error."""
+    said = said.replace("\u2018", "'").replace("\u2019", "'")
+    file, shim = source.file, "kernel/shim/kernel.h"
+    if header := re.search(r"fatal error: '?([\w./-]+\.h)'?(?:: No such file| file not found)", said):
+        name = header[1]
+        if name.removeprefix("linux/") in FROM_THE_TREE:
+            return f"{file} needs {name} of a kernel tree: name a tree that has it, or run `make kernels`"
+        how = f"add it to LINUX or SHIMMED in kernel/build.py, and what it declares to {shim}"
+        return f"{file} includes {name}, which the shim lacks: {how}"
+    if re.search(r"undefined (?:reference to [`']|symbol: )__(?:a|ub)san", said):
+        return "this compiler has nothing to run sanitizers with: take gcc or clang"
+    if undefined := re.search(r"undefined (?:reference to [`']|symbol: )(\w+)", said):
+        return f"{file} uses {undefined[1]}, which the shim lacks: define it in kernel/shim/worker.c"
+    for line in said.splitlines():
+        if ": error: " not in line:
+            continue
+        where, _, message = line.partition(": error: ")
+        if re.search(r"poolproof_page_size|variably modified|variable.length array|is not constant", message):
+            return f"{where}: PAGE_SIZE is no constant here: it is chosen for each pool, see {shim} ({message})"
+        for pattern in MISSING:
+            if missing := re.search(pattern, line):
+                return f"{where} uses {missing[1]}, which the shim lacks or knows otherwise: declare it in {shim} ({message})"
+        return f"{where}: it does not compile: {message}"
+    lines = [line for line in said.splitlines() if line.strip()] or ["no reason is given"]
+    return f"{file} does not compile: {lines[-1]}"

@@ -1,0 +1,128 @@
+"""`python -m kernel.fetch [VERSION …]`: get the kernels to run against, once, into `.poolproof/kernels/`.
+
+They come in Debian's source packages; of each, the few files that a build needs are kept. The machine's own lists of packages
+stay as they are. Exit status: 2 if a kernel cannot be had; then one line says what is missing.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from kernel.build import FROM_THE_TREE, KERNELS
+
+SUITES = {"v6.1": "bookworm", "v6.12": "trixie"}
+"""The releases of Debian whose kernels these are."""
+
+WANTED = {
+    "mm/dmapool.c",
+    "mm/dmapool_test.c",
+    "lib/rbtree.c",
+    "COPYING",
+    *(f"include/linux/{name}" for name in FROM_THE_TREE),
+}
+OPTIONAL = {"mm/dmapool_test.c", "COPYING"}  # v6.1 has no test
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+
+class UnavailableError(Exception):
+    """A kernel that cannot be had; says in one line what is missing."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    versions = (sys.argv[1:] if arguments is None else arguments) or list(SUITES)
+    for version in versions:
+        if version not in SUITES:
+            print(f"kernels: there is no kernel {version!r}; there are {', '.join(SUITES)}", file=sys.stderr)
+            return 2
+        try:
+            fetch(version)
+        except UnavailableError as error:
+            how = "or lay the files of a kernel tree there by hand"
+            print(f"kernels: no {version}: {error}; {how}: {KERNELS / version}", file=sys.stderr)
+            return 2
+    return 0
+
+
+def fetch(version: str) -> Path:
+    """The folder of a kernel's files, which are fetched if they are not there. Raises UnavailableError."""
+    folder = KERNELS / version
+    if folder.is_dir():
+        return folder
+    KERNELS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=KERNELS) as scratch:
+        package = download(f"linux-source-{version.removeprefix('v')}", SUITES[version], Path(scratch))
+        files = Path(scratch) / "tree"
+        unpack(package, files)
+        files.rename(folder)
+    print(f"kernels: {package.name.replace('%3a', ':')} → {os.path.relpath(folder)}")
+    return folder
+
+
+def download(package: str, suite: str, folder: Path) -> Path:
+    """A package of a release, whatever release this machine runs."""
+    for tool in ("apt-get", "dpkg-deb"):
+        if shutil.which(tool) is None:
+            raise UnavailableError(f"there is no {tool}, which gets Debian's packages")
+    if not KEYRING.is_file():
+        raise UnavailableError(f"there is no {KEYRING}: install debian-archive-keyring")
+    known = run(["apt-get", "indextargets", "--format", "$(REPO_URI)"], folder).split()
+    mirrors = [address for address in known if address.rstrip("/").endswith("/debian")]
+    if not mirrors:
+        raise UnavailableError("no mirror of Debian is among the sources of apt-get")
+    (folder / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirrors[0]} {suite} main\n")
+    for name in ("lists/partial", "cache/archives/partial"):
+        (folder / name).mkdir(parents=True)
+    own = {
+        "Dir::Etc::SourceList": folder / "sources.list",
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Dir::State::Lists": folder / "lists",
+        "Dir::Cache": folder / "cache",
+        "APT::Sandbox::User": "root",  # the folder is not for others
+    }
+    apt_get = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in own.items())]
+    run([*apt_get, "update"], folder)
+    run([*apt_get, "download", package], folder)
+    found = list(folder.glob("*.deb"))
+    if not found:
+        raise UnavailableError(f"{suite} has no package {package}")
+    return found[0]
+
+
+def run(command: list[str], folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.startswith("E:")] or ["no reason is given"]
+        raise UnavailableError(f"{' '.join(command[:2])} …: {said[0]}")
+    return done.stdout
+
+
+def unpack(package: Path, into: Path) -> None:
+    """The wanted files of a source package: its archive has another one inside, which is read as far as necessary."""
+    missing = set(WANTED)
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE) as contents:
+        try:
+            with tarfile.open(fileobj=contents.stdout, mode="r|") as outer:
+                member = next(member for member in outer if member.name.endswith(".tar.xz"))
+                with tarfile.open(fileobj=outer.extractfile(member), mode="r|xz") as tree:
+                    for file in tree:
+                        name = file.name.partition("/")[2]
+                        if name in missing and file.isfile():
+                            (into / name).parent.mkdir(parents=True, exist_ok=True)
+                            (into / name).write_bytes(tree.extractfile(file).read())  # type: ignore[union-attr]
+                            missing.remove(name)
+                        if not missing - OPTIONAL and name.startswith("mm/dmapool_test"):
+                            break
+        except (StopIteration, tarfile.TarError, EOFError) as error:
+            raise UnavailableError(f"{package.name} cannot be read: {error}") from error
+        finally:
+            contents.kill()
+    if missing - OPTIONAL:
+        raise UnavailableError(f"{package.name} has no {', '.join(sorted(missing - OPTIONAL))}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,890 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A process that runs one mm/dmapool.c: it serves the operations that kernel/target.py asks for, one message each way.
+ *
+ * Coherent memory is one arena that both processes see. Only the pages that were given out can be touched; what shares a page of
+ * the machine with them is filled with a pattern, and looked at after every operation. While dma_alloc_coherent waits for the
+ * page, other operations are served: that is what runs while the pool's lock is dropped.
+ *
+ * Whatever goes wrong is told once, and ends the process: what the kernel's code holds then is not worth keeping.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "kernel.h"
+#undef memset
+
+#define OS_PAGE 4096ul
+#define ARENA_BYTES (1ul << 30)
+#define DESK_BYTES (1ul << 28)
+#define MOST_FREED (1ul << 19) /* pages that one operation gives back */
+#define ARENA_ADDRESS ((void *)0x200000000000)
+#define HEAP_BYTES (1ul << 28)
+#define MOST_PAGES (1ul << 17)
+#define RED_ZONE 0xd5
+#define UNWRITTEN 0x5a /* what kmalloc gives */
+#define FREED 0x6b     /* what kfree leaves */
+
+enum { CREATE = 1, ALLOC, FREE, DESTROY, PAGE, BATCH };
+enum { DONE = 1, PAGE_WANTED, FAULT, HANG };
+
+struct request {
+	u32 what, flags;
+	u64 a, b, c, d, base;
+	union {
+		char name[256]; /* of a pool that is created */
+		struct {
+			u64 vaddr, nbytes;
+		} opened[64]; /* memory that the device has given out since the last message */
+	};
+};
+struct reply {
+	u32 what;
+	u32 row_failed;
+	u64 a, b, pc;
+	u32 freed, log_bytes, row_bytes, fault_bytes;
+	char text[1 << 16];
+};
+struct operation { /* of a batch */
+	u32 what, slot;
+	u64 plus; /* to both addresses of a block that is freed */
+};
+struct block {
+	u64 vaddr, dma;
+};
+struct range {
+	u8 *start, *end;
+};
+struct page {
+	struct range head, data, tail; /* head and tail are red zones */
+	bool given_back;
+};
+struct object {
+	u64 magic, nbytes;
+};
+
+unsigned long poolproof_page_size = 4096;
+static bool init_on_alloc, init_on_free;
+static struct device device = { "poolproof", { &device.dma_pools, &device.dma_pools } };
+static const struct device_attribute *pools_file;
+static struct dma_pool *pool;
+static bool destroyed; /* then who calls it later has the pointer still */
+
+static int channel;
+static u8 *arena, *desk, *heap;
+static u64 base; /* the virtual address that the other process sees at the start of the arena */
+static size_t heap_used;
+static struct page pages[MOST_PAGES];
+static size_t number_of_pages;
+static size_t bytes_given;
+static struct block *freed;
+static struct reply reply;
+static struct request request;
+static unsigned spinning, sleeping; /* locks held */
+static long budget = LONG_MAX;
+static long budget_of_an_operation;
+static bool reading_the_row;
+static char row[4096];
+
+static struct { /* what is left of the pages that a batch may use */
+	const u64 *dma;
+	u64 left, vaddr;
+} of_batch;
+static bool in_batch;
+
+/* Addresses: the other process has its own, at a constant distance. */
+
+static void *here(u64 vaddr)
+{
+	return vaddr - base < ARENA_BYTES ? arena + (vaddr - base) : (void *)vaddr;
+}
+
+static u64 there(const void *pointer)
+{
+	u64 offset = (u64)pointer - (u64)arena;
+
+	return offset < ARENA_BYTES ? base + offset : (u64)pointer;
+}
+
+/* The same for what can't be touched, a little before or behind the arena. */
+static u64 there_or_near(const void *pointer)
+{
+	u64 offset = (u64)pointer - (u64)arena;
+
+	return offset + ARENA_BYTES < 3 * ARENA_BYTES ? base + offset : (u64)pointer;
+}
+
+/* Messages to the other process */
+
+static void *open_page(u64 vaddr, u64 nbytes);
+
+static void send_reply(void)
+{
+	size_t nbytes = offsetof(struct reply, text) + reply.log_bytes + reply.row_bytes + reply.fault_bytes;
+
+	if (send(channel, &reply, nbytes, MSG_NOSIGNAL) != (ssize_t)nbytes)
+		_exit(1);
+	reply.log_bytes = reply.row_bytes = reply.freed = 0;
+}
+
+static void receive(void)
+{
+	ssize_t nbytes = recv(channel, &request, sizeof(request) - 1, 0);
+
+	if (nbytes < (ssize_t)offsetof(struct request, name))
+		_exit(0);
+	nbytes -= offsetof(struct request, name);
+	if (request.what == CREATE)
+		request.name[nbytes] = 0;
+	else
+		for (size_t n = 0; n < nbytes / sizeof(request.opened[0]); n++)
+			open_page(request.opened[n].vaddr, request.opened[n].nbytes);
+}
+
+static _Noreturn void tell(u32 what, u64 a, u64 b, u64 pc, const char *text)
+{
+	if (reading_the_row) { /* the operation itself has been done */
+		reply.row_failed = what;
+		reply.fault_bytes = strlen(text);
+	} else {
+		reply.what = what;
+		reply.a = a;
+		reply.b = b;
+		reply.fault_bytes = strlen(text);
+	}
+	reply.pc = pc;
+	memcpy(reply.text + reply.log_bytes, text, reply.fault_bytes);
+	send_reply();
+	_exit(0);
+}
+
+#define fault(...)                                                                          \
+	do {                                                                                \
+		char text[512];                                                             \
+		snprintf(text, sizeof(text), __VA_ARGS__);                                  \
+		tell(FAULT, 0, 0, (u64)__builtin_return_address(0), text);                  \
+	} while (0)
+
+_Noreturn void poolproof_bug(const char *where)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "BUG at line %s", where);
+	tell(FAULT, 0, 0, (u64)__builtin_return_address(0), text);
+}
+
+/* Every basic block of the code under test comes by here. */
+void __sanitizer_cov_trace_pc(void)
+{
+	if (--budget < 0) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "no end after %ld basic blocks", budget_of_an_operation);
+		tell(HANG, 0, 0, (u64)__builtin_return_address(0), text);
+	}
+}
+
+static void begin_operation(void)
+{
+	/* Far more than honest code needs, which looks at each byte of the pool's pages a few times. */
+	budget = budget_of_an_operation = 1000000 + 64 * (long)bytes_given;
+}
+
+#ifdef __x86_64__
+/*
+ * A driver that writes a pointer into a free block writes the address that it knows. Where the code under test follows it, the
+ * registers that hold such an address get the one that it has here.
+ */
+static bool translated(greg_t *registers, u64 address)
+{
+	static const int names[] = { REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
+				     REG_RDI, REG_RSI, REG_RBP, REG_RBX, REG_RDX, REG_RAX, REG_RCX };
+	bool found = false;
+
+	if (address - base >= ARENA_BYTES)
+		return false;
+	for (size_t n = 0; n < ARRAY_SIZE(names); n++)
+		if ((u64)registers[names[n]] - base < ARENA_BYTES) {
+			registers[names[n]] = (greg_t)here((u64)registers[names[n]]);
+			found = true;
+		}
+	return found;
+}
+#endif
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+	u64 pc = 0;
+	char text[64];
+
+#ifdef __x86_64__
+	greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+
+	if (number == SIGSEGV && translated(registers, (u64)info->si_addr)) {
+		budget -= 1000; /* which takes as long, where a list runs in a circle */
+		return;
+	}
+	pc = registers[REG_RIP];
+#else
+	(void)context;
+#endif
+	snprintf(text, sizeof(text), "%s",
+		 number == SIGFPE ? "division by zero" : number == SIGSEGV ? "SIGSEGV" : number == SIGBUS ? "SIGBUS" : "SIGILL");
+	tell(FAULT, number, number == SIGFPE || number == SIGILL ? 0 : there_or_near(info->si_addr), pc, text);
+}
+
+/* The device's memory */
+
+static u8 *down(u8 *address)
+{
+	return (u8 *)((u64)address & ~(OS_PAGE - 1));
+}
+
+static u8 *up(u8 *address)
+{
+	return down(address + OS_PAGE - 1);
+}
+
+static void fill(struct range range, int byte)
+{
+	if (range.end > range.start)
+		memset(range.start, byte, range.end - range.start);
+}
+
+/* Make memory accessible that starts behind all that already is; its bytes are the device's. */
+static void *open_page(u64 vaddr, u64 nbytes)
+{
+	struct page *page = &pages[number_of_pages], *before = page - 1;
+	u8 *start = here(vaddr), *end = start + nbytes;
+
+	if (vaddr - base >= ARENA_BYTES || nbytes > ARENA_BYTES - (vaddr - base) || number_of_pages == MOST_PAGES)
+		fault("the device has no %lu bytes at %#lx", nbytes, vaddr);
+	*page = (struct page){ { down(start), start }, { start, end }, { end, up(end) }, false };
+	if (page->tail.end == page->head.start) /* even 0 bytes are somewhere */
+		page->tail.end += OS_PAGE;
+	if (mprotect(page->head.start, page->tail.end - page->head.start, PROT_READ | PROT_WRITE))
+		fault("mprotect: %s", strerror(errno));
+	if (number_of_pages && before->tail.end > page->head.start) {
+		before->tail.end = start;
+		page->head.start = start;
+	}
+	fill(page->head, RED_ZONE);
+	fill(page->tail, RED_ZONE);
+	number_of_pages++;
+	bytes_given += nbytes;
+	return start;
+}
+
+static void close_pages(void)
+{
+	if (number_of_pages)
+		mprotect(arena, pages[number_of_pages - 1].tail.end - arena, PROT_NONE);
+	number_of_pages = bytes_given = 0;
+}
+
+static u8 *first_changed(struct range range)
+{
+	for (u8 *byte = range.start; byte < range.end; byte++)
+		if (*byte != RED_ZONE)
+			return byte;
+	return NULL;
+}
+
+static bool intact(struct range range)
+{
+	size_t nbytes = range.end - range.start;
+
+	return range.end <= range.start || (range.start[0] == RED_ZONE && !memcmp(range.start, range.start + 1, nbytes - 1));
+}
+
+static void check_red_zones(void)
+{
+	for (struct page *page = pages; page < pages + number_of_pages; page++) {
+		size_t nbytes = page->data.end - page->data.start;
+
+		if (!intact(page->head))
+			fault("a write of %#x, %ld bytes before a page of %lu bytes", *first_changed(page->head),
+			      page->data.start - first_changed(page->head), nbytes);
+		if (!intact(page->tail))
+			fault("a write of %#x, %ld bytes past the end of a page of %lu bytes", *first_changed(page->tail),
+			      first_changed(page->tail) - page->data.end, nbytes);
+		if (page->given_back && !intact(page->data))
+			fault("a write to a page that was given back");
+	}
+}
+
+static void might_sleep_in(const char *what)
+{
+	if (spinning)
+		fault("%s may sleep, and is called with a lock held", what);
+}
+
+static bool serve(void);
+static void read_the_row(void);
+
+void *dma_alloc_coherent(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp_t flags)
+{
+	long rest = budget, of_all = budget_of_an_operation;
+
+	(void)dev;
+	if (gfpflags_allow_blocking(flags))
+		might_sleep_in("dma_alloc_coherent");
+	if (in_batch) {
+		u64 vaddr = of_batch.vaddr;
+
+		if (!of_batch.left || *of_batch.dma == UINT64_MAX) {
+			of_batch.dma += of_batch.left != 0;
+			of_batch.left -= of_batch.left != 0;
+			return NULL;
+		}
+		*dma = *of_batch.dma++;
+		of_batch.left--;
+		of_batch.vaddr += 2 * nbytes;
+		return memset(open_page(vaddr, nbytes), 0, nbytes);
+	}
+	reply.what = PAGE_WANTED;
+	reply.a = nbytes;
+	reply.b = flags;
+	read_the_row(); /* as others see it meanwhile */
+	send_reply();
+	while (serve())
+		;
+	budget = rest + 64 * (long)nbytes;
+	budget_of_an_operation = of_all + 64 * (long)nbytes;
+	if (!request.flags)
+		return NULL;
+	*dma = request.b;
+	return here(request.a); /* which was opened before */
+}
+
+void dma_free_coherent(struct device *dev, size_t nbytes, void *vaddr, dma_addr_t dma)
+{
+	(void)dev;
+	might_sleep_in("dma_free_coherent");
+	if (reply.freed == MOST_FREED)
+		fault("more pages are given back than there can be");
+	freed[2 * reply.freed] = (struct block){ there(vaddr), dma };
+	freed[2 * reply.freed++ + 1] = (struct block){ nbytes, 0 };
+	for (struct page *page = pages; page < pages + number_of_pages; page++)
+		if (page->data.start == vaddr && !page->given_back) {
+			page->given_back = true;
+			fill(page->data, RED_ZONE);
+			return;
+		}
+}
+
+/* The kernel's heap: nothing is used twice before the next pool, so that every mistake is seen. */
+
+#define LIVE 0x6c69766531323334ul
+#define DEAD 0x6465616431323334ul
+
+void *kmalloc(size_t nbytes, gfp_t flags)
+{
+	size_t room = sizeof(struct object) + ALIGN(nbytes, 16) + 16;
+	struct object *object = (struct object *)(heap + heap_used);
+
+	might_alloc(flags);
+	if (nbytes > HEAP_BYTES || heap_used + room > HEAP_BYTES)
+		return NULL;
+	heap_used += room;
+	*object = (struct object){ LIVE, nbytes };
+	memset(object + 1, UNWRITTEN, nbytes);
+	memset((u8 *)(object + 1) + nbytes, RED_ZONE, room - sizeof(*object) - nbytes);
+	return object + 1;
+}
+
+void *kzalloc(size_t nbytes, gfp_t flags)
+{
+	void *object = kmalloc(nbytes, flags);
+
+	return object ? memset(object, 0, nbytes) : NULL;
+}
+
+void kfree(const void *given)
+{
+	struct object *object = (struct object *)given - 1;
+	u8 *end;
+
+	if (!given)
+		return;
+	if ((u8 *)given <= heap || (u8 *)given >= heap + heap_used || (u64)given % 16 || (object->magic != LIVE && object->magic != DEAD))
+		fault("kfree of what kmalloc did not give");
+	if (object->magic == DEAD)
+		fault("kfree of an object that was freed before");
+	end = (u8 *)given + object->nbytes;
+	if (!intact((struct range){ end, (u8 *)given + ALIGN(object->nbytes, 16) + 16 }))
+		fault("a write past the end of an object of %lu bytes of kmalloc", object->nbytes);
+	object->magic = DEAD;
+	memset((void *)given, FREED, object->nbytes);
+}
+
+void might_alloc(gfp_t flags)
+{
+	if (gfpflags_allow_blocking(flags))
+		might_sleep_in("an allocation");
+}
+
+void might_sleep(void)
+{
+	might_sleep_in("might_sleep");
+}
+
+bool want_init_on_alloc(gfp_t flags)
+{
+	return init_on_alloc || (flags & __GFP_ZERO);
+}
+
+bool want_init_on_free(void)
+{
+	return init_on_free;
+}
+
+/* Locks */
+
+static void take(u32 magic, u32 *held, unsigned *count)
+{
+	if (magic != POOLPROOF_LOCK)
+		fault("a lock is taken that is not initialised, or gone");
+	if (*held)
+		fault("a lock is taken that is held already: a deadlock");
+	*held = 1;
+	++*count;
+}
+
+static void release(u32 magic, u32 *held, unsigned *count)
+{
+	if (magic != POOLPROOF_LOCK)
+		fault("a lock is released that is not initialised, or gone");
+	if (!*held)
+		fault("a lock is released that is not held");
+	*held = 0;
+	--*count;
+}
+
+void spin_lock_init(spinlock_t *lock)
+{
+	*lock = (spinlock_t){ POOLPROOF_LOCK, 0 };
+}
+
+void spin_lock(spinlock_t *lock)
+{
+	take(lock->magic, &lock->held, &spinning);
+}
+
+void spin_unlock(spinlock_t *lock)
+{
+	release(lock->magic, &lock->held, &spinning);
+}
+
+void mutex_init(struct mutex *lock)
+{
+	*lock = (struct mutex){ POOLPROOF_LOCK, 0 };
+}
+
+void mutex_lock(struct mutex *lock)
+{
+	might_sleep_in("mutex_lock");
+	take(lock->magic, &lock->held, &sleeping);
+}
+
+void mutex_unlock(struct mutex *lock)
+{
+	release(lock->magic, &lock->held, &sleeping);
+}
+
+void poolproof_assert_held(u32 held)
+{
+	if (!held)
+		fault("a lock is expected to be held");
+}
+
+/* Devices: there is one, and its file `pools`. What drivers detach from is not there. */
+
+int device_create_file(struct device *dev, const struct device_attribute *attr)
+{
+	(void)dev;
+	might_sleep_in("device_create_file");
+	if (pools_file)
+		return -EEXIST;
+	pools_file = attr;
+	return 0;
+}
+
+void device_remove_file(struct device *dev, const struct device_attribute *attr)
+{
+	(void)dev;
+	might_sleep_in("device_remove_file");
+	if (pools_file == attr)
+		pools_file = NULL;
+}
+
+const char *dev_name(const struct device *dev)
+{
+	return dev->name;
+}
+
+void *devres_alloc(dr_release_t release, size_t nbytes, gfp_t flags)
+{
+	(void)release, (void)nbytes, (void)flags;
+	return NULL;
+}
+
+void devres_add(struct device *dev, void *res)
+{
+	(void)dev, (void)res;
+}
+
+void devres_free(void *res)
+{
+	(void)res;
+}
+
+int devres_release(struct device *dev, dr_release_t release, dr_match_t match, void *match_data)
+{
+	(void)dev, (void)release, (void)match, (void)match_data;
+	return -ENOENT;
+}
+
+/* Strings */
+
+static size_t put_pointer(char *to, size_t size, const char **format, const void *pointer)
+{
+	if (**format == 'a') { /* %pad, %pap, %pa: an address behind the pointer */
+		bool dma = *++*format == 'd';
+
+		*format += dma || **format == 'p';
+		return snprintf(to, size, "0x%016lx", dma ? (u64) * (const dma_addr_t *)pointer : *(const phys_addr_t *)pointer);
+	}
+	*format += **format == 'x' || **format == 'K';
+	return snprintf(to, size, "%016lx", there(pointer));
+}
+
+/* As the kernel's: what it would write, if there were room. */
+static size_t put(char *to, size_t size, const char *format, va_list arguments)
+{
+	size_t at = 0;
+
+#define ROOM (at < size ? to + at : NULL), (at < size ? size - at : 0)
+	while (*format) {
+		char spec[32], *end = spec;
+		int longs = 0, stars[2], number = 0;
+
+		if (*format != '%') {
+			if (at + 1 < size)
+				to[at] = *format;
+			at++;
+			format++;
+			continue;
+		}
+		do {
+			if (*format == '*')
+				stars[number++ % 2] = va_arg(arguments, int);
+			*end++ = *format++;
+		} while (*format && strchr("-+ #0123456789.*", *format) && end < spec + 24);
+		for (; *format && strchr("hlzt", *format); format++)
+			longs += *format == 'h' ? 0 : *format == 'l' ? 1 : 2;
+		if (*format == 'p') {
+			format++;
+			at += put_pointer(ROOM, &format, va_arg(arguments, void *));
+		} else if (*format == '%') {
+			at += (snprintf)(ROOM, "%%");
+			format++;
+		} else if (*format == 's' || *format == 'c') {
+			bool text = *format++ == 's';
+
+			strcpy(end, text ? "s" : "c");
+			if (text) {
+				const char *what = va_arg(arguments, char *);
+
+				at += number ? (snprintf)(ROOM, spec, stars[0], what) : (snprintf)(ROOM, spec, what);
+			} else {
+				at += (snprintf)(ROOM, spec, va_arg(arguments, int));
+			}
+		} else {
+			char conversion[3] = { 'l', *format ? *format++ : 'd', 0 };
+			bool is_signed = conversion[1] == 'd' || conversion[1] == 'i';
+			long value = longs ? va_arg(arguments, long) :
+				     is_signed ? (long)va_arg(arguments, int) : (long)va_arg(arguments, unsigned);
+
+			strcpy(end, conversion);
+			at += number == 2 ? (snprintf)(ROOM, spec, stars[0], stars[1], value) :
+			      number	  ? (snprintf)(ROOM, spec, stars[0], value) :
+					    (snprintf)(ROOM, spec, value);
+		}
+	}
+#undef ROOM
+	if (size)
+		to[at < size ? at : size - 1] = 0;
+	return at;
+}
+
+static int put_all_that_fits(char *to, size_t size, const char *format, va_list arguments)
+{
+	size_t wanted = put(to, size, format, arguments);
+
+	return size == 0 ? 0 : wanted < size ? wanted : size - 1;
+}
+
+int scnprintf(char *to, size_t size, const char *format, ...)
+{
+	va_list arguments;
+	int nbytes;
+
+	va_start(arguments, format);
+	nbytes = put_all_that_fits(to, size, format, arguments);
+	va_end(arguments);
+	return nbytes;
+}
+
+int sysfs_emit(char *to, const char *format, ...)
+{
+	va_list arguments;
+	int nbytes;
+
+	va_start(arguments, format);
+	nbytes = put_all_that_fits(to, sizeof(row), format, arguments);
+	va_end(arguments);
+	return nbytes;
+}
+
+int sysfs_emit_at(char *to, int at, const char *format, ...)
+{
+	va_list arguments;
+	int nbytes;
+
+	va_start(arguments, format);
+	nbytes = at < 0 || at >= (int)sizeof(row) ? 0 : put_all_that_fits(to + at, sizeof(row) - at, format, arguments);
+	va_end(arguments);
+	return nbytes;
+}
+
+void poolproof_log(const char *format, ...)
+{
+	static char text[1024], prefix[64];
+	char *start = text;
+	va_list arguments;
+	size_t nbytes;
+
+	va_start(arguments, format);
+	put_all_that_fits(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	snprintf(prefix, sizeof(prefix), "%s: ", device.name); /* which dev_err writes, or the message itself */
+	if (!strncmp(start, prefix, strlen(prefix)))
+		start += strlen(prefix);
+	nbytes = strlen(start);
+	if (nbytes && start[nbytes - 1] == '\n')
+		nbytes--;
+	if (reply.log_bytes + nbytes + 1 > sizeof(reply.text) / 2)
+		return;
+	memcpy(reply.text + reply.log_bytes, start, nbytes);
+	reply.text[reply.log_bytes + nbytes] = '\n';
+	reply.log_bytes += nbytes + 1;
+}
+
+ssize_t strscpy(char *to, const char *from, size_t size)
+{
+	size_t nbytes = strnlen(from, size);
+
+	if (!size)
+		return -E2BIG;
+	memcpy(to, from, nbytes < size ? nbytes : size - 1);
+	to[nbytes < size ? nbytes : size - 1] = 0;
+	return nbytes < size ? (ssize_t)nbytes : -E2BIG;
+}
+
+size_t strlcpy(char *to, const char *from, size_t size)
+{
+	strscpy(to, from, size);
+	return strlen(from);
+}
+
+void *memchr_inv(const void *start, int byte, size_t nbytes)
+{
+	for (const u8 *at = start; nbytes--; at++)
+		if (*at != (u8)byte)
+			return (void *)at;
+	return NULL;
+}
+
+/* Operations */
+
+static void read_the_row(void)
+{
+	static const char header[] = "poolinfo - 0.1\n";
+	unsigned long page_size = poolproof_page_size;
+	size_t skipped = 0;
+
+	reading_the_row = true;
+	if (!pools_file)
+		fault("the device has no file pools");
+	poolproof_page_size = sizeof(row); /* a smaller one would cut the file */
+	begin_operation();
+	row[0] = 0;
+	pools_file->show(&device, (struct device_attribute *)pools_file, row);
+	poolproof_page_size = page_size;
+	if (!strncmp(row, header, sizeof(header) - 1))
+		skipped = sizeof(header) - 1;
+	reply.row_bytes = strnlen(row + skipped, sizeof(row) - skipped);
+	if (reply.row_bytes && row[skipped + reply.row_bytes - 1] == '\n')
+		reply.row_bytes--;
+	memcpy(reply.text + reply.log_bytes, row + skipped, reply.row_bytes);
+	reading_the_row = false;
+}
+
+static void finish(u64 a, u64 b)
+{
+	if (spinning || sleeping)
+		fault("an operation returns with a lock held");
+	check_red_zones();
+	reply.what = DONE;
+	reply.a = a;
+	reply.b = b;
+	if (pool && !destroyed)
+		read_the_row();
+	send_reply();
+}
+
+/* Run where the other process runs: of the two, only one ever does, and a message across processors takes longer. */
+static void move_to(u32 processor)
+{
+	cpu_set_t set;
+
+	if (processor >= CPU_SETSIZE)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET(processor, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+static void create(void)
+{
+	move_to(request.flags >> 2);
+	close_pages();
+	heap_used = spinning = sleeping = 0;
+	pools_file = NULL;
+	destroyed = false;
+	device.dma_pools.next = device.dma_pools.prev = &device.dma_pools;
+	poolproof_page_size = request.d;
+	init_on_alloc = request.flags & 1;
+	init_on_free = request.flags & 2;
+	base = request.base;
+	begin_operation();
+	pool = dma_pool_create(request.name, &device, request.a, request.b, request.c);
+	finish(pool != NULL, 0);
+}
+
+static void alloc(void)
+{
+	dma_addr_t dma = 0;
+	void *vaddr = dma_pool_alloc(pool, GFP_KERNEL | (request.flags ? __GFP_ZERO : 0), &dma);
+
+	finish(vaddr ? there(vaddr) : 0, dma);
+}
+
+static u64 run_batch(const struct operation *operations, u64 number, struct block *blocks)
+{
+	u64 n, failed = 0;
+
+	for (n = 0; n < number; n++) {
+		const struct operation *operation = &operations[n];
+		struct block *block = &blocks[operation->slot];
+		dma_addr_t dma = 0;
+
+		begin_operation();
+		if (operation->what == FREE) {
+			dma_pool_free(pool, here(block->vaddr + operation->plus), block->dma + operation->plus);
+		} else {
+			void *vaddr = dma_pool_alloc(pool, GFP_KERNEL | (operation->what == ALLOC ? 0 : __GFP_ZERO), &dma);
+
+			*block = (struct block){ vaddr ? there(vaddr) : 0, dma };
+			failed += !vaddr;
+		}
+		if (spinning || sleeping)
+			fault("operation %lu of a batch returns with a lock held", n);
+	}
+	return failed;
+}
+
+static void batch(void)
+{
+	u64 failed;
+
+	in_batch = true;
+	of_batch.dma = (const u64 *)(desk + request.c);
+	of_batch.left = request.d;
+	of_batch.vaddr = request.base;
+	failed = run_batch((const struct operation *)(desk + request.a), request.b, (struct block *)(desk + request.flags));
+	in_batch = false;
+	finish(failed, of_batch.left);
+}
+
+/* Whether it was an operation, and not the page that one waits for. */
+static bool serve(void)
+{
+	receive();
+	begin_operation();
+	switch (request.what) {
+	case CREATE:
+		create();
+		break;
+	case ALLOC:
+		alloc();
+		break;
+	case FREE:
+		dma_pool_free(pool, here(request.a), request.b);
+		finish(0, 0);
+		break;
+	case DESTROY:
+		destroyed = true;
+		dma_pool_destroy(pool);
+		if (pools_file || device.dma_pools.next != &device.dma_pools)
+			fault("the pool is gone, and the device's list or its file pools still has it");
+		finish(0, 0);
+		break;
+	case BATCH:
+		batch();
+		break;
+	default:
+		return false;
+	}
+	return true;
+}
+
+int main(int count, char **arguments)
+{
+	static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL };
+	static char stack[1 << 16];
+	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
+	stack_t other = { .ss_sp = stack, .ss_size = sizeof(stack) };
+	int file;
+
+	if (count != 3)
+		return 2;
+	channel = atoi(arguments[1]);
+	file = atoi(arguments[2]);
+	arena = mmap(ARENA_ADDRESS, ARENA_BYTES, PROT_NONE, MAP_SHARED, file, 0);
+	desk = mmap(NULL, DESK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, ARENA_BYTES);
+	heap = mmap(NULL, HEAP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (arena == MAP_FAILED || desk == MAP_FAILED || heap == MAP_FAILED)
+		return 2;
+	freed = (struct block *)desk;
+	sigaltstack(&other, NULL);
+	for (size_t n = 0; n < ARRAY_SIZE(signals); n++)
+		sigaction(signals[n], &action, NULL);
+	for (;;)
+		serve();
+}

@@ -1,0 +1,381 @@
+"""A pool of your own kernel as a target: `KernelPool` runs a mm/dmapool.c in a process of its own, beside the oracle.
+
+What goes wrong there (a signal, BUG, a deadlock, a write next to a page, a loop without an end) ends that process, and is
+raised here; the next pool gets a new one.
+"""
+
+import atexit
+import contextlib
+import ctypes
+import mmap
+import os
+import re
+import socket
+import struct
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, Self
+
+from kernel.build import BuildError, Source, Variant, build
+from model.lockstep import LARGEST_PAGE, Revision
+from model.memory import Memory
+from model.promises import SERIES, V6_1, V6_12, Promises
+from model.trace import TraceError
+
+# As in kernel/shim/worker.c.
+CREATE, ALLOC, FREE, DESTROY, PAGE, BATCH, ALLOC_ZEROED = range(1, 8)
+DONE, PAGE_WANTED, FAULT, HANG = range(1, 5)
+REQUEST = struct.Struct("=IIQQQQQ")
+REPLY = struct.Struct("=IIQQQIIII")
+OPENED = struct.Struct("=QQ")
+GIVEN_BACK = struct.Struct("=QQQQ")
+OPERATION = struct.Struct("=IIq")
+"""Of a batch: what, the block's slot, and what is added to both addresses of a block that is freed."""
+ARENA = 2**30
+DESK = 2**28
+BATCHES = 2**24  # where they begin on the desk; before that are the pages that an operation gives back
+NO_PAGE = 2**64 - 1
+
+SECONDS = 10
+"""That an operation may take, should the count of basic blocks not end it before."""
+
+MOST_WORKERS = 4
+"""Processes; who makes one more pool takes away the oldest."""
+
+
+LIBC = ctypes.CDLL(None)
+
+
+def processor() -> int:
+    """The processor that this process runs on, or a number that none has."""
+    number: int = LIBC.sched_getcpu() if hasattr(LIBC, "sched_getcpu") else -1
+    return number if 0 <= number < 2**20 else 2**20
+
+
+class KernelFault(Exception):
+    """What the kernel's code did that ends the run: a signal, BUG, a misused lock, a write next to a page."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What came of a batch: how many allocations failed, and for each slot its block's virtual and DMA address, or 0."""
+
+    failed: int
+    pages_left: int
+    blocks: memoryview
+
+
+class Worker:
+    """A process that runs one program, and the memory that it shares with this one."""
+
+    def __init__(self, program: Path) -> None:
+        self.program = program
+        self.file = os.memfd_create("poolproof")
+        os.ftruncate(self.file, ARENA + DESK)
+        self.memory = memoryview(mmap.mmap(self.file, ARENA + DESK))
+        self.desk = self.memory[ARENA:]
+        self.errors: Any = tempfile.TemporaryFile()  # noqa: SIM115
+        self.process: subprocess.Popen[bytes] | None = None
+        self.owner: object = None
+        self.answer = bytearray(2**17)
+
+    def start(self) -> None:
+        if self.process is not None:
+            return
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with there:
+            self.errors.truncate(0)
+            command = [str(self.program), str(there.fileno()), str(self.file)]
+            sanitizers = {
+                "ASAN_OPTIONS": "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:detect_leaks=0"
+            }
+            self.process = subprocess.Popen(
+                command,
+                pass_fds=(there.fileno(), self.file),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self.errors,
+                env=os.environ | sanitizers,
+            )
+        here.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", SECONDS, 0))
+        self.channel = here
+        self.send, self.receive = here.send, here.recv_into
+
+    def stop(self) -> int:
+        """End the process; returns how it ended."""
+        if self.process is None:
+            return 0
+        process, self.process = self.process, None
+        self.channel.close()
+        process.kill()
+        return process.wait()
+
+    def died(self) -> Exception:
+        """The process has ended without a word, as a sanitizer ends it, or is far too slow."""
+        process = self.process
+        with contextlib.suppress(AttributeError, subprocess.TimeoutExpired):
+            process.wait(1)  # type: ignore[union-attr]
+        slow = process is not None and process.returncode is None
+        status = self.stop()
+        if slow:
+            return TimeoutError(f"no answer within {SECONDS} seconds")
+        self.errors.seek(0)
+        said = self.errors.read().decode(errors="replace").splitlines()
+        told = [line for line in said if re.search("ERROR: |runtime error: |panic: ", line)]
+        return KernelFault(told[0] if told else f"its process ended with status {status}")
+
+
+WORKERS: list[Worker] = []
+"""Of this process, the one that was used last at the end."""
+
+
+def forget_workers() -> None:
+    """A forked process has nothing to do with the workers of the one that it came from."""
+    for worker in WORKERS:
+        if worker.process is not None:
+            worker.channel.close()
+            worker.process.returncode = 0  # not its child
+            worker.process = None
+    WORKERS.clear()
+
+
+def stop_workers() -> None:
+    """End every process; the next pool starts one again."""
+    for worker in WORKERS:
+        worker.stop()
+
+
+os.register_at_fork(after_in_child=forget_workers)
+atexit.register(stop_workers)
+
+
+def worker_of(program: Path, owner: object) -> Worker:
+    """A worker for a new pool, whose memory is given to it."""
+    idle = [worker for worker in WORKERS if worker.program == program]
+    if len(WORKERS) < MOST_WORKERS and all(worker.owner is not None for worker in idle):
+        worker = Worker(program)
+    else:
+        worker = (idle or WORKERS)[0]
+        WORKERS.remove(worker)
+        if worker.program != program:
+            worker.stop()
+            worker.program = program
+    WORKERS.append(worker)
+    worker.owner = owner
+    worker.start()
+    return worker
+
+
+def program_of(source: Source, variant: Variant) -> Path:
+    """The program of a source as it is now. Raises BuildError."""
+    try:
+        return _built(source, variant, source.file.stat().st_mtime_ns)
+    except OSError as error:
+        raise BuildError(f"{source.file}: {error.strerror}") from error
+
+
+@lru_cache(maxsize=64)
+def _built(source: Source, variant: Variant, _: int) -> Path:
+    return build(source, variant)
+
+
+class KernelPool:
+    """A pool of a kernel's own code. Make one with `KernelPool.create`."""
+
+    def __init__(self, program: Path, memory: Memory, dma_bits: int = 64) -> None:
+        self.memory = memory
+        self.dma_bits = dma_bits
+        self.log: list[str] = []
+        self._row: str | Exception = ""
+        self._opened = b""  # memory that the worker does not know yet
+        self._worker = worker_of(program, self)
+        memory.bytes_at = self._bytes_at
+
+    @classmethod
+    def create(
+        cls,
+        source: Source,
+        variant: Variant,
+        name: str,
+        memory: Memory,
+        size: int,
+        align: int,
+        boundary: int,
+        *,
+        page_size: int = 4096,
+        debug: bool = False,
+        init_on_alloc: bool = False,
+        init_on_free: bool = False,
+    ) -> Self | None:
+        """`dma_pool_create` of the kernel's file; None where it returns NULL. Raises BuildError."""
+        variant = Variant(debug, variant.dma_bits, variant.sanitized)
+        pool = cls(program_of(source, variant), memory, variant.dma_bits)
+        flags = init_on_alloc + 2 * init_on_free + 4 * processor()
+        admitted, _ = pool._run(CREATE, flags, size, align, boundary, page_size, memory.base, name=name.encode()[:255])
+        return pool if admitted else None
+
+    def alloc(self, zero: bool = False) -> tuple[int, int] | None:
+        """`dma_pool_alloc`: (virtual address, DMA address); or None."""
+        vaddr, dma = self._run(ALLOC, zero)
+        return (vaddr, dma) if vaddr else None
+
+    def free(self, vaddr: int, dma: int) -> None:
+        """`dma_pool_free`."""
+        self._run(FREE, 0, vaddr % 2**64, self._fitting(dma % 2**64))
+
+    def destroy(self) -> None:
+        """`dma_pool_destroy`."""
+        self._run(DESTROY)
+
+    def poolinfo(self) -> str:
+        """The pool's row in the device's file `pools`, as it was read after the latest operation."""
+        if isinstance(self._row, Exception):
+            raise self._row
+        return self._row
+
+    def batch(self, operations: bytes, slots: int, pages: Sequence[int | None]) -> Batch:
+        """Run many operations in one call: an array of OPERATION, on so many slots for blocks.
+
+        `pages` are the DMA addresses of the pages that the device gives, in this order, None for a failure; it fails once there
+        are no more. The memory of these pages is known to the kernel's code only.
+        """
+        choices = struct.pack(f"={len(pages)}Q", *(NO_PAGE if page is None else page for page in pages))
+        places = [BATCHES]
+        for nbytes in (len(operations), len(choices), 16 * slots):
+            places.append(places[-1] + -(-nbytes // 16) * 16)
+        if places[-1] > DESK:
+            raise ValueError(f"a batch of {places[-1] - BATCHES} bytes is too large; at most {DESK - BATCHES} fit")
+        at, choices_at, blocks_at, end = places
+        desk = self._worker.desk
+        desk[at : at + len(operations)] = operations
+        desk[choices_at : choices_at + len(choices)] = choices
+        desk[blocks_at:end] = bytes(end - blocks_at)
+        count = len(operations) // OPERATION.size
+        failed, left = self._run(BATCH, blocks_at, at, count, choices_at, len(pages), self.memory.base)
+        return Batch(failed, left, desk[blocks_at:end].cast("Q"))
+
+    def _run(
+        self,
+        what: int,
+        flags: int = 0,
+        a: int = 0,
+        b: int = 0,
+        c: int = 0,
+        d: int = 0,
+        base: int = 0,
+        name: bytes = b"",
+    ) -> tuple[int, int]:
+        """Have the worker do one operation, and give it the pages that it asks for meanwhile: others may run then."""
+        answered, a, b = self._ask(REQUEST.pack(what, flags, a, b, c, d, base) + name)
+        while answered == PAGE_WANTED:
+            try:
+                mapping = self.memory.alloc_coherent(a)
+            except BaseException:
+                self._stop()  # it waits for a page that never comes
+                raise
+            page = (0, 0, 0) if mapping is None else (1, mapping.vaddr, self._fitting(mapping.dma, len(mapping.data)))
+            answered, a, b = self._ask(REQUEST.pack(PAGE, *page, 0, 0, 0))
+        return a, b
+
+    def _ask(self, request: bytes) -> tuple[int, int, int]:
+        """One message each way."""
+        worker = self._worker
+        if worker.owner is not self or worker.process is None:
+            raise KernelFault("the process of this pool has ended")
+        opened, self._opened = self._opened, b""
+        try:
+            worker.send(request + opened)
+            received = worker.receive(worker.answer)
+        except OSError:
+            received = 0
+        if not received:
+            raise worker.died()
+        answer = worker.answer
+        what, row_failed, a, b, pc, freed, log, row, said = REPLY.unpack_from(answer)
+        at = REPLY.size
+        if log:
+            self.log += answer[at : at + log - 1].decode(errors="replace").split("\n")
+            at += log
+        if row_failed:  # after the operation was done
+            worker.stop()
+            self._row = self._fault(row_failed, answer[at : at + said], a=0, b=0, pc=pc)
+        elif row:
+            self._row = answer[at : at + row].decode(errors="replace")
+        if what in (FAULT, HANG):
+            worker.stop()
+            raise self._fault(what, answer[at : at + said], a, b, pc)
+        for place in range(0, freed * GIVEN_BACK.size, GIVEN_BACK.size):
+            vaddr, dma, nbytes, _ = GIVEN_BACK.unpack_from(worker.desk, place)
+            self.memory.free_coherent(nbytes, vaddr, dma)
+        return what, a, b
+
+    def _fault(self, what: int, said: bytearray, a: int, b: int, pc: int) -> Exception:
+        """What went wrong: `a` is the signal's number, `b` the address that could not be touched."""
+        where = self._where(b) if a and b else ""
+        line = line_of(self._worker.program, pc)
+        told = said.decode() + where + (f", in {line}" if line else "")
+        return TimeoutError(told) if what == HANG else KernelFault(told)
+
+    def _fitting(self, dma: int, nbytes: int = 1) -> int:
+        if dma + nbytes > 2**self.dma_bits:
+            self._stop()
+            raise TraceError(f"DMA address {dma:#x}: this dma_addr_t has {self.dma_bits} bits")
+        return dma
+
+    def _where(self, vaddr: int) -> str:
+        offset = self.memory.offset(vaddr)
+        mapping = self.memory.mappings.get(vaddr - offset)
+        if mapping is None or offset > 2 * len(mapping.data):
+            return f" at {vaddr:#x}"
+        return f" at byte {offset} of a page of {len(mapping.data)}"
+
+    def _bytes_at(self, vaddr: int, nbytes: int) -> memoryview:
+        """The bytes of a new mapping, which the worker sees too from the next message on."""
+        offset = vaddr - self.memory.base
+        if nbytes > LARGEST_PAGE:
+            raise ValueError(f"a page of {nbytes} bytes is asked for")
+        if not 0 <= offset <= ARENA - nbytes:
+            raise TraceError(f"more memory than {ARENA} bytes is asked for")
+        if self._worker.owner is not self:
+            raise KernelFault("the process of this pool has ended")
+        self._opened += OPENED.pack(vaddr, nbytes)
+        data = self._worker.memory[offset : offset + nbytes]
+        data[:] = bytes(nbytes)
+        return data
+
+    def _stop(self) -> None:
+        if self._worker.owner is self:
+            self._worker.stop()
+
+
+@lru_cache(maxsize=256)
+def line_of(program: Path, pc: int) -> str:
+    """The function and the line of an address in a program, where addr2line is there to tell."""
+    if not pc:
+        return ""
+    command = ["addr2line", "-f", "-s", "-e", str(program), f"{pc - 1:#x}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    function, _, line = done.stdout.partition("\n")
+    line = re.sub(r" \(discriminator \d+\)", "", line.strip())
+    return "" if function in ("", "??") or "worker.c" in line else f"{function} ({line})"
+
+
+def promises_of(source: Source) -> Promises:
+    """What a file is held to, by its features: a tree of pages, a stack of blocks, or neither."""
+    text = source.text()
+    if re.search(r"\bstruct\s+rb_root\b", text):
+        return SERIES
+    return V6_12 if re.search(r"\bstruct\s+dma_block\b", text) else V6_1
+
+
+def revision_of(source: Source, promises: Promises | None = None, variant: Variant | None = None) -> Revision:
+    """A kernel's file as a revision; it is held to what its features say, or to other `promises`."""
+    create = partial(KernelPool.create, source, variant or Variant())
+    return Revision(create, promises_of(source) if promises is None else promises)

@@ -1,0 +1,508 @@
+"""Your own kernel as a target: what cannot be built is told, what goes wrong in C is found, what is known breaks there too."""
+
+import os
+import platform
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from kernel import fetch, target
+from kernel.build import KERNELS, BuildError, Source, Variant, build, find
+from kernel.target import ALLOC, FREE, OPERATION, KernelFault, KernelPool, promises_of, revision_of
+from model.lockstep import BrokenClaim, Lockstep, replay
+from model.memory import Memory
+from model.promises import SERIES, V6_1, V6_12
+from model.trace import Alloc, Create, Destroy, Free, Kernel, OtherPool, PageChoice, Trace, TraceError, Write, loads
+from report.runs import keep
+from tests import fuzz, profiles, volume
+from tests import replay as replaying
+from tests.machine import machine
+from tests.targets import KERNEL, TARGETS
+
+TRACES = Path(__file__).parent / "traces"
+
+TINY = """
+#include <linux/device.h>
+#include <linux/dmapool.h>
+#include <linux/dma-mapping.h>
+#include <linux/slab.h>
+/* MORE */
+struct dma_pool { spinlock_t lock; struct device *dev; size_t size; unsigned int used; char *page; dma_addr_t dma; };
+static struct dma_pool *the_pool;
+static ssize_t pools_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	char *row = "poolinfo - 0.1\\n%-16s %4u %4u %4zu %2u\\n";
+	return scnprintf(buf, PAGE_SIZE, row, "tiny", the_pool->used, 0u, the_pool->size, 1u);
+}
+static DEVICE_ATTR_RO(pools);
+struct dma_pool *dma_pool_create(const char *name, struct device *dev, size_t size, size_t align, size_t boundary)
+{
+	struct dma_pool *pool = the_pool = kzalloc(sizeof(*pool), GFP_KERNEL);
+	spin_lock_init(&pool->lock);
+	pool->dev = dev;
+	pool->size = size;
+	device_create_file(dev, &dev_attr_pools);
+	return pool;
+}
+void *dma_pool_alloc(struct dma_pool *pool, gfp_t flags, dma_addr_t *dma)
+{
+	char *page = pool->page ? pool->page : dma_alloc_coherent(pool->dev, PAGE_SIZE, &pool->dma, flags);
+	pool->page = page;
+	/* HERE */
+	*dma = pool->dma + pool->used * pool->size;
+	return page + pool->size * pool->used++;
+}
+void dma_pool_free(struct dma_pool *pool, void *vaddr, dma_addr_t dma)
+{
+	dev_err(pool->dev, "%s %s, %p/%pad\\n", __func__, "tiny", vaddr, &dma);
+}
+void dma_pool_destroy(struct dma_pool *pool)
+{
+	dma_free_coherent(pool->dev, PAGE_SIZE, pool->page, pool->dma);
+	device_remove_file(pool->dev, &dev_attr_pools);
+	kfree(pool);
+}
+"""
+"""A pool of one page, which never takes a block back."""
+
+
+@pytest.fixture(autouse=True)
+def no_kernel_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for variable in ("POOLPROOF_KERNEL", "POOLPROOF_PROMISES"):
+        monkeypatch.setenv(variable, "")
+    yield
+    TARGETS.pop(KERNEL, None)
+
+
+def tiny(folder: Path, here: str = "", more: str = "") -> Source:
+    file = folder / "tiny.c"
+    file.write_text(TINY.replace("/* HERE */", here).replace("/* MORE */", more))
+    return Source(file, None)
+
+
+def created(source: Source, variant: Variant | None = None, **options: Any) -> KernelPool:
+    pool = KernelPool.create(source, variant or Variant(), "tiny", Memory(), 64, 1, 0, **options)
+    assert pool is not None
+    return pool
+
+
+def fetched(version: str) -> Source:
+    """A kernel's source; the test is skipped if nobody has fetched it."""
+    if not (KERNELS / version).is_dir():
+        pytest.skip(f"the kernel {version} is not there: run `make kernels`")
+    return find(KERNELS / version)
+
+
+def changed(version: str, folder: Path, *changes: str) -> Source:
+    """A kernel's source with a bug: each text is replaced by the one that follows it."""
+    source = fetched(version)
+    text = source.file.read_text()
+    for before, after in zip(changes[::2], changes[1::2], strict=True):
+        assert text.count(before) >= 1, before
+        text = text.replace(before, after, 1)
+    (folder / "dmapool.c").write_text(text)
+    return Source(folder / "dmapool.c", source.tree)
+
+
+def hunt(source: Source, examples: int) -> int:
+    """Steps of a hunt in a source; raises the BrokenClaim that it finds."""
+    hunter = machine(revision_of(source))
+    profiles.register()
+    phases = [Phase.generate]
+    short = settings(settings.get_profile("mutants"), max_examples=examples, phases=phases, derandomize=False)
+    run_state_machine_as_test(seed(1)(hunter), settings=short)
+    return hunter.tally.steps
+
+
+# What is built.
+
+
+def test_a_pool_that_does_nothing_wrong_runs(tmp_path: Path) -> None:
+    pool = created(tiny(tmp_path))
+    vaddr, dma = pool.alloc() or (0, 0)
+    assert (vaddr, dma) == (pool.memory.base, 2**32)
+    pool.memory.block(vaddr, 64)[:] = b"\x55" * 64
+    pool.free(vaddr, dma)
+    assert pool.log == [f"dma_pool_free tiny, {vaddr:016x}/{dma:#018x}"]
+    assert pool.poolinfo() == "tiny                1    0   64  1"
+    pool.destroy()
+    assert not pool.memory.mappings
+
+
+@pytest.mark.parametrize(
+    ("here", "more", "told"),
+    [
+        ("", "#include <linux/xarray.h>", "tiny.c includes linux/xarray.h, which the shim lacks: add it to LINUX or "),
+        ("", "#include <linux/list.h>", "tiny.c needs linux/list.h of a kernel tree: "),
+        ("xa_init(&pool->lock);", "", "uses xa_init, which the shim lacks or knows otherwise: declare it in "),
+        ("pool->used = XA_FLAGS;", "", "uses XA_FLAGS, which the shim lacks or knows otherwise: declare it in "),
+        (
+            "pool->dev->numa_node = 1;",
+            "",
+            "uses struct device, which the shim lacks or knows otherwise: declare it in ",
+        ),
+        ("", "struct xarray all;", ", which the shim lacks or knows otherwise"),
+        (
+            "in_nmi();",
+            "int in_nmi(void);",
+            "tiny.c uses in_nmi, which the shim lacks: define it in kernel/shim/worker.c",
+        ),
+        ("", "#if PAGE_SIZE > 4096\n#endif", "PAGE_SIZE is no constant here: it is chosen for each pool"),
+        ("", "static char all[PAGE_SIZE];", "PAGE_SIZE is no constant here: it is chosen for each pool"),
+        ("", "#if CONFIG_ANY > 1\n#endif", "uses CONFIG_ANY, which the shim lacks"),
+        ("pool->used = ;", "", "it does not compile: expected expression"),
+    ],
+)
+def test_what_the_shim_lacks_is_told_in_one_line(tmp_path: Path, here: str, more: str, told: str) -> None:
+    with pytest.raises(BuildError) as refusal:
+        build(tiny(tmp_path, here, more), Variant())
+    assert told in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_missing_compiler_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "there-is-none -O1")
+    with pytest.raises(BuildError, match=r"^there is no compiler 'there-is-none -O1', which CC asks for$"):
+        build(tiny(tmp_path), Variant())
+    monkeypatch.delenv("CC")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("kernel.build.find_spec", lambda _: None)
+    with pytest.raises(BuildError, match=r"^there is no C compiler: install gcc or clang, or say "):
+        build(tiny(tmp_path), Variant())
+
+
+@pytest.mark.parametrize("main", [fuzz.main, replaying.main])
+def test_a_kernel_that_is_none_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], main: Any) -> None:
+    trace = [] if main is fuzz.main else [str(TRACES / "v6.1-layout_ends.json")]
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "tiny.c").write_text(TINY + "#include <linux/xarray.h>")
+    for path, told in [
+        (tmp_path / "nowhere", "there is no such file"),
+        (tmp_path, "there is no mm/dmapool.c"),
+        (tmp_path / "notes.txt", "not a C file"),
+        (tmp_path / "tiny.c", "which the shim lacks"),
+    ]:
+        with pytest.raises(SystemExit) as refusal:
+            main([*trace, f"--kernel={path}"])
+        assert refusal.value.code == 2
+        said = capsys.readouterr().err
+        assert told in said
+        assert said.count("\n") == 1
+    for options in ([f"--kernel={tmp_path}", "--promises=v7"], ["--promises=series"]):
+        with pytest.raises(SystemExit) as refusal:
+            main([*trace, *options])
+        assert refusal.value.code == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_was_built_is_not_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tiny(tmp_path)
+    program = build(source, Variant())
+    monkeypatch.setattr("kernel.build.compile_all", None)
+    assert build(source, Variant()) == program
+    with pytest.raises(TypeError):
+        build(source, Variant(debug=True))
+
+
+def test_a_kernel_that_cannot_be_fetched_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fetch, "KERNELS", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for version in ("v7.0", "v6.1"):
+        assert fetch.main([version]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    (tmp_path / "v6.1").mkdir()
+    assert fetch.main(["v6.1"]) == 0  # it is there
+
+
+# What goes wrong in C.
+
+
+@pytest.mark.parametrize(
+    ("here", "told"),
+    [
+        ("*(volatile int *)0x10 = 1;", r"SIGSEGV at 0x10, in dma_pool_alloc \(tiny.c:\d+\)"),
+        ("BUG();", r"BUG at line \d+, in dma_pool_alloc"),
+        ("{ volatile int none = 0; pool->used /= none; }", "division by zero, in dma_pool_alloc"),
+        ("__builtin_trap();", "SIGILL"),
+        ("page[-1] = 1;", "SIGSEGV at 0xffff887fffffffff"),
+        ("page[PAGE_SIZE] = 7;", "a write of 0x7, 0 bytes past the end of a page of 256 bytes"),
+        ("page[PAGE_SIZE + 4096] = 7;", "SIGSEGV"),
+        ("spin_lock(&pool->lock);", "an operation returns with a lock held"),
+        ("spin_lock(&pool->lock); spin_lock(&pool->lock);", "a lock is taken that is held already: a deadlock"),
+        ("spin_unlock(&pool->lock);", "a lock is released that is not held"),
+        ("{ spinlock_t lock = {0}; spin_lock(&lock); }", "a lock is taken that is not initialised"),
+        (
+            "spin_lock(&pool->lock); kfree(kmalloc(8, GFP_KERNEL));",
+            "an allocation may sleep, and is called with a lock",
+        ),
+        ("{ char *one = kmalloc(8, flags); kfree(one); kfree(one); }", "kfree of an object that was freed before"),
+        ("kfree(page);", "kfree of what kmalloc did not give"),
+        ("{ char *one = kmalloc(8, flags); one[8] = 1; kfree(one); }", "a write past the end of an object of 8 bytes"),
+        ("{ int **one = kmalloc(8, flags); kfree(one); **one = 1; }", "SIGSEGV"),
+        ("{ int **one = kmalloc(8, flags); **one = 1; }", "SIGSEGV"),
+        ("device_remove_file(pool->dev, &dev_attr_pools);", None),
+    ],
+)
+def test_a_fault_is_found_and_the_next_pool_runs(tmp_path: Path, here: str, told: str | None) -> None:
+    source = tiny(tmp_path, f"if (pool->size == 64) {{ {here} }}")
+    pool = created(source, page_size=256)
+    if told is None:
+        pool.alloc()
+        with pytest.raises(KernelFault, match="the device has no file pools"):
+            pool.poolinfo()
+    else:
+        with pytest.raises(KernelFault, match=told):
+            pool.alloc()
+    with pytest.raises(KernelFault, match="the process of this pool has ended"):
+        pool.alloc()
+    other = KernelPool.create(source, Variant(), "tiny", Memory(), 32, 1, 0)
+    assert other is not None
+    assert other.alloc()
+
+
+def test_an_atomic_allocation_may_hold_the_lock(tmp_path: Path) -> None:
+    here = "spin_lock(&pool->lock); kfree(kmalloc(8, GFP_ATOMIC)); spin_unlock(&pool->lock);"
+    assert created(tiny(tmp_path, here)).alloc()
+
+
+def test_a_loop_without_an_end_is_found_by_its_basic_blocks(tmp_path: Path) -> None:
+    pool = created(tiny(tmp_path, "for (;;) barrier();"))
+    with pytest.raises(TimeoutError, match=r"^no end after \d+ basic blocks, in dma_pool_alloc"):
+        pool.alloc()
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the loop is written for x86-64")
+def test_a_loop_that_nobody_counts_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target, "SECONDS", 1)
+    target.stop_workers()
+    pool = created(tiny(tmp_path, '__asm__ volatile("1: jmp 1b");'))
+    process = pool._worker.process
+    assert process is not None
+    started = time.monotonic()
+    with pytest.raises(TimeoutError, match=r"^no answer within 1 seconds$"):
+        pool.alloc()
+    assert time.monotonic() - started < 5
+    assert process.returncode is not None  # it is gone, and was waited for
+    target.stop_workers()
+
+
+def test_a_sanitizer_is_heard(tmp_path: Path) -> None:
+    try:
+        pool = created(tiny(tmp_path, "pool->used = 1 << (pool->size / 2);"), Variant(sanitized=True))
+    except BuildError as error:
+        pytest.skip(str(error))
+    with pytest.raises(KernelFault, match="shift exponent 32 is too large"):
+        pool.alloc()
+
+
+def test_a_narrow_dma_address_has_32_bits(tmp_path: Path) -> None:
+    narrow = Variant(dma_bits=32)
+    pool = created(tiny(tmp_path, "if (sizeof(*dma) != 4) BUG();"), narrow)
+    pool.memory.place = lambda _: 0xFFFF_0000
+    assert pool.alloc() == (pool.memory.base, 0xFFFF_0000)
+    with pytest.raises(TraceError, match=r"DMA address 0x100000000: this dma_addr_t has 32 bits"):
+        pool.free(0, 2**32)
+
+
+def test_an_interrupted_wait_for_a_page_ends_the_process(tmp_path: Path) -> None:
+    source = tiny(tmp_path)
+    pool = created(source)
+
+    def place(_: int) -> int:
+        raise TraceError("enough")
+
+    pool.memory.place = place
+    with pytest.raises(TraceError, match="enough"):
+        pool.alloc()
+    assert created(source).alloc()
+
+
+def test_a_forked_process_has_workers_of_its_own(tmp_path: Path) -> None:
+    source = tiny(tmp_path)
+    pool = created(source)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            status = 0 if created(source).alloc() else 1
+            target.stop_workers()
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    assert pool.alloc()
+
+
+# The kernel's own.
+
+
+@pytest.mark.parametrize(("version", "promises"), [("v6.1", V6_1), ("v6.12", V6_12)])
+def test_what_a_file_promises_is_told_by_its_features(version: str, promises: object) -> None:
+    assert promises_of(fetched(version)) is promises
+
+
+def test_a_tree_of_pages_is_the_series(tmp_path: Path) -> None:
+    assert promises_of(tiny(tmp_path, more="struct rb_root;")) is SERIES
+    assert promises_of(tiny(tmp_path, more="/* struct rb_root, struct dma_block */")) is V6_1
+
+
+KNOWN = {
+    "v6.1": [
+        "v6.1-no_room_is_wasted",
+        "v6.1-total_counts_the_blocks",
+        "v6.1-block_lies_inside_its_page",
+        "v6.1-block_lies_inside_its_page-two_blocks",
+        "v6.1-layout_ends",
+        "v6.1-create_admits_what_is_promised",
+        "v6.1-pool_stays_in_its_memory",
+        "v6.1-operations_end-link_in_a_circle",
+        "series-create_admits_what_is_promised-size_0",
+    ],
+    "v6.12": [file.stem for file in sorted(TRACES.glob("v6.12-*.json"))],
+}
+
+
+@pytest.mark.parametrize(("version", "name"), [(version, name) for version in KNOWN for name in KNOWN[version]])
+def test_what_is_known_breaks_in_the_kernels_own_code(version: str, name: str) -> None:
+    known = loads((TRACES / f"{name}.json").read_text())
+    with pytest.raises(BrokenClaim) as broken:
+        replay(known, revision_of(fetched(version), TARGETS[version].promises))
+    assert broken.value.claim.name == known.claim
+
+
+def test_a_size_of_nearly_2_to_the_64_divides_by_zero() -> None:
+    """v6.1 rounds it up to 0, and the file `pools` divides by it."""
+    pool = KernelPool.create(fetched("v6.1"), Variant(), "pool", Memory(), 2**64 - 1, 2, 0)
+    assert pool is not None
+    with pytest.raises(KernelFault, match=r"division by zero, in pools_show \(dmapool.c:\d+\)"):
+        pool.poolinfo()
+
+
+@pytest.mark.parametrize("version", ["v6.1", "v6.12"])
+def test_a_hunt_finds_nothing_that_is_not_known(version: str) -> None:
+    assert hunt(fetched(version), examples=60) > 3000
+
+
+BUGS = [
+    (
+        "v6.1",
+        "pool_stays_in_its_memory",
+        "	page->offset = offset;\n",
+        "	page->offset = offset;\n	spin_unlock(&pool->lock);\n",
+    ),
+    ("v6.1", "destroy_leaks_exactly_the_busy_pages", "page->in_use != 0", "page->in_use == 0"),
+    ("v6.1", "layout_ends", "		offset = next;\n", ""),
+    ("v6.1", "in_use_counts_the_live_blocks", "	page->in_use--;\n", ""),
+    ("v6.12", "no_room_is_wasted", "pool->next_block = first;", "pool->next_block = first->next_block;"),
+    ("v6.12", "pool_stays_in_its_memory", "(offset + pool->size <= pool->allocation)", "(offset <= pool->allocation)"),
+    ("v6.12", "pool_stays_in_its_memory", "	list_del(&pool->pools);\n	empty", "	empty"),
+    ("v6.12", "freed_block_is_filled", "memset(vaddr, 0, pool->size);", ""),
+]
+
+
+@pytest.mark.parametrize(("version", "claim", "before", "after"), BUGS, ids=[f"{bug[0]}-{bug[1]}" for bug in BUGS])
+def test_a_bug_in_the_kernels_own_code_is_found(
+    tmp_path: Path, version: str, claim: str, before: str, after: str
+) -> None:
+    with pytest.raises(BrokenClaim) as broken:
+        hunt(changed(version, tmp_path, before, after), examples=300)
+    assert broken.value.claim.name == claim
+
+
+def test_the_lock_is_dropped_around_the_page_allocation(tmp_path: Path) -> None:
+    """Others run meanwhile; if it is not dropped, they wait for ever."""
+    nested = Alloc("a", page=PageChoice(0x10000, meanwhile=(Alloc("b", page=PageChoice(0x20000)), Free("b"))))
+    steps = Trace((Create(2048), nested, Alloc("c"), Free("a"), Free("c"), Destroy()))
+    happened = replay(steps, revision_of(fetched("v6.12")))
+    assert happened.steps[-1].happened == "0 pages leaked"
+    drop = "		spin_unlock_irqrestore(&pool->lock, flags);\n\n		page = pool_alloc_page"
+    take = "		spin_lock_irqsave(&pool->lock, flags);\n		pool_initialise_page"
+    source = changed("v6.12", tmp_path, drop, "		page = pool_alloc_page", take, "		pool_initialise_page")
+    with pytest.raises(BrokenClaim, match="may sleep, and is called with a lock held"):
+        replay(steps, revision_of(source))
+
+
+def test_the_messages_are_the_kernels(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every one of them, word for word, in debug builds."""
+    for version in ("v6.1", "v6.12"):
+        lockstep = Lockstep(revision_of(fetched(version)), Kernel(debug=True))
+        for step in (
+            Create(100),
+            Alloc("a"),
+            Alloc("b"),
+            Free("a"),
+            Free("a"),
+            Free("b", dma_plus=2**40),
+            Write("a", 50, "00"),
+            Alloc("c"),
+            OtherPool("x", dma=2**48),
+            Free("x"),
+            Destroy(),
+        ):
+            lockstep.run(step)
+        assert lockstep.destroyed is not None
+        told = " ".join(lockstep.destroyed.log)
+        for message in ("already free", "(bad dma)", "(corrupted)", "busy"):
+            assert message in told, version
+    assert not capsys.readouterr().err
+
+
+def test_a_driver_may_write_a_pointer_that_it_knows() -> None:
+    """A link that a driver writes has the virtual address that it sees; the kernel's code follows it all the same."""
+    known = loads((TRACES / "v6.12-block_starts_in_a_page-link_to_another_pool.json").read_text())
+    with pytest.raises(BrokenClaim) as broken:
+        replay(known, revision_of(fetched("v6.12")))
+    assert broken.value.happened.startswith("bytes 0 to 1000 of a page")
+
+
+@pytest.mark.parametrize("version", ["v6.1", "v6.12"])
+def test_a_batch_runs_natively(version: str) -> None:
+    pool = KernelPool.create(fetched(version), Variant(), "pool", Memory(), 128, 1, 0)
+    assert pool is not None
+    number, per_page = 10_000, 31 if version == "v6.1" else 32
+    pages = [2**32 + 4096 * n for n in range(-(-number // per_page))]
+    allocs = b"".join(OPERATION.pack(ALLOC, slot, 0) for slot in range(number))
+    one_too_many = OPERATION.pack(ALLOC, number, 0) * per_page
+    frees = b"".join(OPERATION.pack(FREE, slot, 0) for slot in range(number))
+    done = pool.batch(allocs + one_too_many + frees, number + 1, pages)
+    assert done.failed == per_page - -number % per_page
+    blocks = sorted(done.blocks[1 : 2 * number : 2])
+    assert all(second - first >= 128 for first, second in pairwise(blocks))
+    row = pool.poolinfo().split()
+    assert (int(row[-1]), int(row[-4])) == (len(pages), -number % per_page)
+
+
+@pytest.mark.parametrize("version", ["v6.1", "v6.12"])
+def test_a_volume_of_operations_holds(version: str, capsys: pytest.CaptureFixture[str]) -> None:
+    kernel = str(fetched(version).file)
+    assert volume.main([f"--kernel={kernel}", "--operations=20000"]) == 0
+    assert capsys.readouterr().out.count("operations a second") == len(volume.POOLS)
+
+
+def test_what_breaks_in_volume_is_a_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    top = "	pool->next_block = block;\n}"
+    source = changed(
+        "v6.12", tmp_path, top, "	if (pool->nr_active % 100)\n	" + top
+    )  # it loses a block now and then
+    monkeypatch.setattr("tests.volume.keep", lambda trace, name: keep(trace, name, tmp_path))
+    monkeypatch.setattr("tests.volume.POOLS", (Create(128),))
+    assert volume.main([f"--kernel={source.file}", "--operations=300000"]) == 1
+    assert "pages_are_bounded_by_the_demand is BROKEN" in capsys.readouterr().out
+    broken = "	*handle = block->dma;"
+    source = changed(
+        "v6.12", tmp_path, broken, broken + "\n	if (pool->nr_active % 100 == 99)\n		*handle += 4;"
+    )
+    assert volume.main([f"--kernel={source.file}", "--operations=50000"]) == 1
+    assert "allocated_block_was_free is BROKEN" in capsys.readouterr().out
+    written = loads((tmp_path / "volume-allocated_block_was_free-128.json").read_text())
+    with pytest.raises(BrokenClaim):
+        replay(written, revision_of(source))

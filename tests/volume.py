@@ -1,0 +1,167 @@
+"""`python -m tests.volume --kernel PATH`: a million operations of well-behaved drivers, natively, in one call (`make volume`).
+
+Which block each allocation gave is checked afterwards, against the claims that need no look at the bytes. What breaks is kept
+as a trace of the operations up to there, for a replay beside the oracle.
+
+Exit status: 0 if nothing broke, 1 if a claim did, 2 for bad input.
+"""
+
+import argparse
+import random
+import sys
+import time
+from dataclasses import dataclass
+from typing import NoReturn
+
+from kernel.build import BuildError, Source, Variant
+from kernel.target import ALLOC, FREE, OPERATION, KernelFault, KernelPool
+from model import claims
+from model.claims import Claim
+from model.geometry import Refusal, block_offsets, create
+from model.memory import Memory
+from model.promises import Promises
+from model.trace import Alloc, Create, Free, Step, Trace
+from report.results import replaying
+from report.runs import keep
+from tests.targets import KERNEL, TARGETS, add_kernel
+
+OPERATIONS = 1_000_000
+MOST_LIVE = 2000
+"""Blocks in use at once."""
+
+POOLS = (Create(128), Create(36, 4), Create(100, 4, 512), Create(24, 8, 4096), Create(3000), Create(5000, 64))
+
+
+@dataclass(frozen=True)
+class Run:
+    """What drivers do: each operation, and the slot of its block; every allocation has a slot of its own."""
+
+    operations: list[tuple[int, int]]
+    slots: int
+    peak: int  # blocks in use
+
+    def packed(self) -> bytes:
+        return b"".join(OPERATION.pack(what, slot, 0) for what, slot in self.operations)
+
+    def trace(self, made: Create, claim: Claim, until: int) -> Trace:
+        """The operations up to the one that breaks a claim."""
+        steps: list[Step] = [made]
+        for what, slot in self.operations[: until + 1]:
+            steps.append(Alloc(f"b{slot}") if what == ALLOC else Free(f"b{slot}"))
+        return Trace(tuple(steps), claim=claim.name)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A claim, and the operation that broke it, as far as that is known."""
+
+    claim: Claim
+    operation: int
+    told: str
+
+
+def drawn(number: int, seed: int) -> Run:
+    """Phases of mostly allocating and mostly freeing, the oldest, the newest or any block."""
+    dice = random.Random(seed)
+    live: list[int] = []
+    operations: list[tuple[int, int]] = []
+    slots = peak = 0
+    while len(operations) < number:
+        share, which = dice.choice((0.2, 0.5, 0.8)), dice.choice((0, -1, None))
+        for _ in range(dice.randrange(1, MOST_LIVE)):
+            if len(live) < MOST_LIVE and (not live or dice.random() < share):
+                live.append(slots)
+                operations.append((ALLOC, slots))
+                slots += 1
+                peak = max(peak, len(live))
+            else:
+                operations.append((FREE, live.pop(dice.randrange(len(live)) if which is None else which)))
+    return Run(operations[:number], slots, peak)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.volume", description="Run many operations natively.")
+    parser.add_argument("--kernel", required=True, metavar="PATH", help="a kernel tree, or a single dmapool.c")
+    parser.add_argument("--promises", metavar="REVISION", help="hold the kernel to what this revision promises")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--operations", type=int, default=OPERATIONS, help=f"default: {OPERATIONS:,}")
+    parser.error = lambda message: fail(f"{message}; see --help")  # type: ignore[method-assign]
+    options = parser.parse_args(arguments)
+    try:
+        source = add_kernel(options.kernel, options.promises)
+    except BuildError as error:
+        fail(str(error))
+    run = drawn(options.operations, options.seed)
+    status = 0
+    for made in POOLS:
+        seconds, broken = held(source, made, TARGETS[KERNEL].promises, run)
+        rate = f"{len(run.operations) / seconds:>14,.0f} operations a second"
+        print(f"size={made.size:<5} align={made.align:<3} boundary={made.boundary:<5} {rate}", flush=True)
+        if broken is not None:
+            status = 1
+            trace = run.trace(made, broken.claim, broken.operation)
+            file = keep(trace, f"volume-{broken.claim.name}-{made.size}")
+            print(f"\n{broken.claim.name} is BROKEN: {broken.claim.sentence}\n  {broken.told}")
+            print(f"  replay it: {replaying(file, KERNEL)} SHRINK=1\n")
+    return status
+
+
+def held(source: Source, made: Create, promises: Promises, run: Run) -> tuple[float, Broken | None]:
+    """Run the operations on a pool; returns the seconds that they took, and the first claim that broke."""
+    geometry = create(made.size, made.align, made.boundary, 4096, promises.smallest_block)
+    assert not isinstance(geometry, Refusal)
+    offsets = block_offsets(geometry, promises.lays_up_to_the_boundary)
+    device = Memory()
+    pages = [device.next_free_place(geometry.allocation) for _ in range(run.peak + 1)]
+    operations, last = run.packed(), len(run.operations) - 1
+    pool = KernelPool.create(source, Variant(), made.name, Memory(), made.size, made.align, made.boundary)
+    if pool is None:
+        return 1, Broken(claims.create_admits_what_is_promised, -1, "there is no pool")
+    started = time.perf_counter()
+    try:
+        done = pool.batch(operations, run.slots, pages)
+        seconds = time.perf_counter() - started
+        row = pool.poolinfo()
+    except TimeoutError as hang:
+        return time.perf_counter() - started, Broken(claims.operations_end, last, str(hang))
+    except KernelFault as fault:
+        return time.perf_counter() - started, Broken(claims.pool_stays_in_its_memory, last, str(fault))
+    live: dict[int, int] = {}  # the slots of the blocks in use, by virtual address
+    gives = set(offsets)
+    for number, (what, slot) in enumerate(run.operations):
+        vaddr, dma = done.blocks[2 * slot], done.blocks[2 * slot + 1]
+        if what == FREE:
+            live.pop(vaddr, None)
+            continue
+        page, start = divmod(vaddr - pool.memory.base, 2 * geometry.allocation)
+        told = f"operation {number} gives the block at offset {start} of page {page}, at DMA address {dma:#x}"
+        if vaddr == 0:
+            return seconds, Broken(claims.alloc_fails_only_without_memory, number, f"operation {number} gives none")
+        if vaddr in live:
+            return seconds, Broken(claims.blocks_are_disjoint, number, f"{told}, which block {live[vaddr]} is")
+        if start not in gives or page >= len(pages) or dma != pages[page] + start:
+            return seconds, Broken(claims.allocated_block_was_free, number, told)
+        live[vaddr] = slot
+    in_use, total, _, number_of_pages = map(int, row.rsplit(maxsplit=4)[-4:])
+    counted = len(offsets) if promises.counts_what_is_laid else geometry.allocation // geometry.size
+    for claim, holds in (
+        (claims.in_use_counts_the_live_blocks, claims.in_use_counts_the_live_blocks(in_use, len(live))),
+        (claims.total_counts_the_blocks, claims.total_counts_the_blocks(total, number_of_pages, counted)),
+        (
+            claims.pages_are_bounded_by_the_demand,
+            claims.pages_are_bounded_by_the_demand(number_of_pages, run.peak, 1, len(offsets)),
+        ),
+    ):
+        if not holds:
+            return seconds, Broken(claim, last, f"the row: {row}, with {len(live)} blocks in use, {run.peak} at most")
+    return seconds, None
+
+
+def fail(message: str) -> NoReturn:
+    """Say in one line what to do, and exit with status 2."""
+    print(f"volume: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

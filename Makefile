@@ -8,7 +8,7 @@ OF_KERNEL = $(if $(KERNEL),--kernel "$(KERNEL)") $(if $(PROMISES),--promises "$(
 SCHEMA := .poolproof/schemas/junit-10.xsd
 
 .DEFAULT_GOAL := help
-.PHONY: help setup schemas kernels prove crosshair audit test fuzz volume mutants mutation report replay bench bench-fuzz mpt3sas claims clean
+.PHONY: help setup schemas kernels prove crosshair audit test fuzz volume mutants mutation report replay compare bench bench-fuzz mpt3sas claims clean
 
 help:  ## this list
 	@sed -n 's/^\([a-zA-Z0-9%_-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -72,6 +72,10 @@ report: $(VENV)/installed  ## write reports/index.html: what the prover and a sh
 replay: $(VENV)/installed  ## run a trace: TRACE=file ON=series, v6.1, v6.12, v4 or model, or KERNEL=~/linux; SHRINK=1 writes a smaller one
 	@test -n "$(TRACE)" || { echo "replay: say which trace: make replay TRACE=tests/traces/… ON=v6.1" >&2; exit 2; }
 	@$(RUN) -m tests.replay "$(TRACE)" --on "$(REVISION)" $(OF_KERNEL) $(if $(SHRINK),--shrink "reports/traces/$(notdir $(TRACE:.json=)).smaller.json")
+
+compare: $(VENV)/installed  ## what a driver sees change from BEFORE=~/linux to AFTER=~/linux-b, or with PATCHES=series.mbox (SEED=N)
+	@test -n "$(BEFORE)" || { echo "compare: say what with what: make compare BEFORE=~/linux AFTER=~/linux-b, or PATCHES=series.mbox" >&2; exit 2; }
+	@$(RUN) -m tests.compare "$(BEFORE)" $(if $(AFTER),"$(AFTER)") $(if $(PATCHES),--patches "$(PATCHES)") $(addprefix --seed=,$(SEED)) $(ARGS)
 
 bench: $(VENV)/installed  ## count the pages that an alloc and a free look at, on v6.1 and on the series
 	@$(RUN) -m bench.pages_touched

@@ -60,7 +60,7 @@ def by_mutmut() -> list[Change]:
 def by_cosmic_ray() -> list[Change]:
     """In a copy, since it changes the files themselves."""
     shutil.rmtree(COPY, ignore_errors=True)
-    for package in ("model", "impl", "proofs", "report", "tests"):
+    for package in ("model", "impl", "kernel", "proofs", "report", "tests"):
         shutil.copytree(ROOT / package, COPY / package, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("pyproject.toml", "cosmic-ray.toml"):
         shutil.copy(ROOT / file, COPY)

@@ -1,0 +1,394 @@
+"""`python -m tests.compare BEFORE AFTER`: run two kernels with the same operations, and say what can be seen to change.
+
+With `--patches MBOX` instead of AFTER, each patch of a series is compared with what was before it, and all of them with BEFORE.
+A difference is no bug: a patch with “no functional changes” shows none, and another one those that it speaks of.
+
+Exit status: 0 if nothing differs, 1 if something does, 2 for bad input.
+"""
+
+import argparse
+import re
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import ClassVar, NoReturn
+
+from hypothesis import seed as seeded
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, run_state_machine_as_test
+
+from kernel.build import BuildError, Source, Variant, find
+from kernel.patches import applied, read_mbox
+from kernel.target import program_of, promises_of, revision_of
+from model.lockstep import LARGEST_PAGE, Revision, Target
+from model.memory import Memory
+from model.promises import SERIES, V6_12
+from model.trace import Alloc, Create, Destroy, Free, Kernel, OtherPool, Step, Trace, TraceError, Write, dumps, loads
+from report.runs import TRACES, keep
+from report.shrink import measure, number_of_steps, shrink, untold
+from report.text import elided, lines_of
+from tests import profiles
+from tests.machine import PoolMachine, Tally
+from tests.targets import TARGETS
+
+OBSERVED = {
+    "result": "what create gives, and which block an alloc gives, or NULL",
+    "content": "the bytes of a block that is given, where it should be zero or poisoned",
+    "memory": "the coherent memory that is asked for and given back",
+    "messages": "what is logged",
+    "row": "the pool's row in the pools file",
+    "end": "crashes, misused locks, loops without an end",
+}
+"""What a driver, a device and a reader of the logs can see of a step."""
+
+RUNS = 500
+"""Of at most 50 calls each, and of what others do meanwhile."""
+
+
+@dataclass
+class Seen:
+    """What could be seen of a step."""
+
+    step: Step
+    of: dict[str, str] = field(default_factory=lambda: dict.fromkeys(OBSERVED, ""))
+
+
+class Onlooker:
+    """Runs a trace on a pool, and judges nothing. Steps that run inside others come after these in what was `seen`."""
+
+    def __init__(self, trace: Trace, revision: Revision) -> None:
+        self.trace = trace
+        self.revision = revision
+        self.memory = Memory(remapped=trace.kernel.remapped)
+        self.target: Target | None = None
+        self.size = 0  # of a block, in bytes, as a driver knows it
+        self.blocks: dict[str, tuple[int, int]] = {}
+        self.seen: list[Seen] = []
+        self.ended = False
+
+    def run(self, step: Step) -> None:
+        """Do a step, unless the pool has crashed, or there is none."""
+        if self.ended or (self.target is None and not isinstance(step, Create)):
+            return
+        seen = Seen(step)
+        self.seen.append(seen)
+        logged = len(self.target.log) if self.target is not None else 0
+        try:
+            self._do(step, seen)
+            if self.target is not None and not self.ended:
+                seen.of["row"] = self.target.poolinfo()
+        except TraceError:
+            raise
+        except Exception as fault:  # a crash of any kind
+            self.ended = True
+            text = re.sub(r", in \w+ \([^)]*\)", "", str(fault))  # lines move
+            seen.of["end"] = f"{type(fault).__name__}: {text}"
+        if self.target is not None:
+            seen.of["messages"] = "; ".join(self.target.log[logged:])
+            if isinstance(step, Destroy):
+                self.target = None
+
+    def _do(self, step: Step, seen: Seen) -> None:
+        target = self.target
+        match step:
+            case Create():
+                options, arguments = self.trace.kernel.options(), (step.size, step.align, step.boundary)
+                self.size = step.size
+                self.target = self.revision.create(step.name, self.memory, *arguments, **options)
+                seen.of["result"] = "NULL" if self.target is None else "a pool"
+            case Alloc():
+                assert target is not None
+                outer, self.memory.place = self.memory.place, self._place(step, seen)
+                block = target.alloc(step.zero)
+                self.memory.place = outer
+                seen.of["result"] = (
+                    "NULL" if block is None else f"the block at DMA address {block[1]:#x} ({block[0]:#x})"
+                )
+                if block is not None:
+                    self._give(step, block, seen)
+            case Free() if step.block in self.blocks:
+                assert target is not None
+                vaddr, dma = self.blocks[step.block]
+                target.free((vaddr + step.vaddr_plus) % 2**64, (dma + step.dma_plus) % 2**64)
+            case Write() if step.block in self.blocks:
+                self._write(self.blocks[step.block][0] + step.offset, bytes.fromhex(step.data))
+            case OtherPool():
+                self.memory.place = self.memory.next_free_place if step.dma is None else lambda _: step.dma
+                mapping = self.memory.alloc_coherent(max(self.size, 1))
+                assert mapping is not None
+                self.blocks[step.block] = mapping.vaddr, mapping.dma
+            case Destroy():
+                assert target is not None
+                before = dict(self.memory.mappings)
+                target.destroy()
+                given_back = [f"{page.dma:#x}" for vaddr, page in before.items() if vaddr not in self.memory.mappings]
+                seen.of["memory"] = f"given back: {', '.join(given_back) or 'none'}"
+
+    def _place(self, step: Alloc, seen: Seen) -> Callable[[int], int | None]:
+        """What the device does when it is asked for a page; a second one is its own choice."""
+
+        def place(nbytes: int) -> int | None:
+            if nbytes > LARGEST_PAGE:
+                raise TraceError(f"a page of {nbytes} bytes is too large to run")
+            first = not seen.of["memory"]
+            seen.of["memory"] += f"{'' if first else ', '}{nbytes} bytes are asked for"
+            if step.page is None or not first:
+                return self.memory.next_free_place(nbytes)
+            for nested in step.page.meanwhile:
+                self.run(nested)
+            if step.page.dma is not None and step.page.dma + nbytes > 2**64:
+                raise TraceError(f"a page of {nbytes} bytes at {step.page.dma:#x} is not in 64 bits")
+            return step.page.dma
+
+        return place
+
+    def _give(self, step: Alloc, block: tuple[int, int], seen: Seen) -> None:
+        """A driver looks at its block, and fills it with bytes of its own."""
+        self.blocks[step.block] = block
+        try:
+            data = self.memory.block(block[0], self.size)
+        except ValueError:
+            seen.of["content"] = "no memory of the device"
+            return
+        kernel = self.trace.kernel
+        if step.zero or kernel.init_on_alloc or kernel.debug:  # or nobody may rely on what is in it
+            seen.of["content"] = bytes(data).hex(" ")
+        data[:] = bytes([len(self.blocks) % 0x9F + 1]) * self.size
+
+    def _write(self, vaddr: int, data: bytes) -> None:
+        with suppress(ValueError):  # not there in this kernel
+            self.memory.block(vaddr, len(data))[:] = data
+
+
+def observe(trace: Trace, revision: Revision) -> list[Seen]:
+    """What can be seen of a trace on a pool. Raises TraceError for one that cannot be run."""
+    onlooker = Onlooker(trace, revision)
+    for step in trace.steps:
+        onlooker.run(step)
+    return onlooker.seen
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first step that two pools can be told apart by: by what, and what each of them shows."""
+
+    trace: Trace
+    step: Step
+    kinds: tuple[str, ...]
+    before: Seen
+    after: Seen
+
+
+def difference(trace: Trace, before: Revision, after: Revision) -> Difference | None:
+    """The first difference between two pools in a run, if there is one. Raises TraceError."""
+    for one, other in zip(observe(trace, before), observe(trace, after), strict=False):
+        kinds = tuple(kind for kind in OBSERVED if one.of[kind] != other.of[kind])
+        if kinds:
+            return Difference(trace, one.step, kinds, one, other)
+    return None
+
+
+@dataclass
+class Comparison:
+    """Of many runs: how many there were, in how many a kind of thing differs first, and the smallest of these."""
+
+    runs: int = 0
+    steps: int = 0
+    differing: Counter[str] = field(default_factory=Counter)
+    smallest: dict[str, Difference] = field(default_factory=dict)
+
+    def add(self, found: Difference | None, steps: int) -> None:
+        self.runs += 1
+        self.steps += steps
+        for kind in found.kinds if found is not None else ():
+            assert found is not None
+            self.differing[kind] += 1
+            if kind not in self.smallest or measure(found.trace) < measure(self.smallest[kind].trace):
+                self.smallest[kind] = found
+
+
+class ComparingMachine(PoolMachine):
+    """Does what it would do to a Python revision, and runs that on both kernels, a pool at a time."""
+
+    before: ClassVar[Revision]
+    after: ClassVar[Revision]
+    comparison: ClassVar[Comparison]
+
+    @initialize(data=st.data())
+    def create(self, data: st.DataObject) -> None:
+        self.look()
+        super().create(data)
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.look()
+
+    def look(self) -> None:
+        if self.lockstep is not None:
+            run = self.lockstep.trace()
+            trace = replace(run, steps=tuple(map(untold, run.steps)))  # what the Python revision did is not of interest
+            self.comparison.add(difference(trace, self.before, self.after), number_of_steps(trace.steps))
+
+
+def compare(before: Source, after: Source, seed: int, runs: int) -> Comparison:
+    """Run both with the same operations. Raises BuildError."""
+    promises = promises_of(before)
+    twin = "series" if promises is SERIES else "v6.12" if promises is V6_12 else "v6.1-as-it-is"
+    revisions = revision_of(before), revision_of(after)
+    comparison = Comparison()
+    hunter = type(
+        "ComparingMachine",
+        (ComparingMachine,),
+        {
+            "revision": TARGETS[twin],
+            "tally": Tally(),
+            "before": revisions[0],
+            "after": revisions[1],
+            "comparison": comparison,
+        },
+    )
+    profiles.register()
+    wanted = settings(profiles.chosen("mutants"), max_examples=runs)
+    run_state_machine_as_test(seeded(seed)(hunter), settings=wanted)
+    for kind, found in comparison.smallest.items():
+        comparison.smallest[kind] = made_smaller(found, kind, *revisions)
+    return comparison
+
+
+def made_smaller(found: Difference, kind: str, before: Revision, after: Revision) -> Difference:
+    """A run in which nothing else differs before, with nothing in it that could be left out, as far as 10 seconds reach."""
+
+    def replayed(candidate: Trace) -> Trace | None:
+        try:
+            readable = loads(dumps(candidate))  # what cannot be read, nobody could replay
+            differs = difference(readable, before, after)
+        except TraceError:
+            return None
+        return None if differs is None or kind not in differs.kinds else up_to(readable, differs.step)
+
+    smallest = shrink(found.trace, replayed, seconds=10)
+    return difference(smallest, before, after) or found
+
+
+def up_to(trace: Trace, step: Step) -> Trace:
+    """The run without what comes after a step; one that runs inside another one ends with that."""
+    last = next((number for number, one in enumerate(trace.steps) if one is step), len(trace.steps) - 1)
+    return replace(trace, steps=trace.steps[: last + 1])
+
+
+def told(comparison: Comparison, names: tuple[str, str], prefix: str) -> list[str]:
+    """What differs, in how many runs, and the smallest run that shows it."""
+    lines = []
+    for kind in (kind for kind in OBSERVED if kind in comparison.smallest):
+        found = comparison.smallest[kind]
+        file = keep(found.trace, f"{prefix}-{kind}", TRACES)
+        count = comparison.differing[kind]
+        lines += ["", f"{kind}: {OBSERVED[kind]} — differs first in {count:,} of {comparison.runs:,} runs"]
+        kernel = found.trace.kernel
+        options = [f"pages of {kernel.page_size} bytes"] if kernel.page_size != Kernel().page_size else []
+        options += [name for name, value in vars(kernel).items() if value is True]
+        lines += [f"  with {', '.join(options)}"] if options else []
+        lines += [f"  {line}" for line in elided(calls_of(found.trace.steps), 16, lambda left: f"… {left} more")]
+        for name, seen in zip(names, (found.before, found.after), strict=True):
+            lines.append(f"  {name + ':':<8} {seen.of[kind] or 'none'}")
+        lines += [f"  the run: {file}"]
+    return lines
+
+
+def calls_of(steps: tuple[Step, ...], indent: str = "") -> list[str]:
+    return [line.partition(" → ")[0] for line in lines_of(steps, indent)]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.compare", description="Say how two kernels' pools differ.")
+    parser.add_argument("before", metavar="BEFORE", help="a kernel tree, or a single dmapool.c")
+    parser.add_argument("after", metavar="AFTER", nargs="?", help="another one")
+    parser.add_argument("--patches", metavar="MBOX", help="instead of AFTER: a series, as developers mail it")
+    parser.add_argument("--seed", type=int, default=0, help="of what is done (default: 0)")
+    parser.add_argument("--runs", type=int, default=RUNS, help="pools that are made and used (default: %(default)s)")
+    parser.error = lambda message: fail(f"{message}; see --help")  # type: ignore[method-assign]
+    options = parser.parse_args(arguments)
+    if (options.after is None) == (options.patches is None):
+        fail("name what BEFORE is to be compared with: AFTER, or --patches")
+    if options.runs < 1:
+        fail("--runs has to be 1 or more")
+    try:
+        before = find(options.before)
+        if options.after is not None:
+            return two(before, find(options.after), options)
+        return series(before, options)
+    except BuildError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}")
+
+
+def two(before: Source, after: Source, options: argparse.Namespace) -> int:
+    built(before, after)
+    done = compare(before, after, options.seed, options.runs)
+    print(f"before: {before.file}\nafter:  {after.file}")
+    print(f"{done.runs:,} pools, {done.steps:,} steps, seed {options.seed}: {summary(done)}")
+    print("\n".join(told(done, ("before", "after"), "compare")))
+    return 1 if done.smallest else 0
+
+
+def series(before: Source, options: argparse.Namespace) -> int:
+    """A row for each patch: what it changes of what was before it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        stages = list(applied(read_mbox(Path(options.patches)), before, Path(scratch)))
+        built(before, *(source for _, source in stages))
+        width = max(len(patch.subject) for patch, _ in stages)
+        print(f"{'':<4}{'patch':<{width}}  " + "".join(f"{kind:>10}" for kind in OBSERVED))
+        details, former = [], before
+        for number, (patch, source) in enumerate(stages, 1):
+            show_progress(f"{number} of {len(stages)} patches")
+            same = source.file.read_bytes() == former.file.read_bytes()
+            done = Comparison() if same else compare(former, source, options.seed, options.runs)
+            cells = "".join(f"{done.differing[kind] or '-':>10}" for kind in OBSERVED)
+            show_progress("")
+            print(f"{number:>2}  {patch.subject:<{width}}  {cells}", flush=True)
+            if done.smallest:
+                details += [
+                    "",
+                    f"patch {number}, {patch.subject}:",
+                    *told(done, ("before", "after"), f"compare-{number:02}"),
+                ]
+            former = source
+        print(f"\nOf {options.runs:,} pools each: in how many a step first differs in what. Seed {options.seed}.")
+        print("\n".join(details))
+        return 1 if details else 0
+
+
+def summary(done: Comparison) -> str:
+    if not done.smallest:
+        return "nothing differs"
+    return f"what differs: {', '.join(kind for kind in OBSERVED if kind in done.smallest)}"
+
+
+def built(*sources: Source) -> None:
+    """Build them all first, so that what does not build is said at once. Raises BuildError."""
+    for number, source in enumerate(sources, 1):
+        show_progress(f"building {number} of {len(sources)}")
+        for debug in (False, True):
+            program_of(source, Variant(debug))
+    show_progress("")
+
+
+def show_progress(what: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
+
+
+def fail(message: str) -> NoReturn:
+    """Say in one line what to do, and exit with status 2."""
+    print(f"compare: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""Two kernels with the same operations: what changes is told, what does not is not, and a series is told patch by patch."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kernel.build import KERNELS, find
+from kernel.patches import read_mbox
+from kernel.target import revision_of
+from model.trace import Alloc, Create, Destroy, Free, PageChoice, PoolInfo, Trace, Write, loads
+from tests.compare import OBSERVED, difference, main, observe
+from tests.targets import TARGETS
+
+V6_1, V6_12 = (KERNELS / version / "mm" / "dmapool.c" for version in ("v6.1", "v6.12"))
+
+needs_kernels = pytest.mark.skipif(
+    not (V6_1.is_file() and V6_12.is_file()), reason="no kernels in .poolproof/kernels: `make kernels` gets them"
+)
+
+
+def changed(tmp_path: Path, *changes: tuple[str, str]) -> Path:
+    """v6.1 with some of its text replaced, in a tree that has the headers."""
+    text = V6_1.read_text()
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    file = tmp_path / "changed" / "mm" / "dmapool.c"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+BOUNDARY = "(next + pool->size) >= next_boundary", "(next + pool->size) > next_boundary"
+
+
+@pytest.fixture(autouse=True)
+def _out_of_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.compare.TRACES", tmp_path / "traces")
+
+
+def test_what_can_be_seen_of_a_run() -> None:
+    """With what runs while the lock is dropped, which begins after the allocation that drops it."""
+    others = (Alloc("b"), PoolInfo(), Free("none"))
+    trace = Trace((Create(64), Alloc("a", zero=True, page=PageChoice(0x1000, others)), Free("a"), Destroy()))
+    create, first, other, row, none, free, destroy = observe(trace, TARGETS["series"])
+    assert create.of == dict.fromkeys(OBSERVED, "") | {"result": "a pool", "row": "pool                0    0   64  0"}
+    assert first.of["result"] == "the block at DMA address 0x1000 (0xffff888000002000)"
+    assert first.of["memory"] == "4096 bytes are asked for"
+    assert first.of["content"] == " ".join(["00"] * 64)
+    assert other.of["content"] == ""
+    assert row.of["row"] == other.of["row"] == none.of["row"] == "pool                1   64   64  1"
+    assert free.of["messages"] == ""
+    assert destroy.of["messages"] == "dma_pool_destroy pool, ffff888000000000 busy"
+    assert destroy.of["memory"] == "given back: 0x1000"
+
+
+def test_a_pool_that_crashes_is_seen_to_and_does_no_more() -> None:
+    trace = Trace(
+        (Create(64), Alloc("a"), Write("a", 0, "ff"), Free("a"), Write("a", 0, "00100000"), Alloc("b"), Alloc("c"))
+    )
+    *_, last = observe(trace, TARGETS["v6.1"])
+    assert last.of["end"] == ""
+    trace = Trace((Create(8, 1, 2**32), Alloc("a"), Alloc("b")))
+    *_, last = observe(trace, TARGETS["v6.1"])
+    assert last.step == Alloc("a")
+    assert last.of["end"].startswith("TimeoutError: ")
+
+
+def test_the_first_difference_between_revisions() -> None:
+    trace = Trace((Create(2048), Alloc("a"), Alloc("b"), Alloc("c")))
+    found = difference(trace, TARGETS["v6.1"], TARGETS["series"])
+    assert found is not None
+    assert (found.step, found.kinds) == (Alloc("b"), ("result", "memory", "row"))
+    assert difference(trace, TARGETS["series"], TARGETS["series"]) is None
+
+
+@needs_kernels
+def test_a_kernel_does_what_it_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    same = changed(tmp_path, ("static DEFINE_MUTEX(pools_lock);", "static DEFINE_MUTEX(pools_lock); /* nothing */"))
+    assert main([str(V6_1), str(same), "--runs", "40"]) == 0
+    assert "nothing differs" in capsys.readouterr().out
+
+
+@needs_kernels
+def test_what_changes_is_told_with_a_small_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(V6_1), str(changed(tmp_path, BOUNDARY)), "--runs", "40"]) == 1
+    told = capsys.readouterr().out
+    assert "what differs: result, memory, row" in told
+    assert "\nmessages" not in told
+    trace = loads((tmp_path / "traces" / "compare-result.json").read_text())
+    assert len(trace.steps) == 3
+    found = difference(trace, revision_of(find(V6_1)), revision_of(find(tmp_path / "changed" / "mm" / "dmapool.c")))
+    assert found is not None
+    assert found.step == Alloc("b")
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.org", "-c", "commit.gpgsign=false"]
+    return subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def mailed(folder: Path, *changes: tuple[str, str, str]) -> Path:
+    """A series of commits on v6.1, each a subject, an old and a new text, as developers mail them: a cover letter first."""
+    file = folder / "tree" / "mm" / "dmapool.c"
+    file.parent.mkdir(parents=True)
+    file.write_text(V6_1.read_text())
+    git(folder / "tree", "init", "-q")
+    git(folder / "tree", "add", ".")
+    git(folder / "tree", "commit", "-qm", "v6.1")
+    for subject, old, new in changes:
+        assert file.read_text().count(old) == 1, old
+        file.write_text(file.read_text().replace(old, new))
+        git(folder / "tree", "commit", "-qam", subject)
+    mbox = folder / "series.mbox"
+    mbox.write_text(git(folder / "tree", "format-patch", "--stdout", "--cover-letter", "-v2", f"HEAD~{len(changes)}"))
+    return mbox
+
+
+@needs_kernels
+def test_a_series_is_told_patch_by_patch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mbox = mailed(
+        tmp_path,
+        ("dmapool: a comment", "static DEFINE_MUTEX(pools_lock);", "static DEFINE_MUTEX(pools_lock); /* nothing */"),
+        ("dmapool: the comparison", *BOUNDARY),
+    )
+    assert [(patch.number, patch.subject) for patch in read_mbox(mbox)] == [
+        (1, "dmapool: a comment"),
+        (2, "dmapool: the comparison"),
+    ]
+    assert main([str(V6_1), "--patches", str(mbox), "--runs", "40"]) == 1
+    _, first, second, *rest = capsys.readouterr().out.splitlines()
+    assert first.split() == ["1", "dmapool:", "a", "comment", *["-"] * 6]
+    assert second.split()[:4] == ["2", "dmapool:", "the", "comparison"]
+    assert second.split()[5] == second.split()[7] == second.split()[9] == "-"
+    assert "patch 2, dmapool: the comparison:" in rest
+
+
+@needs_kernels
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([V6_1], "name what BEFORE is to be compared with"),
+        ([V6_1, V6_12, "--patches", "x"], "name what BEFORE is to be compared with"),
+        ([V6_1, "none.c"], "none.c: there is no such file"),
+        ([V6_1, "--patches", "none.mbox"], "none.mbox: there is no such file"),
+        ([V6_1, "--patches", V6_1], "no mail with a patch is in it"),
+        ([V6_1, V6_12, "--runs", "0"], "--runs has to be 1 or more"),
+    ],
+)
+def test_bad_input_is_one_line(arguments: list[object], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exited:
+        main([str(argument) for argument in arguments])
+    assert exited.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+
+
+@needs_kernels
+def test_a_patch_that_does_not_apply_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mbox = mailed(tmp_path, ("dmapool: the comparison", *BOUNDARY))
+    with pytest.raises(SystemExit) as exited:
+        main([str(V6_12), "--patches", str(mbox)])
+    assert exited.value.code == 2
+    assert "“dmapool: the comparison” does not apply to" in capsys.readouterr().err

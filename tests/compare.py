@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from textwrap import shorten
 from typing import ClassVar, NoReturn
 
 from hypothesis import seed as seeded
@@ -157,7 +158,8 @@ class Onlooker:
             return
         kernel = self.trace.kernel
         if step.zero or kernel.init_on_alloc or kernel.debug:  # or nobody may rely on what is in it
-            seen.of["content"] = bytes(data).hex(" ")
+            same = bytes(data) == bytes(data[:1]) * self.size
+            seen.of["content"] = f"{self.size} bytes of {data[0]:02x}" if same else bytes(data).hex(" ")
         data[:] = bytes([len(self.blocks) % 0x9F + 1]) * self.size
 
     def _write(self, vaddr: int, data: bytes) -> None:
@@ -188,6 +190,8 @@ def difference(trace: Trace, before: Revision, after: Revision) -> Difference | 
     """The first difference between two pools in a run, if there is one. Raises TraceError."""
     for one, other in zip(observe(trace, before), observe(trace, after), strict=False):
         kinds = tuple(kind for kind in OBSERVED if one.of[kind] != other.of[kind])
+        if "NULL" in (one.of["result"], other.of["result"]):
+            kinds = tuple(kind for kind in kinds if kind != "content")  # of a block that only one of them gives
         if kinds:
             return Difference(trace, one.step, kinds, one, other)
     return None
@@ -295,7 +299,7 @@ def told(comparison: Comparison, names: tuple[str, str], prefix: str) -> list[st
         lines += [f"  with {', '.join(options)}"] if options else []
         lines += [f"  {line}" for line in elided(calls_of(found.trace.steps), 16, lambda left: f"… {left} more")]
         for name, seen in zip(names, (found.before, found.after), strict=True):
-            lines.append(f"  {name + ':':<8} {seen.of[kind] or 'none'}")
+            lines.append(f"  {name + ':':<8} {shorten(seen.of[kind], 160, placeholder=' …') or 'none'}")
         lines += [f"  the run: {file}"]
     return lines
 

@@ -66,8 +66,8 @@ $(VENV)/bin/cosmic-ray: $(VENV)/installed
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c requirements.lock mutmut==3.8.1 cosmic-ray==8.7.0
 	@touch $@
 
-report: $(VENV)/installed  ## write reports/index.html: what the prover and a short hunt say (ENGINES="prove fuzz crosshair", PROFILE=ci)
-	@$(RUN) -m report $(ENGINES) $(addprefix --profile=,$(PROFILE)) $(ARGS)
+report: $(VENV)/installed  ## write reports/index.html: what the prover and a short hunt say (ENGINES="prove fuzz crosshair", PROFILE=ci, KERNEL=~/linux)
+	@$(RUN) -m report $(ENGINES) $(OF_KERNEL) $(addprefix --profile=,$(PROFILE)) $(ARGS)
 
 replay: $(VENV)/installed  ## run a trace: TRACE=file ON=series, v6.1, v6.12, v4 or model, or KERNEL=~/linux; SHRINK=1 writes a smaller one
 	@test -n "$(TRACE)" || { echo "replay: say which trace: make replay TRACE=tests/traces/… ON=v6.1" >&2; exit 2; }

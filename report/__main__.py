@@ -8,12 +8,15 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from kernel.build import BuildError, Source
 from model.trace import TraceError, loads
 from report import regression
-from report.formats import as_junit, as_sarif
+from report.formats import as_junit, as_sarif, c_site, claim_site
 from report.pages import index
 from report.results import (
     BadResults,
@@ -26,7 +29,7 @@ from report.results import (
 )
 from report.runs import exhibit, seen, show
 from tests.profiles import OF_HUNTS
-from tests.targets import TARGETS
+from tests.targets import TARGETS, add_kernel
 
 PAST = Path(__file__).parent.parent / "tests" / "traces"
 
@@ -44,6 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--profile", default="dev", choices=OF_HUNTS, help="how long to hunt; default: dev, which is short"
     )
+    parser.add_argument(
+        "--kernel", metavar="PATH", help="ask them about a kernel tree's mm/dmapool.c, or a single file"
+    )
+    parser.add_argument("--promises", metavar="REVISION", help="hold the kernel to what this revision promises")
     parser.error = lambda message: fail(f"{message}; see --help")  # type: ignore[method-assign]
     options = parser.parse_args(arguments)
     for engine in options.engines:
@@ -51,12 +58,20 @@ def main(arguments: list[str] | None = None) -> int:
             fail(f"there is no engine {engine!r}; there are {', '.join(READERS)}")
     engines, folder = options.engines or ["prove", "fuzz"], Path(options.out)
     command = f"python -m report {' '.join(engines)}" + (f" --profile {options.profile}" if "fuzz" in engines else "")
+    of_kernel: list[str] = []
+    where = claim_site
     try:
+        if options.kernel is not None:
+            source = take_kernel(options.kernel, options.promises, engines)
+            where = partial(c_site, source=source)
+            of_kernel = ["--kernel", options.kernel]
+            of_kernel += ["--promises", options.promises] if options.promises is not None else []
+            command += f" {' '.join(of_kernel)}"
         clear(folder)
-        results = {engine: ask(engine, folder, options.profile) for engine in engines}
+        results = {engine: ask(engine, folder, options.profile, of_kernel) for engine in engines}
         verdicts = [verdict for engine, text in results.items() for verdict in READERS[engine](text)]
-        verdicts += past_counterexamples()
-        write(folder, verdicts, read_tallies(results.get("fuzz", "[]")), command)
+        verdicts += past_counterexamples() if options.kernel is None else []
+        write(folder, verdicts, read_tallies(results.get("fuzz", "[]")), command, where)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}; name a folder that can be written with --out")
     except BadResults as bad:
@@ -76,13 +91,23 @@ def clear(folder: Path) -> None:
         old.unlink()
 
 
-def ask(engine: str, folder: Path, profile: str) -> str:
+def take_kernel(path: str, promises: str | None, engines: list[str]) -> Source:
+    """Have a kernel be a revision; it is built first, so that what does not build is said at once."""
+    if "crosshair" in engines:
+        fail("CrossHair reads Python only: ask prove or fuzz about a kernel")
+    try:
+        return add_kernel(path, promises)
+    except BuildError as error:
+        fail(str(error))
+
+
+def ask(engine: str, folder: Path, profile: str, of_kernel: list[str]) -> str:
     """Run an engine, which shows its progress; returns the results that it has written."""
     file = folder / f"{engine}.json"
     file.unlink(missing_ok=True)
     commands = {
-        "prove": ["proofs", "--json", str(file), "--smt2", str(folder / "smt2")],
-        "fuzz": ["tests.fuzz", "--profile", profile, "--json", str(file)],
+        "prove": ["proofs", *of_kernel[:2], "--json", str(file), "--smt2", str(folder / "smt2")],
+        "fuzz": ["tests.fuzz", *of_kernel, "--profile", profile, "--json", str(file)],
         "crosshair": ["proofs.confirm", "--json", str(file)],
     }
     done = subprocess.run([sys.executable, "-m", *commands[engine]], stdout=subprocess.PIPE, text=True, check=False)
@@ -117,12 +142,18 @@ def past_counterexamples() -> list[Verdict]:
     return verdicts
 
 
-def write(folder: Path, verdicts: list[Verdict], tallies: dict[str, dict[str, int]], command: str) -> None:
-    """Everything, also what breaks as text on the terminal."""
+def write(
+    folder: Path,
+    verdicts: list[Verdict],
+    tallies: dict[str, dict[str, int]],
+    command: str,
+    where: Callable[[Verdict], tuple[str, int]] = claim_site,
+) -> None:
+    """Everything, also what breaks as text on the terminal. `where` says which line a verdict is about."""
     exhibits = [exhibit(one, folder / "traces") for one in verdicts if one.counterexample is not None]
     show(exhibits)
     (folder / "index.html").write_text(index(verdicts, exhibits, tallies, command), encoding="utf-8")
-    (folder / "results.sarif").write_text(as_sarif(verdicts))
+    (folder / "results.sarif").write_text(as_sarif(verdicts, where))
     (folder / "junit.xml").write_text(as_junit(verdicts))
     (folder / "results.json").write_text(json.dumps([verdict.to_json() for verdict in verdicts], indent=1) + "\n")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from kernel.build import Source
 from model.claims import CLAIMS, Claim
 from model.trace import dumps
 from report.results import Verdict, refutation_in_words, replaying
@@ -28,6 +29,20 @@ def claim_site(verdict: Verdict) -> tuple[str, int]:
     lines, first = inspect.getsourcelines(holds)  # from its decorator on
     before = next(number for number, line in enumerate(lines) if line.startswith("def "))
     return Path(inspect.getfile(holds)).resolve().relative_to(ROOT.resolve()).as_posix(), first + before
+
+
+def c_site(verdict: Verdict, source: Source) -> tuple[str, int]:
+    """The file and the line of a kernel's code that a verdict is about: where it crashed, or else the first function that the
+    claim names as its source; the file as seen from the kernel tree."""
+    file = "mm/dmapool.c" if source.file.parent.name == "mm" else source.file.name
+    happened = verdict.counterexample.actual if verdict.counterexample is not None else ""
+    if crashed := re.search(rf"\({re.escape(source.file.name)}:(\d+)\)", happened):
+        return file, int(crashed[1])
+    text = source.file.read_text(errors="replace")
+    for function in re.findall(r"\w+", CLAIMS[verdict.claim].source):
+        if defined := re.search(rf"^\w[^;=]*?\b{function}\([^;]*?\)\s*\{{", text, re.M):
+            return file, text[: defined.start()].count("\n") + 1
+    return file, 1
 
 
 def as_sarif(verdicts: list[Verdict], where: Callable[[Verdict], tuple[str, int]] = claim_site) -> str:

@@ -21,6 +21,7 @@ REVISIONS = {
     "v6.1": "what it replaced",
     "v6.1-as-it-is": "v6.1, held only to what it keeps",
     "v6.12": "what was merged instead",
+    "kernel": "your own",
     "other": "earlier tries, variants, the oracle",
 }
 """The columns of the matrix."""
@@ -124,16 +125,17 @@ def index(
     )
     functions = (anchor, dumps, in_words, kind_of, moments, numbers, steps, strip_picture, tree_picture)
     environment.globals |= {function.__name__: function for function in functions}
+    columns = {column: meaning for column, meaning in REVISIONS.items() if column in set(map(column_of, verdicts))}
     cells = {
         claim: {
             column: marks([one for one in verdicts if one.claim == claim and column_of(one) == column])
-            for column in REVISIONS
+            for column in columns
         }
         for claim in CLAIMS
     }
     return environment.get_template("page.html").render(
         claims=CLAIMS,
-        revisions=REVISIONS,
+        revisions=columns,
         engines=ENGINES,
         short=SHORT,
         glyphs=GLYPHS,

@@ -158,7 +158,7 @@ class Onlooker:
             return
         kernel = self.trace.kernel
         if step.zero or kernel.init_on_alloc or kernel.debug:  # or nobody may rely on what is in it
-            same = bytes(data) == bytes(data[:1]) * self.size
+            same = self.size > 0 and bytes(data) == bytes(data[:1]) * self.size
             seen.of["content"] = f"{self.size} bytes of {data[0]:02x}" if same else bytes(data).hex(" ")
         data[:] = bytes([len(self.blocks) % 0x9F + 1]) * self.size
 

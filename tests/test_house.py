@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "impl": {"impl"},
     "kernel": {"kernel", "model"},
     "proofs": {"proofs", "model", "impl", "report", "z3", "cvc5", "bitwuzla", "distributed", "crosshair"},
-    "report": {"report", "model", "jinja2", "tests"},
+    "report": {"report", "model", "kernel", "jinja2", "tests"},
     "bench": {"bench", "model", "impl", "tests", "hypothesis"},
 }
 

@@ -18,7 +18,7 @@ from hypothesis.stateful import initialize, run_state_machine_as_test
 from tests import profiles
 from tests.fuzz import HUNTED
 from tests.machine import Dice, PoolMachine, Tally, machine, surroundings
-from tests.targets import TARGETS
+from tests.targets import KERNEL, TARGETS
 
 ROUNDS = 5
 EXAMPLES = 60
@@ -68,7 +68,7 @@ def per_second(hunter: type[PoolMachine], number: int) -> tuple[float, float]:
 
 def main() -> int:
     profiles.register()
-    hunters = {name: machine(TARGETS[name]) for name in HUNTED}
+    hunters = {name: machine(TARGETS[name]) for name in (*HUNTED, KERNEL) if name in TARGETS}
     rates: dict[str, list[tuple[float, ...]]] = {name: [] for name in hunters}
     floors = []
     for number in range(ROUNDS):

@@ -13,7 +13,7 @@ from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from kernel import fetch, target
-from kernel.build import KERNELS, BuildError, Source, Variant, build, find
+from kernel.build import KERNELS, BuildError, Source, Variant, build, compiler, find
 from kernel.target import ALLOC, FREE, OPERATION, KernelFault, KernelPool, promises_of, revision_of
 from model.lockstep import BrokenClaim, Lockstep, replay
 from model.memory import Memory
@@ -24,6 +24,11 @@ from tests import fuzz, profiles, volume
 from tests import replay as replaying
 from tests.machine import machine
 from tests.targets import KERNEL, TARGETS
+
+try:
+    compiler()
+except BuildError as error:
+    pytest.skip(str(error), allow_module_level=True)
 
 TRACES = Path(__file__).parent / "traces"
 

@@ -140,6 +140,14 @@ def test_a_pool_that_does_nothing_wrong_runs(tmp_path: Path) -> None:
     assert not pool.memory.mappings
 
 
+def test_a_later_kernel_creates_a_pool_at_a_node(tmp_path: Path) -> None:
+    later = TINY.replace("dma_pool_create(", "dma_pool_create_node(").replace(
+        "size_t boundary)", "size_t boundary, int node)"
+    )
+    (tmp_path / "later.c").write_text(later)
+    assert created(Source(tmp_path / "later.c", None)).alloc()
+
+
 @pytest.mark.parametrize(
     ("here", "more", "told"),
     [

@@ -80,8 +80,8 @@ compare: $(VENV)/installed  ## what a driver sees change from BEFORE=~/linux to 
 bench: $(VENV)/installed  ## count the pages that an alloc and a free look at, on v6.1 and on the series
 	@$(RUN) -m bench.pages_touched
 
-bench-fuzz: $(VENV)/installed  ## steps per second of a hunt, beside an empty machine's
-	@$(RUN) -m bench.fuzz_floor
+bench-fuzz: $(VENV)/installed  ## steps per second of a hunt, beside an empty machine's (and KERNEL=~/linux)
+	@POOLPROOF_KERNEL="$(KERNEL)" $(RUN) -m bench.fuzz_floor
 
 mpt3sas: $(VENV)/installed  ## the cover letter's six pools, on v6.1 and on the series (about a minute)
 	@$(RUN) -m bench.mpt3sas

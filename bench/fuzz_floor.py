@@ -19,7 +19,7 @@ from hypothesis.stateful import initialize, run_state_machine_as_test
 from tests import profiles
 from tests.fuzz import HUNTED
 from tests.machine import Dice, PoolMachine, Tally, machine, surroundings
-from tests.targets import TARGETS
+from tests.targets import KERNEL, TARGETS
 
 ROUNDS = 5
 EXAMPLES = 60
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m bench.fuzz_floor", description="Measure a hunt beside an empty machine."
     ).parse_args(arguments)
     profiles.register()
-    hunters = {name: machine(TARGETS[name]) for name in HUNTED}
+    hunters = {name: machine(TARGETS[name]) for name in (*HUNTED, KERNEL) if name in TARGETS}
     rates: dict[str, list[tuple[float, ...]]] = {name: [] for name in hunters}
     floors = []
     for number in range(ROUNDS):

@@ -153,7 +153,7 @@ def build(source: Source, variant: Variant) -> Path:
             COUNTED,
             variant.flags(),
             SHIMMED,
-            [str(file) for file in inputs],
+            [file.name for file in inputs],
         )
     )
     digest = hashlib.sha256(what.encode())

@@ -1,6 +1,7 @@
 """The pools that can be put beside the oracle, by the name of their revision."""
 
 import os
+import sys
 from dataclasses import replace
 
 from impl.block_stack import BlockStackPool
@@ -48,4 +49,8 @@ def add_kernel(path: str, promises: str | None = None) -> Source:
 
 
 if os.environ.get("POOLPROOF_KERNEL"):
-    add_kernel(os.environ["POOLPROOF_KERNEL"], os.environ.get("POOLPROOF_PROMISES") or None)
+    try:
+        add_kernel(os.environ["POOLPROOF_KERNEL"], os.environ.get("POOLPROOF_PROMISES") or None)
+    except BuildError as error:
+        print(f"kernel: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

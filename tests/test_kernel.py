@@ -13,7 +13,7 @@ from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from kernel import fetch, target
-from kernel.build import KERNELS, BuildError, Source, Variant, build, find
+from kernel.build import KERNELS, BuildError, Source, Variant, build, compiler, find
 from kernel.target import ALLOC, FREE, OPERATION, KernelFault, KernelPool, promises_of, revision_of
 from model.lockstep import BrokenClaim, Lockstep, replay
 from model.memory import Memory
@@ -24,6 +24,11 @@ from tests import fuzz, profiles, volume
 from tests import replay as replaying
 from tests.machine import machine
 from tests.targets import KERNEL, TARGETS
+
+try:
+    compiler()
+except BuildError as error:
+    pytest.skip(str(error), allow_module_level=True)
 
 TRACES = Path(__file__).parent / "traces"
 
@@ -133,6 +138,14 @@ def test_a_pool_that_does_nothing_wrong_runs(tmp_path: Path) -> None:
     assert pool.poolinfo() == "tiny                1    0   64  1"
     pool.destroy()
     assert not pool.memory.mappings
+
+
+def test_a_later_kernel_creates_a_pool_at_a_node(tmp_path: Path) -> None:
+    later = TINY.replace("dma_pool_create(", "dma_pool_create_node(").replace(
+        "size_t boundary)", "size_t boundary, int node)"
+    )
+    (tmp_path / "later.c").write_text(later)
+    assert created(Source(tmp_path / "later.c", None)).alloc()
 
 
 @pytest.mark.parametrize(

@@ -248,6 +248,8 @@ _Noreturn void poolproof_bug(const char *where);
 
 struct dma_pool;
 struct dma_pool *dma_pool_create(const char *name, struct device *dev, size_t size, size_t align, size_t boundary);
+struct dma_pool *dma_pool_create_node(const char *name, struct device *dev, size_t size, size_t align, size_t boundary,
+				      int node);
 void dma_pool_destroy(struct dma_pool *pool);
 void *dma_pool_alloc(struct dma_pool *pool, gfp_t flags, dma_addr_t *dma);
 void dma_pool_free(struct dma_pool *pool, void *vaddr, dma_addr_t dma);

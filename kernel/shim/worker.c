@@ -722,6 +722,15 @@ void *memchr_inv(const void *start, int byte, size_t nbytes)
 
 /* Operations */
 
+#pragma weak dma_pool_create_node
+
+/* In later kernels, a header has this one. */
+__attribute__((weak)) struct dma_pool *dma_pool_create(const char *name, struct device *dev, size_t size, size_t align,
+							size_t boundary)
+{
+	return dma_pool_create_node(name, dev, size, align, boundary, NUMA_NO_NODE);
+}
+
 static void read_the_row(void)
 {
 	static const char header[] = "poolinfo - 0.1\n";

@@ -40,7 +40,7 @@ def c_site(verdict: Verdict, source: Source) -> tuple[str, int]:
         return file, int(crashed[1])
     text = source.file.read_text(errors="replace")
     for function in re.findall(r"\w+", CLAIMS[verdict.claim].source):
-        if defined := re.search(rf"^\w[^;=]*?\b{function}\([^;]*?\)\s*\{{", text, re.M):
+        if defined := re.search(rf"^\w[^;={{}}]*?\b{function}\([^;]*?\)\s*\{{", text, re.M):
             return file, text[: defined.start()].count("\n") + 1
     return file, 1
 

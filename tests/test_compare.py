@@ -1,6 +1,9 @@
 """Two kernels with the same operations: what changes is told, what does not is not, and a series is told patch by patch."""
 
+import json
+import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from model.trace import Alloc, Create, Destroy, Free, PageChoice, PoolInfo, Trac
 from tests.compare import OBSERVED, difference, main, observe
 from tests.targets import TARGETS
 
+ROOT = Path(__file__).parent.parent
 V6_1, V6_12 = (KERNELS / version / "mm" / "dmapool.c" for version in ("v6.1", "v6.12"))
 
 needs_kernels = pytest.mark.skipif(
@@ -163,3 +167,25 @@ def test_a_patch_that_does_not_apply_is_named(tmp_path: Path, capsys: pytest.Cap
         main([str(V6_12), "--patches", str(mbox)])
     assert exited.value.code == 2
     assert "“dmapool: the comparison” does not apply to" in capsys.readouterr().err
+
+
+@needs_kernels
+def test_a_report_about_a_kernel(tmp_path: Path) -> None:
+    """In a process of its own, since a kernel becomes a revision of the process."""
+    broken = changed(tmp_path, ("page->in_use++;", "page->in_use += 2;"))
+    command = [sys.executable, "-m", "report", "fuzz", "--kernel", str(broken), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "in_use_counts_the_live_blocks/kernel is BROKEN" in done.stdout
+    (trace,) = re.findall(r"make replay TRACE=(\S+) KERNEL=\S+", done.stdout)
+    again = [sys.executable, "-m", "tests.replay", trace, "--kernel"]
+    assert subprocess.run([*again, str(broken)], cwd=ROOT, capture_output=True, check=False).returncode == 1
+    assert subprocess.run([*again, str(V6_1)], cwd=ROOT, capture_output=True, check=False).returncode == 0
+    sarif = json.loads((tmp_path / "out" / "results.sarif").read_text())
+    (place,) = {
+        result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for result in sarif["runs"][0]["results"]
+    }
+    assert place == "mm/dmapool.c"
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "<th>kernel<br>" in page
+    assert "<th>series<br>" not in page

@@ -13,11 +13,12 @@ import jsonschema
 import pytest
 import xmlschema
 
+from kernel.build import Source
 from model.claims import CLAIMS
 from model.trace import loads
 from proofs.catalogue import prove_named
 from proofs.solver import DEFAULT_LIMIT
-from report.formats import as_junit, as_sarif, claim_site
+from report.formats import as_junit, as_sarif, c_site, claim_site
 from report.results import Counterexample, Verdict, read_machine, read_prover, refutation_in_words
 from tests import schemas
 
@@ -248,3 +249,38 @@ def test_a_finding_is_recognised_from_run_to_run() -> None:
     assert prints(with_other_numbers) == prints(once)[::-1]
     assert len(set(prints(once))) == len(once)
     assert as_sarif([replace(KNOWN, seconds=9.0)]) == as_sarif([KNOWN])
+
+
+OF_A_KERNEL = """/* dma_pool_alloc() */
+void *dma_pool_alloc(struct dma_pool *pool);
+
+static void pool_initialise_page(struct dma_pool *pool,
+                 struct dma_page *page)
+{
+}
+
+void *dma_pool_alloc(struct dma_pool *pool)
+{
+    pool_initialise_page(pool, NULL);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("claim", "happened", "line"),
+    [
+        ("block_lies_inside_its_page", "block 2 ends at 4098", 4),
+        ("live_block_is_left_alone", "it holds 00", 9),
+        ("live_block_is_left_alone", "KernelFault: SIGSEGV, in dma_pool_alloc (dmapool.c:11)", 11),
+        ("tree_is_balanced", "it is not", 1),
+    ],
+)
+def test_a_finding_in_a_kernel_is_at_its_line(claim: str, happened: str, line: int, tmp_path: Path) -> None:
+    """The line that crashed, or the first function that the claim is about, where it is defined, if the file has it."""
+    file = tmp_path / "mm" / "dmapool.c"
+    file.parent.mkdir()
+    file.write_text(OF_A_KERNEL)
+    found = replace(UNFORESEEN, claim=claim, revision="kernel", counterexample=Counterexample({}, "", happened))
+    assert c_site(found, Source(file, None)) == ("mm/dmapool.c", line)
+    alone = file.rename(tmp_path / "dmapool.c")
+    assert c_site(found, Source(alone, None)) == ("dmapool.c", line)

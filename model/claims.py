@@ -7,6 +7,7 @@ calls the same predicates with symbolic ones; hence `a - b >= c` where `a >= b +
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 from model.geometry import INT_MAX, SMALLEST_BLOCK, Geometry, Refusal, crosses
@@ -23,6 +24,10 @@ class Claim:
 
     def __call__(self, *args: Any) -> Any:
         return self.holds(*args)
+
+    def named(self, *args: Any) -> dict[str, str]:
+        """Arguments as people read them, by the names that the predicate has for them."""
+        return {name: str(value) for name, value in zip(signature(self.holds).parameters, args, strict=False)}
 
 
 CLAIMS: dict[str, Claim] = {}

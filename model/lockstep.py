@@ -394,7 +394,8 @@ class Lockstep:
             self._take_back(name)
         if proper and not self.damaged_by:
             read = bytes(self.memory.block(vaddr, oracle.geometry.size))
-            record.told = lambda: ("the fill of a freed block", f"it holds {read[:8].hex(' ')} …")
+            said = "".join(f"; the pool says: {message}" for message in target.log[self._messages_seen :])
+            record.told = lambda: ("the fill of a freed block", f"it holds {read[:8].hex(' ')} …{said}")
             link = self.revision.promises.smallest_block
             self._hold(record, claims.freed_block_is_filled, read, self.kernel.debug, self.kernel.init_on_free, link)
         said = "the block is taken back" if proper else "a report, and no change"
@@ -534,7 +535,8 @@ class Lockstep:
     def hold(self, claim: Claim, *arguments: object, told: Told | None = None) -> None:
         """Hold the target to a claim after the latest step, from what is seen inside it."""
         if not claim(*arguments):
-            self._break(self._now[-1], claim, told or (lambda: (claim.sentence, f"{claim.name}{arguments}")))
+            seen = ", ".join(f"{name}: {value}" for name, value in claim.named(*arguments).items())
+            self._break(self._now[-1], claim, told or (lambda: (claim.sentence, f"it is not so of {seen}")))
 
     def broken(self, record: Record, claim: Claim, told: Told) -> BrokenClaim:
         """The exception for a broken claim."""

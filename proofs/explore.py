@@ -258,8 +258,7 @@ class Replay(Argument):
     ghost = number
 
     def show_claim(self, claim: Claim, *arguments: Any) -> None:
-        names = inspect.signature(claim.holds).parameters
-        self.latest = claim.name, {name: str(value) for name, value in zip(names, arguments, strict=False)}
+        self.latest = claim.name, claim.named(*arguments)
         super().show_claim(claim, *arguments)
 
     def one_of(self, name: str, *_: Any) -> Any:

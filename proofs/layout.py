@@ -121,7 +121,7 @@ def laid_out(geometry: Geometry, revision: Any) -> Counterexample | None:
         actual, blocks = f"block {number} starts at offset {odd}, not at {promised[number - 1]}", len(laid) + 1
     elif len(laid) < len(promised):
         missing = promised[len(laid)]
-        actual = f"{len(laid)} blocks are laid; there is none at offset {missing}, where one would fit"
+        actual = f"blocks that are laid: {len(laid)}; there is none at offset {missing}, where one would fit"
         blocks = len(laid) + 1
     else:
         return None

@@ -16,7 +16,7 @@ from typing import NoReturn
 from kernel.build import BuildError, Source
 from model.trace import TraceError, loads
 from report import regression
-from report.formats import as_junit, as_sarif, c_site, claim_site
+from report.formats import as_junit, as_sarif, c_site, claim_site, message
 from report.pages import index
 from report.results import (
     BadResults,
@@ -152,6 +152,9 @@ def write(
     """Everything, also what breaks as text on the terminal. `where` says which line a verdict is about."""
     exhibits = [exhibit(one, folder / "traces") for one in verdicts if one.counterexample is not None]
     show(exhibits)
+    for one in verdicts:
+        if not one.as_expected and one.counterexample is None:
+            print(f"\n{message(one)}")
     (folder / "index.html").write_text(index(verdicts, exhibits, tallies, command), encoding="utf-8")
     (folder / "results.sarif").write_text(as_sarif(verdicts, where))
     (folder / "junit.xml").write_text(as_junit(verdicts))

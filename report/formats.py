@@ -153,7 +153,13 @@ def is_wrong(verdict: Verdict) -> bool:
 def message(verdict: Verdict) -> str:
     """What became of a claim, in plain sentences."""
     because = verdict.evidence.get("because", "")
-    said = [f"{verdict.name} is {verdict.outcome}.", refutation_in_words(verdict), because and f"Because: {because}."]
+    fails = verdict.counterexample.fails if verdict.counterexample is not None else ""
+    said = [
+        f"{verdict.name} is {verdict.outcome}.",
+        refutation_in_words(verdict),
+        fails and f"What fails in the proof: {fails}.",
+        because and f"Because: {because}.",
+    ]
     return " ".join(filter(None, said))
 
 

@@ -71,7 +71,12 @@ def main(arguments: list[str]) -> int:
         fail(f"{file} is there already; name another with --out")
     except OSError as error:
         fail(f"{file}: {error.strerror}; name one that can be written with --out")
-    print(f"{file}: passes once {options.on} keeps {trace.claim or 'every claim'}")
+    when = (
+        f"once {options.on} keeps {trace.claim or 'every claim'}"
+        if scene.broken
+        else f"already: {options.on} breaks no claim"
+    )
+    print(f"{file}: passes {when}")
     return 0
 
 

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.lockstep import BrokenClaim, replay
+from model.lockstep import BrokenClaim, Lockstep, rerun
 from model.trace import Trace, TraceError, dumps, loads
 from report.results import Verdict, replaying
 from report.scene import Scene, scene_of
 from report.shrink import shrink
 from report.text import coloured, refuted
 from tests.targets import TARGETS
-from tests.watchdog import begin, watchdog
+from tests.watchdog import SECONDS, begin, watchdog
 
 SECONDS_OF_A_STEP = 0.25
 """While a trace is made smaller: many are tried, and one that hangs would take long."""
@@ -89,17 +89,28 @@ def seen(trace: Trace, on: str) -> Scene:
 
 
 def smallest(trace: Trace, on: str) -> Trace:
-    """A trace that breaks the same claim, with nothing in it that could be left out, as far as 20 seconds reach."""
+    """A trace that breaks the same claim, with nothing in it that could be left out, as far as 20 seconds reach. Of a pool that
+    nobody has damaged, since what a damaged one does may be no news."""
+
+    def run(candidate: Trace, seconds: float) -> tuple[Trace | None, bool]:
+        """What breaks the claim, and whether the pool was damaged before."""
+        lockstep = Lockstep(TARGETS[on], candidate.kernel, candidate.claim)
+        try:
+            rerun(candidate, lockstep, lambda: begin(seconds))
+        except BrokenClaim as broken:
+            return (broken.trace if broken.claim.name == trace.claim else None), bool(lockstep.damaged_by)
+        except (TraceError, TimeoutError):
+            pass
+        return None, False
 
     def replayed(candidate: Trace) -> Trace | None:
         try:
             readable = loads(dumps(candidate))  # what cannot be read, nobody could replay
-            replay(readable, TARGETS[on], lambda: begin(SECONDS_OF_A_STEP))
-        except BrokenClaim as broken:
-            return broken.trace if broken.claim.name == trace.claim else None
-        except (TraceError, TimeoutError):
-            pass
-        return None
+        except TraceError:
+            return None
+        found, damaged = run(readable, SECONDS_OF_A_STEP)
+        return found if was_damaged or not damaged else None
 
     with watchdog():
+        _, was_damaged = run(trace, SECONDS)
         return shrink(trace, replayed)

@@ -36,10 +36,11 @@ def smaller_and_smaller(trace: Trace, replayed: Replayed) -> Iterator[Trace]:
         before, tried = smallest, 0
         while (candidate := next(islice(variants(trace), tried, None), None)) is not None:
             found = replayed(candidate) if measure(candidate) < smallest else None
+            shorter = found is not None and measure(found)[0] < smallest[0]
             if found is not None and measure(found) < smallest:
                 trace, smallest = found, measure(found)
-            else:
-                tried += 1  # and otherwise, what comes at this place now
+            if not shorter:  # or else, what comes at this place now; a number gets its next turn after the bold changes
+                tried += 1
             yield trace
         if smallest == before:
             return

@@ -65,6 +65,9 @@ def break_in_words(scene: Scene) -> str:
     assert isinstance(create, Create)
     assert broken is not None
     asked = f"With size={create.size}, align={create.align}, boundary={create.boundary}"
+    kernel = scene.trace.kernel
+    asked += f", pages of {kernel.page_size} bytes" if kernel.page_size != type(kernel).page_size else ""
+    asked += "".join(f", {name}" for name, value in vars(kernel).items() if value is True)
     strip, cell = (scene.after.marked if scene.after is not None else None) or (None, None)
     happened = f"{described(scene.step)} → {broken.happened}; expected: {broken.expected}"
     if broken.claim is claims.create_admits_what_is_promised:

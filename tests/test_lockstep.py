@@ -241,7 +241,7 @@ def test_what_is_seen_inside_is_held_against_the_latest_step() -> None:
     with pytest.raises(BrokenClaim) as broken:
         lockstep.hold(claims.layout_ends, 8, 4)
     assert broken.value.claim is claims.layout_ends
-    assert [step.happened for step in broken.value.trace.steps][-1] == "layout_ends(8, 4)"
+    assert [step.happened for step in broken.value.trace.steps][-1] == "it is not so of offset: 8, following: 4"
     assert broken.value.expected == claims.layout_ends.sentence
     assert lockstep.target is None
 

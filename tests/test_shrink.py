@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from model.lockstep import BrokenClaim, replay
+from impl.pool import Page
+from impl.pool import Pool as SeriesPool
+from model.lockstep import BrokenClaim, Revision, replay
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Trace, dumps, loads
 from report.runs import smallest
 from report.shrink import measure, shrink
@@ -84,3 +86,42 @@ def test_a_file_that_cannot_be_written_is_told(capsys: pytest.CaptureFixture[str
         main([str(TRACES / "v6.1-no_room_is_wasted.json"), "--on", "v6.1", "--shrink", "/proc/no/file"])
     assert refusal.value.code == 2
     assert capsys.readouterr().err.startswith("replay: ")
+
+
+def test_a_sound_pool_is_not_damaged_to_make_a_run_smaller() -> None:
+    """Or what is left would be what a damaged pool may do: the double free that a debug build notices, without debug."""
+
+    class Forgets(SeriesPool):
+        def _is_refused(self, page: Page, offset: int, vaddr: int, dma: int) -> bool:
+            return bool(self.log) or super()._is_refused(page, offset, vaddr, dma)
+
+    steps = (Create(64), Alloc("a"), Alloc("b"), Free("a"), Free("a"), Free("b"), PoolInfo())
+    run = Trace(steps, Kernel(debug=True), "in_use_counts_the_live_blocks")
+    TARGETS["forgets"] = Revision(Forgets.create)
+    try:
+        with pytest.raises(BrokenClaim) as broken:
+            replay(replace(run, claim=None), TARGETS["forgets"])
+        small = smallest(broken.value.trace, "forgets")
+    finally:
+        del TARGETS["forgets"]
+    assert small.kernel.debug
+    with pytest.raises(BrokenClaim):
+        replay(small, Revision(Forgets.create))
+    replay(small, TARGETS["series"])
+
+
+def test_bold_changes_come_again_before_numbers_take_all_the_time() -> None:
+    """A number that can only be made smaller by one, nearly for ever, gets one turn in each round."""
+    tried = 0
+
+    def replayed(candidate: Trace) -> Trace | None:
+        """The address has to be large; once it is another one, the end may go."""
+        nonlocal tried
+        tried += 1
+        pages = [step.page for step in candidate.steps if isinstance(step, Alloc)]
+        dma = pages[0].dma if pages and pages[0] is not None else None
+        fits = dma is not None and 2**39 < dma and (dma < 2**40 or isinstance(candidate.steps[-1], Destroy))
+        return candidate if fits and tried < 1000 else None
+
+    small = shrink(Trace((Create(1000), Alloc("x", page=PageChoice(2**40)), Destroy())), replayed)
+    assert [type(step).__name__ for step in small.steps] == ["Create", "Alloc"]

@@ -28,4 +28,4 @@ def watchdog() -> Iterator[None]:
 
 def begin(seconds: float = SECONDS) -> None:
     """A step begins."""
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds, SECONDS)  # again, should somebody have swallowed the first one

@@ -1,0 +1,235 @@
+"""A kernel's mm/dmapool.c, unmodified, as LLVM IR that can be executed: compiled by clang, tidied by LLVM, read from its text.
+
+Nothing is optimised but for what gives the source's variables back: a `phi` bears the name that the variable has in C, and the
+debug information has the names of the fields.
+"""
+
+import os
+import re
+import shlex
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+
+from kernel.build import MISTAKES, BuildError, Source, Variant, explained, run, write_headers
+
+FLAGS = (
+    "-std=gnu11 -O0 -Xclang -disable-O0-optnone -g -w -fno-discard-value-names -fno-strict-aliasing -fwrapv"
+    " -fno-delete-null-pointer-checks -funsigned-char -fno-sanitize=all -S -emit-llvm"
+).split()
+"""As `kernel.build` compiles it, where the code's meaning depends on it."""
+
+
+class NotFollowed(Exception):
+    """Code that is not followed: an instruction, a call, or a loop that no proof knows. Says which."""
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """`name` is what it defines, "" if nothing; `rest` is its text behind the operation."""
+
+    name: str
+    operation: str
+    rest: str
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of the file: its parameters' names, and its blocks in the order of the text, the entry first."""
+
+    name: str
+    parameters: list[str]
+    blocks: dict[str, list[Instruction]]
+
+    @cached_property
+    def loops(self) -> list[str]:
+        """The blocks that a loop goes back to."""
+        heads: list[str] = []
+        open_blocks: list[str] = []
+        done: set[str] = set()
+
+        def visit(block: str) -> None:
+            open_blocks.append(block)
+            for following in re.findall(r"label %([\w.]+)", self.blocks[block][-1].rest):
+                if following in open_blocks and following not in heads:
+                    heads.append(following)
+                elif following not in open_blocks and following not in done:
+                    visit(following)
+            done.add(open_blocks.pop())
+
+        visit(next(iter(self.blocks)))
+        return heads
+
+
+@dataclass(frozen=True)
+class Field:
+    """A member of a struct, or of a struct in it (`page_list.next`): its name, and its width in bits."""
+
+    name: str
+    width: int
+
+
+class Module:
+    """The functions and types of a file. Built from the text of LLVM IR with debug information."""
+
+    def __init__(self, text: str) -> None:
+        self.types = dict(re.findall(r"^(%[\w.]+) = type (.*)$", text, re.M))
+        self.functions: dict[str, Function] = {}
+        for head, name, parameters, body in re.findall(
+            r"^(define [^@]*@([\w.]+)\((.*?)\)[^\n]*)\n(.*?)^}", text, re.M | re.S
+        ):
+            del head
+            names = re.findall(r"%([\w.]+)(?:,|$)", parameters)
+            self.functions[name] = Function(name, names, blocks_of(body))
+        self.metadata = dict(re.findall(r"^(!\d+) = (.*)$", text, re.M))
+
+    def function(self, name: str) -> Function:
+        """Raises NotFollowed if there is none."""
+        if name not in self.functions:
+            raise NotFollowed(f"there is no function {name}")
+        return self.functions[name]
+
+    def fields(self, struct: str) -> dict[int, Field]:
+        """The fields of a struct of C by their offset in bytes, from the debug information."""
+        for node in self.metadata.values():
+            if "DICompositeType(tag: DW_TAG_structure_type" in node and f'name: "{struct}"' in node:
+                return dict(self._members(node, 0, ""))
+        raise NotFollowed(f"there is no struct {struct}")
+
+    def _members(self, struct: str, base: int, prefix: str) -> list[tuple[int, Field]]:
+        found: list[tuple[int, Field]] = []
+        elements = re.search(r"elements: (!\d+)", struct)
+        for reference in re.findall(r"!\d+", self.metadata[elements[1]]) if elements else []:
+            member = self.metadata[reference]
+            told = {key: re.search(rf"\b{key}: (\d+)", member) for key in ("size", "offset")}
+            name = re.search(r'name: "(\w+)"', member)
+            width, place = (int(match[1]) if (match := told[key]) else 0 for key in ("size", "offset"))
+            offset, label = base + place // 8, prefix + (name[1] if name else "?")
+            inner = self._without_typedefs(member)
+            if inner is not None and "DW_TAG_structure_type" in inner:
+                found += self._members(inner, offset, label + ".")
+            else:
+                found.append((offset, Field(label, width)))
+        return found
+
+    def _without_typedefs(self, member: str) -> str | None:
+        while (base := re.search(r"baseType: (!\d+)", member)) is not None:
+            member = self.metadata[base[1]]
+            if "DW_TAG_pointer_type" in member:
+                return None
+            if "DICompositeType" in member:
+                return member
+        return None
+
+    def size(self, of: str) -> int:
+        """Bytes of a type of LLVM."""
+        if of == "ptr":
+            return 8
+        if number := re.fullmatch(r"i(\d+)", of):
+            return max(1, int(number[1]) // 8)
+        if array := re.fullmatch(r"\[(\d+) x (.*)\]", of):
+            return int(array[1]) * self.size(array[2])
+        offsets, end = self._laid_out(of)
+        del offsets
+        return end
+
+    def element(self, of: str, index: int) -> tuple[str, int]:
+        """The type of a struct's element, and its offset in bytes."""
+        return self._elements(of)[index], self._laid_out(of)[0][index]
+
+    def _elements(self, of: str) -> list[str]:
+        text = self.types.get(of, of)
+        if not (text.startswith("{") and text.endswith("}")):
+            raise NotFollowed(f"a type is not followed: {text}")
+        return split(text[1:-1])
+
+    def _laid_out(self, of: str) -> tuple[list[int], int]:
+        offsets: list[int] = []
+        end, most = 0, 1
+        for element in self._elements(of):
+            align = self._align(element)
+            end += -end % align
+            offsets.append(end)
+            end += self.size(element)
+            most = max(most, align)
+        return offsets, end + -end % most
+
+    def _align(self, of: str) -> int:
+        if array := re.fullmatch(r"\[\d+ x (.*)\]", of):
+            return self._align(array[1])
+        if of == "ptr" or re.fullmatch(r"i\d+", of):
+            return self.size(of)
+        return max(map(self._align, self._elements(of)), default=1)
+
+
+def blocks_of(body: str) -> dict[str, list[Instruction]]:
+    """The blocks of a function's text."""
+    blocks: dict[str, list[Instruction]] = {}
+    for line in re.sub(r"\[\n\s*(.*?)\n\s*\]", lambda found: f"[ {found[1]} ]", body, flags=re.S).splitlines():
+        if label := re.match(r"([\w.]+):", line):
+            blocks[label[1]] = []
+            continue
+        line = re.sub(r"(, !\w+(\.\w+)* !\d+)+$|\s*;.*$", "", line.strip())
+        if not line or line.startswith("#dbg"):
+            continue
+        told = re.fullmatch(r"(?:%([\w.]+) = )?(?:tail |notail )?(\w+)\s*(.*)", line)
+        if told is None:
+            raise NotFollowed(f"an instruction is not followed: {line}")
+        blocks[next(reversed(blocks))].append(Instruction(told[1] or "", told[2], told[3]))
+    return blocks
+
+
+def split(text: str) -> list[str]:
+    """The parts of a list, at commas outside of any brackets."""
+    parts, depth, start = [], 0, 0
+    for place, letter in enumerate(text):
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and depth == 0:
+            parts.append(text[start:place].strip())
+            start = place + 1
+    last = text[start:].strip()
+    return [*parts, last] if last else parts
+
+
+def clang() -> list[str]:
+    """$CLANG, or the compiler of the package ziglang, whose IR llvmlite can read. Raises BuildError if there is none."""
+    if asked := os.environ.get("CLANG"):
+        return shlex.split(asked)
+    if find_spec("ziglang"):
+        return [sys.executable, "-m", "ziglang", "cc"]
+    raise BuildError("the Python package 'ziglang' is missing: run .venv/bin/pip install ziglang llvmlite")
+
+
+def ir_of(source: Source, debug: bool = False) -> Module:
+    """The file as it is, compiled; with its debugging code, or without. Raises BuildError."""
+    try:
+        import llvmlite.binding as llvm  # here, so that whoever needs no IR needs no llvmlite
+    except ModuleNotFoundError as missing:
+        raise BuildError(
+            "the Python package 'llvmlite' is missing: run .venv/bin/pip install ziglang llvmlite"
+        ) from missing
+    with tempfile.TemporaryDirectory() as scratch:
+        write_headers(source, Path(scratch) / "include")
+        out = Path(scratch) / "dmapool.ll"
+        flags = [*FLAGS, *Variant(debug).flags(), *MISTAKES, "-I", str(Path(scratch) / "include")]
+        done = run([*clang(), *flags, str(source.file), "-o", str(out)])
+        if done.returncode:
+            raise BuildError(explained(done.stderr, source))
+        text = out.read_text()
+    try:
+        module = llvm.parse_assembly(text)
+    except RuntimeError as error:
+        raise BuildError(
+            f"llvmlite cannot read this clang's IR, use the one of ziglang: {str(error).splitlines()[0]}"
+        ) from error
+    llvm.initialize_native_target()
+    machine = llvm.Target.from_default_triple().create_target_machine()
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_sroa_pass()
+    passes.add_simplify_cfg_pass()
+    passes.add_instruction_namer_pass()
+    passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(0)))
+    return Module(str(module))

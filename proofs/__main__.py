@@ -23,8 +23,9 @@ from model.claims import CLAIMS
 
 try:
     from proofs import cache
-    from proofs.catalogue import OBLIGATIONS, OtherSources, Result, Settings, prove_elsewhere, what_runs_here
+    from proofs.catalogue import OBLIGATIONS, OtherSources, Result, Settings, prove, prove_elsewhere, what_runs_here
     from proofs.executors import BadExecutor, executor, in_one_line
+    from kernel.ir import NotFollowed
     from proofs.outputs import Unwritable, put, put_json, put_traces, try_out
     from proofs.solver import DEFAULT_LIMIT
 except ModuleNotFoundError as missing:
@@ -55,9 +56,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--limit", type=positive, default=DEFAULT_LIMIT, help="solver steps per query (default: %(default)s)"
     )
+    parser.add_argument(
+        "--kernel", metavar="PATH", help="prove of a kernel tree's mm/dmapool.c, or of a single file, instead of impl/"
+    )
     parser.add_argument("--fresh", action="store_true", help="prove anew what earlier runs have proved")
     options = parser.parse_args(arguments)
 
+    if options.kernel is not None:
+        take_kernel(options.kernel)
     names = select(options.names)
     try:
         try_out(options.json, options.traces, options.smt2)
@@ -73,8 +79,11 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.perf_counter()
     settings = Settings(options.seed, options.limit, options.second, options.smt2 is not None)
     try:
-        results = prove_all([(name, settings) for name in names], options.executor, options.jobs, options.fresh)
-        if options.seeds is not None:
+        if options.kernel is not None:
+            results = prove_here(names, settings)
+        else:
+            results = prove_all([(name, settings) for name in names], options.executor, options.jobs, options.fresh)
+        if options.seeds is not None and options.kernel is None:
             results = with_seeds(results, settings, options.seeds, options.executor, options.jobs, options.fresh)
     except BadExecutor as bad:
         fail(str(bad))
@@ -110,6 +119,34 @@ def main(arguments: list[str] | None = None) -> int:
         first = in_doubt[0]
         fail(f"{len(in_doubt)} proofs have no second opinion, the first {first.obligation}; see its line")
     return 0
+
+
+def take_kernel(path: str) -> None:
+    """Have the obligations be those of a kernel's own file."""
+    from kernel.build import BuildError, find  # here, since only who asks for it needs a compiler
+    from proofs.compiled import obligations_of
+
+    try:
+        made = obligations_of(find(path))
+    except BuildError as error:
+        fail(str(error))
+    except NotFollowed as unknown:
+        print(f"proofs: {path}: cannot follow the code: {unknown}", file=sys.stderr)
+        raise SystemExit(1) from unknown
+    OBLIGATIONS.clear()
+    OBLIGATIONS.update(made)
+
+
+def prove_here(names: list[str], settings: Settings) -> list[Result]:
+    """Prove in this process, which alone has the compiled file; nothing is taken from earlier runs."""
+    results = []
+    for name in names:
+        results.append(prove(OBLIGATIONS[name], settings))
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{len(results)} of {len(names)} proofs: {name[:70]}", end="", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr)
+    return results
 
 
 def select(names: Iterable[str]) -> list[str]:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 import z3
 
+from kernel.ir import NotFollowed
 from model.claims import Claim
 from proofs.solver import Answer, Solver, value_of
 from proofs.symbolic import AsBits, AsIntegers, NoSuchReading, Number
@@ -48,6 +49,7 @@ class Verdict(Enum):
     REFUTED = "REFUTED"
     UNKNOWN = "UNKNOWN"
     VACUOUS = "VACUOUS"
+    LOST = "LOST"  # of a kernel's own code: the proof cannot follow it
 
 
 class Abandoned(BaseException):
@@ -133,6 +135,7 @@ class Path(Argument):
         self.powers: list[tuple[Any, Any]] = []
         self.broken: str | None = None  # what does not hold at its end
         self.refusal: str | None = None  # why it could not be followed to its end
+        self.lost = False  # since the code under proof is not the code that the proof is about
         self.example: z3.ModelRef | None = None  # of the constraints so far; saves asking
 
     def number(self, name: str) -> Any:
@@ -321,6 +324,7 @@ def explore_reading(
     way_to_smallest: list[z3.BoolRef] = []
     doubts: list[str] = []
     silent = False
+    lost = ""
     number_of_paths = 0
     for path in run_paths(body, theory, reading, solver, dropped):
         number_of_paths += 1
@@ -331,6 +335,9 @@ def explore_reading(
         if path.broken is not None and smallest is not None:
             path.know(path.smaller_than(smallest))
         answer, model = solver.ask(path.constraints)
+        if path.lost and answer is not Answer.UNSAT:
+            lost = str(path.refusal)
+            continue
         if model is not None and path.refusal is None:
             shown.update(path.shown)
             silent = silent or (path.broken is None and not path.shown)
@@ -355,6 +362,8 @@ def explore_reading(
     if smallest is not None:
         outcome.constraints = way_to_smallest
         confirm(body, Replay(theory, smallest, dropped), broken_by_smallest, outcome)
+    elif lost:
+        outcome.verdict, outcome.why = Verdict.LOST, lost
     elif doubts:
         outcome.verdict, outcome.why = Verdict.UNKNOWN, doubts[0]
     elif never:
@@ -390,6 +399,8 @@ def run_paths(body: Body, theory: Theory, reading: type[Number], solver: Solver,
             path.broken = str(what)
         except NoSuchReading as what:
             path.refusal = f"this reading has no {what}"
+        except NotFollowed as what:
+            path.refusal, path.lost = f"cannot follow the code: {what}", True
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as failure:

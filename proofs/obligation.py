@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from kernel.ir import NotFollowed
 from model.claims import CLAIMS, Claim
 from model.trace import Trace
 from proofs import smtlib
@@ -167,12 +168,16 @@ def prove(asked: Obligation, settings: Settings) -> Result:
         verdict, why = Verdict.VACUOUS, f"{asked.claim.name} is never shown on a path that can be taken"
     counterexample: dict[str, Any] | None = None
     if verdict is Verdict.REFUTED:
+        told: Counterexample | None
         try:
             told = asked.explain(outcome.values)
+        except NotFollowed as changed:
+            verdict, why, told = Verdict.LOST, str(changed), None
         except Exception as failure:  # the code under proof may be as wrong as can be
             told = Counterexample("the code runs", f"{type(failure).__name__}: {failure}")
-        counterexample = {"expected": told.expected, "actual": told.actual}
-        if told.trace is not None:
+        if told is not None:
+            counterexample = {"expected": told.expected, "actual": told.actual}
+        if told is not None and told.trace is not None:
             counterexample["trace"] = told.trace.to_json()
     seconds = time.perf_counter() - started
     script, opinion = None, None

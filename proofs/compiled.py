@@ -1,0 +1,897 @@
+"""The claims about the C that runs: a kernel's own mm/dmapool.c, compiled as it is and executed on symbolic words.
+
+The arguments are those of `proofs.admission`, `proofs.layout`, `proofs.counting` and `proofs.block_stack`, about the
+compiled functions instead of Python. The contract between dma_pool_create and the layout is stated as claims of
+`model.claims`: shown of every path through dma_pool_create, and assumed of any geometry in pool_initialise_page. Its loop is
+cut where it begins a turn: the variables of C that the proof knows there are arbitrary, as far as the invariant allows. A loop
+with other variables, or one that writes what the proof does not know of, is not followed.
+
+Memory for the pool itself is always there; the device gives a page that does not wrap around in its address space.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from impl import layout
+from impl.layout import Cursor, Geometry
+from kernel.build import Source, tree_files
+from kernel.execute import Machine, Memory, Pointer, Struct
+from kernel.ir import Module, NotFollowed, ir_of
+from kernel.target import promises_of, revision_of
+from model import claims
+from model import geometry as promise
+from model.claims import Claim
+from model.geometry import Refusal
+from model.lockstep import BrokenClaim
+from model.lockstep import replay as run_beside_the_oracle
+from model.promises import SERIES, V6_1, V6_12
+from model.trace import Alloc, Create, Kernel, Trace, TraceError
+from proofs.admission import arguments, arguments_that_round_up_to_an_int, describe
+from proofs.explore import Theory, Verdict
+from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, TRIED, first_ones
+from proofs.obligation import Counterexample, Obligation
+
+REVISION = "kernel"
+MOST_PAGES = 4
+"""In a lookup: a list, or a tree, of at most so many."""
+
+QUIET = """
+strscpy spin_lock_init spin_lock spin_unlock mutex_lock mutex_unlock mutex_init kfree device_create_file might_alloc might_sleep
+poolproof_log device_remove_file
+""".split()
+"""What the code calls and what changes nothing that a proof is about."""
+
+TURN = {V6_1: {"offset", "next_boundary"}, V6_12: {"offset", "next_boundary", "first", "last"}}
+"""The variables of the loop in pool_initialise_page that change from turn to turn."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """A file, compiled with its debugging code and without, and what it is held to: v6.1, the series, or v6.12."""
+
+    source: Source
+    module: Module
+    debugging: Module
+    promises: Any
+
+    @property
+    def stacks(self) -> bool:
+        """Free blocks are a stack through the whole pool, not a list in each page."""
+        return self.promises is V6_12
+
+    @property
+    def smallest(self) -> int:
+        """Bytes that a free block needs for its link."""
+        return 16 if self.stacks else promise.SMALLEST_BLOCK
+
+    def struct(self, name: str) -> Struct:
+        return Struct(name, self.module.fields(name))
+
+    def machine(self, **externals: Any) -> Machine:
+        return Machine(self.module, {name: lambda *_: 0 for name in QUIET} | externals)
+
+
+def code_of(source: Source) -> Code:
+    """Compile a file. Raises BuildError."""
+    return Code(source, ir_of(source), ir_of(source, debug=True), promises_of(source))
+
+
+# What dma_pool_create lets in.
+
+
+def created(code: Code, size: Any, align: Any, boundary: Any, page_size: Any) -> Struct | None:
+    """The pool that dma_pool_create makes; None where it refuses."""
+    device = code.struct("device")
+    for link in ("dma_pools.next", "dma_pools.prev"):
+        device[link] = device.at("dma_pools.next")
+
+    def memory(nbytes: Any, flags: Any) -> Pointer:
+        del nbytes, flags
+        return Pointer(code.struct("dma_pool"), 0)
+
+    machine = code.machine(kmalloc=memory, kzalloc=memory)
+    machine.globals["poolproof_page_size"] = Pointer(page_size_of(page_size), 0)
+    made = machine.call("dma_pool_create", 0, Pointer(device, 0), size, align, boundary)
+    return made.object if isinstance(made, Pointer) else None
+
+
+def page_size_of(page_size: Any) -> Struct:
+    from kernel.ir import Field
+
+    return Struct("PAGE_SIZE", {0: Field("value", 64)}, {0: page_size})
+
+
+def geometry_of(pool: Struct | None) -> Geometry | None:
+    return None if pool is None else Geometry(pool["size"], pool["boundary"], pool["allocation"])
+
+
+def admitted(path: Any, code: Code, given: tuple[Any, Any, Any, Any]) -> Geometry:
+    geometry = geometry_of(created(code, *given))
+    path.assume("the arguments are admitted", lambda: geometry is not None)
+    assert geometry is not None
+    return geometry
+
+
+def contract(path: Any, code: Code) -> tuple[Any, Any, Any, Any]:
+    """The arguments for which a revision promises what it does."""
+    if code.promises is not V6_1:
+        return arguments_that_round_up_to_an_int(path)
+    size, align, boundary, page_size = arguments(path)
+    path.assume("size and align are at most 2^30", lambda: size <= 2**30 and align <= 2**30)
+    path.assume("boundary is at most PAGE_SIZE", lambda: boundary <= page_size)
+    return size, align, boundary, page_size
+
+
+def small_first(path: Any) -> tuple[Any, Any, Any, Any]:
+    """Any arguments, on a kernel with pages of 4 KiB; of a counterexample, the smallest align comes first."""
+    page_size, align, size = path.one_of("page_size", PAGE_SIZE), path.number("align"), path.number("size")
+    return size, align, path.number("boundary"), page_size
+
+
+def any_boundary(path: Any) -> tuple[Any, Any, Any, Any]:
+    size, boundary = path.number("size"), path.number("boundary")
+    return size, path.one_of("align", 1), boundary, path.one_of("page_size", PAGE_SIZE)
+
+
+def any_size(path: Any) -> tuple[Any, Any, Any, Any]:
+    return path.number("size"), path.one_of("align", 1), path.one_of("boundary", 0), path.one_of("page_size", PAGE_SIZE)
+
+
+Arguments = Callable[[Any], tuple[Any, Any, Any, Any]]
+Made = Iterator[Obligation]
+
+
+def admission(code: Code) -> Made:
+    within = partial(contract, code=code)
+    case = "within_the_contract" if code.promises is V6_1 else "size_rounds_up_to_an_int"
+    held = make(code, explain_arguments, case=case)
+    broken = make(code, explain_arguments, Verdict.REFUTED, "any_arguments")
+
+    def admits(given: Arguments) -> Callable[[Any], None]:
+        def body(path: Any) -> None:
+            what = given(path)
+            promised = promise.create(*what, code.smallest)
+            path.show_claim(claims.create_admits_what_is_promised, promised, geometry_of(created(code, *what)))
+
+        return body
+
+    def of_geometry(claim: Claim, given: Arguments, *more: Any) -> Callable[[Any], None]:
+        def body(path: Any) -> None:
+            path.show_claim(claim, admitted(path, code, given(path)), *more)
+
+        return body
+
+    def aligned(path: Any) -> None:
+        given = within(path)
+        geometry = admitted(path, code, given)
+        path.show_claim(claims.alignment_divides_size_and_boundary, geometry, 1 if given[1] == 0 else given[1])
+
+    yield held(claims.create_admits_what_is_promised, admits(within))
+    yield held(claims.admitted_geometry_is_ordered, of_geometry(claims.admitted_geometry_is_ordered, within))
+    fits = claims.admitted_geometry_fits_an_int
+    yield held(fits, of_geometry(fits, within, code.smallest))
+    divides = claims.boundary_divides_the_allocation
+    yield held(divides, of_geometry(divides, within))
+    yield held(claims.alignment_divides_size_and_boundary, aligned)
+    yield broken(claims.create_admits_what_is_promised, admits(small_first))
+    yield broken(claims.admitted_geometry_is_ordered, of_geometry(claims.admitted_geometry_is_ordered, small_first))
+    yield broken(fits, of_geometry(fits, small_first, code.smallest))
+    if code.promises is V6_1:
+        yield broken(divides, of_geometry(divides, any_boundary))
+
+
+# How a page is laid out.
+
+
+def unchecked(offset: Any, nbytes: Any) -> None:
+    """What is shown elsewhere."""
+
+
+def inside(path: Any, allocation: Any, offset: Any, nbytes: Any) -> None:
+    """Show that an access stays in its page."""
+    path.show(claims.pool_stays_in_its_memory.name, lambda: offset >= 0 and offset + nbytes <= allocation)
+
+
+class Layout:
+    """pool_initialise_page at work on a page, turn by turn."""
+
+    def __init__(self, code: Code, geometry: Any, dma: Any) -> None:
+        self.code = code
+        self.known = TURN[V6_12 if code.stacks else V6_1]
+        self.memory = Memory(unchecked)
+        self.dma = dma
+        self.pool, self.page = code.struct("dma_pool"), code.struct("dma_page")
+        for name in ("size", "boundary", "allocation"):
+            self.pool[name] = getattr(geometry, name)
+        self.page["vaddr"], self.page["dma"] = Pointer(self.memory, 0), dma
+        if code.stacks:
+            self.rest = Pointer(Struct("the blocks of other pages", {}), 0)
+            self.pool["next_block"], self.pool["nr_blocks"], self.pool["nr_pages"] = self.rest, 0, 0
+            for link in ("page_list.next", "page_list.prev"):
+                self.pool[link] = self.pool.at("page_list.next")
+        self.machine = code.machine()
+        self.frame = self.machine.enter("pool_initialise_page", Pointer(self.pool, 0), Pointer(self.page, 0))
+
+    def first(self) -> Cursor:
+        """Run to the first turn. Raises NotFollowed for a loop that is not the one that the proof knows."""
+        heads = self.frame.function.loops
+        if len(heads) != 1:
+            raise NotFollowed(f"pool_initialise_page has {len(heads)} loops, not 1")
+        arrived = self.machine.advance(self.frame, heads[0])
+        if arrived is None:
+            raise NotFollowed("pool_initialise_page returns before its loop")
+        if set(arrived) != self.known:
+            raise NotFollowed(
+                f"this loop changes {', '.join(sorted(arrived))}; the proof knows {', '.join(sorted(self.known))}"
+            )
+        if self.code.stacks and (arrived["first"], arrived["last"]) != (0, 0):
+            raise NotFollowed("the loop begins with blocks")
+        if self.memory.log:
+            raise NotFollowed("blocks are laid before the loop")
+        return Cursor(arrived["offset"], arrived["next_boundary"])
+
+    def turn(self, cursor: Cursor, last: Any = None, nr_blocks: Any = 0) -> Cursor | None:
+        """One turn from there; `last` is the offset of the block before. None if it was the last one."""
+        self.memory.log.clear()
+        variables = {"offset": cursor.offset, "next_boundary": cursor.next_boundary}
+        if self.code.stacks:
+            self.pool["nr_blocks"] = nr_blocks
+            variables["last"] = 0 if last is None else Pointer(self.memory, last)
+            variables["first"] = 0 if last is None else Pointer(self.memory, 0)
+        before = dict(self.pool.cells), dict(self.page.cells)
+        arrived = self.machine.resume(self.frame, variables)
+        self.last = arrived["last"].offset if arrived and isinstance(arrived.get("last"), Pointer) else None
+        self.laid = [self.last] if self.code.stacks and self.last is not None and self.last is not last else []
+        if not self.code.stacks:
+            self.laid = [store.offset for store in self.memory.log]
+        if arrived is None:
+            return None
+        for struct, cells in zip((self.pool, self.page), before, strict=True):
+            for offset, value in struct.cells.items():
+                if value is not cells.get(offset) and struct.fields[offset].name != "nr_blocks":
+                    raise NotFollowed(f"a turn of this loop changes {struct.name}.{struct.fields[offset].name}")
+        return Cursor(arrived["offset"], arrived["next_boundary"])
+
+    def stored(self, offset: Any) -> Any:
+        """What was stored there in this turn."""
+        for store in reversed(self.memory.log):
+            if store.offset is offset or store.offset == offset:
+                return store.value
+        raise NotFollowed("nothing is stored where a link is expected")
+
+
+def any_layout(path: Any, code: Code) -> tuple[Geometry, Layout, Cursor]:
+    """Any geometry that dma_pool_create promises, and its layout up to the first turn."""
+    geometry = Geometry(path.number("size"), path.number("boundary"), path.number("allocation"))
+    path.assume_claim(claims.admitted_geometry_is_ordered, geometry)
+    path.assume_claim(claims.admitted_geometry_fits_an_int, geometry, code.smallest)
+    dma = path.number("dma")
+    path.assume("the page lies in the address space", lambda: dma + geometry.allocation <= 2**64)
+    at_work = Layout(code, geometry, dma)
+    return geometry, at_work, at_work.first()
+
+
+def place(code: Code, geometry: Geometry) -> Geometry:
+    """What the invariant is about: a block, or the place where a turn begins, whether or not a block fits there."""
+    return Geometry(0, geometry.boundary, geometry.allocation) if code.stacks else geometry
+
+
+def any_turn(path: Any, code: Code, geometry: Geometry, first: Cursor) -> tuple[Cursor, Any]:
+    """The beginning of any turn, and the block before it; None before the first block."""
+    if code.stacks and path.one_of("first_turn", False, True):
+        return first, None
+    cursor = Cursor(path.number("offset"), path.number("next_boundary"))
+    path.assume_claim(claims.layout_stays_between_boundaries, *cursor, place(code, geometry))
+    if not code.stacks:
+        return cursor, None
+    last = path.number("last")
+    path.assume("the block before ends before this turn's place", lambda: last + geometry.size <= cursor.offset)
+    return cursor, last
+
+
+def layouts(code: Code) -> Made:
+    held = make(code, explain_page)
+    wasteful = make(code, explain_page, Verdict.REFUTED) if code.promises is V6_1 else held
+
+    def next_boundary_is_a_multiple(path: Any) -> None:
+        geometry, at_work, first = any_layout(path, code)
+        path.show_claim(claims.next_boundary_is_a_multiple, first.next_boundary, geometry.boundary)
+        cursor, last = any_turn(path, code, geometry, first)
+        following = at_work.turn(cursor, last)
+        path.assume("the loop goes on", lambda: following is not None)
+        path.assume_claim(claims.next_boundary_is_a_multiple, cursor.next_boundary, geometry.boundary)
+        path.show_claim(claims.next_boundary_is_a_multiple, following.next_boundary, geometry.boundary)
+
+    def layout_stays_between_boundaries(path: Any) -> None:
+        geometry, at_work, first = any_layout(path, code)
+        about = place(code, geometry)
+        path.show_claim(claims.layout_stays_between_boundaries, *first, about)
+        cursor, last = any_turn(path, code, geometry, first)
+        following = at_work.turn(cursor, last)
+        path.assume("the loop goes on", lambda: following is not None)
+        path.assume_claim(claims.boundary_divides_the_allocation, geometry)
+        path.assume_claim(claims.next_boundary_is_a_multiple, cursor.next_boundary, geometry.boundary)
+        if at_work.laid:
+            path.show_claim(claims.layout_stays_between_boundaries, *cursor, geometry)
+        path.show_claim(claims.layout_stays_between_boundaries, *following, about)
+        path.show(
+            "the block before ends before the next turn's place",
+            lambda: not code.stacks or (at_work.last is not None and at_work.last + geometry.size <= following.offset),
+        )
+
+    def block_lies_inside_its_page(path: Any) -> None:
+        geometry, at_work, first = any_layout(path, code)
+        cursor, last = any_turn(path, code, geometry, first)
+        at_work.turn(cursor, last)
+        path.assume("a block is laid", lambda: len(at_work.laid) == 1)
+        path.show_claim(claims.block_lies_inside_its_page, at_work.laid[0], geometry.size, geometry.allocation)
+
+    def pool_stays_in_its_memory(path: Any) -> None:
+        geometry, at_work, first = any_layout(path, code)
+        at_work.memory.check = partial(inside, path, geometry.allocation)
+        cursor, last = any_turn(path, code, geometry, first)
+        at_work.turn(cursor, last)
+        path.show("no turn fails", lambda: True)
+
+    def no_block_crosses_a_boundary(path: Any) -> None:
+        geometry, at_work, first = any_layout(path, code)
+        cursor, last = any_turn(path, code, geometry, first)
+        at_work.turn(cursor, last)
+        path.assume("a block is laid", lambda: len(at_work.laid) == 1)
+        start = at_work.laid[0]
+        path.assume_claim(claims.next_boundary_is_a_multiple, cursor.next_boundary, geometry.boundary)
+        above = cursor.next_boundary // geometry.boundary
+        path.show("there is a boundary above", lambda: above >= 1)
+        path.show("the block starts below it", lambda: start // geometry.boundary == above - 1)
+        path.show("the block ends below it", lambda: (start + geometry.size - 1) // geometry.boundary == above - 1)
+        path.show_claim(claims.no_block_crosses_a_boundary, start, geometry.size, geometry.boundary)
+
+    def blocks_are_disjoint(path: Any) -> None:
+        geometry, at_work, first = any_layout(path, code)
+        cursor, last = any_turn(path, code, geometry, first)
+        earlier = path.number("earlier")
+        path.assume("an earlier block ends before this turn's place", lambda: earlier + geometry.size <= cursor.offset)
+        following = at_work.turn(cursor, last)
+        path.assume("a block is laid, or the loop goes on", lambda: following is not None or bool(at_work.laid))
+        for start in at_work.laid:
+            path.show_claim(claims.blocks_are_disjoint, earlier, start, geometry.size)
+        if following is not None:
+            path.show("it ends before the next place", lambda: earlier + geometry.size <= following.offset)
+            path.show(
+                "so does a block that is laid",
+                lambda: all(start + geometry.size <= following.offset for start in at_work.laid),
+            )
+
+    def blocks_are_aligned(path: Any) -> None:
+        geometry, at_work, first = any_layout(path, code)
+        cursor, last = any_turn(path, code, geometry, first)
+        following = at_work.turn(cursor, last)
+        align = path.number("align")
+        path.assume("there is an alignment", lambda: align >= 1)
+        path.assume_claim(claims.alignment_divides_size_and_boundary, geometry, align)
+        path.show("the first place is aligned", lambda: first.offset % align == 0 and first.next_boundary % align == 0)
+        path.assume("this turn's place is aligned", lambda: claims.blocks_are_aligned(cursor.offset, align))
+        path.assume("its boundary is aligned", lambda: cursor.next_boundary % align == 0)
+        for start in at_work.laid:
+            path.show_claim(claims.blocks_are_aligned, start, align)
+        if following is not None:
+            path.show("the next place is aligned", lambda: following.offset % align == 0)
+            path.show("the next boundary is aligned", lambda: following.next_boundary % align == 0)
+
+    def layout_ends(path: Any) -> None:
+        geometry, at_work, first = any_layout(path, code)
+        cursor, last = any_turn(path, code, geometry, first)
+        following = at_work.turn(cursor, last)
+        path.assume("the loop goes on", lambda: following is not None)
+        if at_work.laid:
+            path.show_claim(claims.layout_ends, cursor.offset, following.offset)
+        path.show("the next place is not below", lambda: following.offset >= cursor.offset)
+        path.show(
+            "a turn without a block raises the boundary",
+            lambda: bool(at_work.laid) or following.next_boundary > cursor.next_boundary,
+        )
+
+    def offsets_fit_the_int_link(path: Any) -> None:
+        geometry, at_work, first = any_layout(path, code)
+        cursor, _ = any_turn(path, code, geometry, first)
+        at_work.turn(cursor)
+        path.show_claim(claims.offsets_fit_the_int_link, at_work.stored(cursor.offset))
+
+    def free_list_of_offsets(path: Any) -> None:
+        geometry, at_work, first = any_layout(path, code)
+        path.show("the list begins at the page's start", lambda: first.offset == 0)
+        cursor, _ = any_turn(path, code, geometry, first)
+        following = at_work.turn(cursor)
+        link = at_work.stored(cursor.offset)
+        path.show("one block is laid, at its place", lambda: len(at_work.laid) == 1)
+        if following is None:
+            path.show("the last link ends the list", lambda: link >= geometry.allocation)
+            return
+        path.show("it is no end", lambda: link < geometry.allocation)
+        path.show_claim(claims.free_list_holds_the_free_blocks, [link], [following.offset])
+
+    def free_list_of_pointers(path: Any) -> None:
+        geometry, at_work, first = any_layout(path, code)
+        cursor, last = any_turn(path, code, geometry, first)
+        following = at_work.turn(cursor, last)
+        if following is None:
+            path.show("the last block leads to the other pages", lambda: at_work.stored(last) is at_work.rest)
+            path.show("the stack begins at the page's start", lambda: at_work.pool["next_block"].offset == 0)
+            return
+        path.assume("a block is laid", lambda: len(at_work.laid) == 1)
+        (start,) = at_work.laid
+        block = code.struct("dma_block")
+        dma, link = block.offset_of("dma"), block.offset_of("next_block")
+        path.show("its DMA address is in it", lambda: at_work.stored(start + dma) == at_work.dma + start)
+        path.show("it leads nowhere yet", lambda: at_work.stored(start + link) == 0)
+        if last is not None:
+            linked = at_work.stored(last + link)
+            path.show_claim(claims.free_list_holds_the_free_blocks, [linked.offset], [start])
+
+    def no_room_is_wasted(path: Any) -> None:
+        geometry, at_work, first = any_layout(path, code)
+        cursor, _ = any_turn(path, code, geometry, first)
+        path.show("the first block is at the page's start", lambda: first.offset == 0)
+        at_work.turn(cursor)
+        end = min(at_work.stored(cursor.offset), geometry.allocation)
+        gap = cursor.offset + geometry.size, end
+        path.show_claim(claims.no_room_is_wasted, gap, path.number("start"), geometry.size, geometry.boundary)
+
+    def no_room_is_wasted_by_turns(path: Any) -> None:
+        geometry, at_work, first = any_layout(path, code)
+        path.show("the first place is the page's start", lambda: first.offset == 0)
+        cursor, last = any_turn(path, code, geometry, first)
+        following = at_work.turn(cursor, last)
+        path.assume("a block is laid", lambda: len(at_work.laid) == 1)
+        block, here = at_work.laid[0], following
+        following = at_work.turn(here, block)
+        if following is not None and not at_work.laid:
+            here = following
+            path.assume_claim(claims.layout_stays_between_boundaries, *here, place(code, geometry))
+            following = at_work.turn(here, block)
+            path.show("after a turn that lays no block comes one that does", lambda: following is None or at_work.laid)
+        end = here.offset if following is not None else geometry.allocation
+        gap = block + geometry.size, end
+        path.show_claim(claims.no_room_is_wasted, gap, path.number("start"), geometry.size, geometry.boundary)
+
+    for body in (
+        next_boundary_is_a_multiple,
+        layout_stays_between_boundaries,
+        block_lies_inside_its_page,
+        pool_stays_in_its_memory,
+        no_block_crosses_a_boundary,
+        blocks_are_disjoint,
+        blocks_are_aligned,
+        layout_ends,
+    ):
+        yield held(claims.CLAIMS[body.__name__], body)
+    if code.stacks:
+        yield held(claims.free_list_holds_the_free_blocks, free_list_of_pointers)
+        yield held(claims.no_room_is_wasted, no_room_is_wasted_by_turns)
+    else:
+        yield held(claims.offsets_fit_the_int_link, offsets_fit_the_int_link)
+        yield held(claims.free_list_holds_the_free_blocks, free_list_of_offsets)
+        yield wasteful(claims.no_room_is_wasted, no_room_is_wasted)
+
+
+# From a driver's arguments to the first blocks.
+
+
+def first_turns(code: Code) -> Made:
+    """What the first two turns do, for any arguments: bounded, to refute."""
+    broken = partial(make, code, explain_arguments, Verdict.REFUTED)
+
+    def second_block_sticks_out(given: Arguments) -> Callable[[Any], None]:
+        def body(path: Any) -> None:
+            geometry, at_work, following = after_one_turn(path, code, given)
+            at_work.turn(following, 0)
+            path.assume("a second block is laid", lambda: len(at_work.laid) == 1)
+            path.show_claim(claims.block_lies_inside_its_page, at_work.laid[0], geometry.size, geometry.allocation)
+
+        return body
+
+    def never_ends(given: Arguments) -> Callable[[Any], None]:
+        def body(path: Any) -> None:
+            _, _, following = after_one_turn(path, code, given)
+            path.show_claim(claims.layout_ends, 0, following.offset)
+
+        return body
+
+    if code.promises is V6_1:
+        yield broken("first_turns_any_boundary")(
+            claims.block_lies_inside_its_page, second_block_sticks_out(any_boundary)
+        )
+        yield broken("first_turns_any_boundary")(claims.layout_ends, never_ends(any_boundary))
+        yield broken("first_turns_any_size")(claims.layout_ends, never_ends(any_size))
+    if code.stacks:
+        yield broken("first_turns_any_align")(claims.block_lies_inside_its_page, second_block_sticks_out(small_first))
+        yield broken("first_turns_any_align")(claims.layout_ends, never_ends(small_first))
+
+
+def after_one_turn(path: Any, code: Code, given: Arguments) -> tuple[Geometry, Layout, Cursor]:
+    geometry = admitted(path, code, given(path))
+    at_work = Layout(code, geometry, 0)
+    following = at_work.turn(at_work.first())
+    path.assume("there is a second turn", lambda: following is not None and len(at_work.laid) == 1)
+    assert following is not None
+    return geometry, at_work, following
+
+
+# The total.
+
+
+def total_in_the_row(code: Code, pool: Struct) -> Any:
+    """What pools_show prints of a pool with one page as its total of blocks."""
+    device, page = code.struct("device"), code.struct("dma_page")
+    rows: list[tuple[Any, ...]] = []
+
+    def printed(*arguments: Any) -> int:
+        if len(arguments) == 8:
+            rows.append(arguments)
+        return 1
+
+    for name in ("next", "prev"):
+        device[f"dma_pools.{name}"] = pool.at("pools.next")
+        pool[f"pools.{name}"] = device.at("dma_pools.next")
+    tree = code.promises is SERIES
+    if tree:
+        pool["page_tree.rb_node"] = page.at(node_field(page, 0))
+    else:
+        for name in ("next", "prev"):
+            pool[f"page_list.{name}"] = page.at("page_list.next")
+            page[f"page_list.{name}"] = pool.at("page_list.next")
+    if not code.stacks:
+        page["in_use"] = 0
+    else:
+        pool["nr_active"], pool["nr_pages"] = 0, 1
+    machine = code.machine(
+        scnprintf=printed,
+        sysfs_emit=printed,
+        sysfs_emit_at=printed,
+        rb_first=lambda root: root.object.load(root.offset, 64),
+        rb_next=lambda _: 0,
+    )
+    machine.globals["poolproof_page_size"] = Pointer(page_size_of(PAGE_SIZE), 0)
+    machine.call("pools_show", Pointer(device, 0), 0, Pointer(Struct("buf", {}), 0))
+    if len(rows) != 1:
+        raise NotFollowed("pools_show prints no row that is known here")
+    return rows[0][5]
+
+
+def node_field(page: Struct, place: int) -> str:
+    """The name of a field of a page's rb_node: the first is its place in the page."""
+    names = [known.name for known in page.fields.values() if known.name.startswith("page_node.")]
+    if len(names) < 3:
+        raise NotFollowed("struct dma_page has no page_node")
+    return names[place]
+
+
+def totals(code: Code) -> Made:
+    def original(path: Any) -> None:
+        """Against the number of blocks that fit."""
+        size, boundary = path.number("size"), path.number("boundary")
+        geometry = Geometry(size, boundary, path.one_of("allocation", PAGE_SIZE))
+        path.assume("a free block holds a link", lambda: size >= code.smallest)
+        path.assume_claim(claims.admitted_geometry_is_ordered, geometry)
+        path.assume_claim(claims.boundary_divides_the_allocation, geometry)
+        total = total_in_the_row(code, Layout(code, geometry, 0).pool)
+        path.show_claim(claims.total_counts_the_blocks, total, 1, layout.blks_per_alloc(geometry))
+
+    def series(path: Any) -> None:
+        """As in `proofs.counting`, of the row that pools_show prints."""
+        geometry, at_work, first = any_layout(path, code)
+        cursor, _ = any_turn(path, code, geometry, first)
+        following = at_work.turn(cursor)
+        link = at_work.stored(cursor.offset)
+        boundaries, blocks, ahead = path.ghost("boundaries"), path.ghost("blocks"), path.ghost("ahead")
+        per_boundary = geometry.boundary // geometry.size
+        path.show(
+            "the first block is number 0 behind 0 boundaries",
+            lambda: first.offset == 0 and first.next_boundary == geometry.boundary and per_boundary > 0,
+        )
+        path.assume(
+            "this block is number `blocks` behind `boundaries` boundaries, with `ahead` more before the next",
+            lambda: (
+                cursor.offset == boundaries * geometry.boundary + blocks * geometry.size
+                and cursor.next_boundary == (boundaries + 1) * geometry.boundary
+                and blocks + 1 + ahead == per_boundary
+            ),
+        )
+        before = boundaries * per_boundary + blocks
+        if following is None:
+            path.assume_claim(claims.boundary_divides_the_allocation, geometry)
+            path.show("the page is full", lambda: link >= geometry.allocation)
+            path.show("this is the last boundary", lambda: boundaries + 1 == geometry.allocation // geometry.boundary)
+            path.show("this is its last block", lambda: ahead == 0)
+            counted = path.number("blks_per_alloc")
+            path.assume("dma_pool_create has set blks_per_alloc", lambda: counted == layout.blks_per_alloc(geometry))
+            at_work.pool["blks_per_alloc"] = counted
+            total = total_in_the_row(code, at_work.pool)
+            path.show_claim(claims.total_counts_the_blocks, total, 1, before + 1)
+            return
+        if following.next_boundary == cursor.next_boundary:
+            blocks = blocks + 1
+        else:
+            path.show("no block is left before the boundary", lambda: ahead == 0)
+            boundaries, blocks = boundaries + 1, 0
+        path.show(
+            "the next block is in its place",
+            lambda: (
+                following.offset == boundaries * geometry.boundary + blocks * geometry.size
+                and following.next_boundary == (boundaries + 1) * geometry.boundary
+            ),
+        )
+        path.show("there is a place for it below its boundary", lambda: blocks < per_boundary)
+        path.show("it is the next one", lambda: boundaries * per_boundary + blocks == before + 1)
+
+    def rewrite(path: Any) -> None:
+        """As in `proofs.block_stack`, of nr_blocks and of the row that pools_show prints."""
+        geometry, at_work, first = any_layout(path, code)
+        cursor, last = any_turn(path, code, geometry, first)
+        earlier = path.number("nr_blocks")
+        path.assume("there are less than 2^63 blocks", lambda: earlier < 2**63)
+        following = at_work.turn(cursor, last, earlier)
+        boundaries, blocks, ahead = path.ghost("boundaries"), path.ghost("blocks"), path.ghost("ahead")
+        per_boundary = geometry.boundary // geometry.size
+        path.show(
+            "the first turn comes after 0 blocks and 0 boundaries",
+            lambda: first.offset == 0 and first.next_boundary == geometry.boundary and per_boundary > 0,
+        )
+        path.assume(
+            "this turn comes `blocks` blocks after `boundaries` boundaries",
+            lambda: (
+                cursor.offset == boundaries * geometry.boundary + blocks * geometry.size
+                and cursor.next_boundary == (boundaries + 1) * geometry.boundary
+                and blocks + ahead == per_boundary
+            ),
+        )
+        counted = boundaries * per_boundary + blocks
+        laid = len(at_work.laid)
+        path.show("nr_blocks counts what is laid", lambda: at_work.pool["nr_blocks"] == earlier + laid)
+        if following is None:
+            path.assume_claim(claims.boundary_divides_the_allocation, geometry)
+            path.show("no more blocks fit below the boundary", lambda: ahead == 0)
+            path.show(
+                "the page ends before the next one",
+                lambda: geometry.allocation - cursor.next_boundary < geometry.boundary,
+            )
+            fit = geometry.allocation // geometry.boundary
+            path.show("the page has this boundary", lambda: boundaries + 1 <= fit)
+            path.show("it has none after", lambda: fit * geometry.boundary < (boundaries + 2) * geometry.boundary)
+            path.show("this is the last boundary", lambda: boundaries + 1 == fit)
+            path.show("the row has nr_blocks", lambda: total_in_the_row(code, at_work.pool) == earlier)
+            path.show_claim(claims.total_counts_the_blocks, counted, 1, layout.blks_per_alloc(geometry))
+            return
+        if laid:
+            blocks = blocks + 1
+        else:
+            path.show("no more blocks fit below the boundary", lambda: ahead == 0)
+            boundaries, blocks = boundaries + 1, 0
+        path.show(
+            "the next turn is in its place",
+            lambda: (
+                following.offset == boundaries * geometry.boundary + blocks * geometry.size
+                and following.next_boundary == (boundaries + 1) * geometry.boundary
+            ),
+        )
+        path.show("no more blocks than fit are below its boundary", lambda: blocks <= per_boundary)
+        path.show("as many are counted", lambda: boundaries * per_boundary + blocks == counted + laid)
+
+    if code.promises is V6_1:
+        yield make(code, explain_total, Verdict.REFUTED, "kernel_page")(claims.total_counts_the_blocks, original)
+    elif code.stacks:
+        yield make(code, explain_page)(claims.total_counts_the_blocks, rewrite)
+    else:
+        yield make(code, explain_page)(claims.total_counts_the_blocks, series)
+        yield make(code, explain_arguments, case="set_by_create")(claims.total_counts_the_blocks, set_by_create(code))
+
+
+def set_by_create(code: Code) -> Callable[[Any], None]:
+    def body(path: Any) -> None:
+        pool = created(code, *any_boundary(path))
+        path.assume("the arguments are admitted", lambda: pool is not None)
+        assert pool is not None
+        geometry = geometry_of(pool)
+        path.show_claim(claims.total_counts_the_blocks, pool["blks_per_alloc"], 1, layout.blks_per_alloc(geometry))
+
+    return body
+
+
+# How a page is found.
+
+
+def shapes(pages: int) -> list[Any]:
+    """Every binary tree of so many pages, as (left, right); None is the empty one."""
+    if pages == 0:
+        return [None]
+    return [(left, right) for below in range(pages) for left in shapes(below) for right in shapes(pages - 1 - below)]
+
+
+def lookup(code: Code) -> Made:
+    module = code.module if "pool_find_page" in code.module.functions else code.debugging
+
+    def pages_of(path: Any, number: int) -> list[Struct]:
+        pages = [code.struct("dma_page") for _ in range(number)]
+        for page in pages:
+            page["dma"] = path.number("page")
+        return pages
+
+    def shown(path: Any, pool: Struct, pages: list[Struct], allocation: Any) -> Iterator[tuple[Any, ...]]:
+        address = path.number("address")
+        found = Machine(module, {}).call("pool_find_page", Pointer(pool, 0), address)
+        for page in pages:
+            mine = isinstance(found, Pointer) and found.object is page
+            # Of pages that overlap, a list gives the first.
+            if mine or not isinstance(found, Pointer):
+                yield page["dma"], allocation, address, mine
+        if isinstance(found, Pointer) and (found.object not in pages or found.offset != 0):
+            raise NotFollowed("pool_find_page returns what is no page")
+
+    def in_a_list(path: Any) -> None:
+        pool, allocation = code.struct("dma_pool"), path.number("allocation")
+        pool["allocation"] = allocation
+        path.assume("a page has bytes, as an int counts them", lambda: 1 <= allocation and allocation < 2**31)
+        pages = pages_of(path, path.one_of("pages", *range(1, MOST_PAGES + 1)))
+        ring = [pool, *pages]
+        for one, other in zip(ring, [*pages, pool], strict=True):
+            one["page_list.next"] = other.at("page_list.next")
+        for arguments in shown(path, pool, pages, allocation):
+            path.show_claim(claims.lookup_finds_the_page_of_an_address, *arguments)
+
+    def in_a_tree(path: Any) -> None:
+        pool, allocation = code.struct("dma_pool"), path.number("allocation")
+        pool["allocation"] = allocation
+        path.assume("a page has bytes, as an int counts them", lambda: 1 <= allocation and allocation < 2**31)
+        shape = path.one_of("shape", *(shape for number in range(1, MOST_PAGES + 1) for shape in shapes(number)))
+        pages: list[Struct] = []
+
+        def planted(tree: Any) -> Any:
+            if tree is None:
+                return 0
+            left = planted(tree[0])
+            page = pages_of(path, 1)[0]
+            pages.append(page)
+            page[node_field(page, 2)], page[node_field(page, 1)] = left, planted(tree[1])
+            return page.at(node_field(page, 0))
+
+        pool["page_tree.rb_node"] = planted(shape)
+        for lower, higher in zip(pages, pages[1:], strict=False):
+            path.assume_claim(claims.insertion_keeps_pages_disjoint, lower["dma"], higher["dma"], allocation)
+        for arguments in shown(path, pool, pages, allocation):
+            path.show_claim(claims.lookup_finds_the_page_of_an_address, *arguments)
+
+    tree = code.promises is SERIES
+    case = f"up_to_{MOST_PAGES}_pages" + ("" if module is code.module else "_in_debug_builds")
+    yield make(code, explain_state, case=case)(
+        claims.lookup_finds_the_page_of_an_address, in_a_tree if tree else in_a_list
+    )
+
+
+# What people read.
+
+
+def explain_state(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
+    del code, claim, inputs
+    return Counterexample("the page that the address is inside", "from this state, it goes otherwise")
+
+
+def explain_arguments(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
+    """The driver's arguments, the geometry that the pool keeps, and the blocks of its first page, as far as people read."""
+    given = inputs["size"], inputs["align"], inputs["boundary"], inputs["page_size"]
+    promised, kept = promise.create(*given, code.smallest), geometry_of(created(code, *given))
+    call = "dma_pool_create(size={:#x}, align={:#x}, boundary={:#x}), page size {}".format(*given)
+    expected = (
+        f"{call} returns NULL: {promised.value}"
+        if isinstance(promised, Refusal)
+        else f"{call} makes a pool with {describe(promised)}"
+    )
+    if kept is None:
+        actual, blocks = "dma_pool_create returns NULL", 0
+    else:
+        laid, endless = laid_offsets(code, kept, 3)
+        actual = f"dma_pool_create makes a pool with {describe(kept)}, whose blocks lie at {first_ones(laid)}{endless}"
+        blocks = 2
+    steps = (Create(*given[:3]), *(Alloc(f"block {n + 1}") for n in range(blocks)))
+    return with_the_compiled(code, expected, actual, Trace(steps, Kernel(page_size=given[3]), claim.name))
+
+
+def explain_page(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
+    """A page on plain integers; of other numbers, if those of the proof show nothing wrong.
+
+    Raises NotFollowed if no page that was tried shows anything wrong: then the invariant does not fit the loop.
+    """
+    tried = [(inputs["size"], inputs["boundary"], inputs["allocation"])]
+    tried += [(size, min(boundary, PAGE_SIZE), PAGE_SIZE) for size, boundary in TRIED]
+    for size, boundary, allocation in tried:
+        geometry = promise.Geometry(size, boundary, allocation)
+        if allocation > LARGEST_DRAWN or not 0 < size <= boundary <= allocation or size < code.smallest:
+            continue
+        promised = promise.block_offsets(geometry)
+        laid, trouble = laid_offsets(code, geometry, len(promised) + 2)
+        if laid == promised and not trouble:
+            continue
+        where = f"a page of {allocation} bytes, blocks of {size}, boundary {boundary}"
+        expected = f"{where}: {len(promised)} blocks, at offsets {first_ones(promised)}"
+        actual = f"{len(laid)} blocks are laid, at {first_ones(laid)}{trouble}"
+        wanted = (size, 1, boundary, PAGE_SIZE)
+        if promise.create(*wanted, code.smallest) != geometry:
+            return Counterexample(expected, actual)
+        steps = (Create(*wanted[:3]), *(Alloc(f"block {n + 1}") for n in range(min(len(laid), len(promised)) + 1)))
+        return with_the_compiled(code, expected, actual, Trace(steps, claim=claim.name))
+    raise NotFollowed("the invariant does not fit this loop; no page was found that shows anything wrong")
+
+
+def explain_total(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
+    geometry = Geometry(inputs["size"], inputs["boundary"], inputs["allocation"])
+    total = total_in_the_row(code, Layout(code, geometry, 0).pool)
+    fit = promise.block_offsets(promise.Geometry(*vars_of(geometry)))
+    expected = f"{len(fit)} blocks fit, at {first_ones(fit)}"
+    steps = (Create(geometry.size, 1, geometry.boundary), Alloc("a"))
+    return with_the_compiled(code, expected, f"{total} blocks are counted", Trace(steps, claim=claim.name))
+
+
+def vars_of(geometry: Geometry) -> tuple[int, int, int]:
+    return geometry.size, geometry.boundary, geometry.allocation
+
+
+def laid_offsets(code: Code, geometry: Any, most: int) -> tuple[list[int], str]:
+    """Where the C lays the blocks of a page, on plain integers, at most so many; and what else went wrong."""
+    laid: list[int] = []
+    at_work = Layout(code, geometry, 0)
+    try:
+        cursor, last = at_work.first(), None
+        for _ in range(2 * most + 2):
+            following = at_work.turn(cursor, last)
+            laid += at_work.laid
+            last = at_work.last if code.stacks else None
+            if following is None:
+                return laid, ""
+            if len(laid) >= most:
+                return laid, " …"
+            cursor = following
+    except NotFollowed:
+        raise
+    except Exception as failure:
+        return laid, f"; then {failure}"
+    return laid, "; then it goes on without a block"
+
+
+def with_the_compiled(code: Code, expected: str, actual: str, trace: Trace) -> Counterexample:
+    """The counterexample, with what the natively compiled file does of its trace."""
+    try:
+        run_beside_the_oracle(trace, revision_of(code.source, SERIES if code.promises is V6_1 else None))
+        seen = "run natively, it breaks no claim"
+    except BrokenClaim as broken:
+        seen = f"run natively, it breaks {broken.claim.name}: {broken}".splitlines()[0]
+    except (TraceError, TimeoutError, ValueError) as trouble:
+        seen = f"not run natively: {trouble}"
+    except Exception as trouble:
+        seen = f"not run natively: {type(trouble).__name__}: {trouble}"
+    return Counterexample(expected, f"{actual}; {seen}", trace)
+
+
+Explanation = Callable[[Code, Claim, dict[str, Any]], Counterexample]
+
+
+def make(
+    code: Code, explain: Explanation, expected: Verdict = Verdict.PROVED, case: str = ""
+) -> Callable[[Claim, Any], Obligation]:
+    """Obligations that are explained alike."""
+
+    def made(claim: Claim, body: Any) -> Obligation:
+        told = partial(explain, code, claim)
+        return Obligation(claim, REVISION, Theory.U64, case, expected, body, told, __name__)
+
+    return made
+
+
+def obligations_of(source: Source) -> dict[str, Obligation]:
+    """Everything to prove of a file, by name. Raises BuildError."""
+    code = code_of(source)
+    made = [*admission(code), *layouts(code), *first_turns(code), *totals(code), *lookup(code)]
+    return {one.name: one for one in made}
+
+
+__all__ = ["Code", "code_of", "obligations_of", "replace", "tree_files"]

@@ -123,6 +123,18 @@ class Frame:
     returned: bool = False
 
 
+@dataclass(frozen=True)
+class Unknown:
+    """A word that is not computed: it is known only how it would be. No branch may depend on it."""
+
+    operation: str
+    x: Any
+    y: Any
+
+    def __bool__(self) -> bool:
+        raise NotFollowed("a branch depends on what is not computed here")
+
+
 External = Callable[..., Any]
 
 
@@ -133,6 +145,8 @@ class Machine:
     module: Module
     externals: dict[str, External]
     globals: dict[str, Any] = field(default_factory=dict)
+    uncomputed: frozenset[str] = frozenset()
+    """Operations that are left alone, as they are hard for a solver."""
     left: int = LONGEST
 
     def call(self, name: str, *arguments: Any) -> Any:
@@ -250,6 +264,12 @@ class Machine:
                 raise Fault("code is reached that should not be")
             case "add" | "sub" | "mul" | "udiv" | "urem" | "and" | "or" | "xor" | "shl" | "lshr":
                 kind, (x, y) = self._operands(frame, rest)
+                if isinstance(x, Unknown) or isinstance(y, Unknown):
+                    return Unknown(instruction.operation, x, y)
+                if instruction.operation in ("udiv", "urem") and y == 0:
+                    raise Fault("a division by zero")
+                if instruction.operation in self.uncomputed:
+                    return Unknown(instruction.operation, x, y)
                 return arithmetic(instruction.operation, int(kind[1:]), x, y)
         raise NotFollowed(f"an instruction is not followed: {instruction.operation}")
 
@@ -318,13 +338,11 @@ def arithmetic(operation: str, width: int, x: Any, y: Any) -> Any:
         case "mul":
             return wrap(x * y, width)
         case "udiv" | "urem":
-            if y == 0:
-                raise Fault("a division by zero")
             return x // y if operation == "udiv" else x % y
         case "xor" if isinstance(y, int) and y == 2**width - 1:
             return y - x
         case "and":
-            return x & y
+            return x if isinstance(y, int) and y == 2**width - 1 else x & y
         case "shl" if isinstance(y, int):
             return wrap(x * 2**y, width)
         case "lshr" if isinstance(y, int):
@@ -360,7 +378,7 @@ def compare(predicate: str, kind: str, x: Any, y: Any) -> Any:
 
 
 def convert(operation: str, source: str, target: str, value: Any) -> Any:
-    if operation in ("ptrtoint", "inttoptr"):
+    if operation in ("ptrtoint", "inttoptr") or isinstance(value, Unknown):
         return value
     to = int(target[1:])
     if source == "i1":

@@ -17,7 +17,7 @@ from typing import Any
 from impl import layout
 from impl.layout import Cursor, Geometry
 from kernel.build import Source, tree_files
-from kernel.execute import Machine, Memory, Pointer, Struct
+from kernel.execute import Machine, Memory, Pointer, Struct, Unknown
 from kernel.ir import Module, NotFollowed, ir_of
 from kernel.target import promises_of, revision_of
 from model import claims
@@ -82,7 +82,7 @@ def code_of(source: Source) -> Code:
 
 
 def created(code: Code, size: Any, align: Any, boundary: Any, page_size: Any) -> Struct | None:
-    """The pool that dma_pool_create makes; None where it refuses."""
+    """The pool that dma_pool_create makes; None where it refuses. Quotients, which no geometry depends on, stay uncomputed."""
     device = code.struct("device")
     for link in ("dma_pools.next", "dma_pools.prev"):
         device[link] = device.at("dma_pools.next")
@@ -92,6 +92,7 @@ def created(code: Code, size: Any, align: Any, boundary: Any, page_size: Any) ->
         return Pointer(code.struct("dma_pool"), 0)
 
     machine = code.machine(kmalloc=memory, kzalloc=memory)
+    machine.uncomputed = frozenset({"udiv", "urem"})
     machine.globals["poolproof_page_size"] = Pointer(page_size_of(page_size), 0)
     made = machine.call("dma_pool_create", 0, Pointer(device, 0), size, align, boundary)
     return made.object if isinstance(made, Pointer) else None
@@ -688,13 +689,25 @@ def totals(code: Code) -> Made:
         yield make(code, explain_arguments, case="set_by_create")(claims.total_counts_the_blocks, set_by_create(code))
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two words are computed alike, of equal ones."""
+    if not (isinstance(one, Unknown) or isinstance(other, Unknown)):
+        return bool(one == other)
+    if not (isinstance(one, Unknown) and isinstance(other, Unknown) and one.operation == other.operation):
+        raise NotFollowed("blks_per_alloc is computed otherwise")
+    return same(one.x, other.x) and same(one.y, other.y)
+
+
 def set_by_create(code: Code) -> Callable[[Any], None]:
     def body(path: Any) -> None:
-        pool = created(code, *any_boundary(path))
+        pool = created(code, *contract(path, code))
         path.assume("the arguments are admitted", lambda: pool is not None)
         assert pool is not None
-        geometry = geometry_of(pool)
-        path.show_claim(claims.total_counts_the_blocks, pool["blks_per_alloc"], 1, layout.blks_per_alloc(geometry))
+        path.assume_claim(claims.admitted_geometry_fits_an_int, geometry_of(pool), code.smallest)
+        size, boundary, allocation = pool["size"], pool["boundary"], pool["allocation"]
+        below = Unknown("mul", Unknown("udiv", allocation, boundary), Unknown("udiv", boundary, size))
+        formula = Unknown("add", below, Unknown("udiv", Unknown("urem", allocation, boundary), size))
+        path.show(claims.total_counts_the_blocks.name, lambda: same(pool["blks_per_alloc"], formula))
 
     return body
 

@@ -31,11 +31,11 @@ $(SCHEMA): $(VENV)/installed
 kernels: $(VENV)/installed  ## fetch the kernels v6.1 and v6.12 into .poolproof/kernels, for the tests that run them (Debian, as root)
 	@$(RUN) -m kernel.fetch $(ARGS)
 
-prove: $(VENV)/installed  ## prove the whole catalogue (ARGS="--json FILE" and other options of `python -m proofs`)
-	@$(RUN) -m proofs $(ARGS)
+prove: $(VENV)/installed  ## prove the whole catalogue, or a kernel's own code (KERNEL=~/linux, ARGS="--json FILE" and other options)
+	@$(RUN) -m proofs $(if $(KERNEL),--kernel "$(KERNEL)") $(ARGS)
 
 prove-%: $(VENV)/installed  ## prove one claim, as in `make prove-no_room_is_wasted`
-	@$(RUN) -m proofs $* $(ARGS)
+	@$(RUN) -m proofs $* $(if $(KERNEL),--kernel "$(KERNEL)") $(ARGS)
 
 audit: $(VENV)/installed  ## drop every premise and plant every mutant: each has to refute its proof (some minutes)
 	@$(RUN) -m proofs.audit $(ARGS)

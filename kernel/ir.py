@@ -16,10 +16,22 @@ from pathlib import Path
 
 from kernel.build import MISTAKES, BuildError, Source, Variant, explained, run, write_headers
 
-FLAGS = (
-    "-std=gnu11 -O0 -Xclang -disable-O0-optnone -g -w -fno-discard-value-names -fno-strict-aliasing -fwrapv"
-    " -fno-delete-null-pointer-checks -funsigned-char -fno-sanitize=all -S -emit-llvm"
-).split()
+FLAGS = [
+    "-std=gnu11",
+    "-O0",
+    "-Xclang",
+    "-disable-O0-optnone",
+    "-g",
+    "-w",
+    "-fno-discard-value-names",
+    "-fno-strict-aliasing",
+    "-fwrapv",
+    "-fno-delete-null-pointer-checks",
+    "-funsigned-char",
+    "-fno-sanitize=all",
+    "-S",
+    "-emit-llvm",
+]
 """As `kernel.build` compiles it, where the code's meaning depends on it."""
 
 

@@ -22,10 +22,11 @@ from typing import Any, NoReturn
 from model.claims import CLAIMS
 
 try:
-    from proofs import cache
-    from proofs.catalogue import OBLIGATIONS, OtherSources, Result, Settings, prove, prove_elsewhere, what_runs_here
-    from proofs.executors import BadExecutor, executor, in_one_line
     from kernel.ir import NotFollowed
+    from proofs import cache
+    from proofs.catalogue import OBLIGATIONS, OtherSources, Result, Settings, prove_elsewhere, what_runs_here
+    from proofs.executors import BadExecutor, executor, in_one_line
+    from proofs.obligation import prove
     from proofs.outputs import Unwritable, put, put_json, put_traces, try_out
     from proofs.solver import DEFAULT_LIMIT
 except ModuleNotFoundError as missing:

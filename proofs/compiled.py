@@ -10,15 +10,16 @@ Memory for the pool itself is always there; the device gives a page that does no
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from impl import layout
 from impl.layout import Cursor, Geometry
-from kernel.build import Source, tree_files
+from kernel.build import Source
 from kernel.execute import Machine, Memory, Pointer, Struct, Unknown
-from kernel.ir import Module, NotFollowed, ir_of
+from kernel.ir import Field, Module, NotFollowed, ir_of
 from kernel.target import promises_of, revision_of
 from model import claims
 from model import geometry as promise
@@ -27,7 +28,7 @@ from model.geometry import Refusal
 from model.lockstep import BrokenClaim
 from model.lockstep import replay as run_beside_the_oracle
 from model.promises import SERIES, V6_1, V6_12
-from model.trace import Alloc, Create, Kernel, Trace, TraceError
+from model.trace import Alloc, Create, Kernel, Trace
 from proofs.admission import arguments, arguments_that_round_up_to_an_int, describe
 from proofs.explore import Theory, Verdict
 from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, TRIED, first_ones
@@ -37,10 +38,21 @@ REVISION = "kernel"
 MOST_PAGES = 4
 """In a lookup: a list, or a tree, of at most so many."""
 
-QUIET = """
-strscpy spin_lock_init spin_lock spin_unlock mutex_lock mutex_unlock mutex_init kfree device_create_file might_alloc might_sleep
-poolproof_log device_remove_file
-""".split()
+QUIET = [
+    "strscpy",
+    "spin_lock_init",
+    "spin_lock",
+    "spin_unlock",
+    "mutex_lock",
+    "mutex_unlock",
+    "mutex_init",
+    "kfree",
+    "device_create_file",
+    "might_alloc",
+    "might_sleep",
+    "poolproof_log",
+    "device_remove_file",
+]
 """What the code calls and what changes nothing that a proof is about."""
 
 TURN = {V6_1: {"offset", "next_boundary"}, V6_12: {"offset", "next_boundary", "first", "last"}}
@@ -99,8 +111,6 @@ def created(code: Code, size: Any, align: Any, boundary: Any, page_size: Any) ->
 
 
 def page_size_of(page_size: Any) -> Struct:
-    from kernel.ir import Field
-
     return Struct("PAGE_SIZE", {0: Field("value", 64)}, {0: page_size})
 
 
@@ -233,10 +243,10 @@ class Layout:
             raise NotFollowed("blocks are laid before the loop")
         return Cursor(arrived["offset"], arrived["next_boundary"])
 
-    def turn(self, cursor: Cursor, last: Any = None, nr_blocks: Any = 0) -> Cursor | None:
-        """One turn from there; `last` is the offset of the block before. None if it was the last one."""
+    def turn(self, cursor: Cursor, last: Any = None, nr_blocks: Any = 0) -> Any:
+        """One turn from there; `last` is the offset of the block before. Where the next turn begins; None if there is none."""
         self.memory.log.clear()
-        variables = {"offset": cursor.offset, "next_boundary": cursor.next_boundary}
+        variables: dict[str, Any] = {"offset": cursor.offset, "next_boundary": cursor.next_boundary}
         if self.code.stacks:
             self.pool["nr_blocks"] = nr_blocks
             variables["last"] = 0 if last is None else Pointer(self.memory, last)
@@ -745,18 +755,18 @@ def lookup(code: Code) -> Made:
     def in_a_list(path: Any) -> None:
         pool, allocation = code.struct("dma_pool"), path.number("allocation")
         pool["allocation"] = allocation
-        path.assume("a page has bytes, as an int counts them", lambda: 1 <= allocation and allocation < 2**31)
+        path.assume("a page has bytes, as an int counts them", lambda: allocation >= 1 and allocation < 2**31)
         pages = pages_of(path, path.one_of("pages", *range(1, MOST_PAGES + 1)))
         ring = [pool, *pages]
         for one, other in zip(ring, [*pages, pool], strict=True):
             one["page_list.next"] = other.at("page_list.next")
-        for arguments in shown(path, pool, pages, allocation):
-            path.show_claim(claims.lookup_finds_the_page_of_an_address, *arguments)
+        for told in shown(path, pool, pages, allocation):
+            path.show_claim(claims.lookup_finds_the_page_of_an_address, *told)
 
     def in_a_tree(path: Any) -> None:
         pool, allocation = code.struct("dma_pool"), path.number("allocation")
         pool["allocation"] = allocation
-        path.assume("a page has bytes, as an int counts them", lambda: 1 <= allocation and allocation < 2**31)
+        path.assume("a page has bytes, as an int counts them", lambda: allocation >= 1 and allocation < 2**31)
         shape = path.one_of("shape", *(shape for number in range(1, MOST_PAGES + 1) for shape in shapes(number)))
         pages: list[Struct] = []
 
@@ -770,10 +780,10 @@ def lookup(code: Code) -> Made:
             return page.at(node_field(page, 0))
 
         pool["page_tree.rb_node"] = planted(shape)
-        for lower, higher in zip(pages, pages[1:], strict=False):
+        for lower, higher in pairwise(pages):
             path.assume_claim(claims.insertion_keeps_pages_disjoint, lower["dma"], higher["dma"], allocation)
-        for arguments in shown(path, pool, pages, allocation):
-            path.show_claim(claims.lookup_finds_the_page_of_an_address, *arguments)
+        for told in shown(path, pool, pages, allocation):
+            path.show_claim(claims.lookup_finds_the_page_of_an_address, *told)
 
     tree = code.promises is SERIES
     case = f"up_to_{MOST_PAGES}_pages" + ("" if module is code.module else "_in_debug_builds")
@@ -815,6 +825,7 @@ def explain_page(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexa
 
     Raises NotFollowed if no page that was tried shows anything wrong: then the invariant does not fit the loop.
     """
+    told: Counterexample | None = None
     tried = [(inputs["size"], inputs["boundary"], inputs["allocation"])]
     tried += [(size, min(boundary, PAGE_SIZE), PAGE_SIZE) for size, boundary in TRIED]
     for size, boundary, allocation in tried:
@@ -829,11 +840,17 @@ def explain_page(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexa
         expected = f"{where}: {len(promised)} blocks, at offsets {first_ones(promised)}"
         actual = f"{len(laid)} blocks are laid, at {first_ones(laid)}{trouble}"
         wanted = (size, 1, boundary, PAGE_SIZE)
-        if promise.create(*wanted, code.smallest) != geometry:
-            return Counterexample(expected, actual)
-        steps = (Create(*wanted[:3]), *(Alloc(f"block {n + 1}") for n in range(min(len(laid), len(promised)) + 1)))
-        return with_the_compiled(code, expected, actual, Trace(steps, claim=claim.name))
-    raise NotFollowed("the invariant does not fit this loop; no page was found that shows anything wrong")
+        if promise.create(*wanted, code.smallest) == geometry:
+            blocks = min(len(laid), len(promised)) + 1
+            steps = (Create(*wanted[:3]), *(Alloc(f"block {n + 1}") for n in range(blocks)))
+            trace = Trace(steps, claim=claim.name)
+            if told is None:
+                return with_the_compiled(code, expected, actual, trace)
+            return with_the_compiled(code, told.expected, f"{told.actual}; in {where}: {actual}", trace)
+        told = told or Counterexample(expected, actual)
+    if told is None:
+        raise NotFollowed("the invariant does not fit this loop; no page was found that shows anything wrong")
+    return told
 
 
 def explain_total(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
@@ -875,12 +892,11 @@ def with_the_compiled(code: Code, expected: str, actual: str, trace: Trace) -> C
     """The counterexample, with what the natively compiled file does of its trace."""
     try:
         run_beside_the_oracle(trace, revision_of(code.source, SERIES if code.promises is V6_1 else None))
-        seen = "run natively, it breaks no claim"
+        seen = "natively, this breaks no claim yet"
     except BrokenClaim as broken:
-        seen = f"run natively, it breaks {broken.claim.name}: {broken}".splitlines()[0]
-    except (TraceError, TimeoutError, ValueError) as trouble:
-        seen = f"not run natively: {trouble}"
-    except Exception as trouble:
+        agrees = "the same" if broken.claim.name == trace.claim else "first"
+        seen = f"natively, this breaks {agrees}: {broken.claim.name} ({broken.trace.last_step().happened})"
+    except Exception as trouble:  # the code may be as wrong as can be
         seen = f"not run natively: {type(trouble).__name__}: {trouble}"
     return Counterexample(expected, f"{actual}; {seen}", trace)
 
@@ -905,6 +921,3 @@ def obligations_of(source: Source) -> dict[str, Obligation]:
     code = code_of(source)
     made = [*admission(code), *layouts(code), *first_turns(code), *totals(code), *lookup(code)]
     return {one.name: one for one in made}
-
-
-__all__ = ["Code", "code_of", "obligations_of", "replace", "tree_files"]

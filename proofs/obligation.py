@@ -177,8 +177,8 @@ def prove(asked: Obligation, settings: Settings) -> Result:
             told = Counterexample("the code runs", f"{type(failure).__name__}: {failure}")
         if told is not None:
             counterexample = {"expected": told.expected, "actual": told.actual}
-        if told is not None and told.trace is not None:
-            counterexample["trace"] = told.trace.to_json()
+            if told.trace is not None:
+                counterexample["trace"] = told.trace.to_json()
     seconds = time.perf_counter() - started
     script, opinion = None, None
     if verdict is Verdict.REFUTED and settings.smt2:

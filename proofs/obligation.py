@@ -172,7 +172,7 @@ def prove(asked: Obligation, settings: Settings) -> Result:
         try:
             told = asked.explain(outcome.values)
         except NotFollowed as changed:
-            verdict, why, told = Verdict.LOST, str(changed), None
+            verdict, why, told = Verdict.LOST, f"{outcome.broken}: {changed}", None
         except Exception as failure:  # the code under proof may be as wrong as can be
             told = Counterexample("the code runs", f"{type(failure).__name__}: {failure}")
         if told is not None:

@@ -1,0 +1,225 @@
+"""Proofs about a kernel's own code: what executes it, against the same code run natively; its verdicts; changes of it."""
+
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kernel.build import KERNELS, BuildError, Source, find
+from kernel.execute import Fault, Machine, Memory, Pointer, Struct
+from kernel.ir import Module, NotFollowed, ir_of
+from kernel.target import KernelPool
+from model.geometry import INT_MAX
+from model.memory import Memory as Device
+from proofs.compiled import Code, code_of, created, geometry_of, laid_offsets, obligations_of
+from proofs.obligation import Settings, prove
+from tests.kernel_mutants import CREATE, MUTANTS, KernelMutant
+
+ADMISSION = {CREATE, "admitted_geometry_is_ordered", "admitted_geometry_fits_an_int", "boundary_divides_the_allocation"}
+
+IR = """
+%struct.pair = type { i32, i64 }
+
+define i64 @sum(ptr noundef %pair, i32 noundef %n) #0 {
+entry:
+  br label %head
+
+head:                                             ; preds = %body, %entry
+  %i.0 = phi i32 [ 0, %entry ], [ %next, %body ]
+  %total.0 = phi i64 [ 0, %entry ], [ %more, %body ]
+  %go = icmp slt i32 %i.0, %n
+  br i1 %go, label %body, label %end
+
+body:                                             ; preds = %head
+  %field = getelementptr inbounds nuw %struct.pair, ptr %pair, i32 0, i32 1
+  %value = load i64, ptr %field, align 8
+  %more = add nsw i64 %total.0, %value
+  %next = add i32 %i.0, 1
+  br label %head
+
+end:                                              ; preds = %head
+  ret i64 %total.0
+}
+
+define i64 @widened(i32 noundef %x) #0 {
+entry:
+  %wide = sext i32 %x to i64
+  ret i64 %wide
+}
+
+define i32 @strange(i32 noundef %x) #0 {
+entry:
+  %y = call i32 @unheard_of(i32 noundef %x)
+  ret i32 %y
+}
+
+!1 = distinct !DICompositeType(tag: DW_TAG_structure_type, name: "pair", size: 128, elements: !2)
+!2 = !{!3, !4}
+!3 = !DIDerivedType(tag: DW_TAG_member, name: "small", baseType: !5, size: 32)
+!4 = !DIDerivedType(tag: DW_TAG_member, name: "large", baseType: !5, size: 64, offset: 64)
+!5 = !DIBasicType(name: "int", size: 32)
+"""
+
+
+def pair(module: Module) -> Struct:
+    return Struct("pair", module.fields("pair"))
+
+
+def test_a_function_is_executed() -> None:
+    module = Module(IR)
+    given = pair(module)
+    given["large"] = 2**63
+    assert Machine(module, {}).call("sum", Pointer(given, 0), 3) == 3 * 2**63 % 2**64
+    assert Machine(module, {}).call("sum", Pointer(given, 0), 2**32 - 1) == 0
+    assert Machine(module, {}).call("widened", 2**32 - 5) == 2**64 - 5
+
+
+def test_a_loop_is_cut_where_a_turn_begins() -> None:
+    module = Module(IR)
+    given = pair(module)
+    given["large"] = 5
+    assert module.function("sum").loops == ["head"]
+    machine = Machine(module, {})
+    frame = machine.enter("sum", Pointer(given, 0), 3)
+    assert machine.advance(frame, "head") == {"i": 0, "total": 0}
+    assert machine.resume(frame, {"i": 1, "total": 100}) == {"i": 2, "total": 105}
+    assert machine.resume(frame, {"i": 3, "total": 100}) is None
+    assert frame.result == 100
+
+
+def test_what_is_not_followed_is_said() -> None:
+    module = Module(IR)
+    with pytest.raises(NotFollowed, match="unheard_of"):
+        Machine(module, {}).call("strange", 1)
+    with pytest.raises(NotFollowed, match="no function other"):
+        Machine(module, {}).call("other")
+    with pytest.raises(Fault, match="before it is written"):
+        Machine(module, {}).call("sum", Pointer(pair(module), 0), 1)
+    with pytest.raises(Fault, match="null"):
+        Machine(module, {}).call("sum", 0, 1)
+
+
+def test_a_page_keeps_what_was_stored() -> None:
+    checked: list[tuple[int, int]] = []
+    memory = Memory(lambda offset, nbytes: checked.append((offset, nbytes)))
+    memory.store(8, 32, 7)
+    memory.store(12, 32, 9)
+    assert memory.load(8, 32) == 7
+    assert checked == [(8, 4), (12, 4), (8, 4)]
+    with pytest.raises(NotFollowed):
+        memory.load(10, 32)
+    with pytest.raises(NotFollowed):
+        memory.load(0, 32)
+
+
+def source_of(revision: str) -> Source:
+    if not (KERNELS / revision).is_dir():
+        pytest.skip(f"there is no kernel {revision}: run `make kernels`")
+    return find(KERNELS / revision)
+
+
+@pytest.mark.parametrize("revision", ["v6.1", "v6.12"])
+def test_what_is_executed_is_what_runs(revision: str) -> None:
+    """The same arguments are refused, and the blocks of a page lie at the same places, as when the file runs natively."""
+    source = source_of(revision)
+    code = code_of(source)
+    chance = random.Random(revision)
+    laid = 0
+    for _ in range(60):
+        size = chance.choice([0, 1, 5, chance.randrange(5000), chance.randrange(40), 2**63, INT_MAX])
+        align = chance.choice([0, 1, 3, 2 ** chance.randrange(12)])
+        boundary = chance.choice([0, 100, 2 ** chance.randrange(13)])
+        kept = geometry_of(created(code, size, align, boundary, 4096))
+        device = Device()
+        pool = KernelPool.create(source, variant(), "pool", device, size, align, boundary)
+        assert (pool is None) == (kept is None), (size, align, boundary)
+        if pool is None or kept is None or kept.allocation > 2**16:
+            continue
+        offsets, trouble = laid_offsets(code, kept, 2**16)
+        assert not trouble
+        natively = [blocks(pool) for _ in offsets]
+        start = natively[0] - offsets[0]
+        assert [place - start for place in natively] == offsets, (size, align, boundary)
+        assert len(device.mappings) == 1
+        blocks(pool)
+        assert len(device.mappings) == 2
+        laid += 1
+    assert laid > 10
+
+
+def variant() -> Any:
+    from kernel.build import Variant
+
+    return Variant()
+
+
+def blocks(pool: KernelPool) -> int:
+    block = pool.alloc()
+    assert block is not None
+    return block[0]
+
+
+@pytest.mark.parametrize("revision", ["v6.1", "v6.12"])
+def test_the_verdicts_are_the_expected_ones(revision: str) -> None:
+    """All but those about dma_pool_create, which take longer: `make prove KERNEL=…` has them."""
+    for asked in obligations_of(source_of(revision)).values():
+        if asked.claim.name not in ADMISSION and "first_turns" not in asked.case:
+            result = prove(asked, Settings())
+            assert result.as_expected, (result.obligation, result.verdict, result.why, result.broken)
+
+
+def test_a_refutation_is_run_natively() -> None:
+    made = obligations_of(source_of("v6.1"))
+    result = prove(made["layout_ends/kernel/u64/first_turns_any_boundary"], Settings())
+    assert result.inputs["boundary"] == 2**32
+    assert result.counterexample is not None
+    assert "natively, this breaks the same: layout_ends" in result.counterexample["actual"]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.revision}-{mutant.name}")
+def test_a_changed_file_is_not_proved(mutant: KernelMutant, tmp_path: Path) -> None:
+    source = source_of(mutant.revision)
+    changed = tmp_path / "dmapool.c"
+    changed.write_text(mutant.plant(source.file.read_text()))
+    made = obligations_of(Source(changed, source.tree))
+    verdicts = {
+        prove(asked, Settings()).verdict
+        for asked in made.values()
+        if asked.claim.name == mutant.noticed_by and asked.expected.value == "PROVED"
+    }
+    assert verdicts & {"REFUTED", "LOST"}, verdicts
+
+
+def test_what_is_missing_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = source_of("v6.1")
+    monkeypatch.setitem(sys.modules, "llvmlite.binding", None)
+    with pytest.raises(BuildError, match=r"'llvmlite' is missing: run .*pip install"):
+        ir_of(source)
+
+
+def test_no_kernel_is_bad_input(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "proofs", "--kernel", str(tmp_path / "none")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("proofs: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_missing_function_is_not_proved(tmp_path: Path) -> None:
+    source = source_of("v6.1")
+    changed = tmp_path / "dmapool.c"
+    shutil.copy(source.file, changed)
+    changed.write_text(changed.read_text().replace("pool_initialise_page", "pool_initialize_page"))
+    code: Code = code_of(Source(changed, source.tree))
+    made = obligations_of(code.source)
+    result = prove(made["layout_ends/kernel/u64"], Settings())
+    assert result.verdict == "LOST"
+    assert "no function pool_initialise_page" in result.why

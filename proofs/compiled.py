@@ -143,6 +143,7 @@ def small_first(path: Any) -> tuple[Any, Any, Any, Any]:
 
 def any_boundary(path: Any) -> tuple[Any, Any, Any, Any]:
     size, boundary = path.number("size"), path.number("boundary")
+    path.assume("a boundary is asked for", lambda: boundary > 0)
     return size, path.one_of("align", 1), boundary, path.one_of("page_size", PAGE_SIZE)
 
 

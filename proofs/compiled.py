@@ -157,7 +157,7 @@ Made = Iterator[Obligation]
 
 def admission(code: Code) -> Made:
     within = partial(contract, code=code)
-    case = "within_the_contract" if code.promises is V6_1 else "size_rounds_up_to_an_int"
+    case = "boundary_up_to_a_page" if code.promises is V6_1 else "size_rounds_up_to_an_int"
     held = make(code, explain_arguments, case=case)
     broken = make(code, explain_arguments, Verdict.REFUTED, "any_arguments")
 
@@ -260,6 +260,7 @@ class Layout:
             self.laid = [store.offset for store in self.memory.log]
         if arrived is None:
             return None
+        self.begins = arrived["first"] if self.code.stacks else None
         for struct, cells in zip((self.pool, self.page), before, strict=True):
             for offset, value in struct.cells.items():
                 if value is not cells.get(offset) and struct.fields[offset].name != "nr_blocks":
@@ -331,6 +332,10 @@ def layouts(code: Code) -> Made:
         path.show(
             "the block before ends before the next turn's place",
             lambda: not code.stacks or (at_work.last is not None and at_work.last + geometry.size <= following.offset),
+        )
+        path.show(
+            "the first block stays the first",
+            lambda: not code.stacks or (isinstance(at_work.begins, Pointer) and at_work.begins.offset == 0),
         )
 
     def block_lies_inside_its_page(path: Any) -> None:
@@ -437,6 +442,10 @@ def layouts(code: Code) -> Made:
         block = code.struct("dma_block")
         dma, link = block.offset_of("dma"), block.offset_of("next_block")
         path.show("its DMA address is in it", lambda: at_work.stored(start + dma) == at_work.dma + start)
+        path.show(
+            "nothing is written but the block, and the link to it",
+            lambda: len(at_work.memory.log) == (2 if last is None else 3),
+        )
         path.show("it leads nowhere yet", lambda: at_work.stored(start + link) == 0)
         if last is not None:
             linked = at_work.stored(last + link)

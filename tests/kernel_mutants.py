@@ -78,6 +78,8 @@ MUTANTS = [
     KernelMutant("dma_of_the_page", "v6.12", r"block->dma = page->dma \+ offset", "block->dma = page->dma", LIST),
     KernelMutant("link_not_cleared", "v6.12", r"block->next_block = NULL;", "", LIST),
     KernelMutant("link_to_the_first", "v6.12", r"last->next_block = block;", "last->next_block = first;", LIST),
+    KernelMutant("another_first", "v6.12", r"if \(last\)", "if (last != first)", PLACE),
+    KernelMutant("written_again", "v6.12", r"last = block;", "last = block; first->dma = 0;", LIST),
     KernelMutant("last_kept", "v6.12", r"last = block;", "last = first;", LIST),
     KernelMutant("gap", "v6.12", r"offset \+= pool->size;", "offset += pool->size + 1;", WASTE),
     KernelMutant("overlap", "v6.12", r"offset \+= pool->size;", "offset += pool->size / 2;", PLACE),

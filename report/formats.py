@@ -16,7 +16,7 @@ from model.trace import dumps
 from report.results import Verdict, refutation_in_words, replaying
 
 ROOT = Path(__file__).parent.parent
-GAVE_UP = ("UNKNOWN", "VACUOUS")
+GAVE_UP = ("UNKNOWN", "VACUOUS", "LOST")
 """The verdicts that say nothing of a claim."""
 
 NOT_IN_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

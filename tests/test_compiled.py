@@ -5,17 +5,17 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from kernel.build import KERNELS, BuildError, Source, find
+from kernel.build import KERNELS, BuildError, Source, Variant, find
 from kernel.execute import Fault, Machine, Memory, Pointer, Struct
 from kernel.ir import Module, NotFollowed, ir_of
 from kernel.target import KernelPool
 from model.geometry import INT_MAX
 from model.memory import Memory as Device
-from proofs.compiled import Code, code_of, created, geometry_of, laid_offsets, obligations_of
+from proofs.c_pool import Code, code_of, created, geometry_of, laid_offsets
+from proofs.compiled import obligations_of
 from proofs.obligation import Settings, prove
 from tests.kernel_mutants import CREATE, MUTANTS, KernelMutant
 
@@ -135,7 +135,7 @@ def test_what_is_executed_is_what_runs(revision: str) -> None:
         boundary = chance.choice([0, 100, 2 ** chance.randrange(13)])
         kept = geometry_of(created(code, size, align, boundary, 4096))
         device = Device()
-        pool = KernelPool.create(source, variant(), "pool", device, size, align, boundary)
+        pool = KernelPool.create(source, Variant(), "pool", device, size, align, boundary)
         assert (pool is None) == (kept is None), (size, align, boundary)
         if pool is None or kept is None or kept.allocation > 2**16:
             continue
@@ -149,12 +149,6 @@ def test_what_is_executed_is_what_runs(revision: str) -> None:
         assert len(device.mappings) == 2
         laid += 1
     assert laid > 10
-
-
-def variant() -> Any:
-    from kernel.build import Variant
-
-    return Variant()
 
 
 def blocks(pool: KernelPool) -> int:

@@ -1,0 +1,231 @@
+"""The pool of a kernel's own mm/dmapool.c, compiled as it is: its dma_pool_create, its layout turn by turn, its row."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from impl.layout import Cursor, Geometry
+from kernel.build import Source
+from kernel.execute import Machine, Memory, Pointer, Struct
+from kernel.ir import Field, Module, NotFollowed, ir_of
+from kernel.target import promises_of
+from model import geometry as promise
+from model.promises import SERIES, V6_1, V6_12
+from proofs.layout import PAGE_SIZE
+
+QUIET = [
+    "strscpy",
+    "spin_lock_init",
+    "spin_lock",
+    "spin_unlock",
+    "mutex_lock",
+    "mutex_unlock",
+    "mutex_init",
+    "kfree",
+    "device_create_file",
+    "might_alloc",
+    "might_sleep",
+    "poolproof_log",
+    "device_remove_file",
+]
+"""What the code calls and what changes nothing that a proof is about."""
+
+
+TURN = {V6_1: {"offset", "next_boundary"}, V6_12: {"offset", "next_boundary", "first", "last"}}
+"""The variables of the loop in pool_initialise_page that change from turn to turn."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """A file, compiled with its debugging code and without, and what it is held to: v6.1, the series, or v6.12."""
+
+    source: Source
+    module: Module
+    debugging: Module
+    promises: Any
+
+    @property
+    def stacks(self) -> bool:
+        """Free blocks are a stack through the whole pool, not a list in each page."""
+        return self.promises is V6_12
+
+    @property
+    def smallest(self) -> int:
+        """Bytes that a free block needs for its link."""
+        return 16 if self.stacks else promise.SMALLEST_BLOCK
+
+    def struct(self, name: str) -> Struct:
+        return Struct(name, self.module.fields(name))
+
+    def machine(self, **externals: Any) -> Machine:
+        return Machine(self.module, {name: lambda *_: 0 for name in QUIET} | externals)
+
+
+def code_of(source: Source) -> Code:
+    """Compile a file. Raises BuildError."""
+    return Code(source, ir_of(source), ir_of(source, debug=True), promises_of(source))
+
+
+def created(code: Code, size: Any, align: Any, boundary: Any, page_size: Any) -> Struct | None:
+    """The pool that dma_pool_create makes; None where it refuses. Quotients, which no geometry depends on, stay uncomputed."""
+    device = code.struct("device")
+    for link in ("dma_pools.next", "dma_pools.prev"):
+        device[link] = device.at("dma_pools.next")
+
+    def memory(nbytes: Any, flags: Any) -> Pointer:
+        del nbytes, flags
+        return Pointer(code.struct("dma_pool"), 0)
+
+    machine = code.machine(kmalloc=memory, kzalloc=memory)
+    machine.uncomputed = frozenset({"udiv", "urem"})
+    machine.globals["poolproof_page_size"] = Pointer(page_size_of(page_size), 0)
+    made = machine.call("dma_pool_create", 0, Pointer(device, 0), size, align, boundary)
+    return made.object if isinstance(made, Pointer) else None
+
+
+def page_size_of(page_size: Any) -> Struct:
+    return Struct("PAGE_SIZE", {0: Field("value", 64)}, {0: page_size})
+
+
+def geometry_of(pool: Struct | None) -> Geometry | None:
+    return None if pool is None else Geometry(pool["size"], pool["boundary"], pool["allocation"])
+
+
+def unchecked(offset: Any, nbytes: Any) -> None:
+    """What is shown elsewhere."""
+
+
+class Layout:
+    """pool_initialise_page at work on a page, turn by turn."""
+
+    def __init__(self, code: Code, geometry: Any, dma: Any) -> None:
+        self.code = code
+        self.known = TURN[V6_12 if code.stacks else V6_1]
+        self.memory = Memory(unchecked)
+        self.dma = dma
+        self.pool, self.page = code.struct("dma_pool"), code.struct("dma_page")
+        for name in ("size", "boundary", "allocation"):
+            self.pool[name] = getattr(geometry, name)
+        self.page["vaddr"], self.page["dma"] = Pointer(self.memory, 0), dma
+        if code.stacks:
+            self.rest = Pointer(Struct("the blocks of other pages", {}), 0)
+            self.pool["next_block"], self.pool["nr_blocks"], self.pool["nr_pages"] = self.rest, 0, 0
+            for link in ("page_list.next", "page_list.prev"):
+                self.pool[link] = self.pool.at("page_list.next")
+        self.machine = code.machine()
+        self.frame = self.machine.enter("pool_initialise_page", Pointer(self.pool, 0), Pointer(self.page, 0))
+
+    def first(self) -> Cursor:
+        """Run to the first turn. Raises NotFollowed for a loop that is not the one that the proof knows."""
+        heads = self.frame.function.loops
+        if len(heads) != 1:
+            raise NotFollowed(f"pool_initialise_page has {len(heads)} loops, not 1")
+        arrived = self.machine.advance(self.frame, heads[0])
+        if arrived is None:
+            raise NotFollowed("pool_initialise_page returns before its loop")
+        if set(arrived) != self.known:
+            raise NotFollowed(
+                f"this loop changes {', '.join(sorted(arrived))}; the proof knows {', '.join(sorted(self.known))}"
+            )
+        if self.code.stacks and (arrived["first"], arrived["last"]) != (0, 0):
+            raise NotFollowed("the loop begins with blocks")
+        if self.memory.log:
+            raise NotFollowed("blocks are laid before the loop")
+        return Cursor(arrived["offset"], arrived["next_boundary"])
+
+    def turn(self, cursor: Cursor, last: Any = None, nr_blocks: Any = 0) -> Any:
+        """One turn from there; `last` is the offset of the block before. Where the next turn begins; None if there is none."""
+        self.memory.log.clear()
+        variables: dict[str, Any] = {"offset": cursor.offset, "next_boundary": cursor.next_boundary}
+        if self.code.stacks:
+            self.pool["nr_blocks"] = nr_blocks
+            variables["last"] = 0 if last is None else Pointer(self.memory, last)
+            variables["first"] = 0 if last is None else Pointer(self.memory, 0)
+        before = dict(self.pool.cells), dict(self.page.cells)
+        arrived = self.machine.resume(self.frame, variables)
+        self.last = arrived["last"].offset if arrived and isinstance(arrived.get("last"), Pointer) else None
+        self.laid = [self.last] if self.code.stacks and self.last is not None and self.last is not last else []
+        if not self.code.stacks:
+            self.laid = [store.offset for store in self.memory.log]
+        if arrived is None:
+            return None
+        self.begins = arrived["first"] if self.code.stacks else None
+        for struct, cells in zip((self.pool, self.page), before, strict=True):
+            for offset, value in struct.cells.items():
+                if value is not cells.get(offset) and struct.fields[offset].name != "nr_blocks":
+                    raise NotFollowed(f"a turn of this loop changes {struct.name}.{struct.fields[offset].name}")
+        return Cursor(arrived["offset"], arrived["next_boundary"])
+
+    def stored(self, offset: Any) -> Any:
+        """What was stored there in this turn."""
+        for store in reversed(self.memory.log):
+            if store.offset is offset or store.offset == offset:
+                return store.value
+        raise NotFollowed("nothing is stored where a link is expected")
+
+
+def total_in_the_row(code: Code, pool: Struct) -> Any:
+    """What pools_show prints of a pool with one page as its total of blocks."""
+    device, page = code.struct("device"), code.struct("dma_page")
+    rows: list[tuple[Any, ...]] = []
+
+    def printed(*arguments: Any) -> int:
+        if len(arguments) == 8:
+            rows.append(arguments)
+        return 1
+
+    for name in ("next", "prev"):
+        device[f"dma_pools.{name}"] = pool.at("pools.next")
+        pool[f"pools.{name}"] = device.at("dma_pools.next")
+    tree = code.promises is SERIES
+    if tree:
+        pool["page_tree.rb_node"] = page.at(node_field(page, 0))
+    else:
+        for name in ("next", "prev"):
+            pool[f"page_list.{name}"] = page.at("page_list.next")
+            page[f"page_list.{name}"] = pool.at("page_list.next")
+    if not code.stacks:
+        page["in_use"] = 0
+    else:
+        pool["nr_active"], pool["nr_pages"] = 0, 1
+    machine = code.machine(
+        scnprintf=printed,
+        sysfs_emit=printed,
+        sysfs_emit_at=printed,
+        rb_first=lambda root: root.object.load(root.offset, 64),
+        rb_next=lambda _: 0,
+    )
+    machine.globals["poolproof_page_size"] = Pointer(page_size_of(PAGE_SIZE), 0)
+    machine.call("pools_show", Pointer(device, 0), 0, Pointer(Struct("buf", {}), 0))
+    if len(rows) != 1:
+        raise NotFollowed("pools_show prints no row that is known here")
+    return rows[0][5]
+
+
+def node_field(page: Struct, place: int) -> str:
+    """The name of a field of a page's rb_node: the first is its place in the page."""
+    names = [known.name for known in page.fields.values() if known.name.startswith("page_node.")]
+    if len(names) < 3:
+        raise NotFollowed("struct dma_page has no page_node")
+    return names[place]
+
+
+def laid_offsets(code: Code, geometry: Any, most: int) -> tuple[list[int], str]:
+    """Where the C lays the blocks of a page, on plain integers, at most so many; and what else went wrong."""
+    laid: list[int] = []
+    at_work = Layout(code, geometry, 0)
+    try:
+        cursor, last = at_work.first(), None
+        for _ in range(2 * most + 2):
+            following = at_work.turn(cursor, last)
+            laid += at_work.laid
+            last = at_work.last if code.stacks else None
+            if following is None:
+                return laid, ""
+            if len(laid) >= most:
+                return laid, " …"
+            cursor = following
+    except NotFollowed:
+        raise
+    except Exception as failure:
+        return laid, f"; then {failure}"
+    return laid, "; then it goes on without a block"

@@ -1,0 +1,123 @@
+"""What people read of a refutation about a kernel's own code, which is run natively at once."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from impl.layout import Geometry
+from kernel.ir import NotFollowed
+from kernel.target import revision_of
+from model import geometry as promise
+from model.claims import Claim
+from model.geometry import Refusal
+from model.lockstep import BrokenClaim
+from model.lockstep import replay as run_beside_the_oracle
+from model.promises import SERIES, V6_1
+from model.trace import Alloc, Create, Kernel, Trace
+from proofs.admission import describe
+from proofs.c_pool import Code, Layout, created, geometry_of, laid_offsets, total_in_the_row
+from proofs.explore import Theory, Verdict
+from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, TRIED, first_ones
+from proofs.obligation import Counterexample, Obligation
+
+REVISION = "kernel"
+
+
+def explain_state(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
+    """Where the inputs are all that there is to tell."""
+    del code, claim, inputs
+    return Counterexample("the page that the address is inside", "from this state, it goes otherwise")
+
+
+def explain_arguments(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
+    """The driver's arguments, the geometry that the pool keeps, and the blocks of its first page, as far as people read."""
+    given = inputs["size"], inputs["align"], inputs["boundary"], inputs["page_size"]
+    promised, kept = promise.create(*given, code.smallest), geometry_of(created(code, *given))
+    call = "dma_pool_create(size={:#x}, align={:#x}, boundary={:#x}), page size {}".format(*given)
+    expected = (
+        f"{call} returns NULL: {promised.value}"
+        if isinstance(promised, Refusal)
+        else f"{call} makes a pool with {describe(promised)}"
+    )
+    if kept is None:
+        actual, blocks = "dma_pool_create returns NULL", 0
+    else:
+        laid, endless = laid_offsets(code, kept, 3)
+        actual = f"dma_pool_create makes a pool with {describe(kept)}, whose blocks lie at {first_ones(laid)}{endless}"
+        blocks = 2
+    steps = (Create(*given[:3]), *(Alloc(f"block {n + 1}") for n in range(blocks)))
+    return with_the_compiled(code, expected, actual, Trace(steps, Kernel(page_size=given[3]), claim.name))
+
+
+def explain_page(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
+    """A page on plain integers; of other numbers, if those of the proof show nothing wrong.
+
+    Raises NotFollowed if no page that was tried shows anything wrong: then the invariant does not fit the loop.
+    """
+    told: Counterexample | None = None
+    tried = [(inputs["size"], inputs["boundary"], inputs["allocation"])]
+    tried += [(size, min(boundary, PAGE_SIZE), PAGE_SIZE) for size, boundary in TRIED]
+    for size, boundary, allocation in tried:
+        geometry = promise.Geometry(size, boundary, allocation)
+        if allocation > LARGEST_DRAWN or not 0 < size <= boundary <= allocation or size < code.smallest:
+            continue
+        promised = promise.block_offsets(geometry)
+        laid, trouble = laid_offsets(code, geometry, len(promised) + 2)
+        if laid == promised and not trouble:
+            continue
+        where = f"a page of {allocation} bytes, blocks of {size}, boundary {boundary}"
+        expected = f"{where}: {len(promised)} blocks, at offsets {first_ones(promised)}"
+        actual = f"{len(laid)} blocks are laid, at {first_ones(laid)}{trouble}"
+        wanted = (size, 1, boundary, PAGE_SIZE)
+        if promise.create(*wanted, code.smallest) == geometry:
+            blocks = min(len(laid), len(promised)) + 1
+            steps = (Create(*wanted[:3]), *(Alloc(f"block {n + 1}") for n in range(blocks)))
+            trace = Trace(steps, claim=claim.name)
+            if told is None:
+                return with_the_compiled(code, expected, actual, trace)
+            return with_the_compiled(code, told.expected, f"{told.actual}; in {where}: {actual}", trace)
+        told = told or Counterexample(expected, actual)
+    if told is None:
+        raise NotFollowed("this step does not hold of the code, but no page was found that shows anything wrong")
+    return told
+
+
+def explain_total(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
+    geometry = Geometry(inputs["size"], inputs["boundary"], inputs["allocation"])
+    total = total_in_the_row(code, Layout(code, geometry, 0).pool)
+    fit = promise.block_offsets(promise.Geometry(*vars_of(geometry)))
+    expected = f"{len(fit)} blocks fit, at {first_ones(fit)}"
+    steps = (Create(geometry.size, 1, geometry.boundary), Alloc("a"))
+    return with_the_compiled(code, expected, f"{total} blocks are counted", Trace(steps, claim=claim.name))
+
+
+def vars_of(geometry: Geometry) -> tuple[int, int, int]:
+    return geometry.size, geometry.boundary, geometry.allocation
+
+
+def with_the_compiled(code: Code, expected: str, actual: str, trace: Trace) -> Counterexample:
+    """The counterexample, with what the natively compiled file does of its trace."""
+    try:
+        run_beside_the_oracle(trace, revision_of(code.source, SERIES if code.promises is V6_1 else None))
+        seen = "natively, this breaks no claim yet"
+    except BrokenClaim as broken:
+        agrees = "the same" if broken.claim.name == trace.claim else "first"
+        seen = f"natively, this breaks {agrees}: {broken.claim.name} ({broken.trace.last_step().happened})"
+    except Exception as trouble:  # the code may be as wrong as can be
+        seen = f"not run natively: {type(trouble).__name__}: {trouble}"
+    return Counterexample(expected, f"{actual}; {seen}", trace)
+
+
+Explanation = Callable[[Code, Claim, dict[str, Any]], Counterexample]
+
+
+def make(
+    code: Code, explain: Explanation, expected: Verdict = Verdict.PROVED, case: str = ""
+) -> Callable[[Claim, Any], Obligation]:
+    """Obligations that are explained alike."""
+
+    def made(claim: Claim, body: Any) -> Obligation:
+        told = partial(explain, code, claim)
+        return Obligation(claim, REVISION, Theory.U64, case, expected, body, told, __name__)
+
+    return made

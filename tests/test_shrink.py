@@ -120,7 +120,7 @@ def test_bold_changes_come_again_before_numbers_take_all_the_time() -> None:
         tried += 1
         pages = [step.page for step in candidate.steps if isinstance(step, Alloc)]
         dma = pages[0].dma if pages and pages[0] is not None else None
-        fits = dma is not None and 2**39 < dma and (dma < 2**40 or isinstance(candidate.steps[-1], Destroy))
+        fits = dma is not None and dma > 2**39 and (dma < 2**40 or isinstance(candidate.steps[-1], Destroy))
         return candidate if fits and tried < 1000 else None
 
     small = shrink(Trace((Create(1000), Alloc("x", page=PageChoice(2**40)), Destroy())), replayed)

@@ -111,17 +111,21 @@ def test_a_sound_pool_is_not_damaged_to_make_a_run_smaller() -> None:
 
 
 def test_bold_changes_come_again_before_numbers_take_all_the_time() -> None:
-    """A number that can only be made smaller by one, nearly for ever, gets one turn in each round."""
-    tried = 0
+    """A number that gets smaller by little, nearly for ever, has one turn at each of its bits in a round."""
+    tried, reached = 0, 2**40
 
     def replayed(candidate: Trace) -> Trace | None:
-        """The address has to be large; once it is another one, the end may go."""
-        nonlocal tried
+        """Once the address is another one, the end may go."""
+        nonlocal tried, reached
         tried += 1
         pages = [step.page for step in candidate.steps if isinstance(step, Alloc)]
         dma = pages[0].dma if pages and pages[0] is not None else None
-        fits = dma is not None and dma > 2**39 and (dma < 2**40 or isinstance(candidate.steps[-1], Destroy))
-        return candidate if fits and tried < 1000 else None
+        if dma is None or dma < reached - 8 or tried >= 1000:
+            return None
+        if dma == 2**40 and not isinstance(candidate.steps[-1], Destroy):
+            return None
+        reached = dma
+        return candidate
 
     small = shrink(Trace((Create(1000), Alloc("x", page=PageChoice(2**40)), Destroy())), replayed)
     assert [type(step).__name__ for step in small.steps] == ["Create", "Alloc"]

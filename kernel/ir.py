@@ -35,8 +35,11 @@ FLAGS = [
 """As `kernel.build` compiles it, where the code's meaning depends on it."""
 
 
-class NotFollowed(Exception):
-    """Code that is not followed: an instruction, a call, or a loop that no proof knows. Says which."""
+class NotFollowed(NotImplementedError):
+    """Code that is not followed: an instruction, a call, or a loop that no proof knows. Says which.
+
+    `proofs.explore` knows it as what it is to Python, since proofs of impl/ have nothing to do with a kernel.
+    """
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from typing import Any, NoReturn
 from model.claims import CLAIMS
 
 try:
-    from kernel.ir import NotFollowed
     from proofs import cache
     from proofs.catalogue import OBLIGATIONS, OtherSources, Result, Settings, prove_elsewhere, what_runs_here
     from proofs.executors import BadExecutor, executor, in_one_line
@@ -131,7 +130,7 @@ def take_kernel(path: str) -> None:
         made = obligations_of(find(path))
     except BuildError as error:
         fail(str(error))
-    except NotFollowed as unknown:
+    except NotImplementedError as unknown:
         print(f"proofs: {path}: cannot follow the code: {unknown}", file=sys.stderr)
         raise SystemExit(1) from unknown
     OBLIGATIONS.clear()

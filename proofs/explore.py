@@ -18,7 +18,6 @@ from typing import Any, NamedTuple, Protocol
 
 import z3
 
-from kernel.ir import NotFollowed
 from model.claims import Claim
 from proofs.solver import Answer, Solver, value_of
 from proofs.symbolic import AsBits, AsIntegers, NoSuchReading, Number
@@ -399,7 +398,7 @@ def run_paths(body: Body, theory: Theory, reading: type[Number], solver: Solver,
             path.broken = str(what)
         except NoSuchReading as what:
             path.refusal = f"this reading has no {what}"
-        except NotFollowed as what:
+        except NotImplementedError as what:
             path.refusal, path.lost = f"cannot follow the code: {what}", True
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from kernel.ir import NotFollowed
 from model.claims import CLAIMS, Claim
 from model.trace import Trace
 from proofs import smtlib
@@ -171,7 +170,7 @@ def prove(asked: Obligation, settings: Settings) -> Result:
         told: Counterexample | None
         try:
             told = asked.explain(outcome.values)
-        except NotFollowed as changed:
+        except NotImplementedError as changed:
             verdict, why, told = Verdict.LOST, f"{outcome.broken}: {changed}", None
         except Exception as failure:  # the code under proof may be as wrong as can be
             told = Counterexample("the code runs", f"{type(failure).__name__}: {failure}")

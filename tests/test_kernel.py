@@ -434,7 +434,7 @@ def test_the_lock_is_dropped_around_the_page_allocation(tmp_path: Path) -> None:
     nested = Alloc("a", page=PageChoice(0x10000, meanwhile=(Alloc("b", page=PageChoice(0x20000)), Free("b"))))
     steps = Trace((Create(2048), nested, Alloc("c"), Free("a"), Free("c"), Destroy()))
     happened = replay(steps, revision_of(fetched("v6.12")))
-    assert happened.steps[-1].happened == "0 pages leaked"
+    assert happened.steps[-1].happened == "pages leaked: 0"
     drop = "		spin_unlock_irqrestore(&pool->lock, flags);\n\n		page = pool_alloc_page"
     take = "		spin_lock_irqsave(&pool->lock, flags);\n		pool_initialise_page"
     source = changed("v6.12", tmp_path, drop, "		page = pool_alloc_page", take, "		pool_initialise_page")
@@ -472,7 +472,7 @@ def test_a_driver_may_write_a_pointer_that_it_knows() -> None:
     known = loads((TRACES / "v6.12-block_starts_in_a_page-link_to_another_pool.json").read_text())
     with pytest.raises(BrokenClaim) as broken:
         replay(known, revision_of(fetched("v6.12")))
-    assert broken.value.happened.startswith("bytes 0 to 1000 of a page")
+    assert broken.value.happened.startswith("bytes 0 to 1000 of another pool")
 
 
 @pytest.mark.parametrize("version", ["v6.1", "v6.12"])

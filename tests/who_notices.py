@@ -36,7 +36,7 @@ class Notice:
 
 def copy_to(folder: Path) -> None:
     """Copy the repository's Python into `folder`."""
-    for package in ("model", "impl", "proofs", "report", "tests"):
+    for package in ("model", "impl", "kernel", "proofs", "report", "tests"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
 
 

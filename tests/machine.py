@@ -104,7 +104,7 @@ def surroundings(draw: st.DrawFn, clips_the_boundary: bool) -> Surroundings:
         operations=tuple(
             operation
             for operation, weight in zip(OPERATIONS, weights, strict=True)
-            for _ in range(max(weight, 4) if hostile == "writes" and operation.step is write_to_the_link else weight)
+            for _ in range(max(weight, 8) if hostile == "writes" and operation.step is write_to_the_link else weight)
         ),
     )
 
@@ -439,7 +439,7 @@ def write_to_the_link(machine: PoolMachine, choice: int) -> Step | None:
     other = lockstep.blocks[a_block(machine, choice // 8)].vaddr
     page = vaddr - lockstep.memory.offset(vaddr)
     end = page + lockstep.oracle.geometry.allocation
-    to = (vaddr, page - 4, vaddr, other, vaddr + 4, end - 2)[choice // 3 % 6]
+    to = (vaddr, page - 4, vaddr, other, vaddr + 4, end - 2, page - 4)[choice // 3 % 7]
     if machine.revision.promises.smallest_block == 4:  # the link is an offset in the page
         return write(machine, name, 0, ((to - page) % 2**32).to_bytes(4, "little"))
     return write(machine, name, 0, (to % 2**64).to_bytes(8, "little"))

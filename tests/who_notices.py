@@ -24,6 +24,10 @@ from tests.mutants import MUTANTS, Mutant
 
 ROOT = Path(__file__).parent.parent
 
+SEEDS = ("0", "1", "2")
+"""Of hunts, until one notices something. What a seed draws changes with the sources, since Hypothesis tries the numbers that it
+finds in them; the rarest bugs take some ten thousand steps, and now and then more than a hunt has."""
+
 
 @dataclass(frozen=True)
 class Notice:
@@ -71,11 +75,16 @@ def prover(mutant: Mutant, folder: Path) -> Notice:
 
 
 def machine(mutant: Mutant, folder: Path) -> Notice:
-    """The claim that the state machine sees broken first, with the inputs of one seed and the budget of `ci`."""
-    _, output = run(folder, "tests.fuzz", mutant.revision, "--profile", "mutants", "--seed", "0")
-    found = re.search(r"^\S+ breaks (\w+):", output, re.M)
-    steps = re.search(r"^steps +([\d,]+)$", output, re.M)
-    return Notice((found[1],) if found else (), f"{steps[1] if steps else '?'} steps", output)
+    """The claim that the state machine sees broken first, in hunts with the budget of `ci` each, one seed after the other."""
+    steps = 0
+    for seed in SEEDS:
+        _, output = run(folder, "tests.fuzz", mutant.revision, "--profile", "mutants", "--seed", seed)
+        found = re.search(r"^\S+ breaks (\w+):", output, re.M)
+        ran = re.search(r"^steps +([\d,]+)$", output, re.M)
+        steps += int(ran[1].replace(",", "")) if ran else 0
+        if found or not ran:
+            break
+    return Notice((found[1],) if found else (), f"{steps:,} steps", output)
 
 
 def crosshair(mutant: Mutant, folder: Path) -> Notice:

@@ -272,6 +272,13 @@ def as_text(results: list[Result], seconds: float) -> str:
     earlier = f" {cached} are cached, that is, from earlier runs; --fresh proves them anew." if cached else ""
     lines += ["", f"{len(results)} obligations in {seconds:.1f} s: {counts}; {len(odd)} not as expected.{earlier}"]
     lines += [f"  {result.obligation} is {result.verdict}, {result.expected} was expected." for result in odd]
+    broken = {(result.claim, result.revision) for result in odd}
+    for result in results:
+        lost = [claim for claim in result.rests_on if (claim, result.revision) in broken and claim != result.claim]
+        if result.verdict == "PROVED" and lost:
+            lines.append(
+                f"  {result.obligation} is PROVED, but rests on {', '.join(lost)}, so that it says nothing here."
+            )
     lines += [f"  {result.obligation} is not agreed by a second solver." for result in results if not result.agreed]
     reseeded = [result for result in results if result.seeds]
     if reseeded:

@@ -11,7 +11,7 @@ from model.claims import CLAIMS
 from model.geometry import Refusal
 from model.trace import Create, dumps
 from report.pictures import strip_picture, tree_picture
-from report.results import ENGINES, SMT2, Verdict, refutation_in_words
+from report.results import ENGINES, SAYS_NOTHING, SMT2, Verdict, refutation_in_words
 from report.runs import Exhibit
 from report.scene import Moment, moment_of_inputs
 from report.text import break_in_words, described, elided, lines_of
@@ -95,7 +95,7 @@ def kind_of(verdict: Verdict) -> str:
         return "wrong"
     if verdict.counterexample is not None:
         return "refuted"
-    return "good" if verdict.verdict in GOOD else "open"
+    return "good" if verdict.verdict in GOOD and SAYS_NOTHING not in verdict.evidence else "open"
 
 
 def column_of(verdict: Verdict) -> str:

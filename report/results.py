@@ -21,6 +21,9 @@ ENGINES = {
 NOTHING = (0, False, "none", "")
 """Inputs that say little."""
 
+SAYS_NOTHING = "says nothing, since"
+"""The evidence against a proof whose premise is not what it should be."""
+
 SMT2 = "SMT-LIB 2"
 """The evidence that is a file, beside the page."""
 
@@ -77,7 +80,14 @@ class Verdict:
 
 def read_prover(text: str) -> list[Verdict]:
     """The results of `python -m proofs --json`. Raises BadResults."""
-    return [verdict for result in results_in(text, "obligation") for verdict in whole(proved, result)]
+    results = results_in(text, "obligation")
+    verdicts = [verdict for result in results for verdict in whole(proved, result)]
+    broken = {(verdict.claim, verdict.revision) for verdict in verdicts if not verdict.as_expected}
+    for result, verdict in zip(results, verdicts, strict=True):
+        lost = [claim for claim in result["rests_on"] if (claim, verdict.revision) in broken and claim != verdict.claim]
+        if verdict.verdict == "PROVED" and lost:
+            verdict.evidence[SAYS_NOTHING] = f"it rests on {', '.join(lost)}"
+    return verdicts
 
 
 def read_contracts(text: str) -> list[Verdict]:
@@ -179,6 +189,7 @@ def hunted(hunt: dict[str, Any]) -> list[Verdict]:
     }
     held = hunt["held"] | {claim: 0 for claim in traces if claim not in hunt["held"]}
     verdicts = []
+    sound = "SEARCHED" if traces else "HELD"  # what breaks a claim ends the hunt, before it has gone far in the others
     for claim, times in held.items():
         trace = traces.get(claim)
         verdicts.append(
@@ -187,8 +198,8 @@ def hunted(hunt: dict[str, Any]) -> list[Verdict]:
                 f"{claim}/{hunt['revision']}",
                 claim,
                 hunt["revision"],
-                "BROKEN" if trace else "HELD",
-                "HELD",
+                "BROKEN" if trace else sound,
+                sound,
                 trace is None,
                 hunt["seconds"] / len(held),  # its share, so that those of all claims are the hunt's
                 f"{times:,} times",

@@ -246,6 +246,9 @@ def moment_of(run: Lockstep, inside: Inside, step: Step | None, broken: claims.C
             if wrong and isinstance(step, Alloc) and name != step.block:
                 name = f"{name} and {step.block}" if name else step.block
             cells.append(Cell(vaddr - first, vaddr - first + size, state, name, wrong or wasted))
+        # Where a block sticks out into the place of the next one, there is no such block.
+        over = [cell for cell in cells if cell.wrong or cell.state == "in use"]
+        cells = [cell for cell in cells if cell in over or not any(one.start < cell.start < one.end for one in over)]
         arrows = [(one - first, other - first) for one, other in links if first <= one < end and first <= other < end]
         length = max([len(page.data), *(cell.end for cell in cells)])
         boundary = run.oracle.geometry.boundary

@@ -363,7 +363,8 @@ def series(before: Source, options: argparse.Namespace) -> int:
                     *told(done, ("before", "after"), f"compare-{number:02}"),
                 ]
             former = source
-        print(f"\nOf {options.runs:,} pools each: in how many a step first differs in what. Seed {options.seed}.")
+        print("\nIn how many of the pools a step first differs in what.", end=" ")
+        print(f"Runs of the machine for each patch: {options.runs:,}; seed {options.seed}.")
         print("\n".join(details))
         return 1 if details else 0
 

@@ -59,6 +59,10 @@ MISSING = (
 """What compilers say of a name that they don't know."""
 
 
+OPERATIONS = ("dma_pool_create", "dma_pool_alloc", "dma_pool_free", "dma_pool_destroy")
+"""What is run of a file."""
+
+
 class BuildError(Exception):
     """A program that cannot be built, or no kernel; says in one line why, and what to do."""
 
@@ -101,13 +105,25 @@ def find(kernel: str | Path) -> Source:
     if path.is_dir():
         if not (path / "mm" / "dmapool.c").is_file():
             raise BuildError(f"{kernel}: there is no mm/dmapool.c; a kernel tree is expected, or a single dmapool.c")
-        return Source(path / "mm" / "dmapool.c", path if is_a_tree(path) else newest())
+        return with_a_pool(Source(path / "mm" / "dmapool.c", path if is_a_tree(path) else newest()))
     if not path.is_file():
         raise BuildError(f"{kernel}: there is no such file; a kernel tree is expected, or a single dmapool.c")
     if path.suffix != ".c":
         raise BuildError(f"{kernel}: not a C file; a kernel tree is expected, or a single dmapool.c")
     above = path.parent.parent
-    return Source(path, above if is_a_tree(above) else newest())
+    return with_a_pool(Source(path, above if is_a_tree(above) else newest()))
+
+
+def with_a_pool(source: Source) -> Source:
+    """The source, if it defines what is run. Raises BuildError."""
+    try:
+        text = source.text()
+    except OSError as error:
+        raise BuildError(f"{source.file}: {error.strerror}") from error
+    missing = [name for name in OPERATIONS if not re.search(rf"\b{name}\b", text)]
+    if missing:
+        raise BuildError(f"{source.file} has no {missing[0]}: is it a mm/dmapool.c?")
+    return source
 
 
 def is_a_tree(folder: Path) -> bool:

@@ -17,6 +17,7 @@ QUIET = [
     "spin_lock_init",
     "spin_lock",
     "spin_unlock",
+    "poolproof_irqs",
     "mutex_lock",
     "mutex_unlock",
     "mutex_init",

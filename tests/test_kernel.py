@@ -251,6 +251,14 @@ def test_a_kernel_that_cannot_be_fetched_is_told(
         ("spin_lock(&pool->lock);", "an operation returns with a lock held"),
         ("spin_lock(&pool->lock); spin_lock(&pool->lock);", "a lock is taken that is held already: a deadlock"),
         ("spin_unlock(&pool->lock);", "a lock is released that is not held"),
+        (
+            "unsigned long flags; spin_lock_irqsave(&pool->lock, flags); spin_unlock(&pool->lock);",
+            "an operation returns with interrupts off",
+        ),
+        (
+            "spin_lock_irq(&pool->lock); spin_unlock(&pool->lock); kfree(kmalloc(8, GFP_KERNEL));",
+            "an allocation may sleep, and is called with interrupts off",
+        ),
         ("{ spinlock_t lock = {0}; spin_lock(&lock); }", "a lock is taken that is not initialised"),
         (
             "spin_lock(&pool->lock); kfree(kmalloc(8, GFP_KERNEL));",

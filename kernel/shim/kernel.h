@@ -161,12 +161,13 @@ struct mutex {
 void spin_lock_init(spinlock_t *lock);
 void spin_lock(spinlock_t *lock);
 void spin_unlock(spinlock_t *lock);
-#define spin_lock_irq(lock) spin_lock(lock)
-#define spin_unlock_irq(lock) spin_unlock(lock)
+unsigned long poolproof_irqs(unsigned long off); /* returns whether they were off before */
+#define spin_lock_irq(lock) ((void)poolproof_irqs(1), spin_lock(lock))
+#define spin_unlock_irq(lock) (spin_unlock(lock), (void)poolproof_irqs(0))
 #define spin_lock_bh(lock) spin_lock(lock)
 #define spin_unlock_bh(lock) spin_unlock(lock)
-#define spin_lock_irqsave(lock, flags) ((flags) = 0, spin_lock(lock))
-#define spin_unlock_irqrestore(lock, flags) ((void)(flags), spin_unlock(lock))
+#define spin_lock_irqsave(lock, flags) ((flags) = poolproof_irqs(1), spin_lock(lock))
+#define spin_unlock_irqrestore(lock, flags) (spin_unlock(lock), (void)poolproof_irqs(flags))
 #define lockdep_assert_held(lock) poolproof_assert_held((lock)->held)
 void poolproof_assert_held(u32 held);
 void mutex_init(struct mutex *lock);

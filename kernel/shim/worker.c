@@ -95,6 +95,7 @@ static struct block *freed;
 static struct reply reply;
 static struct request request;
 static unsigned spinning, sleeping; /* locks held */
+static unsigned long irqs_off; /* no interrupt comes; who sleeps then, or returns with another value, is wrong */
 static long budget = LONG_MAX;
 static long budget_of_an_operation;
 static bool reading_the_row;
@@ -331,6 +332,16 @@ static void might_sleep_in(const char *what)
 {
 	if (spinning)
 		fault("%s may sleep, and is called with a lock held", what);
+	if (irqs_off)
+		fault("%s may sleep, and is called with interrupts off", what);
+}
+
+unsigned long poolproof_irqs(unsigned long off)
+{
+	unsigned long before = irqs_off;
+
+	irqs_off = off;
+	return before;
 }
 
 static bool serve(void);
@@ -339,6 +350,7 @@ static void read_the_row(void);
 void *dma_alloc_coherent(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp_t flags)
 {
 	long rest = budget, of_all = budget_of_an_operation;
+	unsigned long off = irqs_off;
 
 	(void)dev;
 	if (gfpflags_allow_blocking(flags))
@@ -356,6 +368,7 @@ void *dma_alloc_coherent(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp
 		of_batch.vaddr += 2 * nbytes;
 		return memset(open_page(vaddr, nbytes), 0, nbytes);
 	}
+	irqs_off = 0; /* for others */
 	reply.what = PAGE_WANTED;
 	reply.a = nbytes;
 	reply.b = flags;
@@ -363,6 +376,7 @@ void *dma_alloc_coherent(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp
 	send_reply();
 	while (serve())
 		;
+	irqs_off = off;
 	budget = rest + 64 * (long)nbytes;
 	budget_of_an_operation = of_all + 64 * (long)nbytes;
 	if (!request.flags)
@@ -758,6 +772,8 @@ static void finish(u64 a, u64 b)
 {
 	if (spinning || sleeping)
 		fault("an operation returns with a lock held");
+	if (irqs_off)
+		fault("an operation returns with interrupts off");
 	check_red_zones();
 	reply.what = DONE;
 	reply.a = a;
@@ -783,7 +799,7 @@ static void create(void)
 {
 	move_to(request.flags >> 2);
 	close_pages();
-	heap_used = spinning = sleeping = 0;
+	heap_used = spinning = sleeping = irqs_off = 0;
 	pools_file = NULL;
 	destroyed = false;
 	device.dma_pools.next = device.dma_pools.prev = &device.dma_pools;
@@ -854,7 +870,11 @@ static bool serve(void)
 		alloc();
 		break;
 	case FREE:
+		irqs_off = 1; /* an interrupt handler may free */
 		dma_pool_free(pool, here(request.a), request.b);
+		if (!irqs_off)
+			fault("a free that is called with interrupts off returns with interrupts on");
+		irqs_off = 0;
 		finish(0, 0);
 		break;
 	case DESTROY:

@@ -24,6 +24,7 @@ from model.memory import VADDR_BASE, Memory
 from model.trace import Alloc, Create, Free, OtherPool, Trace, Write
 from proofs import admission
 from proofs.admission import arguments, arguments_that_round_up_to_an_int, kept_geometry
+from proofs.counting import Turn, by_turns
 from proofs.explore import Theory, Verdict
 from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, WIDTHS, any_cursor, any_geometry, first_ones
 from proofs.obligation import Counterexample, from_this_state, obligation
@@ -310,55 +311,15 @@ def no_room_is_wasted(path: Any) -> None:
     path.show_claim(claims.no_room_is_wasted, gap, path.number("start"), geometry.size, geometry.boundary)
 
 
-@obligation(claims.total_counts_the_blocks, REVISION, *WIDTHS, explain=explain_layout)
-def total_counts_the_blocks(path: Any) -> None:
-    """What is counted while laying is the series' formula; ghosts count the boundaries, the blocks since the
-    last one, and those that are ahead below the next one."""
+def turn_of_the_rewrite(path: Any) -> Turn:
     geometry = any_ordered_geometry(path)
     cursor = any_turn(path, geometry)
-    laid = goes_on(geometry, cursor) and not skips(geometry, cursor)
+    lays = goes_on(geometry, cursor) and not skips(geometry, cursor)
     following = turn(geometry, cursor) if goes_on(geometry, cursor) else None
-    boundaries, blocks, ahead = path.ghost("boundaries"), path.ghost("blocks"), path.ghost("ahead")
-    per_boundary = geometry.boundary // geometry.size
-    first = first_block(geometry)
-    path.show(
-        "the first turn comes after 0 blocks and 0 boundaries",
-        lambda: first.offset == 0 and first.next_boundary == geometry.boundary and per_boundary > 0,
-    )
-    path.assume(
-        "this turn comes `blocks` blocks after `boundaries` boundaries",
-        lambda: (
-            cursor.offset == boundaries * geometry.boundary + blocks * geometry.size
-            and cursor.next_boundary == (boundaries + 1) * geometry.boundary
-            and blocks + ahead == per_boundary
-        ),
-    )
-    counted = boundaries * per_boundary + blocks  # blocks that were laid before this turn; 0 at the first
-    if following is None:
-        path.show("no more blocks fit below the boundary", lambda: ahead == 0)
-        path.show(
-            "the page ends before the next one", lambda: geometry.allocation - cursor.next_boundary < geometry.boundary
-        )
-        fit = geometry.allocation // geometry.boundary
-        path.show("the page has this boundary", lambda: boundaries + 1 <= fit)
-        path.show("it has none after", lambda: fit * geometry.boundary < (boundaries + 2) * geometry.boundary)
-        path.show("this is the last boundary", lambda: boundaries + 1 == fit)
-        path.show_claim(claims.total_counts_the_blocks, counted, 1, layout.blks_per_alloc(geometry))
-        return
-    if laid:
-        blocks = blocks + 1
-    else:
-        path.show("no more blocks fit below the boundary", lambda: ahead == 0)
-        boundaries, blocks = boundaries + 1, 0
-    path.show(
-        "the next turn is in its place",
-        lambda: (
-            following.offset == boundaries * geometry.boundary + blocks * geometry.size
-            and following.next_boundary == (boundaries + 1) * geometry.boundary
-        ),
-    )
-    path.show("no more blocks than fit are below its boundary", lambda: blocks <= per_boundary)
-    path.show("as many are counted", lambda: boundaries * per_boundary + blocks == counted + laid)
+    return Turn(geometry, first_block(geometry), cursor, following, lambda: layout.blks_per_alloc(geometry), lays)
+
+
+obligation(claims.total_counts_the_blocks, REVISION, *WIDTHS, explain=explain_layout)(by_turns(turn_of_the_rewrite))
 
 
 def explain_overrun(inputs: dict[str, Any]) -> Counterexample:

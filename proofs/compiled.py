@@ -40,6 +40,7 @@ from proofs.c_told import (
     explain_total,
     make,
 )
+from proofs.counting import Turn, by_blocks, by_turns
 from proofs.explore import Verdict
 from proofs.layout import PAGE_SIZE
 from proofs.obligation import Obligation
@@ -433,112 +434,44 @@ def totals(code: Code) -> Made:
         total = total_in_the_row(code, Layout(code, geometry, 0).pool)
         path.show_claim(claims.total_counts_the_blocks, total, 1, layout.blks_per_alloc(geometry))
 
-    def series(path: Any) -> None:
-        """As in `proofs.counting`, of the row that pools_show prints."""
+    def turn_of_the_series(path: Any) -> Turn:
+        """The row that pools_show prints has what dma_pool_create has set, see `set_by_create`."""
         geometry, at_work, first = any_layout(path, code)
         cursor, _ = any_turn(path, code, geometry, first)
         following = at_work.turn(cursor)
         link = at_work.stored(cursor.offset)
-        boundaries, blocks, ahead = path.ghost("boundaries"), path.ghost("blocks"), path.ghost("ahead")
-        per_boundary = geometry.boundary // geometry.size
-        path.show(
-            "the first block is number 0 behind 0 boundaries",
-            lambda: first.offset == 0 and first.next_boundary == geometry.boundary and per_boundary > 0,
-        )
-        path.assume(
-            "this block is number `blocks` behind `boundaries` boundaries, with `ahead` more before the next",
-            lambda: (
-                cursor.offset == boundaries * geometry.boundary + blocks * geometry.size
-                and cursor.next_boundary == (boundaries + 1) * geometry.boundary
-                and blocks + 1 + ahead == per_boundary
-            ),
-        )
-        before = boundaries * per_boundary + blocks
         if following is None:
             path.assume_claim(claims.boundary_divides_the_allocation, geometry)
             path.show("the page is full", lambda: link >= geometry.allocation)
-            path.show("this is the last boundary", lambda: boundaries + 1 == geometry.allocation // geometry.boundary)
-            path.show("this is its last block", lambda: ahead == 0)
+
+        def total() -> Any:
             counted = path.number("blks_per_alloc")
             path.assume("dma_pool_create has set blks_per_alloc", lambda: counted == layout.blks_per_alloc(geometry))
             at_work.pool["blks_per_alloc"] = counted
-            total = total_in_the_row(code, at_work.pool)
-            path.show_claim(claims.total_counts_the_blocks, total, 1, before + 1)
-            return
-        if following.next_boundary == cursor.next_boundary:
-            blocks = blocks + 1
-        else:
-            path.show("no block is left before the boundary", lambda: ahead == 0)
-            boundaries, blocks = boundaries + 1, 0
-        path.show(
-            "the next block is in its place",
-            lambda: (
-                following.offset == boundaries * geometry.boundary + blocks * geometry.size
-                and following.next_boundary == (boundaries + 1) * geometry.boundary
-            ),
-        )
-        path.show("there is a place for it below its boundary", lambda: blocks < per_boundary)
-        path.show("it is the next one", lambda: boundaries * per_boundary + blocks == before + 1)
+            return total_in_the_row(code, at_work.pool)
 
-    def rewrite(path: Any) -> None:
-        """As in `proofs.block_stack`, of nr_blocks and of the row that pools_show prints."""
+        return Turn(geometry, first, cursor, following, total)
+
+    def turn_of_the_rewrite(path: Any) -> Turn:
+        """nr_blocks counts what is laid, and is what pools_show prints."""
         geometry, at_work, first = any_layout(path, code)
         cursor, last = any_turn(path, code, geometry, first)
         earlier = path.number("nr_blocks")
         path.assume("there are less than 2^63 blocks", lambda: earlier < 2**63)
         following = at_work.turn(cursor, last, earlier)
-        boundaries, blocks, ahead = path.ghost("boundaries"), path.ghost("blocks"), path.ghost("ahead")
-        per_boundary = geometry.boundary // geometry.size
-        path.show(
-            "the first turn comes after 0 blocks and 0 boundaries",
-            lambda: first.offset == 0 and first.next_boundary == geometry.boundary and per_boundary > 0,
-        )
-        path.assume(
-            "this turn comes `blocks` blocks after `boundaries` boundaries",
-            lambda: (
-                cursor.offset == boundaries * geometry.boundary + blocks * geometry.size
-                and cursor.next_boundary == (boundaries + 1) * geometry.boundary
-                and blocks + ahead == per_boundary
-            ),
-        )
-        counted = boundaries * per_boundary + blocks
         laid = len(at_work.laid)
         path.show("nr_blocks counts what is laid", lambda: at_work.pool["nr_blocks"] == earlier + laid)
         if following is None:
             path.assume_claim(claims.boundary_divides_the_allocation, geometry)
-            path.show("no more blocks fit below the boundary", lambda: ahead == 0)
-            path.show(
-                "the page ends before the next one",
-                lambda: geometry.allocation - cursor.next_boundary < geometry.boundary,
-            )
-            fit = geometry.allocation // geometry.boundary
-            path.show("the page has this boundary", lambda: boundaries + 1 <= fit)
-            path.show("it has none after", lambda: fit * geometry.boundary < (boundaries + 2) * geometry.boundary)
-            path.show("this is the last boundary", lambda: boundaries + 1 == fit)
             path.show("the row has nr_blocks", lambda: total_in_the_row(code, at_work.pool) == earlier)
-            path.show_claim(claims.total_counts_the_blocks, counted, 1, layout.blks_per_alloc(geometry))
-            return
-        if laid:
-            blocks = blocks + 1
-        else:
-            path.show("no more blocks fit below the boundary", lambda: ahead == 0)
-            boundaries, blocks = boundaries + 1, 0
-        path.show(
-            "the next turn is in its place",
-            lambda: (
-                following.offset == boundaries * geometry.boundary + blocks * geometry.size
-                and following.next_boundary == (boundaries + 1) * geometry.boundary
-            ),
-        )
-        path.show("no more blocks than fit are below its boundary", lambda: blocks <= per_boundary)
-        path.show("as many are counted", lambda: boundaries * per_boundary + blocks == counted + laid)
+        return Turn(geometry, first, cursor, following, lambda: layout.blks_per_alloc(geometry), laid)
 
     if code.promises is V6_1:
         yield make(code, explain_total, Verdict.REFUTED, "kernel_page")(claims.total_counts_the_blocks, original)
     elif code.stacks:
-        yield make(code, explain_page)(claims.total_counts_the_blocks, rewrite)
+        yield make(code, explain_page)(claims.total_counts_the_blocks, by_turns(turn_of_the_rewrite))
     else:
-        yield make(code, explain_page)(claims.total_counts_the_blocks, series)
+        yield make(code, explain_page)(claims.total_counts_the_blocks, by_blocks(turn_of_the_series))
         yield make(code, explain_arguments, case="set_by_create")(claims.total_counts_the_blocks, set_by_create(code))
 
 

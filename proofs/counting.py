@@ -1,5 +1,7 @@
 """Counting: the total of the pools file against the blocks that are laid (patch 04)."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -8,7 +10,7 @@ from impl.layout import Cursor, Geometry
 from model import claims
 from model import geometry as promise
 from model.trace import Alloc, Create, Trace
-from proofs.explore import Theory, Verdict
+from proofs.explore import Body, Theory, Verdict
 from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, WIDTHS, any_admitted_geometry, any_block, first_ones
 from proofs.obligation import Counterexample, obligation
 
@@ -43,51 +45,133 @@ def explain(inputs: dict[str, Any], revision: Any) -> Counterexample:
     return Counterexample(expected, actual, Trace((Create(*arguments[:3]), Alloc("a"))))
 
 
-@obligation(claims.total_counts_the_blocks, "series", *WIDTHS, explain=explain_series)
-def total_counts_the_blocks(path: Any) -> None:
-    """Each boundary but the last has the same number of blocks below it.
+@dataclass(frozen=True)
+class Turn:
+    """The loop over a page, at any turn: where the page begins, where this turn is and the next one, None if there is none;
+    whether it lays a block. `total` is asked at the end for what is counted."""
+
+    geometry: Any
+    first: Cursor
+    here: Cursor
+    following: Cursor | None
+    total: Callable[[], Any]
+    lays: Any = True
+
+
+def by_blocks(turn_of: Callable[[Any], Turn]) -> Body:
+    """The count of a loop that lays a block at every turn: each boundary but the last has the same number of blocks below it.
 
     Ghosts count the boundaries and the blocks behind this one, and the blocks ahead of it below its boundary. The last
     is a difference of the others that has a name because solvers find the sign of a product of names.
     """
+
+    def total_counts_the_blocks(path: Any) -> None:
+        turn = turn_of(path)
+        geometry, first, block, following = turn.geometry, turn.first, turn.here, turn.following
+        boundaries, blocks, ahead = path.ghost("boundaries"), path.ghost("blocks"), path.ghost("ahead")
+        per_boundary = geometry.boundary // geometry.size
+        path.show(
+            "the first block is number 0 behind 0 boundaries",
+            lambda: first.offset == 0 and first.next_boundary == geometry.boundary and per_boundary > 0,
+        )
+        path.assume(
+            "this block is number `blocks` behind `boundaries` boundaries, with `ahead` more before the next",
+            lambda: (
+                block.offset == boundaries * geometry.boundary + blocks * geometry.size
+                and block.next_boundary == (boundaries + 1) * geometry.boundary
+                and blocks + 1 + ahead == per_boundary
+            ),
+        )
+        before = boundaries * per_boundary + blocks  # blocks that were laid before this one; 0 at the first
+        if following is None:
+            path.show("this is the last boundary", lambda: boundaries + 1 == geometry.allocation // geometry.boundary)
+            path.show("this is its last block", lambda: ahead == 0)
+            path.show_claim(claims.total_counts_the_blocks, turn.total(), 1, before + 1)
+            return
+        if following.next_boundary == block.next_boundary:
+            blocks = blocks + 1
+        else:
+            path.show("no block is left before the boundary", lambda: ahead == 0)
+            boundaries, blocks = boundaries + 1, 0
+        path.show(
+            "the next block is in its place",
+            lambda: (
+                following.offset == boundaries * geometry.boundary + blocks * geometry.size
+                and following.next_boundary == (boundaries + 1) * geometry.boundary
+            ),
+        )
+        path.show("there is a place for it below its boundary", lambda: blocks < per_boundary)
+        path.show("it is the next one", lambda: boundaries * per_boundary + blocks == before + 1)
+
+    return total_counts_the_blocks
+
+
+def by_turns(turn_of: Callable[[Any], Turn]) -> Body:
+    """The same of a loop that lays no block at the turns where one would cross a boundary; what is counted while laying is the
+    series' formula. Here `blocks` are those since the last boundary, and `ahead` those that fit below the next one."""
+
+    def total_counts_the_blocks(path: Any) -> None:
+        turn = turn_of(path)
+        geometry, first, cursor, following = turn.geometry, turn.first, turn.here, turn.following
+        boundaries, blocks, ahead = path.ghost("boundaries"), path.ghost("blocks"), path.ghost("ahead")
+        per_boundary = geometry.boundary // geometry.size
+        path.show(
+            "the first turn comes after 0 blocks and 0 boundaries",
+            lambda: first.offset == 0 and first.next_boundary == geometry.boundary and per_boundary > 0,
+        )
+        path.assume(
+            "this turn comes `blocks` blocks after `boundaries` boundaries",
+            lambda: (
+                cursor.offset == boundaries * geometry.boundary + blocks * geometry.size
+                and cursor.next_boundary == (boundaries + 1) * geometry.boundary
+                and blocks + ahead == per_boundary
+            ),
+        )
+        counted = boundaries * per_boundary + blocks  # blocks that were laid before this turn; 0 at the first
+        if following is None:
+            path.show("no more blocks fit below the boundary", lambda: ahead == 0)
+            path.show(
+                "the page ends before the next one",
+                lambda: geometry.allocation - cursor.next_boundary < geometry.boundary,
+            )
+            fit = geometry.allocation // geometry.boundary
+            path.show("the page has this boundary", lambda: boundaries + 1 <= fit)
+            path.show("it has none after", lambda: fit * geometry.boundary < (boundaries + 2) * geometry.boundary)
+            path.show("this is the last boundary", lambda: boundaries + 1 == fit)
+            path.show_claim(claims.total_counts_the_blocks, counted, 1, turn.total())
+            return
+        if turn.lays:
+            blocks = blocks + 1
+        else:
+            path.show("no more blocks fit below the boundary", lambda: ahead == 0)
+            boundaries, blocks = boundaries + 1, 0
+        path.show(
+            "the next turn is in its place",
+            lambda: (
+                following.offset == boundaries * geometry.boundary + blocks * geometry.size
+                and following.next_boundary == (boundaries + 1) * geometry.boundary
+            ),
+        )
+        path.show("no more blocks than fit are below its boundary", lambda: blocks <= per_boundary)
+        path.show("as many are counted", lambda: boundaries * per_boundary + blocks == counted + int(turn.lays))
+
+    return total_counts_the_blocks
+
+
+def turn_of_the_series(path: Any) -> Turn:
     geometry = any_admitted_geometry(path)
     block = any_block(path, geometry)
     following = layout.next_block(geometry, block)
-    boundaries, blocks, ahead = path.ghost("boundaries"), path.ghost("blocks"), path.ghost("ahead")
-    per_boundary = geometry.boundary // geometry.size
-    first = layout.first_block(geometry)
-    path.show(
-        "the first block is number 0 behind 0 boundaries",
-        lambda: first.offset == 0 and first.next_boundary == geometry.boundary and per_boundary > 0,
+    return Turn(
+        geometry,
+        layout.first_block(geometry),
+        block,
+        following if layout.goes_on(geometry, following) else None,
+        lambda: layout.blks_per_alloc(geometry),
     )
-    path.assume(
-        "this block is number `blocks` behind `boundaries` boundaries, with `ahead` more before the next",
-        lambda: (
-            block.offset == boundaries * geometry.boundary + blocks * geometry.size
-            and block.next_boundary == (boundaries + 1) * geometry.boundary
-            and blocks + 1 + ahead == per_boundary
-        ),
-    )
-    before = boundaries * per_boundary + blocks  # blocks that were laid before this one; 0 at the first
-    if not layout.goes_on(geometry, following):
-        path.show("this is the last boundary", lambda: boundaries + 1 == geometry.allocation // geometry.boundary)
-        path.show("this is its last block", lambda: ahead == 0)
-        path.show_claim(claims.total_counts_the_blocks, layout.blks_per_alloc(geometry), 1, before + 1)
-        return
-    if following.next_boundary == block.next_boundary:
-        blocks = blocks + 1
-    else:
-        path.show("no block is left before the boundary", lambda: ahead == 0)
-        boundaries, blocks = boundaries + 1, 0
-    path.show(
-        "the next block is in its place",
-        lambda: (
-            following.offset == boundaries * geometry.boundary + blocks * geometry.size
-            and following.next_boundary == (boundaries + 1) * geometry.boundary
-        ),
-    )
-    path.show("there is a place for it below its boundary", lambda: blocks < per_boundary)
-    path.show("it is the next one", lambda: boundaries * per_boundary + blocks == before + 1)
+
+
+obligation(claims.total_counts_the_blocks, "series", *WIDTHS, explain=explain_series)(by_blocks(turn_of_the_series))
 
 
 @obligation(

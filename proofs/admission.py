@@ -17,8 +17,17 @@ Admit = Callable[[Any, Any, Any, Any], layout.Geometry | None]
 
 def explain(inputs: dict[str, Any], admit: Admit = layout.admit, smallest: int = SMALLEST_BLOCK) -> Counterexample:
     """The arguments, what they ask for, and the geometry that the pool keeps."""
+
+    def keep(size: int, align: int, boundary: int, page_size: int) -> Any:
+        return kept_geometry(size, align, boundary, page_size, admit)
+
+    return explain_kept(inputs, keep, smallest)
+
+
+def explain_kept(inputs: dict[str, Any], keep: Admit, smallest: int) -> Counterexample:
+    """The same, where `keep` is all of dma_pool_create."""
     arguments = inputs["size"], inputs["align"], inputs["boundary"], inputs["page_size"]
-    promised, kept = promise.create(*arguments, smallest), kept_geometry(*arguments, admit)
+    promised, kept = promise.create(*arguments, smallest), keep(*arguments)
     call = "dma_pool_create(size={:#x}, align={:#x}, boundary={:#x}), page size {}".format(*arguments)
     if isinstance(promised, Refusal):
         expected = f"{call} returns NULL: {promised.value}"

@@ -1,6 +1,7 @@
 """What people read of a refutation about a kernel's own code, which is run natively at once."""
 
 from collections.abc import Callable
+from dataclasses import astuple, replace
 from functools import partial
 from typing import Any
 
@@ -9,44 +10,39 @@ from kernel.ir import NotFollowed
 from kernel.target import revision_of
 from model import geometry as promise
 from model.claims import Claim
-from model.geometry import Refusal
 from model.lockstep import BrokenClaim
 from model.lockstep import replay as run_beside_the_oracle
 from model.promises import SERIES, V6_1
-from model.trace import Alloc, Create, Kernel, Trace
-from proofs.admission import describe
+from model.trace import Alloc, Create, Trace
+from proofs import admission
 from proofs.c_pool import Code, Layout, created, geometry_of, laid_offsets, total_in_the_row
 from proofs.explore import Theory, Verdict
 from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, TRIED, first_ones
-from proofs.obligation import Counterexample, Obligation
+from proofs.obligation import Counterexample, Obligation, from_this_state
 
 REVISION = "kernel"
 
 
 def explain_state(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
-    """Where the inputs are all that there is to tell."""
-    del code, claim, inputs
-    return Counterexample("the page that the address is inside", "from this state, it goes otherwise")
+    del code, claim
+    return from_this_state("the page that the address is inside")(inputs)
 
 
 def explain_arguments(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
     """The driver's arguments, the geometry that the pool keeps, and the blocks of its first page, as far as people read."""
-    given = inputs["size"], inputs["align"], inputs["boundary"], inputs["page_size"]
-    promised, kept = promise.create(*given, code.smallest), geometry_of(created(code, *given))
-    call = "dma_pool_create(size={:#x}, align={:#x}, boundary={:#x}), page size {}".format(*given)
-    expected = (
-        f"{call} returns NULL: {promised.value}"
-        if isinstance(promised, Refusal)
-        else f"{call} makes a pool with {describe(promised)}"
-    )
-    if kept is None:
-        actual, blocks = "dma_pool_create returns NULL", 0
-    else:
+
+    def keep(*given: Any) -> Geometry | None:
+        return geometry_of(created(code, *given))
+
+    told = admission.explain_kept(inputs, keep, code.smallest)
+    assert told.trace is not None
+    kept = keep(inputs["size"], inputs["align"], inputs["boundary"], inputs["page_size"])
+    actual, steps = told.actual, told.trace.steps
+    if kept is not None:
         laid, endless = laid_offsets(code, kept, 3)
-        actual = f"dma_pool_create makes a pool with {describe(kept)}, whose blocks lie at {first_ones(laid)}{endless}"
-        blocks = 2
-    steps = (Create(*given[:3]), *(Alloc(f"block {n + 1}") for n in range(blocks)))
-    return with_the_compiled(code, expected, actual, Trace(steps, Kernel(page_size=given[3]), claim.name))
+        actual += f", whose blocks lie at {first_ones(laid)}{endless}"
+        steps += (Alloc("block 1"), Alloc("block 2"))
+    return with_the_compiled(code, told.expected, actual, replace(told.trace, steps=steps, claim=claim.name))
 
 
 def explain_page(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
@@ -85,14 +81,10 @@ def explain_page(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexa
 def explain_total(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
     geometry = Geometry(inputs["size"], inputs["boundary"], inputs["allocation"])
     total = total_in_the_row(code, Layout(code, geometry, 0).pool)
-    fit = promise.block_offsets(promise.Geometry(*vars_of(geometry)))
+    fit = promise.block_offsets(promise.Geometry(*astuple(geometry)))
     expected = f"{len(fit)} blocks fit, at {first_ones(fit)}"
     steps = (Create(geometry.size, 1, geometry.boundary), Alloc("a"))
     return with_the_compiled(code, expected, f"{total} blocks are counted", Trace(steps, claim=claim.name))
-
-
-def vars_of(geometry: Geometry) -> tuple[int, int, int]:
-    return geometry.size, geometry.boundary, geometry.allocation
 
 
 def with_the_compiled(code: Code, expected: str, actual: str, trace: Trace) -> Counterexample:

@@ -1,6 +1,5 @@
 """Destroy: what becomes of a page, and that patch 08 changes nothing. `proofs.walk` shows in which order pages are visited."""
 
-from dataclasses import replace
 from typing import Any
 
 from impl.history import OriginalPool, TidiedPool
@@ -9,13 +8,12 @@ from model import claims
 from model.trace import Alloc, Create, Destroy, Free, Trace
 from proofs.any_pool import AnyPage, AnyPool, around, put_in_list
 from proofs.explore import Theory
-from proofs.obligation import Counterexample, from_this_state, obligation
+from proofs.obligation import from_this_state, obligation
 
-
-def explain(_: dict[str, Any]) -> Counterexample:
-    """Beside the state, a run in which a page is idle when its pool is destroyed, and another one busy."""
-    told = from_this_state("an idle page is given back once, and a busy one is reported")({})
-    return replace(told, trace=Trace((Create(2048), Alloc("a"), Alloc("b"), Alloc("c"), Free("c"), Destroy())))
+explain = from_this_state(
+    "an idle page is given back once, and a busy one is reported",
+    Trace((Create(2048), Alloc("a"), Alloc("b"), Alloc("c"), Free("c"), Destroy())),
+)
 
 
 class Device:

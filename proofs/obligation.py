@@ -27,9 +27,10 @@ Explain = Callable[[dict[str, Any]], Counterexample]
 """From the inputs of a refutation to what people read. Sizes and offsets are in bytes."""
 
 
-def from_this_state(expected: str) -> Explain:
-    """Where the inputs are all that there is to tell: a state of the pool, or of a tree, from which a step goes wrong."""
-    return lambda _: Counterexample(expected, "from this state, it goes otherwise")
+def from_this_state(expected: str, trace: Trace | None = None) -> Explain:
+    """Where the inputs are all that there is to tell: a state of the pool, or of a tree, from which a step goes wrong; beside
+    it, perhaps, a run that gets to the like."""
+    return lambda _: Counterexample(expected, "from this state, it goes otherwise", trace)
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,8 @@ def index(
     )
     functions = (anchor, dumps, in_words, kind_of, moments, numbers, steps, strip_picture, tree_picture)
     environment.globals |= {function.__name__: function for function in functions}
-    columns = {column: meaning for column, meaning in REVISIONS.items() if column in set(map(column_of, verdicts))}
+    told_of = set(map(column_of, verdicts))
+    columns = {column: meaning for column, meaning in REVISIONS.items() if column in told_of}
     cells = {
         claim: {
             column: marks([one for one in verdicts if one.claim == claim and column_of(one) == column])

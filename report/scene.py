@@ -246,9 +246,7 @@ def moment_of(run: Lockstep, inside: Inside, step: Step | None, broken: claims.C
             if wrong and isinstance(step, Alloc) and name != step.block:
                 name = f"{name} and {step.block}" if name else step.block
             cells.append(Cell(vaddr - first, vaddr - first + size, state, name, wrong or wasted))
-        # Where a block sticks out into the place of the next one, there is no such block.
-        over = [cell for cell in cells if cell.wrong or cell.state == "in use"]
-        cells = [cell for cell in cells if cell in over or not any(one.start < cell.start < one.end for one in over)]
+        cells = without_covered(cells)
         arrows = [(one - first, other - first) for one, other in links if first <= one < end and first <= other < end]
         length = max([len(page.data), *(cell.end for cell in cells)])
         boundary = run.oracle.geometry.boundary
@@ -270,6 +268,18 @@ def moment_of(run: Lockstep, inside: Inside, step: Step | None, broken: claims.C
         found=path[-1] if path and 0 <= latest[1] - path[-1] < allocation else None,
         right_path=way_down(inside.tree, right.dma) if right is not None else [],
     )
+
+
+def without_covered(cells: list[Cell]) -> list[Cell]:
+    """The blocks of a page in order, but for places into which one sticks out that is in use, or that the claim is about."""
+    kept, covered = [], 0
+    for cell in cells:
+        if cell.wrong or cell.state == "in use":
+            covered = max(covered, cell.end)
+        elif cell.start < covered:
+            continue
+        kept.append(cell)
+    return kept
 
 
 def way(tree: TreeNode | None, dma: int, allocation: int) -> list[int]:

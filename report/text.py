@@ -9,7 +9,7 @@ from typing import TextIO, TypeVar
 from model import claims
 from model.claims import CLAIMS
 from model.lockstep import TreeNode
-from model.trace import Alloc, Create, Step
+from model.trace import Alloc, Create, Kernel, Step
 from report.results import Verdict, refutation_in_words
 from report.scene import Cell, Moment, Scene, Strip, moment_of_inputs
 
@@ -65,9 +65,7 @@ def break_in_words(scene: Scene) -> str:
     assert isinstance(create, Create)
     assert broken is not None
     asked = f"With size={create.size}, align={create.align}, boundary={create.boundary}"
-    kernel = scene.trace.kernel
-    asked += f", pages of {kernel.page_size} bytes" if kernel.page_size != type(kernel).page_size else ""
-    asked += "".join(f", {name}" for name, value in vars(kernel).items() if value is True)
+    asked += "".join(f", {option}" for option in options_of(scene.trace.kernel))
     strip, cell = (scene.after.marked if scene.after is not None else None) or (None, None)
     happened = f"{described(scene.step)} → {broken.happened}; expected: {broken.expected}"
     if broken.claim is claims.create_admits_what_is_promised:
@@ -100,6 +98,12 @@ def break_in_words(scene: Scene) -> str:
         happened += f"; the lookup of {scene.after.sought:#x} ends at {places[0]}, and should end at {places[1]}"
     damaged = f", after {scene.damaged_by}" if scene.damaged_by else ""
     return f"{asked}{damaged}: {happened}."
+
+
+def options_of(kernel: Kernel) -> list[str]:
+    """What a kernel was built and booted with, as far as that is not usual."""
+    page = [f"pages of {kernel.page_size} bytes"] if kernel.page_size != Kernel().page_size else []
+    return page + [name for name, value in vars(kernel).items() if value is True]
 
 
 def columns(row: str) -> dict[str, str]:

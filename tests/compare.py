@@ -29,10 +29,10 @@ from kernel.target import program_of, promises_of, revision_of
 from model.lockstep import LARGEST_PAGE, Revision, Target
 from model.memory import Memory
 from model.promises import SERIES, V6_12
-from model.trace import Alloc, Create, Destroy, Free, Kernel, OtherPool, Step, Trace, TraceError, Write, dumps, loads
+from model.trace import Alloc, Create, Destroy, Free, OtherPool, Step, Trace, TraceError, Write, dumps, loads
 from report.runs import TRACES, keep
 from report.shrink import measure, number_of_steps, shrink, untold
-from report.text import elided, lines_of
+from report.text import elided, lines_of, options_of
 from tests import profiles
 from tests.machine import PoolMachine, Tally
 from tests.targets import TARGETS
@@ -209,8 +209,9 @@ class Comparison:
     def add(self, found: Difference | None, steps: int) -> None:
         self.runs += 1
         self.steps += steps
-        for kind in found.kinds if found is not None else ():
-            assert found is not None
+        if found is None:
+            return
+        for kind in found.kinds:
             self.differing[kind] += 1
             if kind not in self.smallest or measure(found.trace) < measure(self.smallest[kind].trace):
                 self.smallest[kind] = found
@@ -285,7 +286,7 @@ def up_to(trace: Trace, step: Step) -> Trace:
     return replace(trace, steps=trace.steps[: last + 1])
 
 
-def told(comparison: Comparison, names: tuple[str, str], prefix: str) -> list[str]:
+def told(comparison: Comparison, prefix: str) -> list[str]:
     """What differs, in how many runs, and the smallest run that shows it."""
     lines = []
     for kind in (kind for kind in OBSERVED if kind in comparison.smallest):
@@ -293,19 +294,14 @@ def told(comparison: Comparison, names: tuple[str, str], prefix: str) -> list[st
         file = keep(found.trace, f"{prefix}-{kind}", TRACES)
         count = comparison.differing[kind]
         lines += ["", f"{kind}: {OBSERVED[kind]} — differs first in {count:,} of {comparison.runs:,} runs"]
-        kernel = found.trace.kernel
-        options = [f"pages of {kernel.page_size} bytes"] if kernel.page_size != Kernel().page_size else []
-        options += [name for name, value in vars(kernel).items() if value is True]
+        options = options_of(found.trace.kernel)
         lines += [f"  with {', '.join(options)}"] if options else []
-        lines += [f"  {line}" for line in elided(calls_of(found.trace.steps), 16, lambda left: f"… {left} more")]
-        for name, seen in zip(names, (found.before, found.after), strict=True):
-            lines.append(f"  {name + ':':<8} {shorten(seen.of[kind], 160, placeholder=' …') or 'none'}")
+        calls = [line.partition(" → ")[0] for line in lines_of(found.trace.steps, "  ")]
+        lines += elided(calls, 16, lambda left: f"  … {left} more")
+        for name, seen in (("before:", found.before), ("after:", found.after)):
+            lines.append(f"  {name:<8} {shorten(seen.of[kind], 160, placeholder=' …') or 'none'}")
         lines += [f"  the run: {file}"]
     return lines
-
-
-def calls_of(steps: tuple[Step, ...], indent: str = "") -> list[str]:
-    return [line.partition(" → ")[0] for line in lines_of(steps, indent)]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -337,7 +333,7 @@ def two(before: Source, after: Source, options: argparse.Namespace) -> int:
     done = compare(before, after, options.seed, options.runs)
     print(f"before: {before.file}\nafter:  {after.file}")
     print(f"{done.runs:,} pools, {done.steps:,} steps, seed {options.seed}: {summary(done)}")
-    print("\n".join(told(done, ("before", "after"), "compare")))
+    print("\n".join(told(done, "compare")))
     return 1 if done.smallest else 0
 
 
@@ -360,7 +356,7 @@ def series(before: Source, options: argparse.Namespace) -> int:
                 details += [
                     "",
                     f"patch {number}, {patch.subject}:",
-                    *told(done, ("before", "after"), f"compare-{number:02}"),
+                    *told(done, f"compare-{number:02}"),
                 ]
             former = source
         print("\nIn how many of the pools a step first differs in what.", end=" ")

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from tests.who_notices import copy_to
+
 ROOT = Path(__file__).parent.parent
 TOOLS = Path(sys.executable).parent
 COPY = ROOT / ".poolproof" / "mutation"
@@ -60,8 +62,7 @@ def by_mutmut() -> list[Change]:
 def by_cosmic_ray() -> list[Change]:
     """In a copy, since it changes the files themselves."""
     shutil.rmtree(COPY, ignore_errors=True)
-    for package in ("model", "impl", "kernel", "proofs", "report", "tests"):
-        shutil.copytree(ROOT / package, COPY / package, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_to(COPY)
     for file in ("pyproject.toml", "cosmic-ray.toml"):
         shutil.copy(ROOT / file, COPY)
     run("cosmic-ray", "init", "cosmic-ray.toml", "session.sqlite", folder=COPY)

@@ -87,6 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
             results = with_seeds(results, settings, options.seeds, options.executor, options.jobs, options.fresh)
     except BadExecutor as bad:
         fail(str(bad))
+    results = with_what_undermines(results)
     seconds = time.perf_counter() - started
     print(as_json(results) if options.json == "-" else as_text(results, seconds))
     try:
@@ -257,6 +258,17 @@ def as_json(results: list[Result]) -> str:
     return json.dumps([asdict(replace(result, smt2=smt2_file(result))) for result in results], indent=1)
 
 
+def with_what_undermines(results: list[Result]) -> list[Result]:
+    """The results, of which proofs are told which of the claims that they rest on are not as expected themselves."""
+    odd = {(result.claim, result.revision) for result in results if not result.as_expected}
+
+    def told(result: Result) -> Result:
+        lost = [claim for claim in result.rests_on if (claim, result.revision) in odd and claim != result.claim]
+        return replace(result, undermined=lost) if result.verdict == "PROVED" else result
+
+    return [told(result) for result in results]
+
+
 def as_text(results: list[Result], seconds: float) -> str:
     """The results by claim, with the refutations in words."""
     lines = []
@@ -272,13 +284,10 @@ def as_text(results: list[Result], seconds: float) -> str:
     earlier = f" {cached} are cached, that is, from earlier runs; --fresh proves them anew." if cached else ""
     lines += ["", f"{len(results)} obligations in {seconds:.1f} s: {counts}; {len(odd)} not as expected.{earlier}"]
     lines += [f"  {result.obligation} is {result.verdict}, {result.expected} was expected." for result in odd]
-    broken = {(result.claim, result.revision) for result in odd}
     for result in results:
-        lost = [claim for claim in result.rests_on if (claim, result.revision) in broken and claim != result.claim]
-        if result.verdict == "PROVED" and lost:
-            lines.append(
-                f"  {result.obligation} is PROVED, but rests on {', '.join(lost)}, so that it says nothing here."
-            )
+        if result.undermined:
+            lost = ", ".join(result.undermined)
+            lines.append(f"  {result.obligation} is PROVED, but rests on {lost}, so that it says nothing here.")
     lines += [f"  {result.obligation} is not agreed by a second solver." for result in results if not result.agreed]
     reseeded = [result for result in results if result.seeds]
     if reseeded:

@@ -80,14 +80,7 @@ class Verdict:
 
 def read_prover(text: str) -> list[Verdict]:
     """The results of `python -m proofs --json`. Raises BadResults."""
-    results = results_in(text, "obligation")
-    verdicts = [verdict for result in results for verdict in whole(proved, result)]
-    broken = {(verdict.claim, verdict.revision) for verdict in verdicts if not verdict.as_expected}
-    for result, verdict in zip(results, verdicts, strict=True):
-        lost = [claim for claim in result["rests_on"] if (claim, verdict.revision) in broken and claim != verdict.claim]
-        if verdict.verdict == "PROVED" and lost:
-            verdict.evidence[SAYS_NOTHING] = f"it rests on {', '.join(lost)}"
-    return verdicts
+    return [verdict for result in results_in(text, "obligation") for verdict in whole(proved, result)]
 
 
 def read_contracts(text: str) -> list[Verdict]:
@@ -141,6 +134,8 @@ def proved(result: dict[str, Any]) -> list[Verdict]:
     }
     if result["why"]:
         evidence["because"] = result["why"]
+    if result["undermined"]:
+        evidence[SAYS_NOTHING] = f"it rests on {', '.join(result['undermined'])}"
     if result["smt2"]:
         evidence[SMT2] = f"smt2/{result['smt2']}"
     verdict = Verdict(

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,10 +17,12 @@ from model.claims import CLAIMS
 from model.lockstep import BrokenClaim, replay
 from model.trace import loads
 from proofs import confirm, counting
-from proofs.__main__ import main
+from proofs.__main__ import as_json, as_text, main, with_what_undermines
 from proofs.catalogue import OBLIGATIONS, prove_named
 from proofs.explore import Theory, Verdict, explore
 from proofs.solver import DEFAULT_LIMIT, Solver
+from report.pages import kind_of
+from report.results import read_prover
 from tests.targets import TARGETS
 
 ROOT = Path(__file__).parent.parent
@@ -270,3 +273,21 @@ def test_a_count_is_not_blamed_for_a_layout() -> None:
     assert told.actual == "blocks that are counted: 4; blocks that are laid: 4, at 0, 1000, 2000, 3000"
     told = counting.explain({**numbers, "size": 1024}, history)
     assert told.actual == "blocks that are counted: 4; blocks that are laid: 3, at 0, 1024, 2048"
+
+
+def test_a_proof_that_rests_on_what_fails_is_said_to_say_nothing() -> None:
+    """Of the same revision only, and not of the claim itself, which is the hypothesis of an induction."""
+    lemma, claim = "layout_stays_between_boundaries", "block_lies_inside_its_page"
+    names = f"{claim}/series/Z", f"{claim}/v6.12/Z", f"{lemma}/series/Z"
+    proved, other, own = (prove_named(name, 0, DEFAULT_LIMIT) for name in names)
+    assert lemma in proved.rests_on
+    assert lemma in own.rests_on
+    refuted = replace(own, verdict="REFUTED", counterexample={"expected": "", "actual": ""})
+    results = with_what_undermines([proved, other, own, refuted])
+    assert [result.undermined for result in results] == [[lemma], [], [], []]
+    told = f"  {claim}/series/Z is PROVED, but rests on {lemma}, so that it says nothing here."
+    assert told in as_text(results, 1).split("\n")
+    verdicts = read_prover(as_json(results))
+    assert [kind_of(verdict) for verdict in verdicts] == ["open", "good", "good", "wrong"]
+    assert verdicts[0].evidence["says nothing, since"] == f"it rests on {lemma}"
+    assert [result.undermined for result in with_what_undermines([proved, other, own])] == [[], [], []]

@@ -19,9 +19,10 @@ from proofs.catalogue import OBLIGATIONS, Settings
 from proofs.explore import Verdict as Proofs
 from proofs.obligation import prove
 from report.__main__ import main, past_counterexamples, write
-from report.pages import index
+from report.pages import index, kind_of
 from report.results import SMT2, BadResults, Counterexample, Verdict, read_contracts, read_machine, read_prover
 from report.runs import exhibit, in_text, seen
+from report.scene import Cell, without_covered
 from report.text import coloured, refuted, told
 from tests.targets import TARGETS
 from tests.test_told import GOLDEN, TRACES, hold_against
@@ -88,6 +89,32 @@ def test_the_page_is_as_ever(tmp_path: Path) -> None:
     )
     told = [*verdicts, held, searched, wrong]
     hold_against(GOLDEN / "page.html", index(told, exhibits, {"series": {"alloc": 5}}, "a test"))
+
+
+def test_a_hunt_that_ended_early_has_not_held_the_rest() -> None:
+    found = Trace((Create(64), Alloc("a")), claim="blocks_are_disjoint")
+    hunt = {
+        "revision": "series",
+        "seed": 1,
+        "profile": "ci",
+        "seconds": 1.0,
+        "steps": 9,
+        "tally": {},
+        "held": {"blocks_are_disjoint": 7, "layout_ends": 2},
+    }
+    sound = read_machine(json.dumps([{**hunt, "found": []}]))
+    assert [(one.verdict, kind_of(one)) for one in sound] == [("HELD", "good"), ("HELD", "good")]
+    broken = read_machine(json.dumps([{**hunt, "found": [found.to_json()]}]))
+    assert [(one.verdict, kind_of(one)) for one in broken] == [("BROKEN", "wrong"), ("SEARCHED", "open")]
+    assert [one.as_expected for one in broken] == [False, True]
+
+
+def test_a_block_that_sticks_out_is_drawn_whole() -> None:
+    """No place under it is, but every block that is in use, in it or behind it."""
+    sticking = Cell(0, 20, "in use", "a", wrong=True)
+    under, inside, behind = Cell(10, 20, "free"), Cell(16, 26, "in use", "b"), Cell(30, 40, "free")
+    assert without_covered([sticking, under, inside, Cell(20, 30, "free"), behind]) == [sticking, inside, behind]
+    assert without_covered([Cell(0, 10, "free"), Cell(10, 20, "free")]) == [Cell(0, 10, "free"), Cell(10, 20, "free")]
 
 
 def surprising(verdicts: list[Verdict]) -> list[Verdict]:

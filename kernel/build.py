@@ -38,6 +38,10 @@ OPTIONS = "-std=gnu11 -O2 -g -fno-strict-aliasing -fwrapv -fno-delete-null-point
 FLAGS = OPTIONS.split()
 MISTAKES = ["-Werror=implicit-function-declaration", "-Werror=int-conversion", "-Werror=undef"]
 COUNTED = "-fsanitize-coverage=trace-pc"  # each basic block of the code under test: a hang is the same everywhere
+RACES = {  # every read and write is told; those by READ_ONCE and WRITE_ONCE apart
+    "clang": "-Xclang -fsanitize=thread -mllvm -tsan-distinguish-volatile=1 -mllvm -tsan-instrument-func-entry-exit=0",
+    "gcc": "-fsanitize=thread --param tsan-distinguish-volatile=1 --param tsan-instrument-func-entry-exit=0",
+}
 SANITIZED = ["-fsanitize=address,undefined", "-fno-sanitize=alignment", "-fno-sanitize-recover=all"]
 
 MISSING = (
@@ -167,6 +171,7 @@ def build(source: Source, variant: Variant) -> Path:
             FLAGS,
             MISTAKES,
             COUNTED,
+            RACES,
             variant.flags(),
             SHIMMED,
             [file.name for file in inputs],
@@ -215,14 +220,16 @@ def write_headers(source: Source, folder: Path) -> None:
 def compile_all(command: list[str], source: Source, variant: Variant, folder: Path) -> None:
     write_headers(source, folder / "include")
     flags = [*FLAGS, *variant.flags()]
-    counts = COUNTED + ",no-prune" * ("clang" in version_of(command))  # which leaves blocks out otherwise
+    family = "clang" if "clang" in version_of(command) else "gcc"
+    watched = [COUNTED + ",no-prune" * (family == "clang")]  # which leaves blocks out otherwise
+    watched += [] if variant.sanitized else RACES[family].split()  # a compiler does the one or the other
     objects: list[Path] = []
     for file in [source.file, *tree_files(source)]:
         if file.suffix == ".c":
             objects.append(folder / f"{len(objects)}-{file.stem}.o")
             includes = ["-nostdinc", "-I", str(folder / "include")]  # a libc has headers of the same names
             includes += ["-DPOOLPROOF_TREE"] if source.tree is not None else []
-            counted = [*flags, *includes, counts, *MISTAKES, "-c", str(file), "-o", str(objects[-1])]
+            counted = [*flags, *includes, *watched, *MISTAKES, "-c", str(file), "-o", str(objects[-1])]
             checked(command, counted, source)
     worker = str(SHIM / "worker.c")
     checked(command, [*flags, "-no-pie", worker, *map(str, objects), "-o", str(folder / "worker")], source)

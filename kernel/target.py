@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from kernel.build import BuildError, Source, Variant, build
-from model.lockstep import LARGEST_PAGE, Revision
+from model.lockstep import LARGEST_PAGE, LockingError, Revision
 from model.memory import Memory
 from model.promises import SERIES, V6_1, V6_12, Promises
 from model.trace import TraceError
 
 # As in kernel/shim/worker.c.
 CREATE, ALLOC, FREE, DESTROY, PAGE, BATCH, ALLOC_ZEROED = range(1, 8)
-DONE, PAGE_WANTED, FAULT, HANG = range(1, 5)
+DONE, PAGE_WANTED, FAULT, HANG, MISUSE = range(1, 6)
 REQUEST = struct.Struct("=IIQQQQQ")
 REPLY = struct.Struct("=IIQQQIIII")
 OPENED = struct.Struct("=QQ")
@@ -57,7 +57,7 @@ def processor() -> int:
 
 
 class KernelFault(Exception):
-    """What the kernel's code did that ends the run: a signal, BUG, a misused lock, a write next to a page."""
+    """What the kernel's code did that ends the run: a signal, BUG, a write next to a page."""
 
 
 @dataclass(frozen=True)
@@ -305,7 +305,7 @@ class KernelPool:
             self._row = self._fault(row_failed, answer[at : at + said], a=0, b=0, pc=pc)
         elif row:
             self._row = answer[at : at + row].decode(errors="replace")
-        if what in (FAULT, HANG):
+        if what in (FAULT, HANG, MISUSE):
             worker.stop()
             raise self._fault(what, answer[at : at + said], a, b, pc)
         for place in range(0, freed * GIVEN_BACK.size, GIVEN_BACK.size):
@@ -318,7 +318,7 @@ class KernelPool:
         where = self._where(b) if a and b else ""
         line = line_of(self._worker.program, pc)
         told = said.decode() + where + (f", in {line}" if line else "")
-        return TimeoutError(told) if what == HANG else KernelFault(told)
+        return {HANG: TimeoutError, MISUSE: LockingError}.get(what, KernelFault)(told)
 
     def _fitting(self, dma: int, nbytes: int = 1) -> int:
         if dma + nbytes > 2**self.dma_bits:

@@ -362,6 +362,15 @@ def operations_end(hang: str) -> bool:
     return not hang
 
 
+@claim(
+    "An operation sleeps only where its caller may, leaves locks and interrupts as they were, and touches what its callers "
+    "share under their lock.",
+    "mm/dmapool.c",
+)
+def locking_rules_are_kept(misuse: str) -> bool:
+    return not misuse
+
+
 @claim("The pool touches no memory but its pages', and its code does not fail.", "mm/dmapool.c")
 def pool_stays_in_its_memory(fault: str) -> bool:
     return not fault

@@ -43,7 +43,8 @@ Told = Callable[[], tuple[str, str]]
 
 
 class Target(Protocol):
-    """A pool under test. It raises TimeoutError where the kernel would never return, and anything else for a crash."""
+    """A pool under test. It raises TimeoutError where the kernel would never return, LockingError where it uses a lock wrongly,
+    and anything else for a crash."""
 
     log: list[str]
 
@@ -83,6 +84,10 @@ class Revision:
     promises: Promises = SERIES
     look: "Callable[[Lockstep, Any, Page | None, bool], None] | None" = None
     inside: Callable[[Any], Inside] | None = None
+
+
+class LockingError(Exception):
+    """What a pool did against the rules of locks, of interrupts, or of a caller that may not sleep."""
 
 
 class BrokenClaim(AssertionError):
@@ -572,7 +577,10 @@ class Lockstep:
             raise Ended from hang
         except Exception as fault:  # a crash of any kind is a finding
             told = "no fault", f"{type(fault).__name__}: {fault}"
-            self._break(record, claims.pool_stays_in_its_memory, lambda: told)
+            of_locks = isinstance(fault, LockingError)
+            self._break(
+                record, claims.locking_rules_are_kept if of_locks else claims.pool_stays_in_its_memory, lambda: told
+            )
             raise Ended from fault
 
     def is_memory(self, vaddr: int, nbytes: int) -> bool:

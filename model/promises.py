@@ -7,10 +7,17 @@ long as it reads and writes only its pages: where it leaves them, the Python fai
 
 from dataclasses import dataclass
 
-from model.claims import Claim, block_starts_in_a_page, operations_end, total_counts_the_blocks
+from model.claims import (
+    Claim,
+    block_starts_in_a_page,
+    locking_rules_are_kept,
+    operations_end,
+    total_counts_the_blocks,
+)
 from model.geometry import SMALLEST_BLOCK
 
-KEPT_BY_THE_SERIES = frozenset({operations_end, block_starts_in_a_page, total_counts_the_blocks})
+ALWAYS_KEPT = frozenset({locking_rules_are_kept, total_counts_the_blocks})
+KEPT_BY_THE_SERIES = ALWAYS_KEPT | {operations_end, block_starts_in_a_page}
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ V6_1 = Promises(
     counts_what_is_laid=False,
     notices_overlap=False,
     refuses_before_filling=False,
-    keeps_in_debug_builds=frozenset({block_starts_in_a_page, total_counts_the_blocks}),  # before patch 05
+    keeps_in_debug_builds=ALWAYS_KEPT | {block_starts_in_a_page},  # before patch 05
 )
 V6_12 = Promises(
     smallest_block=16,
@@ -53,6 +60,6 @@ V6_12 = Promises(
     notices_wrong_vaddr=False,
     notices_overlap=False,
     leaks_every_page=True,
-    keeps=frozenset({operations_end, total_counts_the_blocks}),
-    keeps_in_debug_builds=frozenset({total_counts_the_blocks}),
+    keeps=ALWAYS_KEPT | {operations_end},
+    keeps_in_debug_builds=ALWAYS_KEPT,
 )

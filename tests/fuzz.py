@@ -107,6 +107,8 @@ def hunt(revision: str, seed: int, profile: str | None = None) -> Hunt:
     done.seconds = time.perf_counter() - started
     # What every step is held to, without a look at anything.
     done.held["operations_end"] = done.held["pool_stays_in_its_memory"] = done.tally.steps
+    if revision == KERNEL:
+        done.held["locking_rules_are_kept"] = done.tally.steps
     if shrinks:
         done.found = [smallest(trace, revision) for trace in done.found]
     return done

@@ -122,6 +122,18 @@ def mailed(folder: Path, *changes: tuple[str, str, str]) -> Path:
 
 
 @needs_kernels
+def test_what_changes_near_the_edge_of_a_word_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A page of 2^32 bytes is asked for as 0 bytes, in an unsigned int; no device has pages near that size."""
+    narrow = (
+        "	size_t size;\n	struct device *dev;\n	size_t allocation;",
+        "	size_t size;\n	struct device *dev;\n	unsigned int allocation;",
+    )
+    assert main([str(V6_1), str(changed(tmp_path, narrow)), "--runs", "1"]) == 1
+    told = capsys.readouterr().out
+    assert "create(size=4294967296, align=1)\n  alloc(block=a)\n  before:  4294967296 bytes are asked for" in told
+
+
+@needs_kernels
 def test_a_series_is_told_patch_by_patch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mbox = mailed(
         tmp_path,

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -15,7 +16,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from kernel import fetch, target
 from kernel.build import KERNELS, BuildError, Source, Variant, build, compiler, find
 from kernel.target import ALLOC, FREE, OPERATION, KernelFault, KernelPool, promises_of, revision_of
-from model.lockstep import BrokenClaim, Lockstep, replay
+from model.lockstep import BrokenClaim, LockingError, Lockstep, replay
 from model.memory import Memory
 from model.promises import SERIES, V6_1, V6_12
 from model.trace import Alloc, Create, Destroy, Free, Kernel, OtherPool, PageChoice, Trace, TraceError, Write, loads
@@ -49,19 +50,49 @@ static DEVICE_ATTR_RO(pools);
 struct dma_pool *dma_pool_create(const char *name, struct device *dev, size_t size, size_t align, size_t boundary)
 {
 	struct dma_pool *pool = the_pool = kzalloc(sizeof(*pool), GFP_KERNEL);
+	if (!pool)
+		return NULL;
 	spin_lock_init(&pool->lock);
 	pool->dev = dev;
 	pool->size = size;
-	device_create_file(dev, &dev_attr_pools);
+	if (device_create_file(dev, &dev_attr_pools)) {
+		kfree(pool);
+		return NULL;
+	}
 	return pool;
+}
+static char *page_of(struct dma_pool *pool, gfp_t flags)
+{
+	unsigned long irqs;
+	char *page, *other;
+	dma_addr_t dma;
+	spin_lock_irqsave(&pool->lock, irqs);
+	page = pool->page;
+	spin_unlock_irqrestore(&pool->lock, irqs);
+	if (page)
+		return page;
+	other = dma_alloc_coherent(pool->dev, PAGE_SIZE, &dma, flags);
+	if (!other)
+		return NULL;
+	spin_lock_irqsave(&pool->lock, irqs);
+	page = pool->page = other;
+	pool->dma = dma;
+	spin_unlock_irqrestore(&pool->lock, irqs);
+	return page;
 }
 void *dma_pool_alloc(struct dma_pool *pool, gfp_t flags, dma_addr_t *dma)
 {
-	char *page = pool->page ? pool->page : dma_alloc_coherent(pool->dev, PAGE_SIZE, &pool->dma, flags);
-	pool->page = page;
+	char *page = page_of(pool, flags);
+	unsigned long irqs;
+	size_t offset;
+	if (!page)
+		return NULL;
 	/* HERE */
-	*dma = pool->dma + pool->used * pool->size;
-	return page + pool->size * pool->used++;
+	spin_lock_irqsave(&pool->lock, irqs);
+	offset = pool->size * pool->used++;
+	*dma = pool->dma + offset;
+	spin_unlock_irqrestore(&pool->lock, irqs);
+	return page + offset;
 }
 void dma_pool_free(struct dma_pool *pool, void *vaddr, dma_addr_t dma)
 {
@@ -248,12 +279,12 @@ def test_a_kernel_that_cannot_be_fetched_is_told(
         ("page[-1] = 1;", "SIGSEGV at 0xffff887fffffffff"),
         ("page[PAGE_SIZE] = 7;", "a write of 0x7, 0 bytes past the end of a page of 256 bytes"),
         ("page[PAGE_SIZE + 4096] = 7;", "SIGSEGV"),
-        ("spin_lock(&pool->lock);", "an operation returns with a lock held"),
+        ("{ static DEFINE_SPINLOCK(other); spin_lock(&other); }", "an operation returns with a lock held"),
         ("spin_lock(&pool->lock); spin_lock(&pool->lock);", "a lock is taken that is held already: a deadlock"),
         ("spin_unlock(&pool->lock);", "a lock is released that is not held"),
         (
             "unsigned long flags; spin_lock_irqsave(&pool->lock, flags); spin_unlock(&pool->lock);",
-            "an operation returns with interrupts off",
+            "called with interrupts on returns with interrupts off",
         ),
         (
             "spin_lock_irq(&pool->lock); spin_unlock(&pool->lock); kfree(kmalloc(8, GFP_KERNEL));",
@@ -264,11 +295,17 @@ def test_a_kernel_that_cannot_be_fetched_is_told(
             "spin_lock(&pool->lock); kfree(kmalloc(8, GFP_KERNEL));",
             "an allocation may sleep, and is called with a lock",
         ),
-        ("{ char *one = kmalloc(8, flags); kfree(one); kfree(one); }", "kfree of an object that was freed before"),
+        (
+            "{ char *one = kmalloc(8, flags); if (!one) return NULL; kfree(one); kfree(one); }",
+            "kfree of an object that was freed before",
+        ),
         ("kfree(page);", "kfree of what kmalloc did not give"),
-        ("{ char *one = kmalloc(8, flags); one[8] = 1; kfree(one); }", "a write past the end of an object of 8 bytes"),
-        ("{ int **one = kmalloc(8, flags); kfree(one); **one = 1; }", "SIGSEGV"),
-        ("{ int **one = kmalloc(8, flags); **one = 1; }", "SIGSEGV"),
+        (
+            "{ char *one = kmalloc(8, flags); if (!one) return NULL; one[8] = 1; kfree(one); }",
+            "a write past the end of an object of 8 bytes",
+        ),
+        ("{ int **one = kmalloc(8, flags); if (!one) return NULL; kfree(one); **one = 1; }", "SIGSEGV"),
+        ("{ int **one = kmalloc(8, flags); if (!one) return NULL; **one = 1; }", "SIGSEGV"),
         ("device_remove_file(pool->dev, &dev_attr_pools);", None),
     ],
 )
@@ -280,7 +317,7 @@ def test_a_fault_is_found_and_the_next_pool_runs(tmp_path: Path, here: str, told
         with pytest.raises(KernelFault, match="the device has no file pools"):
             pool.poolinfo()
     else:
-        with pytest.raises(KernelFault, match=told):
+        with pytest.raises((KernelFault, LockingError), match=told):
             pool.alloc()
     with pytest.raises(KernelFault, match="the process of this pool has ended"):
         pool.alloc()
@@ -411,10 +448,99 @@ def test_a_hunt_finds_nothing_that_is_not_known(version: str) -> None:
     assert hunt(fetched(version), examples=60) > 3000
 
 
+RULES = [
+    (
+        "v6.12",
+        "it writes 8 bytes at offset 32 of an object",  # pool->nr_blocks
+        "		spin_lock_irqsave(&pool->lock, flags);\n		pool_initialise_page(pool, page);",
+        "		pool_initialise_page(pool, page);\n		spin_lock_irqsave(&pool->lock, flags);",
+    ),
+    (
+        "v6.12",
+        "it reads 8 bytes at offset 24 of an object",  # pool->next_block
+        "	spin_lock_irqsave(&pool->lock, flags);\n	block = pool_block_pop(pool);",
+        "	block = pool_block_pop(pool);\n	spin_lock_irqsave(&pool->lock, flags);",
+    ),
+    (
+        "v6.12",
+        "it reads 8 bytes at offset 112 of an object",  # pool->pools, which is read under another mutex
+        "	empty = list_empty(&dev->dma_pools);\n	list_add(&retval->pools, &dev->dma_pools);\n	mutex_unlock(&pools_lock);",
+        "	empty = list_empty(&dev->dma_pools);\n	mutex_unlock(&pools_lock);\n	list_add(&retval->pools, &dev->dma_pools);",
+    ),
+    (
+        "v6.1",
+        "without the lock that others hold, in pool_find_page",
+        "	spin_lock_irqsave(&pool->lock, flags);\n	page = pool_find_page(pool, dma);",
+        "	page = pool_find_page(pool, dma);\n	spin_lock_irqsave(&pool->lock, flags);",
+    ),
+    (
+        "v6.12",
+        "an allocation may sleep, and is called with interrupts off",
+        "kmalloc(sizeof(*page), mem_flags)",
+        "kmalloc(sizeof(*page), GFP_KERNEL)",
+    ),
+    (
+        "v6.12",
+        "dma_alloc_coherent may sleep, and is called with interrupts off",
+        "&page->dma, mem_flags)",
+        "&page->dma, GFP_KERNEL)",
+    ),
+    (
+        "v6.12",
+        "an allocation may sleep, and is called with a lock held",
+        "	might_alloc(mem_flags);\n\n	spin_lock_irqsave(&pool->lock, flags);",
+        "	spin_lock_irqsave(&pool->lock, flags);\n	might_alloc(mem_flags);",
+    ),
+    (
+        "v6.12",
+        "an operation returns with a lock held",
+        "			mutex_unlock(&pools_reg_lock);\n			kfree(retval);",
+        "			kfree(retval);",
+    ),
+    (
+        "v6.12",
+        "no pool is created, as request 2 was refused, but memory, the file pools, or a pool in the device's list is left",
+        "			kfree(retval);\n			return NULL;",
+        "			return NULL;",
+    ),
+    ("v6.12", "SIGSEGV", "	if (!retval)\n		return retval;\n", ""),
+    (
+        "v6.12",
+        "as request 2 for memory was refused, but 1 objects of kmalloc are left",
+        "	if (!page->vaddr) {\n		kfree(page);\n",
+        "	if (!page->vaddr) {\n",
+    ),
+    ("v6.1", "the pool is gone, and 1 of its objects of kmalloc are left", "			kfree(page);\n", ""),
+    ("v6.12", "the pool is gone, and 1 of its objects of kmalloc are left", "	kfree(pool);\n}", "}"),
+]
+"""Changes that a driver alone does not see: locks that are taken too late, failures that leave something behind."""
+
+
+@pytest.mark.parametrize(("version", "told", "before", "after"), RULES, ids=[bug[1][:50] for bug in RULES])
+def test_a_rule_of_the_kernel_that_is_broken_is_found(
+    tmp_path: Path, version: str, told: str, before: str, after: str
+) -> None:
+    """By the simplest use of a pool, in which a page is busy at the end."""
+    use = Trace((Create(2048), Alloc("a"), Alloc("b"), Alloc("c"), Free("c"), Free("b"), Destroy()))
+    replay(use, revision_of(fetched(version)))
+    with pytest.raises(BrokenClaim, match=re.escape(told)):
+        replay(use, revision_of(changed(version, tmp_path, before, after)))
+
+
+def test_a_lock_that_a_damaged_pool_keeps_is_found(tmp_path: Path) -> None:
+    """Of a debug build, which notices the damage."""
+    poisoned = "			continue;\n"
+    source = changed("v6.12", tmp_path, poisoned, poisoned + "		spin_lock(&pool->lock);\n")
+    damage = (Create(64), Alloc("a"), Free("a"), Write("a", 0, "01"), Write("a", 20, "01"), Alloc("b"))
+    with pytest.raises(BrokenClaim) as broken:
+        replay(Trace(damage, Kernel(debug=True)), revision_of(source))
+    assert broken.value.claim.name == "locking_rules_are_kept"
+
+
 BUGS = [
     (
         "v6.1",
-        "pool_stays_in_its_memory",
+        "locking_rules_are_kept",
         "	page->offset = offset;\n",
         "	page->offset = offset;\n	spin_unlock(&pool->lock);\n",
     ),
@@ -445,7 +571,10 @@ def test_the_lock_is_dropped_around_the_page_allocation(tmp_path: Path) -> None:
     assert happened.steps[-1].happened == "pages leaked: 0"
     drop = "		spin_unlock_irqrestore(&pool->lock, flags);\n\n		page = pool_alloc_page"
     take = "		spin_lock_irqsave(&pool->lock, flags);\n		pool_initialise_page"
-    source = changed("v6.12", tmp_path, drop, "		page = pool_alloc_page", take, "		pool_initialise_page")
+    fail = "		if (!page)\n			return NULL;\n\n"
+    held = "		if (!page) {\n			spin_unlock_irqrestore(&pool->lock, flags);\n			return NULL;\n		}\n"
+    changes = (drop, "		page = pool_alloc_page", take, "		pool_initialise_page", fail, held)
+    source = changed("v6.12", tmp_path, *changes)
     with pytest.raises(BrokenClaim, match="may sleep, and is called with a lock held"):
         replay(steps, revision_of(source))
 
@@ -520,7 +649,7 @@ def test_what_breaks_in_volume_is_a_trace(
     assert "pages_are_bounded_by_the_demand is BROKEN" in capsys.readouterr().out
     broken = "	*handle = block->dma;"
     source = changed(
-        "v6.12", tmp_path, broken, broken + "\n	if (pool->nr_active % 100 == 99)\n		*handle += 4;"
+        "v6.12", tmp_path, broken, broken + "\n	if ((unsigned long)block / 128 % 100 == 99)\n		*handle += 4;"
     )
     assert volume.main([f"--kernel={source.file}", "--operations=50000"]) == 1
     assert "allocated_block_was_free is BROKEN" in capsys.readouterr().out

@@ -76,7 +76,8 @@ struct hlist_node {
 #define smp_mb() barrier()
 #define smp_rmb() barrier()
 #define smp_wmb() barrier()
-#define data_race(x) (x)
+void poolproof_races(int meant);
+#define data_race(x) ({ poolproof_races(1); __typeof__(x) __value = (x); poolproof_races(-1); __value; })
 #define rcu_assign_pointer(p, value) WRITE_ONCE(p, value)
 #define rcu_dereference_raw(p) READ_ONCE(p)
 #define IS_ENABLED(option) 0

@@ -40,7 +40,7 @@
 #define FREED 0x6b     /* what kfree leaves */
 
 enum { CREATE = 1, ALLOC, FREE, DESTROY, PAGE, BATCH };
-enum { DONE = 1, PAGE_WANTED, FAULT, HANG };
+enum { DONE = 1, PAGE_WANTED, FAULT, HANG, MISUSE };
 
 struct request {
 	u32 what, flags;
@@ -73,15 +73,18 @@ struct page {
 	struct range head, data, tail; /* head and tail are red zones */
 	bool given_back;
 };
+#define DEVICE "poolproof" /* its name */
+
 struct object {
 	u64 magic, nbytes;
 };
 
 unsigned long poolproof_page_size = 4096;
 static bool init_on_alloc, init_on_free;
-static struct device device = { "poolproof", { &device.dma_pools, &device.dma_pools } };
+static struct device *device; /* at the start of the heap: what its list of pools is written under is looked at, too */
 static const struct device_attribute *pools_file;
 static struct dma_pool *pool;
+static size_t bytes_of_the_pool;
 static bool destroyed; /* then who calls it later has the pointer still */
 
 static int channel;
@@ -94,8 +97,13 @@ static size_t bytes_given;
 static struct block *freed;
 static struct reply reply;
 static struct request request;
-static unsigned spinning, sleeping; /* locks held */
+#define SPINLOCK 1 /* the pool's lock; each mutex has a bit of its own */
+static u8 held; /* the locks */
 static unsigned long irqs_off; /* no interrupt comes; who sleeps then, or returns with another value, is wrong */
+static unsigned requests, refuse; /* for memory and the like, of an operation; and the one that is refused, from 1 on */
+static unsigned long attempts; /* to allocate a block: every other is by a caller that may not sleep */
+static size_t objects; /* of kmalloc, not freed */
+static size_t pages_given, unused; /* pages of coherent memory; and those that came when no block was given for them */
 static long budget = LONG_MAX;
 static long budget_of_an_operation;
 static bool reading_the_row;
@@ -173,12 +181,14 @@ static _Noreturn void tell(u32 what, u64 a, u64 b, u64 pc, const char *text)
 	_exit(0);
 }
 
-#define fault(...)                                                                          \
+#define tell_of(what, pc, ...)                                                              \
 	do {                                                                                \
 		char text[512];                                                             \
 		snprintf(text, sizeof(text), __VA_ARGS__);                                  \
-		tell(FAULT, 0, 0, (u64)__builtin_return_address(0), text);                  \
+		tell(what, 0, 0, (u64)(pc), text);                                          \
 	} while (0)
+#define fault(...) tell_of(FAULT, __builtin_return_address(0), __VA_ARGS__)
+#define misuse(...) tell_of(MISUSE, __builtin_return_address(0), __VA_ARGS__) /* of locks, of interrupts, of a caller */
 
 _Noreturn void poolproof_bug(const char *where)
 {
@@ -330,10 +340,10 @@ static void check_red_zones(void)
 
 static void might_sleep_in(const char *what)
 {
-	if (spinning)
-		fault("%s may sleep, and is called with a lock held", what);
+	if (held & SPINLOCK)
+		misuse("%s may sleep, and is called with a lock held", what);
 	if (irqs_off)
-		fault("%s may sleep, and is called with interrupts off", what);
+		misuse("%s may sleep, and is called with interrupts off", what);
 }
 
 unsigned long poolproof_irqs(unsigned long off)
@@ -344,6 +354,126 @@ unsigned long poolproof_irqs(unsigned long off)
 	return before;
 }
 
+/*
+ * What the code under test reads and writes: it is compiled as for the kernel's own search for races, KCSAN. Only what kmalloc
+ * gave is looked at; a block is its caller's, or lies in a list whose head is looked at.
+ */
+
+static u8 *written_under; /* for each byte of the heap, the locks that were held whenever it was written; 0 if there were none */
+static size_t own; /* where in the heap the objects begin that nobody else can know yet, as the operation made them */
+static bool alone; /* in dma_pool_destroy, nobody else uses the pool */
+static int races_meant;
+
+static noinline void told_of_a_race(size_t offset, size_t nbytes, bool writes, void *pc)
+{
+	size_t start = 0, next = 0;
+
+	while (next <= offset) {
+		start = next;
+		next += sizeof(struct object) + ALIGN(((struct object *)(heap + start))->nbytes, 16) + 16;
+	}
+	tell_of(MISUSE, pc, "%s %lu bytes at offset %lu of an object of %lu bytes of kmalloc, without the lock that others hold",
+		writes ? "it writes" : "it reads", nbytes, offset - start - sizeof(struct object),
+		((struct object *)(heap + start))->nbytes);
+}
+
+static __always_inline void touched(const void *address, size_t nbytes, bool writes, void *pc)
+{
+	size_t offset = (u8 *)address - heap;
+	u8 under;
+
+	if (offset >= heap_used || nbytes > heap_used - offset || !nbytes)
+		return;
+	under = written_under[offset];
+	if (writes && held && (!under || (under & held)))
+		memset(written_under + offset, under ? under & held : held, nbytes);
+	if ((under & held) || races_meant || (under == SPINLOCK && alone))
+		return;
+	if (under == SPINLOCK && reading_the_row && !writes && (size_t)((u8 *)address - (u8 *)pool) < bytes_of_the_pool)
+		return; /* numbers for people, which v6.12 reads as they are */
+	if (under || (writes && !held && offset < own && !alone))
+		told_of_a_race(offset, nbytes, writes, pc);
+}
+
+#define LOOKED_AT(name, nbytes, writes)                                                     \
+	void name(const void *address)                                                      \
+	{                                                                                   \
+		touched(address, nbytes, writes, __builtin_return_address(0));              \
+	}
+#define LOOKED_AT_ALL(nbytes)                                                               \
+	LOOKED_AT(__tsan_read##nbytes, nbytes, false)                                       \
+	LOOKED_AT(__tsan_write##nbytes, nbytes, true)                                       \
+	LOOKED_AT(__tsan_unaligned_read##nbytes, nbytes, false)                             \
+	LOOKED_AT(__tsan_unaligned_write##nbytes, nbytes, true)                             \
+	MEANT(__tsan_volatile_read##nbytes)                                                 \
+	MEANT(__tsan_volatile_write##nbytes)                                                \
+	MEANT(__tsan_unaligned_volatile_read##nbytes)                                       \
+	MEANT(__tsan_unaligned_volatile_write##nbytes)
+#define MEANT(name) /* READ_ONCE and WRITE_ONCE */                                          \
+	void name(const void *address)                                                      \
+	{                                                                                   \
+		(void)address;                                                              \
+	}
+LOOKED_AT_ALL(1)
+LOOKED_AT_ALL(2)
+LOOKED_AT_ALL(4)
+LOOKED_AT_ALL(8)
+LOOKED_AT_ALL(16)
+
+void __tsan_read_range(const void *address, size_t nbytes)
+{
+	touched(address, nbytes, false, __builtin_return_address(0));
+}
+
+void __tsan_write_range(const void *address, size_t nbytes)
+{
+	touched(address, nbytes, true, __builtin_return_address(0));
+}
+
+void *__tsan_memset(void *to, int byte, size_t nbytes)
+{
+	touched(to, nbytes, true, __builtin_return_address(0));
+	return memset(to, byte, nbytes);
+}
+
+void *__tsan_memcpy(void *to, const void *from, size_t nbytes)
+{
+	touched(from, nbytes, false, __builtin_return_address(0));
+	touched(to, nbytes, true, __builtin_return_address(0));
+	return memcpy(to, from, nbytes);
+}
+
+void *__tsan_memmove(void *to, const void *from, size_t nbytes)
+{
+	touched(from, nbytes, false, __builtin_return_address(0));
+	touched(to, nbytes, true, __builtin_return_address(0));
+	return memmove(to, from, nbytes);
+}
+
+void __tsan_init(void)
+{
+}
+
+void __tsan_func_entry(void *caller)
+{
+	(void)caller;
+}
+
+void __tsan_func_exit(void)
+{
+}
+
+void poolproof_races(int meant)
+{
+	races_meant += meant;
+}
+
+/* Whether the kernel refuses what an operation asks for. */
+static bool refused(void)
+{
+	return ++requests == refuse;
+}
+
 static bool serve(void);
 static void read_the_row(void);
 
@@ -351,10 +481,16 @@ void *dma_alloc_coherent(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp
 {
 	long rest = budget, of_all = budget_of_an_operation;
 	unsigned long off = irqs_off;
+	unsigned of_requests, of_refuse;
+	size_t of_own = own;
 
 	(void)dev;
 	if (gfpflags_allow_blocking(flags))
 		might_sleep_in("dma_alloc_coherent");
+	if (refused())
+		return NULL;
+	of_requests = requests;
+	of_refuse = refuse;
 	if (in_batch) {
 		u64 vaddr = of_batch.vaddr;
 
@@ -377,10 +513,14 @@ void *dma_alloc_coherent(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp
 	while (serve())
 		;
 	irqs_off = off;
+	own = of_own;
+	requests = of_requests;
+	refuse = of_refuse;
 	budget = rest + 64 * (long)nbytes;
 	budget_of_an_operation = of_all + 64 * (long)nbytes;
 	if (!request.flags)
 		return NULL;
+	pages_given++;
 	*dma = request.b;
 	return here(request.a); /* which was opened before */
 }
@@ -396,6 +536,7 @@ void dma_free_coherent(struct device *dev, size_t nbytes, void *vaddr, dma_addr_
 	for (struct page *page = pages; page < pages + number_of_pages; page++)
 		if (page->data.start == vaddr && !page->given_back) {
 			page->given_back = true;
+			pages_given--;
 			fill(page->data, RED_ZONE);
 			return;
 		}
@@ -412,9 +553,11 @@ void *kmalloc(size_t nbytes, gfp_t flags)
 	struct object *object = (struct object *)(heap + heap_used);
 
 	might_alloc(flags);
-	if (nbytes > HEAP_BYTES || heap_used + room > HEAP_BYTES)
+	if (refused() || nbytes > HEAP_BYTES || heap_used + room > HEAP_BYTES)
 		return NULL;
+	memset(written_under + heap_used, 0, room);
 	heap_used += room;
+	objects++;
 	*object = (struct object){ LIVE, nbytes };
 	memset(object + 1, UNWRITTEN, nbytes);
 	memset((u8 *)(object + 1) + nbytes, RED_ZONE, room - sizeof(*object) - nbytes);
@@ -443,6 +586,8 @@ void kfree(const void *given)
 	if (!intact((struct range){ end, (u8 *)given + ALIGN(object->nbytes, 16) + 16 }))
 		fault("a write past the end of an object of %lu bytes of kmalloc", object->nbytes);
 	object->magic = DEAD;
+	objects--;
+	memset(written_under + ((u8 *)given - heap), 0, object->nbytes);
 	memset((void *)given, FREED, object->nbytes);
 }
 
@@ -469,24 +614,37 @@ bool want_init_on_free(void)
 
 /* Locks */
 
-static void take(u32 magic, u32 *held, unsigned *count)
+static void take(u32 magic, u32 *taken, u8 bit)
 {
 	if (magic != POOLPROOF_LOCK)
 		fault("a lock is taken that is not initialised, or gone");
-	if (*held)
-		fault("a lock is taken that is held already: a deadlock");
-	*held = 1;
-	++*count;
+	if (*taken)
+		misuse("a lock is taken that is held already: a deadlock");
+	*taken = 1;
+	held |= bit;
 }
 
-static void release(u32 magic, u32 *held, unsigned *count)
+static void release(u32 magic, u32 *taken, u8 bit)
 {
 	if (magic != POOLPROOF_LOCK)
 		fault("a lock is released that is not initialised, or gone");
-	if (!*held)
-		fault("a lock is released that is not held");
-	*held = 0;
-	--*count;
+	if (!*taken)
+		misuse("a lock is released that is not held");
+	*taken = 0;
+	held &= ~bit;
+}
+
+/* Mutexes that there is no bit left for share the last one. */
+static u8 bit_of(const struct mutex *lock)
+{
+	static const struct mutex *known[6];
+	size_t n = 0;
+
+	while (n < ARRAY_SIZE(known) && known[n] && known[n] != lock)
+		n++;
+	if (n < ARRAY_SIZE(known))
+		known[n] = lock;
+	return 2 << n;
 }
 
 void spin_lock_init(spinlock_t *lock)
@@ -496,12 +654,12 @@ void spin_lock_init(spinlock_t *lock)
 
 void spin_lock(spinlock_t *lock)
 {
-	take(lock->magic, &lock->held, &spinning);
+	take(lock->magic, &lock->held, SPINLOCK);
 }
 
 void spin_unlock(spinlock_t *lock)
 {
-	release(lock->magic, &lock->held, &spinning);
+	release(lock->magic, &lock->held, SPINLOCK);
 }
 
 void mutex_init(struct mutex *lock)
@@ -512,18 +670,18 @@ void mutex_init(struct mutex *lock)
 void mutex_lock(struct mutex *lock)
 {
 	might_sleep_in("mutex_lock");
-	take(lock->magic, &lock->held, &sleeping);
+	take(lock->magic, &lock->held, bit_of(lock));
 }
 
 void mutex_unlock(struct mutex *lock)
 {
-	release(lock->magic, &lock->held, &sleeping);
+	release(lock->magic, &lock->held, bit_of(lock));
 }
 
-void poolproof_assert_held(u32 held)
+void poolproof_assert_held(u32 taken)
 {
-	if (!held)
-		fault("a lock is expected to be held");
+	if (!taken)
+		misuse("a lock is expected to be held");
 }
 
 /* Devices: there is one, and its file `pools`. What drivers detach from is not there. */
@@ -532,6 +690,8 @@ int device_create_file(struct device *dev, const struct device_attribute *attr)
 {
 	(void)dev;
 	might_sleep_in("device_create_file");
+	if (refused())
+		return -ENOMEM;
 	if (pools_file)
 		return -EEXIST;
 	pools_file = attr;
@@ -696,7 +856,7 @@ void poolproof_log(const char *format, ...)
 	va_start(arguments, format);
 	put_all_that_fits(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	snprintf(prefix, sizeof(prefix), "%s: ", device.name); /* which dev_err writes, or the message itself */
+	snprintf(prefix, sizeof(prefix), "%s: ", DEVICE); /* which dev_err writes, or the message itself */
 	if (!strncmp(start, prefix, strlen(prefix)))
 		start += strlen(prefix);
 	nbytes = strlen(start);
@@ -757,7 +917,7 @@ static void read_the_row(void)
 	poolproof_page_size = sizeof(row); /* a smaller one would cut the file */
 	begin_operation();
 	row[0] = 0;
-	pools_file->show(&device, (struct device_attribute *)pools_file, row);
+	pools_file->show(device, (struct device_attribute *)pools_file, row);
 	poolproof_page_size = page_size;
 	if (!strncmp(row, header, sizeof(header) - 1))
 		skipped = sizeof(header) - 1;
@@ -768,12 +928,18 @@ static void read_the_row(void)
 	reading_the_row = false;
 }
 
+static void returned(unsigned long were_off)
+{
+	if (held)
+		misuse("an operation returns with a lock held");
+	if (irqs_off != were_off)
+		misuse("an operation that is called with interrupts %s returns with interrupts %s", were_off ? "off" : "on",
+		       irqs_off ? "off" : "on");
+	irqs_off = 0;
+}
+
 static void finish(u64 a, u64 b)
 {
-	if (spinning || sleeping)
-		fault("an operation returns with a lock held");
-	if (irqs_off)
-		fault("an operation returns with interrupts off");
 	check_red_zones();
 	reply.what = DONE;
 	reply.a = a;
@@ -795,28 +961,81 @@ static void move_to(u32 processor)
 	sched_setaffinity(0, sizeof(set), &set);
 }
 
+/*
+ * Whatever an operation asks the kernel for is refused once, one after the other, before it is given all: it has to fail then,
+ * and to leave nothing behind. A request that the device refuses is not among them.
+ */
+
 static void create(void)
 {
 	move_to(request.flags >> 2);
 	close_pages();
-	heap_used = spinning = sleeping = irqs_off = 0;
+	heap_used = own = objects = held = irqs_off = attempts = pages_given = unused = 0;
 	pools_file = NULL;
 	destroyed = false;
-	device.dma_pools.next = device.dma_pools.prev = &device.dma_pools;
 	poolproof_page_size = request.d;
 	init_on_alloc = request.flags & 1;
 	init_on_free = request.flags & 2;
 	base = request.base;
-	begin_operation();
-	pool = dma_pool_create(request.name, &device, request.a, request.b, request.c);
+	requests = refuse = 0;
+	device = kzalloc(sizeof(*device), GFP_KERNEL);
+	objects = 0;
+	device->name = DEVICE;
+	device->dma_pools.next = device->dma_pools.prev = &device->dma_pools;
+	for (refuse = 1;; refuse++) {
+		size_t start = heap_used;
+
+		requests = 0;
+		begin_operation();
+		pool = dma_pool_create(request.name, device, request.a, request.b, request.c);
+		returned(0);
+		if (requests < refuse) {
+			bytes_of_the_pool = heap_used - start;
+			break;
+		}
+		if (pool)
+			fault("a pool is created although request %u for memory, or for the file pools, was refused", refuse);
+		if (objects || pools_file || device->dma_pools.next != &device->dma_pools)
+			fault("no pool is created, as request %u was refused, but memory, the file pools, or a pool in the device's list "
+			      "is left",
+			      refuse);
+		reply.log_bytes = 0;
+	}
 	finish(pool != NULL, 0);
+}
+
+/* Memory for a caller that may sleep, or for one that may not, as in an interrupt. */
+static void *alloc_for(bool atomic, gfp_t zero, dma_addr_t *dma)
+{
+	void *vaddr;
+
+	irqs_off = atomic;
+	vaddr = dma_pool_alloc(pool, (atomic ? GFP_ATOMIC : GFP_KERNEL) | zero, dma);
+	returned(atomic);
+	return vaddr;
 }
 
 static void alloc(void)
 {
+	gfp_t zero = request.flags ? __GFP_ZERO : 0;
+	size_t before = objects, log_before = reply.log_bytes, given_before = pages_given;
 	dma_addr_t dma = 0;
-	void *vaddr = dma_pool_alloc(pool, GFP_KERNEL | (request.flags ? __GFP_ZERO : 0), &dma);
+	void *vaddr;
 
+	for (refuse = 1;; refuse++) {
+		requests = 0;
+		begin_operation();
+		own = heap_used;
+		vaddr = alloc_for(++attempts & 1, zero, &dma);
+		if (vaddr || requests < refuse)
+			break;
+		if (objects != before)
+			fault("no block is given, as request %u for memory was refused, but %ld objects of kmalloc are left", refuse,
+			      (long)(objects - before));
+		reply.log_bytes = log_before;
+	}
+	if (!vaddr && pages_given > given_before)
+		unused += pages_given - given_before;
 	finish(vaddr ? there(vaddr) : 0, dma);
 }
 
@@ -830,16 +1049,17 @@ static u64 run_batch(const struct operation *operations, u64 number, struct bloc
 		dma_addr_t dma = 0;
 
 		begin_operation();
+		own = heap_used;
 		if (operation->what == FREE) {
 			dma_pool_free(pool, here(block->vaddr + operation->plus), block->dma + operation->plus);
 		} else {
-			void *vaddr = dma_pool_alloc(pool, GFP_KERNEL | (operation->what == ALLOC ? 0 : __GFP_ZERO), &dma);
+			void *vaddr = alloc_for(false, operation->what == ALLOC ? 0 : __GFP_ZERO, &dma);
 
 			*block = (struct block){ vaddr ? there(vaddr) : 0, dma };
 			failed += !vaddr;
 		}
-		if (spinning || sleeping)
-			fault("operation %lu of a batch returns with a lock held", n);
+		if (held)
+			misuse("operation %lu of a batch returns with a lock held", n);
 	}
 	return failed;
 }
@@ -849,6 +1069,7 @@ static void batch(void)
 	u64 failed;
 
 	in_batch = true;
+	refuse = 0;
 	of_batch.dma = (const u64 *)(desk + request.c);
 	of_batch.left = request.d;
 	of_batch.vaddr = request.base;
@@ -862,6 +1083,8 @@ static bool serve(void)
 {
 	receive();
 	begin_operation();
+	own = heap_used;
+	requests = refuse = 0;
 	switch (request.what) {
 	case CREATE:
 		create();
@@ -872,16 +1095,18 @@ static bool serve(void)
 	case FREE:
 		irqs_off = 1; /* an interrupt handler may free */
 		dma_pool_free(pool, here(request.a), request.b);
-		if (!irqs_off)
-			fault("a free that is called with interrupts off returns with interrupts on");
-		irqs_off = 0;
+		returned(1);
 		finish(0, 0);
 		break;
 	case DESTROY:
-		destroyed = true;
+		destroyed = alone = true;
 		dma_pool_destroy(pool);
-		if (pools_file || device.dma_pools.next != &device.dma_pools)
+		alone = false;
+		returned(0);
+		if (pools_file || device->dma_pools.next != &device->dma_pools)
 			fault("the pool is gone, and the device's list or its file pools still has it");
+		if (objects > unused) /* a page that overlaps another is leaked, with its descriptor */
+			fault("the pool is gone, and %lu of its objects of kmalloc are left", objects);
 		finish(0, 0);
 		break;
 	case BATCH:
@@ -908,7 +1133,8 @@ int main(int count, char **arguments)
 	arena = mmap(ARENA_ADDRESS, ARENA_BYTES, PROT_NONE, MAP_SHARED, file, 0);
 	desk = mmap(NULL, DESK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, ARENA_BYTES);
 	heap = mmap(NULL, HEAP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (arena == MAP_FAILED || desk == MAP_FAILED || heap == MAP_FAILED)
+	written_under = mmap(NULL, HEAP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (arena == MAP_FAILED || desk == MAP_FAILED || heap == MAP_FAILED || written_under == MAP_FAILED)
 		return 2;
 	freed = (struct block *)desk;
 	sigaltstack(&other, NULL);

@@ -16,10 +16,12 @@ from hypothesis import Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
+from model.lockstep import KERNEL
+from proofs.outputs import show_progress
 from tests import profiles
 from tests.fuzz import HUNTED
 from tests.machine import Dice, PoolMachine, Tally, machine, surroundings
-from tests.targets import KERNEL, TARGETS
+from tests.targets import TARGETS
 
 ROUNDS = 5
 EXAMPLES = 60
@@ -80,10 +82,8 @@ def main(arguments: list[str] | None = None) -> int:
         for name, hunter in hunters.items():
             calls, steps = per_second(hunter, number)
             rates[name].append((calls, steps, calls / floor, steps / floor))
-        if sys.stderr.isatty():
-            print(f"\r\x1b[K{number + 1} of {ROUNDS} rounds", end="", file=sys.stderr, flush=True)
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr)
+        show_progress(f"{number + 1} of {ROUNDS} rounds")
+    show_progress("")
     print(f"{'':<16}{'calls/s':>10}{'steps/s':>10}{'calls/floor':>14}{'steps/floor':>14}")
     print(f"{'empty':<16}{median(floors):>10,.0f}{'':>10}{1:>14.2f}")
     for name, found in rates.items():

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from impl.history import OriginalPool
 from impl.pool import Pool
 from model.memory import Memory
+from proofs.outputs import show_progress
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,6 @@ def table(title: str, rows: list[Row]) -> str:
     lines = [f"{title:<24} in use   total    size  pages"]
     lines += [f"{row.name:<22} {row.in_use:>8} {row.total:>7} {row.size:>7} {row.pages:>6}" for row in rows]
     return "\n".join(lines)
-
-
-def show_progress(what: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -35,6 +35,9 @@ from model.trace import (
 
 T = TypeVar("T")
 
+KERNEL = "kernel"
+"""The name of the revision that is a kernel's own file, if there is one."""
+
 LARGEST_PAGE = 2**22
 """Bytes of a page that a run may ask for: the bytes are really there."""
 

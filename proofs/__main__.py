@@ -26,7 +26,7 @@ try:
     from proofs.catalogue import OBLIGATIONS, OtherSources, Result, Settings, prove_elsewhere, what_runs_here
     from proofs.executors import BadExecutor, executor, in_one_line
     from proofs.obligation import prove
-    from proofs.outputs import Unwritable, put, put_json, put_traces, try_out
+    from proofs.outputs import Unwritable, put, put_json, put_traces, show_progress, try_out
     from proofs.solver import DEFAULT_LIMIT
 except ModuleNotFoundError as missing:
     print(
@@ -42,7 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--traces", metavar="FOLDER", help="write the trace of every refutation that has one")
     parser.add_argument("--smt2", metavar="FOLDER", help="write every proof and every refutation as SMT-LIB 2")
     parser.add_argument("--second", action="store_true", help="have every proof checked again, by bitwuzla or cvc5")
-    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one per core)")
+    parser.add_argument(
+        "--jobs",
+        type=positive,
+        default=os.cpu_count() or 1,
+        help="processes (default: one per core; of a kernel's file: one)",
+    )
     parser.add_argument(
         "--executor",
         metavar="WHERE",
@@ -63,6 +68,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     if options.kernel is not None:
+        if options.executor is not None or options.seeds is not None:
+            fail(
+                "--executor and --seeds are for the proofs of impl/: those of a kernel's file run here, one after the other"
+            )
         take_kernel(options.kernel)
     names = select(options.names)
     try:
@@ -83,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
             results = prove_here(names, settings)
         else:
             results = prove_all([(name, settings) for name in names], options.executor, options.jobs, options.fresh)
-        if options.seeds is not None and options.kernel is None:
+        if options.seeds is not None:
             results = with_seeds(results, settings, options.seeds, options.executor, options.jobs, options.fresh)
     except BadExecutor as bad:
         fail(str(bad))
@@ -143,10 +152,8 @@ def prove_here(names: list[str], settings: Settings) -> list[Result]:
     results = []
     for name in names:
         results.append(prove(OBLIGATIONS[name], settings))
-        if sys.stderr.isatty():
-            print(f"\r\x1b[K{len(results)} of {len(names)} proofs: {name[:70]}", end="", file=sys.stderr, flush=True)
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr)
+        show_progress(f"{len(results)} of {len(names)} proofs: {name[:70]}")
+    show_progress("")
     return results
 
 
@@ -182,17 +189,14 @@ def prove_all(tasks: list[Task], where: str | None, jobs: int, fresh: bool) -> l
             results[task] = result
             with contextlib.suppress(OSError):  # a folder that can't be written costs time, and nothing else
                 cache.keep(keys[task], result)
-            if sys.stderr.isatty():
-                last = task[0][:70]
-                print(f"\r\x1b[K{len(results)} of {len(tasks)} proofs: {last}", end="", file=sys.stderr, flush=True)
+            show_progress(f"{len(results)} of {len(tasks)} proofs: {task[0][:70]}")
     except BadExecutor:
         raise
     except Exception as failure:
         if where is None:
             raise  # it was the code of this checkout
         raise BadExecutor(f"--executor {where}: {in_one_line(failure)}") from failure
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr)
+    show_progress("")
     return [results[task] for task in tasks]
 
 
@@ -255,7 +259,8 @@ def smt2_file(result: Result) -> str:
 
 def as_json(results: list[Result]) -> str:
     """The results, with the names of the files of SMT-LIB 2 instead of what is in them."""
-    return json.dumps([asdict(replace(result, smt2=smt2_file(result))) for result in results], indent=1)
+    told = [replace(result, smt2=smt2_file(result)) for result in results]
+    return json.dumps([{**asdict(result), "as_expected": result.as_expected} for result in told], indent=1)
 
 
 def with_what_undermines(results: list[Result]) -> list[Result]:
@@ -305,6 +310,7 @@ def told(result: Result) -> list[str]:
     where = " ".join(part for part in (result.revision, result.theory, result.case) if part)
     expected = "" if result.as_expected else f", but {result.expected} was expected"
     surprise = " as expected" if result.verdict == "REFUTED" and result.as_expected else expected
+    surprise = " a known defect is mended" if result.mended else surprise
     cached = " cached" if result.cached else ""
     lines = [f"  {result.verdict:<8} {where:<34} {result.seconds:6.2f} s{cached}{surprise}"]
     if result.verdict == "PROVED" and result.rests_on:

@@ -18,7 +18,7 @@ from proofs.catalogue import OBLIGATIONS
 from proofs.explore import Outcome, Verdict, explore
 from proofs.mutants import MUTANTS, Mutant
 from proofs.obligation import Obligation
-from proofs.outputs import Unwritable, put, try_out
+from proofs.outputs import Unwritable, put, show_progress, try_out
 from proofs.solver import DEFAULT_LIMIT, Solver
 
 
@@ -103,10 +103,8 @@ def audit_all(names: list[str], jobs: int) -> list[Audit]:
         running = {executor.submit(audit, name): name for name in names}
         for future in as_completed(running):
             results[running[future]] = future.result()
-            if sys.stderr.isatty():
-                print(f"\r\x1b[K{len(results)} of {len(names)} obligations", end="", file=sys.stderr, flush=True)
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr)
+            show_progress(f"{len(results)} of {len(names)} obligations")
+    show_progress("")
     return [results[name] for name in names]
 
 

@@ -10,7 +10,7 @@ from kernel.ir import NotFollowed
 from kernel.target import revision_of
 from model import geometry as promise
 from model.claims import Claim
-from model.lockstep import BrokenClaim
+from model.lockstep import KERNEL, BrokenClaim
 from model.lockstep import replay as run_beside_the_oracle
 from model.promises import SERIES, V6_1
 from model.trace import Alloc, Create, Trace
@@ -19,8 +19,6 @@ from proofs.c_pool import Code, Layout, created, geometry_of, laid_offsets, tota
 from proofs.explore import Theory, Verdict
 from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, TRIED, first_ones
 from proofs.obligation import Counterexample, Obligation, from_this_state
-
-REVISION = "kernel"
 
 
 def explain_state(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
@@ -110,6 +108,6 @@ def make(
 
     def made(claim: Claim, body: Any) -> Obligation:
         told = partial(explain, code, claim)
-        return Obligation(claim, REVISION, Theory.U64, case, expected, body, told, __name__)
+        return Obligation(claim, KERNEL, Theory.U64, case, expected, body, told, __name__)
 
     return made

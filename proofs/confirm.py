@@ -30,7 +30,7 @@ try:
 
     from proofs.contracts import CONTRACTS, Contract, Outcome
     from proofs.obligation import Counterexample
-    from proofs.outputs import Unwritable, put_json, put_traces, try_out
+    from proofs.outputs import Unwritable, put_json, put_traces, show_progress, try_out
 except ModuleNotFoundError as missing:
     name = str(missing.name).partition(".")[0]
     print(
@@ -238,11 +238,8 @@ def confirm_all(names: list[str], jobs: int) -> list[Result]:
         running = {executor.submit(confirm_named, name): name for name in names}
         for future in as_completed(running):
             results[running[future]] = future.result()
-            if sys.stderr.isatty():
-                last = running[future][:70]
-                print(f"\r\x1b[K{len(results)} of {len(names)} contracts: {last}", end="", file=sys.stderr, flush=True)
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr)
+            show_progress(f"{len(results)} of {len(names)} contracts: {running[future][:70]}")
+    show_progress("")
     return [results[name] for name in names]
 
 

@@ -1,6 +1,10 @@
-"""Where the command lines write what they found: tried before the work, and told in one line where it fails nevertheless."""
+"""Where the command lines write what they found: tried before the work, and told in one line where it fails nevertheless.
+
+And how far they are.
+"""
 
 import json
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +16,12 @@ from model.trace import dumps, loads
 
 class Unwritable(Exception):
     """A file or a folder cannot be written; says in one line what to do."""
+
+
+def show_progress(what: str) -> None:
+    """One line on a terminal, in place of the one before; nothing elsewhere."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
 
 
 @contextmanager

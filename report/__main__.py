@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from kernel.build import BuildError, Source
+from kernel.build import BuildError
 from model.trace import TraceError, loads
 from report import regression
 from report.formats import as_junit, as_sarif, c_site, claim_site, message
@@ -29,7 +29,7 @@ from report.results import (
 )
 from report.runs import exhibit, seen, show
 from tests.profiles import OF_HUNTS
-from tests.targets import TARGETS, add_kernel
+from tests.targets import TARGETS, kernel_of, kernel_options
 
 PAST = Path(__file__).parent.parent / "tests" / "traces"
 
@@ -47,22 +47,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--profile", default="dev", choices=OF_HUNTS, help="how long to hunt; default: dev, which is short"
     )
-    parser.add_argument(
-        "--kernel", metavar="PATH", help="ask them about a kernel tree's mm/dmapool.c, or a single file"
-    )
-    parser.add_argument("--promises", metavar="REVISION", help="hold the kernel to what this revision promises")
+    kernel_options(parser, "ask them about")
     parser.error = lambda message: fail(f"{message}; see --help")  # type: ignore[method-assign]
     options = parser.parse_args(arguments)
     for engine in options.engines:
         if engine not in READERS:
             fail(f"there is no engine {engine!r}; there are {', '.join(READERS)}")
+    if options.kernel is not None and "crosshair" in options.engines:
+        fail("CrossHair reads Python only: ask prove or fuzz about a kernel")
     engines, folder = options.engines or ["prove", "fuzz"], Path(options.out)
     command = f"python -m report {' '.join(engines)}" + (f" --profile {options.profile}" if "fuzz" in engines else "")
     of_kernel: list[str] = []
     where = claim_site
     try:
-        if options.kernel is not None:
-            source = take_kernel(options.kernel, options.promises, engines)
+        source = kernel_of(options)
+        if source is not None:
             where = partial(c_site, source=source)
             of_kernel = ["--kernel", options.kernel]
             of_kernel += ["--promises", options.promises] if options.promises is not None else []
@@ -74,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         write(folder, verdicts, read_tallies(results.get("fuzz", "[]")), command, where)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}; name a folder that can be written with --out")
-    except BadResults as bad:
+    except (BuildError, BadResults) as bad:
         fail(str(bad))
     wrong = [verdict for verdict in verdicts if not verdict.as_expected]
     print(f"{folder / 'index.html'}: {len(verdicts)} verdicts, {len(wrong)} not as expected")
@@ -89,16 +88,6 @@ def clear(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)  # or, if an engine fails, they would be taken for this report
     for old in (folder / "smt2").glob("*.smt2"):
         old.unlink()
-
-
-def take_kernel(path: str, promises: str | None, engines: list[str]) -> Source:
-    """Have a kernel be a revision; it is built first, so that what does not build is said at once."""
-    if "crosshair" in engines:
-        fail("CrossHair reads Python only: ask prove or fuzz about a kernel")
-    try:
-        return add_kernel(path, promises)
-    except BuildError as error:
-        fail(str(error))
 
 
 def ask(engine: str, folder: Path, profile: str, of_kernel: list[str]) -> str:

@@ -9,6 +9,7 @@ import jinja2
 
 from model.claims import CLAIMS
 from model.geometry import Refusal
+from model.lockstep import KERNEL
 from model.trace import Create, dumps
 from report.pictures import strip_picture, tree_picture
 from report.results import ENGINES, SAYS_NOTHING, SMT2, Verdict, refutation_in_words
@@ -21,7 +22,7 @@ REVISIONS = {
     "v6.1": "what it replaced",
     "v6.1-as-it-is": "v6.1, held only to what it keeps",
     "v6.12": "what was merged instead",
-    "kernel": "your own",
+    KERNEL: "your own",
     "other": "earlier tries, variants, the oracle",
 }
 """The columns of the matrix."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from model.claims import CLAIMS
+from model.lockstep import KERNEL
 from model.trace import Trace, TraceError, loads
 
 ENGINES = {
@@ -64,7 +65,8 @@ class Verdict:
     def outcome(self) -> str:
         """The verdict, and whether it was expected, in words."""
         if self.as_expected:
-            return f"{self.verdict}, as expected"
+            mended = (self.verdict, self.expected) == ("PROVED", "REFUTED")
+            return f"{self.verdict}, as expected" if not mended else f"{self.verdict}: a known defect is mended"
         if self.verdict == self.expected:
             return f"{self.verdict}, but not for the reason that was expected"
         return f"{self.verdict}, but {self.expected} was expected"
@@ -145,7 +147,7 @@ def proved(result: dict[str, Any]) -> list[Verdict]:
         result["revision"],
         result["verdict"],
         result["expected"],
-        result["verdict"] == result["expected"] and result["broken"] in ("", result["claim"]),
+        result["as_expected"],
         result["seconds"],
         " ".join(filter(None, (result["theory"], result["case"].replace("_", " ")))),
         evidence,
@@ -245,7 +247,10 @@ def refutation_in_words(verdict: Verdict) -> str:
 
 def replaying(file: Path | str, on: str) -> str:
     """The command that replays a trace."""
-    if on == "kernel" and (path := os.environ.get("POOLPROOF_KERNEL")):
-        held_to = os.environ.get("POOLPROOF_PROMISES")
-        return f"make replay TRACE={file} KERNEL={path}" + (f" PROMISES={held_to}" if held_to else "")
-    return f"make replay TRACE={file} ON={on}"
+    return f"make replay TRACE={file} {kernel_asked_for() if on == KERNEL else f'ON={on}'}"
+
+
+def kernel_asked_for() -> str:
+    """The kernel's file that this run is about, and what it is held to, as `make` takes them."""
+    path, promises = os.environ.get("POOLPROOF_KERNEL"), os.environ.get("POOLPROOF_PROMISES")
+    return f"KERNEL={path}" + (f" PROMISES={promises}" if promises else "")

@@ -32,6 +32,7 @@ from model.lockstep import LARGEST_PAGE, Revision, Target
 from model.memory import Memory
 from model.promises import SERIES, V6_12
 from model.trace import Alloc, Create, Destroy, Free, OtherPool, Step, Trace, TraceError, Write, dumps, loads
+from proofs.outputs import show_progress
 from report.runs import TRACES, keep
 from report.shrink import measure, number_of_steps, shrink, untold
 from report.text import elided, lines_of, options_of
@@ -393,11 +394,6 @@ def built(*sources: Source) -> None:
         for debug in (False, True):
             program_of(source, Variant(debug))
     show_progress("")
-
-
-def show_progress(what: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
 
 
 def fail(message: str) -> NoReturn:

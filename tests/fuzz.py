@@ -25,15 +25,15 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from kernel.build import BuildError
 from model.claims import Claim
-from model.lockstep import BrokenClaim
+from model.lockstep import KERNEL, BrokenClaim
 from model.trace import Trace
-from proofs.outputs import Unwritable, put_json, try_out
-from report.results import read_machine
+from proofs.outputs import Unwritable, put_json, show_progress, try_out
+from report.results import kernel_asked_for, read_machine
 from report.runs import in_text, smallest, surprises
 from report.text import coloured
 from tests import profiles
 from tests.machine import PoolMachine, Tally, dice, machine, missed
-from tests.targets import KERNEL, TARGETS, add_kernel
+from tests.targets import TARGETS, kernel_of, kernel_options
 
 HUNTED = ("model", "series", "v6.1-as-it-is", "v6.12")
 """The revisions in which the machine finds nothing: they do what they promise."""
@@ -142,8 +142,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "revisions", nargs="*", metavar="REVISION", help=f"of {', '.join(TARGETS)}; default: all sound ones"
     )
-    parser.add_argument("--kernel", metavar="PATH", help="hunt in a kernel tree's mm/dmapool.c, or in a single file")
-    parser.add_argument("--promises", metavar="REVISION", help="hold the kernel to what this revision promises")
+    kernel_options(parser, "hunt in")
     parser.add_argument("--seed", type=int, help="repeat a hunt; default: a new seed, which is printed")
     parser.add_argument("--profile", default="ci", choices=profiles.OF_HUNTS, help="how long; default: ci")
     parser.add_argument("--json", metavar="FILE", help="write what was found and met as JSON; - for standard output")
@@ -152,13 +151,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.error = lambda message: fail(f"{message}; see --help")  # type: ignore[method-assign]
     options = parser.parse_args(arguments)
-    if options.kernel:
-        try:
-            add_kernel(options.kernel, options.promises)
-        except BuildError as error:
-            fail(str(error))
-    elif options.promises:
-        fail("--promises is about a kernel: name one with --kernel")
+    try:
+        kernel_of(options)
+    except BuildError as error:
+        fail(str(error))
     for revision in options.revisions:
         if revision not in TARGETS:
             near = difflib.get_close_matches(revision, TARGETS, n=1, cutoff=0)[0]
@@ -180,8 +176,7 @@ def run_hunts(options: argparse.Namespace) -> int:
     revisions = options.revisions or ([KERNEL] if options.kernel else list(HUNTED))
     seed = SystemRandom().randrange(2**32) if options.seed is None else options.seed
     chosen = f"ON='{' '.join(options.revisions)}' " if options.revisions else ""
-    chosen += f"KERNEL={options.kernel} " if options.kernel else ""
-    chosen += f"PROMISES={options.promises} " if options.promises else ""
+    chosen += f"{kernel_asked_for()} " if options.kernel else ""
     again = f"make fuzz {chosen}PROFILE={options.profile} SEED={seed}"
     to_read = sys.stderr if options.json == "-" else sys.stdout
     print(f"seed {seed}: `{again}` repeats this hunt, if the database is the same", file=to_read, flush=True)
@@ -193,10 +188,8 @@ def run_hunts(options: argparse.Namespace) -> int:
         running = [executor.submit(hunt, revision, seed, options.profile) for revision in revisions]
         for future in as_completed(running):
             hunts[future.result().revision] = future.result()
-            if sys.stderr.isatty():
-                print(f"\r\x1b[K{len(hunts)} of {len(running)} revisions", end="", file=sys.stderr, flush=True)
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr)
+            show_progress(f"{len(hunts)} of {len(running)} revisions")
+    show_progress("")
     done = [hunts[revision] for revision in revisions]
     as_json = json.dumps([one.to_json() for one in done], indent=1)
     put_json(options.json, as_json)

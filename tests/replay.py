@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from kernel.build import BuildError
+from model.lockstep import KERNEL
 from model.trace import TraceError, dumps, loads
 from report.runs import seen, smallest
 from report.text import coloured, told
-from tests.targets import KERNEL, TARGETS, add_kernel
+from tests.targets import TARGETS, kernel_of, kernel_options
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,19 +26,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--on", default="series", metavar="REVISION", help=f"one of {', '.join(TARGETS)}; default: series"
     )
-    parser.add_argument("--kernel", metavar="PATH", help="run a kernel tree's mm/dmapool.c, or a single file")
-    parser.add_argument("--promises", metavar="REVISION", help="hold the kernel to what this revision promises")
+    kernel_options(parser, "run")
     parser.add_argument("--shrink", metavar="FILE", help="write a smaller trace that breaks the same claim")
     parser.error = lambda message: fail(f"{message}; see --help")  # type: ignore[method-assign]
     options = parser.parse_args(arguments)
-    if options.kernel:
-        try:
-            add_kernel(options.kernel, options.promises)
-        except BuildError as error:
-            fail(str(error))
+    try:
+        source = kernel_of(options)
+    except BuildError as error:
+        fail(str(error))
+    if source is not None:
         options.on = KERNEL
-    elif options.promises:
-        fail("--promises is about a kernel: name one with --kernel")
     if options.on not in TARGETS:
         near = difflib.get_close_matches(options.on, TARGETS, n=1, cutoff=0)[0]
         fail(f"there is no revision {options.on!r}; did you mean {near!r}? There are {', '.join(TARGETS)}")

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 
 from impl.block_stack import BlockStackPool
@@ -10,7 +11,7 @@ from impl.pool import Pool as SeriesPool
 from impl.struct_page import StructPagePool
 from kernel.build import BuildError, Source, Variant, find
 from kernel.target import program_of, revision_of
-from model.lockstep import Revision
+from model.lockstep import KERNEL, Revision
 from model.pool import Pool as ModelPool
 from model.promises import SERIES, V6_1, V6_12
 from tests.inside import inside_of_pages, inside_of_stack, look
@@ -29,9 +30,6 @@ TARGETS: dict[str, Revision] = {
     "v6.12": Revision(BlockStackPool.create, V6_12, inside=inside_of_stack),
 }
 
-KERNEL = "kernel"
-"""The revision that is a kernel of your own, if there is one: `make fuzz KERNEL=…`."""
-
 
 def add_kernel(path: str, promises: str | None = None) -> Source:
     """Have a kernel tree, or a single dmapool.c, be the revision `kernel`; in processes that are started from now on, too.
@@ -46,6 +44,23 @@ def add_kernel(path: str, promises: str | None = None) -> Source:
     TARGETS[KERNEL] = revision_of(source, None if promises is None else TARGETS[promises].promises)
     os.environ |= {"POOLPROOF_KERNEL": str(path), "POOLPROOF_PROMISES": promises or ""}
     return source
+
+
+def kernel_options(parser: ArgumentParser, what: str, *, required: bool = False) -> None:
+    """The options of a command line that can be about a kernel's own file."""
+    parser.add_argument(
+        "--kernel", metavar="PATH", required=required, help=f"{what} a kernel tree's mm/dmapool.c, or a single file"
+    )
+    parser.add_argument("--promises", metavar="REVISION", help="hold the kernel to what this revision promises")
+
+
+def kernel_of(options: Namespace) -> Source | None:
+    """The kernel that these options name, which is a revision from now on. Raises BuildError."""
+    if options.kernel is not None:
+        return add_kernel(options.kernel, options.promises)
+    if options.promises is not None:
+        raise BuildError("--promises is about a kernel: name one with --kernel")
+    return None
 
 
 if os.environ.get("POOLPROOF_KERNEL"):

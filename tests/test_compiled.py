@@ -4,6 +4,7 @@ import random
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,12 @@ from kernel.ir import Module, NotFollowed, ir_of
 from kernel.target import KernelPool
 from model.geometry import INT_MAX
 from model.memory import Memory as Device
+from proofs.__main__ import as_json
 from proofs.c_pool import Code, code_of, created, geometry_of, laid_offsets
 from proofs.compiled import obligations_of
 from proofs.obligation import Settings, prove
-from tests.kernel_mutants import CREATE, MUTANTS, KernelMutant
+from report.results import read_prover
+from tests.kernel_mutants import CREATE, MUTANTS, WASTE, KernelMutant
 
 ADMISSION = {CREATE, "admitted_geometry_is_ordered", "admitted_geometry_fits_an_int", "boundary_divides_the_allocation"}
 
@@ -163,7 +166,29 @@ def test_the_verdicts_are_the_expected_ones(revision: str) -> None:
     for asked in obligations_of(source_of(revision)).values():
         if asked.claim.name not in ADMISSION and "first_turns" not in asked.case:
             result = prove(asked, Settings())
-            assert result.as_expected, (result.obligation, result.verdict, result.why, result.broken)
+            assert result.as_expected and not result.mended, (
+                result.obligation,
+                result.verdict,
+                result.why,
+                result.broken,
+            )
+
+
+def test_a_defect_that_a_file_has_no_more_is_mended(tmp_path: Path) -> None:
+    """By patch 03, in one character: that is proved, and as good as expected."""
+    source = source_of("v6.1")
+    changed = tmp_path / "dmapool.c"
+    changed.write_text(source.file.read_text().replace("pool->size) >= next_boundary", "pool->size) > next_boundary"))
+    made = obligations_of(Source(changed, source.tree))
+    (result,) = (
+        prove(asked, Settings())
+        for asked in made.values()
+        if asked.expected.value == "REFUTED" and asked.claim.name == WASTE
+    )
+    assert (result.verdict, result.mended, result.as_expected) == ("PROVED", True, True)
+    (read,) = read_prover(as_json([result]))
+    assert read.outcome == "PROVED: a known defect is mended"
+    assert not replace(result, revision="series").as_expected
 
 
 def test_a_refutation_is_run_natively() -> None:

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import xmlschema
 from kernel.build import Source
 from model.claims import CLAIMS
 from model.trace import loads
+from proofs.__main__ import as_json
 from proofs.catalogue import prove_named
 from proofs.solver import DEFAULT_LIMIT
 from report.formats import as_junit, as_sarif, c_site, claim_site
@@ -83,8 +84,8 @@ def engines() -> list[Verdict]:
         "block_lies_inside_its_page/v6.1/u64/boundary_above_the_page",
         "no_room_is_wasted/v6.1/Z/any_page",
     )
-    results = [asdict(prove_named(name, 0, DEFAULT_LIMIT)) for name in names]
-    return [*read_prover(json.dumps(results)), *read_machine(FOUND)]
+    proofs = as_json([prove_named(name, 0, DEFAULT_LIMIT) for name in names])
+    return [*read_prover(proofs), *read_machine(FOUND)]
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from kernel import fetch, target
 from kernel.build import KERNELS, BuildError, Source, Variant, build, compiler, find
 from kernel.target import ALLOC, FREE, OPERATION, KernelFault, KernelPool, promises_of, revision_of
-from model.lockstep import BrokenClaim, LockingError, Lockstep, replay
+from model.lockstep import KERNEL, BrokenClaim, LockingError, Lockstep, replay
 from model.memory import Memory
 from model.promises import SERIES, V6_1, V6_12
 from model.trace import Alloc, Create, Destroy, Free, Kernel, OtherPool, PageChoice, Trace, TraceError, Write, loads
@@ -24,7 +24,7 @@ from report.runs import keep
 from tests import fuzz, profiles, volume
 from tests import replay as replaying
 from tests.machine import machine
-from tests.targets import KERNEL, TARGETS
+from tests.targets import TARGETS
 
 try:
     compiler()

@@ -15,6 +15,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from model.trace import Alloc, Create, Destroy, Trace, dumps, loads
+from proofs.__main__ import as_json
 from proofs.catalogue import OBLIGATIONS, Settings
 from proofs.explore import Verdict as Proofs
 from proofs.obligation import prove
@@ -34,7 +35,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 @pytest.mark.parametrize("name", REFUTED)
 def test_an_expected_refutation_is_told_as_ever(name: str) -> None:
-    (verdict,) = read_prover(json.dumps([asdict(prove(OBLIGATIONS[name], Settings()))], default=str))
+    (verdict,) = read_prover(as_json([prove(OBLIGATIONS[name], Settings())]))
     trace = verdict.counterexample.trace if verdict.counterexample is not None else None
     scene = seen(trace, verdict.revision) if trace is not None else None
     hold_against(GOLDEN / f"{name.replace('/', '-')}.txt", refuted(verdict, scene) + "\n")
@@ -138,8 +139,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "lookup_finds_the_page_of_an_address/series/u64/overlapping_pages",
         "layout_ends/series/u32",
     ]
-    results = [asdict(prove(OBLIGATIONS[name], Settings())) for name in names]
-    verdicts = read_prover(json.dumps(results, default=str))
+    verdicts = read_prover(as_json([prove(OBLIGATIONS[name], Settings()) for name in names]))
     tallies = {"series": {"alloc": 1_234_567}, "v6.1-as-it-is": {"a page overlaps another from below": 1}}
     machine = Verdict("machine", "operations_end/series", "operations_end", "series", "HELD", "HELD", True, 1.0)
     write(folder, [*surprising(verdicts), machine, *past_counterexamples()], tallies, "a test")
@@ -216,7 +216,8 @@ def test_a_surprise_is_shown_and_makes_the_status_1(
 ) -> None:
     """So is a past counterexample that breaks nothing any more; and whatever it is called, the page stays a page."""
     overlap = OBLIGATIONS["lookup_finds_the_page_of_an_address/series/u64/overlapping_pages"]
-    surprise = {**asdict(prove(overlap, Settings())), "expected": "PROVED", "case": "<b>bold</b> & so on"}
+    surprise = asdict(replace(prove(overlap, Settings()), expected="PROVED", case="<b>bold</b> & so on"))
+    surprise["as_expected"] = False
     monkeypatch.setattr("report.__main__.ask", lambda *_: json.dumps([surprise], default=str))
     monkeypatch.setattr("report.__main__.PAST", tmp_path)
     harmless = Trace((Create(64), Alloc("a")), claim="blocks_are_disjoint")
@@ -265,7 +266,7 @@ def test_bad_input_is_told_in_a_line(arguments: list[str], complaint: str, capsy
 
 def test_what_an_engine_says_is_expected_or_not() -> None:
     """A refutation is expected for its own reason only, and a contract has to come out as it should."""
-    proof = asdict(prove(OBLIGATIONS["no_room_is_wasted/v6.1/u64/size_128"], Settings()))
+    proof = prove(OBLIGATIONS["no_room_is_wasted/v6.1/u64/size_128"], Settings())
     contract = {
         "contract": "layout_ends/series/a",
         "claim": "layout_ends",
@@ -279,9 +280,9 @@ def test_what_an_engine_says_is_expected_or_not() -> None:
         "inputs": {},
         "counterexample": None,
     }
-    proofs = [proof, {**proof, "expected": "PROVED"}, {**proof, "broken": "a step on the way"}]
+    proofs = [proof, replace(proof, expected="PROVED"), replace(proof, broken="a step on the way")]
     contracts = [contract, {**contract, "outcome": "SEARCHED"}, {**contract, "why": "it gave up"}]
-    for verdicts in (read_prover(json.dumps(proofs, default=str)), read_contracts(json.dumps(contracts))):
+    for verdicts in (read_prover(as_json(proofs)), read_contracts(json.dumps(contracts))):
         assert [verdict.as_expected for verdict in verdicts] == [True, False, False]
 
 

@@ -18,13 +18,13 @@ from kernel.target import ALLOC, FREE, OPERATION, KernelFault, KernelPool
 from model import claims
 from model.claims import Claim
 from model.geometry import Refusal, block_offsets, create
-from model.lockstep import LockingError
+from model.lockstep import KERNEL, LockingError
 from model.memory import Memory
 from model.promises import Promises
 from model.trace import Alloc, Create, Free, Step, Trace
 from report.results import replaying
 from report.runs import keep
-from tests.targets import KERNEL, TARGETS, add_kernel
+from tests.targets import TARGETS, kernel_of, kernel_options
 
 OPERATIONS = 1_000_000
 MOST_LIVE = 2000
@@ -82,16 +82,16 @@ def drawn(number: int, seed: int) -> Run:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.volume", description="Run many operations natively.")
-    parser.add_argument("--kernel", required=True, metavar="PATH", help="a kernel tree, or a single dmapool.c")
-    parser.add_argument("--promises", metavar="REVISION", help="hold the kernel to what this revision promises")
+    kernel_options(parser, "run", required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--operations", type=int, default=OPERATIONS, help=f"default: {OPERATIONS:,}")
     parser.error = lambda message: fail(f"{message}; see --help")  # type: ignore[method-assign]
     options = parser.parse_args(arguments)
     try:
-        source = add_kernel(options.kernel, options.promises)
+        source = kernel_of(options)
     except BuildError as error:
         fail(str(error))
+    assert source is not None
     run = drawn(options.operations, options.seed)
     status = 0
     for made in POOLS:

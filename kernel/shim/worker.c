@@ -97,8 +97,8 @@ static size_t bytes_given;
 static struct block *freed;
 static struct reply reply;
 static struct request request;
-#define SPINLOCK 1 /* the pool's lock; each mutex has a bit of its own */
-static u8 held; /* the locks */
+static u8 held; /* the kinds of locks, a bit each: 0 for spinlocks, another one for each mutex */
+#define SPINLOCK 1
 static unsigned long irqs_off; /* no interrupt comes; who sleeps then, or returns with another value, is wrong */
 static unsigned requests, refuse; /* for memory and the like, of an operation; and the one that is refused, from 1 on */
 static unsigned long attempts; /* to allocate a block: every other is by a caller that may not sleep */
@@ -614,28 +614,32 @@ bool want_init_on_free(void)
 
 /* Locks */
 
-static void take(u32 magic, u32 *taken, u8 bit)
+static unsigned held_of_kind[8];
+
+static void take(u32 magic, u32 *taken, size_t kind)
 {
 	if (magic != POOLPROOF_LOCK)
 		fault("a lock is taken that is not initialised, or gone");
 	if (*taken)
 		misuse("a lock is taken that is held already: a deadlock");
 	*taken = 1;
-	held |= bit;
+	held_of_kind[kind]++;
+	held |= 1 << kind;
 }
 
-static void release(u32 magic, u32 *taken, u8 bit)
+static void release(u32 magic, u32 *taken, size_t kind)
 {
 	if (magic != POOLPROOF_LOCK)
 		fault("a lock is released that is not initialised, or gone");
 	if (!*taken)
 		misuse("a lock is released that is not held");
 	*taken = 0;
-	held &= ~bit;
+	if (!--held_of_kind[kind])
+		held &= ~(1 << kind);
 }
 
 /* Mutexes that there is no bit left for share the last one. */
-static u8 bit_of(const struct mutex *lock)
+static size_t kind_of(const struct mutex *lock)
 {
 	static const struct mutex *known[6];
 	size_t n = 0;
@@ -644,7 +648,7 @@ static u8 bit_of(const struct mutex *lock)
 		n++;
 	if (n < ARRAY_SIZE(known))
 		known[n] = lock;
-	return 2 << n;
+	return n + 1;
 }
 
 void spin_lock_init(spinlock_t *lock)
@@ -654,12 +658,12 @@ void spin_lock_init(spinlock_t *lock)
 
 void spin_lock(spinlock_t *lock)
 {
-	take(lock->magic, &lock->held, SPINLOCK);
+	take(lock->magic, &lock->held, 0);
 }
 
 void spin_unlock(spinlock_t *lock)
 {
-	release(lock->magic, &lock->held, SPINLOCK);
+	release(lock->magic, &lock->held, 0);
 }
 
 void mutex_init(struct mutex *lock)
@@ -670,12 +674,12 @@ void mutex_init(struct mutex *lock)
 void mutex_lock(struct mutex *lock)
 {
 	might_sleep_in("mutex_lock");
-	take(lock->magic, &lock->held, bit_of(lock));
+	take(lock->magic, &lock->held, kind_of(lock));
 }
 
 void mutex_unlock(struct mutex *lock)
 {
-	release(lock->magic, &lock->held, bit_of(lock));
+	release(lock->magic, &lock->held, kind_of(lock));
 }
 
 void poolproof_assert_held(u32 taken)

@@ -88,11 +88,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Variant:
-    """How the file is compiled: with DMAPOOL_DEBUG, with a `dma_addr_t` of 32 bits, with the compiler's sanitizers."""
+    """How the file is compiled: with DMAPOOL_DEBUG, with a `dma_addr_t` of 32 bits, with the compiler's sanitizers; or bare,
+    with nothing that watches it, to measure how long it takes."""
 
     debug: bool = False
     dma_bits: int = 64
     sanitized: bool = False
+    bare: bool = False
 
     def flags(self) -> list[str]:
         flags = ["-DDMAPOOL_DEBUG=1", "-DCONFIG_DEBUG_SLAB=1", "-DCONFIG_SLUB_DEBUG_ON=1"] if self.debug else []
@@ -172,6 +174,7 @@ def build(source: Source, variant: Variant) -> Path:
             MISTAKES,
             COUNTED,
             RACES,
+            variant,
             variant.flags(),
             SHIMMED,
             [file.name for file in inputs],
@@ -223,6 +226,7 @@ def compile_all(command: list[str], source: Source, variant: Variant, folder: Pa
     family = "clang" if "clang" in version_of(command) else "gcc"
     watched = [COUNTED + ",no-prune" * (family == "clang")]  # which leaves blocks out otherwise
     watched += [] if variant.sanitized else RACES[family].split()  # a compiler does the one or the other
+    watched = [] if variant.bare else watched
     objects: list[Path] = []
     for file in [source.file, *tree_files(source)]:
         if file.suffix == ".c":

@@ -15,7 +15,7 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Self
@@ -30,7 +30,7 @@ from model.trace import TraceError
 CREATE, ALLOC, FREE, DESTROY, PAGE, BATCH, ALLOC_ZEROED = range(1, 8)
 DONE, PAGE_WANTED, FAULT, HANG, MISUSE = range(1, 6)
 REQUEST = struct.Struct("=IIQQQQQ")
-REPLY = struct.Struct("=IIQQQIIII")
+REPLY = struct.Struct("=IIQQQQQIIII")
 OPENED = struct.Struct("=QQ")
 GIVEN_BACK = struct.Struct("=QQQQ")
 OPERATION = struct.Struct("=IIq")
@@ -62,11 +62,16 @@ class KernelFault(Exception):
 
 @dataclass(frozen=True)
 class Batch:
-    """What came of a batch: how many allocations failed, and for each slot its block's virtual and DMA address, or 0."""
+    """What came of a batch: how many allocations failed, and for each slot its block's virtual and DMA address, or 0.
+
+    What it took does not count the device: how long, and how many basic blocks of the kernel's code, unless it is bare.
+    """
 
     failed: int
     pages_left: int
     blocks: memoryview
+    nanoseconds: int
+    basic_blocks: int
 
 
 class Worker:
@@ -191,6 +196,7 @@ class KernelPool:
         self.dma_bits = dma_bits
         self.log: list[str] = []
         self._row: str | Exception = ""
+        self._took = 0, 0  # the latest batch
         self._opened = b""  # memory that the worker does not know yet
         self._worker = worker_of(program, self)
         memory.bytes_at = self._bytes_at
@@ -212,7 +218,7 @@ class KernelPool:
         init_on_free: bool = False,
     ) -> Self | None:
         """`dma_pool_create` of the kernel's file; None where it returns NULL. Raises BuildError."""
-        variant = Variant(debug, variant.dma_bits, variant.sanitized)
+        variant = replace(variant, debug=debug)
         pool = cls(program_of(source, variant), memory, variant.dma_bits)
         flags = init_on_alloc + 2 * init_on_free + 4 * processor()
         admitted, _ = pool._run(CREATE, flags, size, align, boundary, page_size, memory.base, name=name.encode()[:255])
@@ -237,11 +243,13 @@ class KernelPool:
             raise self._row
         return self._row
 
-    def batch(self, operations: bytes, slots: int, pages: Sequence[int | None]) -> Batch:
+    def batch(
+        self, operations: bytes, slots: int, pages: Sequence[int | None], blocks: bytes | memoryview | None = None
+    ) -> Batch:
         """Run many operations in one call: an array of OPERATION, on so many slots for blocks.
 
         `pages` are the DMA addresses of the pages that the device gives, in this order, None for a failure; it fails once there
-        are no more. The memory of these pages is known to the kernel's code only.
+        are no more. The memory of these pages is known to the kernel's code only. `blocks` are those of an earlier batch.
         """
         choices = struct.pack(f"={len(pages)}Q", *(NO_PAGE if page is None else page for page in pages))
         places = [BATCHES]
@@ -253,10 +261,10 @@ class KernelPool:
         desk = self._worker.desk
         desk[at : at + len(operations)] = operations
         desk[choices_at : choices_at + len(choices)] = choices
-        desk[blocks_at:end] = bytes(end - blocks_at)
+        desk[blocks_at:end] = bytes(end - blocks_at) if blocks is None else bytes(blocks)
         count = len(operations) // OPERATION.size
         failed, left = self._run(BATCH, blocks_at, at, count, choices_at, len(pages), self.memory.base)
-        return Batch(failed, left, desk[blocks_at:end].cast("Q"))
+        return Batch(failed, left, desk[blocks_at:end].cast("Q"), *self._took)
 
     def _run(
         self,
@@ -295,7 +303,8 @@ class KernelPool:
         if not received:
             raise worker.died()
         answer = worker.answer
-        what, row_failed, a, b, pc, freed, log, row, said = REPLY.unpack_from(answer)
+        what, row_failed, a, b, pc, nanoseconds, basic_blocks, freed, log, row, said = REPLY.unpack_from(answer)
+        self._took = nanoseconds, basic_blocks
         at = REPLY.size
         if log:
             self.log += answer[at : at + log - 1].decode(errors="replace").split("\n")

@@ -8,7 +8,7 @@ OF_KERNEL = $(if $(KERNEL),--kernel "$(KERNEL)") $(if $(PROMISES),--promises "$(
 SCHEMA := .poolproof/schemas/junit-10.xsd
 
 .DEFAULT_GOAL := help
-.PHONY: help setup schemas kernels prove crosshair audit test fuzz volume mutants mutation report replay compare bench bench-fuzz mpt3sas claims clean
+.PHONY: help setup schemas kernels prove crosshair audit test fuzz volume mutants mutation report replay compare bench mpt3sas claims clean
 
 help:  ## this list
 	@sed -n 's/^\([a-zA-Z0-9%_-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -77,11 +77,8 @@ compare: $(VENV)/installed  ## what a driver sees change from BEFORE=~/linux to 
 	@test -n "$(BEFORE)" || { echo "compare: say what with what: make compare BEFORE=~/linux AFTER=~/linux-b, or PATCHES=series.mbox" >&2; exit 2; }
 	@$(RUN) -m tests.compare "$(BEFORE)" $(if $(AFTER),"$(AFTER)") $(if $(PATCHES),--patches "$(PATCHES)") $(addprefix --seed=,$(SEED)) $(ARGS)
 
-bench: $(VENV)/installed  ## count the pages that an alloc and a free look at, on v6.1 and on the series
-	@$(RUN) -m bench.pages_touched
-
-bench-fuzz: $(VENV)/installed  ## steps per second of a hunt, beside an empty machine's (and KERNEL=~/linux)
-	@POOLPROOF_KERNEL="$(KERNEL)" $(RUN) -m bench.fuzz_floor
+bench: $(VENV)/installed  ## measure into reports/bench/ (half an hour; QUICK=1, PARTS="headline growth", KERNEL=~/linux)
+	@$(RUN) -m bench $(PARTS) $(if $(QUICK),--quick) $(if $(KERNEL),--kernel "$(KERNEL)") $(ARGS)
 
 mpt3sas: $(VENV)/installed  ## the cover letter's six pools, on v6.1 and on the series (about a minute)
 	@$(RUN) -m bench.mpt3sas

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.mpt3sas import COVER_LETTER, SERIES_CHAIN, workload
-from bench.pages_touched import most_touched, within_the_claims
+from bench.pages import most_touched, within_the_claims
 from impl.history import OriginalPool
 from impl.pool import Pool
 from model.claims import CLAIMS

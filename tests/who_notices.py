@@ -78,13 +78,19 @@ def machine(mutant: Mutant, folder: Path) -> Notice:
     """The claim that the state machine sees broken first, in hunts with the budget of `ci` each, one seed after the other."""
     steps = 0
     for seed in SEEDS:
-        _, output = run(folder, "tests.fuzz", mutant.revision, "--profile", "mutants", "--seed", seed)
-        found = re.search(r"^\S+ breaks (\w+):", output, re.M)
-        ran = re.search(r"^steps +([\d,]+)$", output, re.M)
-        steps += int(ran[1].replace(",", "")) if ran else 0
-        if found or not ran:
+        found, ran, output = hunt(mutant, folder, seed)
+        steps += ran or 0
+        if found or ran is None:
             break
-    return Notice((found[1],) if found else (), f"{steps:,} steps", output)
+    return Notice((found,) if found else (), f"{steps:,} steps", output)
+
+
+def hunt(mutant: Mutant, folder: Path, seed: str) -> tuple[str, int | None, str]:
+    """A hunt in the copy: the claim that it sees broken, or "", its steps, None if it has failed, and its output."""
+    _, output = run(folder, "tests.fuzz", mutant.revision, "--profile", "mutants", "--seed", seed)
+    found = re.search(r"^\S+ breaks (\w+):", output, re.M)
+    ran = re.search(r"^steps +([\d,]+)$", output, re.M)
+    return found[1] if found else "", int(ran[1].replace(",", "")) if ran else None, output
 
 
 def crosshair(mutant: Mutant, folder: Path) -> Notice:

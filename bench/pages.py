@@ -1,17 +1,16 @@
-"""What the claims about cost count, counted on running pools (`make bench`): pages that an alloc or a free looks at.
+"""What the claims about cost count, counted on running pools: pages that an alloc or a free looks at.
 
 A pool is filled to a number of pages, freed in an order that mixes the pages, and filled again; every page's header, and its
 link in the list of pages with room, notes when it is read or written. An alloc that adds a page goes down the tree with it,
 which the claim about an alloc leaves out, and so is counted by itself. The figures are counts, the same on every machine.
 """
 
-import argparse
-import sys
 from collections.abc import Callable
 from math import floor, log2
 from random import Random
 from typing import Any
 
+from bench.part import Part, Wanted
 from impl.history import OriginalPool
 from impl.list_head import ListHead
 from impl.pool import Mapping, Page, Pool
@@ -93,29 +92,22 @@ def within_the_claims(pages: int, by_alloc: int, by_free: int) -> bool:
     return bool(claims.alloc_touches_few_pages(by_alloc) and claims.free_compares_few_addresses(pages, by_free))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    argparse.ArgumentParser(
-        prog="python -m bench.pages_touched", description="Count the pages that an alloc and a free look at."
-    ).parse_args(arguments)
-    print(
-        "The most pages that one alloc from the pages that are there looks at; that an alloc which adds a page looks at, up"
-    )
-    print("to so many; and whose addresses one free reads:\n")
+def run(wanted: Wanted) -> Part:
     columns = f"{'v6.1':>10}{'series':>10}"
-    print(f"{'':>8}{'alloc':>20}{'adding a page':>20}{'free':>30}")
-    print(f"{'pages':>8}{columns * 3}{'2 log2(n + 1)':>16}")
-    within = True
-    for pages in PAGES:
+    table = [
+        "The most pages that one alloc from the pages that are there looks at; that an alloc which adds a page looks at,",
+        "up to so many; and whose addresses one free reads.",
+        "",
+        f"{'':>8}{'alloc':>20}{'adding a page':>20}{'free':>30}",
+        f"{'pages':>8}{columns * 3}{'2 log2(n + 1)':>16}",
+    ]
+    numbers, missed = {}, []
+    for pages in PAGES[:2] if wanted.quick else PAGES:
         original, series = most_touched(OriginalPool, pages), most_touched(Pool, pages)
         growth = most_touched_by_growth(OriginalPool, pages), most_touched_by_growth(Pool, pages)
         figures = [original[0], series[0], *growth, original[1], series[1]]
-        bound = floor(2 * log2(pages + 1))
-        print(f"{pages:>8}{''.join(f'{figure:>10}' for figure in figures)}{bound:>16}")
-        within = within and within_the_claims(pages, *series)
-    if not within:
-        print("pages_touched: the series looks at more pages than its claims allow", file=sys.stderr)
-    return 0 if within else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        numbers[str(pages)] = figures
+        table.append(f"{pages:>8}{''.join(f'{figure:>10}' for figure in figures)}{floor(2 * log2(pages + 1)):>16}")
+        if not within_the_claims(pages, *series):
+            missed.append(f"pages: of {pages}, the series looks at more than its claims allow")
+    return Part("pages", table, numbers, missed=missed)

@@ -1,0 +1,106 @@
+"""`python -m bench`: measure, and write tables, numbers and pictures into reports/bench/.
+
+Exit status: 0, 1 if counted work is not as it should be (a time never is), 2 for bad input.
+"""
+
+import argparse
+import json
+import sys
+from html import escape
+from pathlib import Path
+from typing import NoReturn
+
+from bench.part import Part, Wanted
+from kernel.build import KERNELS, BuildError, Source, Variant, compiler, find
+from kernel.target import program_of
+from proofs.outputs import Unwritable, put, try_out
+
+try:
+    import pyperf
+
+    from bench import floor, fuzzer, growth, headline, pages, prover
+except ModuleNotFoundError as missing:
+    print(
+        f"bench: the Python package {missing.name!r} is missing; `make setup` installs it into .venv", file=sys.stderr
+    )
+    raise SystemExit(2) from None
+
+PARTS = {"pages": pages, "headline": headline, "growth": growth, "floor": floor, "prover": prover, "fuzzer": fuzzer}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure pools, the prover and the fuzzer.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
+    parser.add_argument("--quick", action="store_true", help="small numbers, to see that everything works")
+    parser.add_argument("--kernel", action="append", default=[], metavar="PATH", help="measure this kernel's C, too")
+    parser.add_argument("--out", default="reports/bench", metavar="FOLDER", help="default: reports/bench")
+    parser.error = lambda message: fail(f"{message}; see --help")  # type: ignore[method-assign]
+    options = parser.parse_args(arguments)
+    for part in options.parts:
+        if part not in PARTS:
+            fail(f"there is no part {part!r}; there are {', '.join(PARTS)}")
+    try:
+        try_out(None, options.out)
+        wanted = Wanted(options.quick, kernels(options.kernel))
+        done = []
+        for name in options.parts or PARTS:
+            done.append(PARTS[name].run(wanted))
+            print(*done[-1].table, "", sep="\n", flush=True)
+        write(done, Path(options.out))
+    except (BuildError, Unwritable) as error:
+        fail(str(error))
+    for missed in (missed for part in done for missed in part.missed):
+        print(missed, file=sys.stderr)
+    return 1 if any(part.missed for part in done) else 0
+
+
+def kernels(asked: list[str]) -> dict[str, Source]:
+    """The kernels that were fetched, and those that are asked for, by name. Raises BuildError."""
+    try:
+        compiler()
+    except BuildError as error:
+        if asked:
+            raise
+        print(f"bench: nothing is measured in C: {error}", file=sys.stderr)
+        return {}
+    found = {folder.name: find(folder) for folder in sorted(KERNELS.glob("v*"))}
+    if not found and not asked:
+        print("bench: no kernel is measured in C: `make kernels` gets two, or name one with --kernel", file=sys.stderr)
+    for path in asked:
+        source = find(path)
+        name = source.file.stem if source.file.stem != "dmapool" else source.file.parent.name
+        found[name if name != "mm" else source.file.parent.parent.name] = source
+    for source in found.values():
+        for bare in (False, True):
+            program_of(source, Variant(bare=bare))
+    return found
+
+
+def write(parts: list[Part], folder: Path) -> None:
+    """Write what parts say: the tables, all numbers, what pyperf reads, and the pictures. Raises Unwritable."""
+    put(folder / "bench.txt", "\n".join("\n".join([*part.table, ""]) for part in parts))
+    put(folder / "bench.json", json.dumps({part.name: part.numbers for part in parts}, indent=1) + "\n")
+    timings = [timing for part in parts for timing in part.timings]
+    if timings:
+        pyperf.BenchmarkSuite(timings).dump(str(folder / "pyperf.json"), replace=True)
+    page = ["<!doctype html><meta charset=utf-8><title>poolproof: measured</title>"]
+    page += [
+        "<style>body{font:16px sans-serif;margin:2em auto;max-width:70em}img{max-width:100%}pre{overflow:auto}</style>"
+    ]
+    for part in parts:
+        page.append(f"<h2>{escape(part.name)}</h2>")
+        for name, picture in part.pictures.items():
+            picture.savefig(folder / name, metadata={"Date": None})
+            page.append(f'<p><img src="{name}" alt="{escape(part.name)}: the table below, drawn">')
+        page.append(f"<pre>{escape(chr(10).join(part.table))}</pre>")
+    put(folder / "index.html", "\n".join(page) + "\n")
+
+
+def fail(message: str) -> NoReturn:
+    """Say in one line what to do, and exit with status 2."""
+    print(f"bench: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""The cover letter's figures, and ours beside them: what 373,959 allocs and frees take, before and after the series."""
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from bench.part import Part, Timings, Wanted
+from bench.pictures import bars
+from bench.workload import BLOCKS, in_c, in_python
+
+COVER_LETTER = {"alloc": (0.350, 0.018), "free": (8.901, 0.019)}
+"""Seconds before and after the series, on the machine of the patch series' author (2022); the device's share is in them."""
+
+RATIOS = {"alloc": 19, "free": 477}
+"""By which the series is faster there."""
+
+
+def run(wanted: Wanted) -> Part:
+    blocks, rounds = (3_000, 1) if wanted.quick else (BLOCKS, 3)
+    subjects: dict[str, tuple[Any, ...]] = {
+        f"Python, {name}": (in_python, name, blocks) for name in ("v6.1", "series", "v6.12", "bisect")
+    }
+    subjects |= {f"C, {name}": (in_c, kernel, blocks) for name, kernel in wanted.kernels.items()}
+    taken = Timings(f"{blocks:,} blocks", subjects, rounds)
+    table = [
+        f"The cover letter's workload: {blocks:,} allocs of 128 bytes, the same number of frees in the same order, and the",
+        f"destruction of the pool (without it in C). Medians of {rounds}; ± is the median absolute deviation.",
+        "",
+        f"{'':<24}{'alloc, ms':>18}{'free, ms':>20}{'v6.1 / it, alloc':>20}{'v6.1 / it, free':>18}",
+    ]
+    for name in subjects:
+        language = name.partition(",")[0]
+        before = f"{language}, v6.1"
+        ratios = [f"{taken.ratio(before, name, part):,.1f}" if before in subjects else "" for part in RATIOS]
+        cells = [f"{taken.median(name, part) * 1000:,.1f}{taken.spread(name, part)}" for part in RATIOS]
+        table.append(f"{name:<24}{cells[0]:>18}{cells[1]:>20}{ratios[0]:>20}{ratios[1]:>18}")
+    old, new = ([COVER_LETTER[part][number] * 1000 for part in RATIOS] for number in (0, 1))
+    table.append(f"{'the cover letter, v6.1':<24}{old[0]:>18,.1f}{old[1]:>20,.1f}{'1.0':>20}{'1.0':>18}")
+    table.append(
+        f"{'the cover letter, series':<24}{new[0]:>18,.1f}{new[1]:>20,.1f}{RATIOS['alloc']:>20,.1f}{RATIOS['free']:>18,.1f}"
+    )
+    return Part("headline", table, taken.seconds, {"headline.svg": drawn(taken, blocks)}, taken.benchmarks)
+
+
+def drawn(taken: Timings, blocks: int) -> Figure:
+    rows = {name: {part: taken.median(name, part) * 1000 for part in RATIOS} for name in taken.seconds}
+    for number, name in enumerate(("the cover letter, v6.1", "the cover letter, series")):
+        rows[name] = {part: COVER_LETTER[part][number] * 1000 for part in RATIOS}
+    return bars(f"{blocks:,} blocks of 128 bytes: milliseconds, on a logarithmic scale", rows, "ms")

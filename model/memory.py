@@ -1,6 +1,6 @@
 """The environment of a pool: a device's coherent memory, the same bytes under a virtual and a DMA address."""
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -64,7 +64,7 @@ class Memory:
             raise ValueError(f"dma_free_coherent of {nbytes} bytes at {vaddr:#x}/{dma:#x}, which is not a live mapping")
         mapping.data.release()  # who reads or writes it from now on fails
         del self.mappings[vaddr]
-        self._starts.remove(vaddr)
+        del self._starts[bisect_left(self._starts, vaddr)]
 
     def offset(self, vaddr: int) -> int:
         """How far a virtual address is from the start of the mapping below it."""
@@ -73,8 +73,10 @@ class Memory:
 
     def block(self, vaddr: int, nbytes: int) -> memoryview:
         """The bytes at a virtual address. Raises ValueError if they do not lie in one live mapping."""
-        offset = self.offset(vaddr)
-        mapping = self.mappings.get(vaddr - offset)
-        if mapping is not None and offset + nbytes <= len(mapping.data):
-            return mapping.data[offset : offset + nbytes]
+        below = bisect_right(self._starts, vaddr)
+        if below:
+            start = self._starts[below - 1]
+            data, offset = self.mappings[start].data, vaddr - start
+            if offset + nbytes <= len(data):
+                return data[offset : offset + nbytes]
         raise ValueError(f"{nbytes} bytes at {vaddr:#x} are not in coherent memory")

@@ -75,14 +75,13 @@ struct page {
 	struct range head, data, tail; /* head and tail are red zones */
 	bool given_back;
 };
-#define DEVICE "poolproof" /* its name */
-
 struct object {
 	u64 magic, nbytes;
 };
 
 unsigned long poolproof_page_size = 4096;
 static bool init_on_alloc, init_on_free;
+#define DEVICE "poolproof" /* its name */
 static struct device *device; /* at the start of the heap: what its list of pools is written under is looked at, too */
 static const struct device_attribute *pools_file;
 static struct dma_pool *pool;
@@ -987,7 +986,7 @@ static void create(void)
 {
 	move_to(request.flags >> 2);
 	close_pages();
-	heap_used = own = objects = held = irqs_off = attempts = pages_given = unused = 0;
+	heap_used = own = objects = irqs_off = attempts = pages_given = unused = 0;
 	pools_file = NULL;
 	destroyed = false;
 	poolproof_page_size = request.d;

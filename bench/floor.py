@@ -13,9 +13,6 @@ from model.memory import Memory
 POOLS_BESIDE = ("floor", "bisect", "series", "v6.12", "v6.1")
 PER_PAGE = 4096 // SIZE
 
-AIM = 3.0
-"""Times the floor, for an alloc and a free together."""
-
 
 def run(wanted: Wanted) -> Part:
     blocks, rounds = (2_000, 1) if wanted.quick else (100_000, 5)

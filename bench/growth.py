@@ -70,7 +70,7 @@ def run(wanted: Wanted) -> Part:
         for name, points in work.items()
     }
     in_time = {f"{name}: n^{exponent(points):.2f}": points for name, points in times.items()}
-    figures = {"Seconds, in all": in_time, "Counted work per operation": per_operation}
+    figures = {"Seconds for as many allocs and frees": in_time, "Counted work for one of them": per_operation}
     numbers = {"seconds": times, "work": work, "exponents of work": found}
     return Part("growth", table, numbers, {"growth.svg": lines(figures, "blocks")}, timings, missed)
 

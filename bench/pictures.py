@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from math import log10
+from math import ceil, log10
 from pathlib import Path
 from statistics import median
 
@@ -40,7 +40,8 @@ def bars(title: str, rows: Mapping[str, Mapping[str, float]], unit: str = "s", l
         ticks.append((at + (len(row) - 1) / 2, name))
         for part, value in row.items():
             axes.barh(at, value, 0.9, color=COLOURS[parts.index(part)])
-            axes.text(value, at, f" {part} {shown(value)} {unit}".replace("  ", " "), va="center", fontsize=8)
+            label = " ".join(filter(None, (part, shown(value), unit)))
+            axes.annotate(label, (value, at), (4, 0), textcoords="offset points", va="center", fontsize=8)
             at += 1
         at += 0.7
     axes.set_yticks([place for place, _ in ticks], [name for _, name in ticks])
@@ -76,7 +77,10 @@ def lines(figures: Mapping[str, Mapping[str, Points]], across: str) -> Figure:
                 va="center",
             )
         axes.margins(x=0.05)
-        axes.set_xlim(right=axes.get_xlim()[1] * 30)
+        smallest, largest = axes.get_xlim()
+        axes.set_xticks([10.0**power for power in range(ceil(log10(smallest)), ceil(log10(largest)))])
+        axes.set_xticks([], minor=True)
+        axes.set_xlim(right=largest * 30)  # room for the labels
     return figure
 
 

@@ -37,6 +37,30 @@ def in_python(name: str, blocks: int, again: bool = False) -> dict[str, float]:
     return {**seconds, "free": seconds["free"] + time.perf_counter() - started}
 
 
+def oracle_beside(blocks: int) -> dict[str, float]:
+    """Seconds of the oracle's linear scan, where it follows the choices of another pool, as in a hunt.
+
+    Its own alloc lists every free block, which takes hours.
+    """
+    memory = Memory()
+    pool = Oracle.create("chain", memory, SIZE, ALIGN, 0)
+    assert pool is not None, "the arguments are admitted"
+    given: list[tuple[int, int]] = []
+    started = time.perf_counter()
+    while len(given) < blocks:
+        mapping = memory.alloc_coherent(4096)
+        assert mapping is not None, "the device has memory"
+        pool.add_page(mapping)
+        for offset in pool.offsets[: blocks - len(given)]:
+            pool.take(mapping.vaddr + offset, mapping.dma + offset)
+            given.append((mapping.vaddr + offset, mapping.dma + offset))
+    allocated = time.perf_counter()
+    for vaddr, dma in given:
+        pool.free(vaddr, dma)
+    pool.destroy()
+    return {"alloc": allocated - started, "free": time.perf_counter() - allocated}
+
+
 def alloc_and_free(pool: Any, blocks: int) -> dict[str, float]:
     started = time.perf_counter()
     given = [pool.alloc() for _ in range(blocks)]

@@ -26,7 +26,7 @@ FROM_THE_TREE = ("list.h", "poison.h", "rbtree.h", "rbtree_types.h", "rbtree_aug
 """Headers of include/linux/ that are used as they are."""
 
 LINUX = """
-align atomic bug build_bug cache compiler const container_of debugfs device dma-map-ops dma-mapping dmapool err errno
+align atomic bug build_bug cache cleanup compiler const container_of debugfs device dma-map-ops dma-mapping dmapool err errno
 export gfp init kernel limits log2 math minmax mm module mutex overflow page-flags printk rcupdate sched sched/mm
 seq_file slab spinlock stat stddef string sysfs types wait
 """
@@ -226,6 +226,7 @@ def compile_all(command: list[str], source: Source, variant: Variant, folder: Pa
     family = "clang" if "clang" in version_of(command) else "gcc"
     watched = [COUNTED + ",no-prune" * (family == "clang")]  # which leaves blocks out otherwise
     watched += [] if variant.sanitized else RACES[family].split()  # a compiler does the one or the other
+    watched += [] if variant.sanitized else [f"-D{name}=__tsan_{name}" for name in ("memset", "memcpy", "memmove")]
     watched = [] if variant.bare else watched
     objects: list[Path] = []
     for file in [source.file, *tree_files(source)]:

@@ -312,6 +312,8 @@ class KernelPool:
         if row_failed:  # after the operation was done
             worker.stop()
             self._row = self._fault(row_failed, answer[at : at + said], a=0, b=0, pc=pc)
+            if what == PAGE_WANTED:  # which nobody waits for any more
+                raise self._row
         elif row:
             self._row = answer[at : at + row].decode(errors="replace")
         if what in (FAULT, HANG, MISUSE):

@@ -30,7 +30,6 @@ from kernel.patches import applied, read_mbox
 from kernel.target import program_of, promises_of, revision_of
 from model.lockstep import LARGEST_PAGE, Revision, Target
 from model.memory import Memory
-from model.promises import SERIES, V6_12
 from model.trace import Alloc, Create, Destroy, Free, OtherPool, Step, Trace, TraceError, Write, dumps, loads
 from proofs.outputs import show_progress
 from report.runs import TRACES, keep
@@ -38,7 +37,7 @@ from report.shrink import measure, number_of_steps, shrink, untold
 from report.text import elided, lines_of, options_of
 from tests import profiles
 from tests.machine import PoolMachine, Tally
-from tests.targets import TARGETS
+from tests.targets import TARGETS, twin_of
 
 OBSERVED = {
     "result": "what create gives, and which block an alloc gives, or NULL",
@@ -252,15 +251,13 @@ class ComparingMachine(PoolMachine):
 
 def compare(before: Source, after: Source, seed: int, runs: int) -> Comparison:
     """Run both with the same operations. Raises BuildError."""
-    promises = promises_of(before)
-    twin = "series" if promises is SERIES else "v6.12" if promises is V6_12 else "v6.1-as-it-is"
     revisions = revision_of(before), revision_of(after)
     comparison = Comparison()
     hunter = type(
         "ComparingMachine",
         (ComparingMachine,),
         {
-            "revision": TARGETS[twin],
+            "revision": TARGETS[twin_of(promises_of(before))],
             "tally": Tally(),
             "before": revisions[0],
             "after": revisions[1],

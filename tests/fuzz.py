@@ -86,8 +86,8 @@ def hunt(revision: str, seed: int, profile: str | None = None) -> Hunt:
         # A trace is made smaller step by step, in a second; what it was drawn from, in minutes.
         wanted = settings(wanted, phases=[phase for phase in wanted.phases if phase is not Phase.shrink])
     hunter = hunter_of(revision)
-    if not wanted.derandomize:
-        hunter = seeded(seed)(hunter)
+    hunter = seeded(seed)(hunter)
+    wanted = settings(wanted, derandomize=False)  # which would draw the same with every seed
     started, done = time.perf_counter(), Hunt(revision, hunter.tally, 0, seed, profile or profiles.name())
     looked_at = Claim.__call__
 
@@ -174,7 +174,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run_hunts(options: argparse.Namespace) -> int:
     revisions = options.revisions or ([KERNEL] if options.kernel else list(HUNTED))
-    seed = SystemRandom().randrange(2**32) if options.seed is None else options.seed
+    new_seed = 0 if profiles.chosen(options.profile).derandomize else SystemRandom().randrange(2**32)
+    seed = new_seed if options.seed is None else options.seed
     chosen = f"ON='{' '.join(options.revisions)}' " if options.revisions else ""
     chosen += f"{kernel_asked_for()} " if options.kernel else ""
     again = f"make fuzz {chosen}PROFILE={options.profile} SEED={seed}"

@@ -13,7 +13,7 @@ from kernel.build import BuildError, Source, Variant, find
 from kernel.target import program_of, revision_of
 from model.lockstep import KERNEL, Revision
 from model.pool import Pool as ModelPool
-from model.promises import SERIES, V6_1, V6_12
+from model.promises import SERIES, V6_1, V6_12, Promises
 from tests.inside import inside_of_pages, inside_of_stack, look
 
 TARGETS: dict[str, Revision] = {
@@ -29,6 +29,11 @@ TARGETS: dict[str, Revision] = {
     "v6.1-as-it-is": Revision(OriginalPool.create, V6_1, inside=inside_of_pages),
     "v6.12": Revision(BlockStackPool.create, V6_12, inside=inside_of_stack),
 }
+
+
+def twin_of(promises: Promises) -> str:
+    """The revision of impl/ that is sound, and promises the same as a kernel's own file."""
+    return "series" if promises is SERIES else "v6.12" if promises is V6_12 else "v6.1-as-it-is"
 
 
 def add_kernel(path: str, promises: str | None = None) -> Source:

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import re
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -10,20 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import Phase, seed, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from kernel import fetch, target
-from kernel.build import KERNELS, BuildError, Source, Variant, build, compiler, find
+from kernel.build import BuildError, Source, Variant, build, compiler
 from kernel.target import ALLOC, FREE, OPERATION, KernelFault, KernelPool, promises_of, revision_of
 from model.lockstep import KERNEL, BrokenClaim, LockingError, Lockstep, replay
 from model.memory import Memory
 from model.promises import SERIES, V6_1, V6_12
 from model.trace import Alloc, Create, Destroy, Free, Kernel, OtherPool, PageChoice, Trace, TraceError, Write, loads
 from report.runs import keep
-from tests import fuzz, profiles, volume
+from tests import fuzz, volume
 from tests import replay as replaying
-from tests.machine import machine
+from tests.kernels import changed, fetched, hunt
 from tests.targets import TARGETS
 
 try:
@@ -39,26 +36,66 @@ TINY = """
 #include <linux/dma-mapping.h>
 #include <linux/slab.h>
 /* MORE */
-struct dma_pool { spinlock_t lock; struct device *dev; size_t size; unsigned int used; char *page; dma_addr_t dma; };
-static struct dma_pool *the_pool;
+struct dma_pool {
+	spinlock_t lock;
+	struct device *dev;
+	size_t size;
+	unsigned int used;
+	char *page;
+	dma_addr_t dma;
+	char name[32];
+	struct list_head pools;
+};
+static DEFINE_MUTEX(list_lock);
+static DEFINE_MUTEX(file_lock);
 static ssize_t pools_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	char *row = "poolinfo - 0.1\\n%-16s %4u %4u %4zu %2u\\n";
-	return scnprintf(buf, PAGE_SIZE, row, "tiny", the_pool->used, 0u, the_pool->size, 1u);
+	char *row = "%-16s %4u %4u %4zu %2u\\n";
+	struct list_head *at;
+	size_t nbytes = scnprintf(buf, PAGE_SIZE, "poolinfo - 0.1\\n");
+	mutex_lock(&list_lock);
+	for (at = dev->dma_pools.next; at != &dev->dma_pools; at = at->next) {
+		struct dma_pool *pool = container_of(at, struct dma_pool, pools);
+		nbytes += scnprintf(buf + nbytes, PAGE_SIZE - nbytes, row, pool->name, pool->used, 0u, pool->size, 1u);
+	}
+	mutex_unlock(&list_lock);
+	return nbytes;
 }
 static DEVICE_ATTR_RO(pools);
+static bool list_or_unlist(struct dma_pool *pool, bool list)
+{
+	struct list_head *head = &pool->dev->dma_pools, *link = &pool->pools;
+	bool empty;
+	mutex_lock(&list_lock);
+	empty = head->next == head;
+	if (list) {
+		link->prev = head;
+		link->next = head->next;
+		link->next->prev = head->next = link;
+	} else {
+		link->prev->next = link->next;
+		link->next->prev = link->prev;
+		empty = head->next == head;
+	}
+	mutex_unlock(&list_lock);
+	return empty;
+}
 struct dma_pool *dma_pool_create(const char *name, struct device *dev, size_t size, size_t align, size_t boundary)
 {
-	struct dma_pool *pool = the_pool = kzalloc(sizeof(*pool), GFP_KERNEL);
+	struct dma_pool *pool = kzalloc(sizeof(*pool), GFP_KERNEL);
 	if (!pool)
 		return NULL;
 	spin_lock_init(&pool->lock);
+	strscpy(pool->name, name, sizeof(pool->name));
 	pool->dev = dev;
 	pool->size = size;
-	if (device_create_file(dev, &dev_attr_pools)) {
+	mutex_lock(&file_lock);
+	if (list_or_unlist(pool, true) && device_create_file(dev, &dev_attr_pools)) {
+		list_or_unlist(pool, false);
 		kfree(pool);
-		return NULL;
+		pool = NULL;
 	}
+	mutex_unlock(&file_lock);
 	return pool;
 }
 static char *page_of(struct dma_pool *pool, gfp_t flags)
@@ -100,8 +137,12 @@ void dma_pool_free(struct dma_pool *pool, void *vaddr, dma_addr_t dma)
 }
 void dma_pool_destroy(struct dma_pool *pool)
 {
-	dma_free_coherent(pool->dev, PAGE_SIZE, pool->page, pool->dma);
-	device_remove_file(pool->dev, &dev_attr_pools);
+	if (pool->page)
+		dma_free_coherent(pool->dev, PAGE_SIZE, pool->page, pool->dma);
+	mutex_lock(&file_lock);
+	if (list_or_unlist(pool, false))
+		device_remove_file(pool->dev, &dev_attr_pools);
+	mutex_unlock(&file_lock);
 	kfree(pool);
 }
 """
@@ -126,34 +167,6 @@ def created(source: Source, variant: Variant | None = None, **options: Any) -> K
     pool = KernelPool.create(source, variant or Variant(), "tiny", Memory(), 64, 1, 0, **options)
     assert pool is not None
     return pool
-
-
-def fetched(version: str) -> Source:
-    """A kernel's source; the test is skipped if nobody has fetched it."""
-    if not (KERNELS / version).is_dir():
-        pytest.skip(f"the kernel {version} is not there: run `make kernels`")
-    return find(KERNELS / version)
-
-
-def changed(version: str, folder: Path, *changes: str) -> Source:
-    """A kernel's source with a bug: each text is replaced by the one that follows it."""
-    source = fetched(version)
-    text = source.file.read_text()
-    for before, after in zip(changes[::2], changes[1::2], strict=True):
-        assert text.count(before) >= 1, before
-        text = text.replace(before, after, 1)
-    (folder / "dmapool.c").write_text(text)
-    return Source(folder / "dmapool.c", source.tree)
-
-
-def hunt(source: Source, examples: int) -> int:
-    """Steps of a hunt in a source; raises the BrokenClaim that it finds."""
-    hunter = machine(revision_of(source))
-    profiles.register()
-    phases = [Phase.generate]
-    short = settings(settings.get_profile("mutants"), max_examples=examples, phases=phases, derandomize=False)
-    run_state_machine_as_test(seed(1)(hunter), settings=short)
-    return hunter.tally.steps
 
 
 # What is built.
@@ -280,7 +293,10 @@ def test_a_kernel_that_cannot_be_fetched_is_told(
         ("page[PAGE_SIZE] = 7;", "a write of 0x7, 0 bytes past the end of a page of 256 bytes"),
         ("page[PAGE_SIZE + 4096] = 7;", "SIGSEGV"),
         ("{ static DEFINE_SPINLOCK(other); spin_lock(&other); }", "an operation returns with a lock held"),
-        ("spin_lock(&pool->lock); spin_lock(&pool->lock);", "a lock is taken that is held already: a deadlock"),
+        (
+            "{ static DEFINE_SPINLOCK(other); spin_lock(&other); spin_lock(&other); }",
+            "a lock is taken that is held already: a deadlock",
+        ),
         ("spin_unlock(&pool->lock);", "a lock is released that is not held"),
         (
             "unsigned long flags; spin_lock_irqsave(&pool->lock, flags); spin_unlock(&pool->lock);",
@@ -292,7 +308,7 @@ def test_a_kernel_that_cannot_be_fetched_is_told(
         ),
         ("{ spinlock_t lock = {0}; spin_lock(&lock); }", "a lock is taken that is not initialised"),
         (
-            "spin_lock(&pool->lock); kfree(kmalloc(8, GFP_KERNEL));",
+            "{ static DEFINE_SPINLOCK(other); spin_lock(&other); kfree(kmalloc(8, flags)); }",
             "an allocation may sleep, and is called with a lock",
         ),
         (
@@ -306,7 +322,7 @@ def test_a_kernel_that_cannot_be_fetched_is_told(
         ),
         ("{ int **one = kmalloc(8, flags); if (!one) return NULL; kfree(one); **one = 1; }", "SIGSEGV"),
         ("{ int **one = kmalloc(8, flags); if (!one) return NULL; **one = 1; }", "SIGSEGV"),
-        ("device_remove_file(pool->dev, &dev_attr_pools);", None),
+        ("mutex_lock(&file_lock); device_remove_file(pool->dev, &dev_attr_pools); mutex_unlock(&file_lock);", None),
     ],
 )
 def test_a_fault_is_found_and_the_next_pool_runs(tmp_path: Path, here: str, told: str | None) -> None:
@@ -327,7 +343,7 @@ def test_a_fault_is_found_and_the_next_pool_runs(tmp_path: Path, here: str, told
 
 
 def test_an_atomic_allocation_may_hold_the_lock(tmp_path: Path) -> None:
-    here = "spin_lock(&pool->lock); kfree(kmalloc(8, GFP_ATOMIC)); spin_unlock(&pool->lock);"
+    here = "spin_lock_irqsave(&pool->lock, irqs); kfree(kmalloc(8, GFP_ATOMIC)); spin_unlock_irqrestore(&pool->lock, irqs);"
     assert created(tiny(tmp_path, here)).alloc()
 
 
@@ -448,95 +464,6 @@ def test_a_hunt_finds_nothing_that_is_not_known(version: str) -> None:
     assert hunt(fetched(version), examples=60) > 3000
 
 
-RULES = [
-    (
-        "v6.12",
-        "it writes 8 bytes at offset 32 of an object",  # pool->nr_blocks
-        "		spin_lock_irqsave(&pool->lock, flags);\n		pool_initialise_page(pool, page);",
-        "		pool_initialise_page(pool, page);\n		spin_lock_irqsave(&pool->lock, flags);",
-    ),
-    (
-        "v6.12",
-        "it reads 8 bytes at offset 24 of an object",  # pool->next_block
-        "	spin_lock_irqsave(&pool->lock, flags);\n	block = pool_block_pop(pool);",
-        "	block = pool_block_pop(pool);\n	spin_lock_irqsave(&pool->lock, flags);",
-    ),
-    (
-        "v6.12",
-        "it reads 8 bytes at offset 112 of an object",  # pool->pools, which is read under another mutex
-        "	empty = list_empty(&dev->dma_pools);\n	list_add(&retval->pools, &dev->dma_pools);\n	mutex_unlock(&pools_lock);",
-        "	empty = list_empty(&dev->dma_pools);\n	mutex_unlock(&pools_lock);\n	list_add(&retval->pools, &dev->dma_pools);",
-    ),
-    (
-        "v6.1",
-        "without the lock that others hold, in pool_find_page",
-        "	spin_lock_irqsave(&pool->lock, flags);\n	page = pool_find_page(pool, dma);",
-        "	page = pool_find_page(pool, dma);\n	spin_lock_irqsave(&pool->lock, flags);",
-    ),
-    (
-        "v6.12",
-        "an allocation may sleep, and is called with interrupts off",
-        "kmalloc(sizeof(*page), mem_flags)",
-        "kmalloc(sizeof(*page), GFP_KERNEL)",
-    ),
-    (
-        "v6.12",
-        "dma_alloc_coherent may sleep, and is called with interrupts off",
-        "&page->dma, mem_flags)",
-        "&page->dma, GFP_KERNEL)",
-    ),
-    (
-        "v6.12",
-        "an allocation may sleep, and is called with a lock held",
-        "	might_alloc(mem_flags);\n\n	spin_lock_irqsave(&pool->lock, flags);",
-        "	spin_lock_irqsave(&pool->lock, flags);\n	might_alloc(mem_flags);",
-    ),
-    (
-        "v6.12",
-        "an operation returns with a lock held",
-        "			mutex_unlock(&pools_reg_lock);\n			kfree(retval);",
-        "			kfree(retval);",
-    ),
-    (
-        "v6.12",
-        "no pool is created, as request 2 was refused, but memory, the file pools, or a pool in the device's list is left",
-        "			kfree(retval);\n			return NULL;",
-        "			return NULL;",
-    ),
-    ("v6.12", "SIGSEGV", "	if (!retval)\n		return retval;\n", ""),
-    (
-        "v6.12",
-        "as request 2 for memory was refused, but 1 objects of kmalloc are left",
-        "	if (!page->vaddr) {\n		kfree(page);\n",
-        "	if (!page->vaddr) {\n",
-    ),
-    ("v6.1", "the pool is gone, and 1 of its objects of kmalloc are left", "			kfree(page);\n", ""),
-    ("v6.12", "the pool is gone, and 1 of its objects of kmalloc are left", "	kfree(pool);\n}", "}"),
-]
-"""Changes that a driver alone does not see: locks that are taken too late, failures that leave something behind."""
-
-
-@pytest.mark.parametrize(("version", "told", "before", "after"), RULES, ids=[bug[1][:50] for bug in RULES])
-def test_a_rule_of_the_kernel_that_is_broken_is_found(
-    tmp_path: Path, version: str, told: str, before: str, after: str
-) -> None:
-    """By the simplest use of a pool, in which a page is busy at the end."""
-    use = Trace((Create(2048), Alloc("a"), Alloc("b"), Alloc("c"), Free("c"), Free("b"), Destroy()))
-    replay(use, revision_of(fetched(version)))
-    with pytest.raises(BrokenClaim, match=re.escape(told)):
-        replay(use, revision_of(changed(version, tmp_path, before, after)))
-
-
-def test_a_lock_that_a_damaged_pool_keeps_is_found(tmp_path: Path) -> None:
-    """Of a debug build, which notices the damage."""
-    poisoned = "			continue;\n"
-    source = changed("v6.12", tmp_path, poisoned, poisoned + "		spin_lock(&pool->lock);\n")
-    damage = (Create(64), Alloc("a"), Free("a"), Write("a", 0, "01"), Write("a", 20, "01"), Alloc("b"))
-    with pytest.raises(BrokenClaim) as broken:
-        replay(Trace(damage, Kernel(debug=True)), revision_of(source))
-    assert broken.value.claim.name == "locking_rules_are_kept"
-
-
 BUGS = [
     (
         "v6.1",
@@ -633,7 +560,17 @@ def test_a_batch_runs_natively(version: str) -> None:
 def test_a_volume_of_operations_holds(version: str, capsys: pytest.CaptureFixture[str]) -> None:
     kernel = str(fetched(version).file)
     assert volume.main([f"--kernel={kernel}", "--operations=20000"]) == 0
-    assert capsys.readouterr().out.count("operations a second") == len(volume.POOLS)
+    assert capsys.readouterr().out.count("operations a second") == len(volume.POOLS) + 1
+
+
+def test_a_counter_of_16_bits_is_too_small(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = changed(
+        "v6.12", tmp_path, "	size_t nr_active;", "	unsigned short nr_active;", "%4zu %4zu %4u", "%4u %4zu %4u"
+    )
+    assert volume.main([f"--kernel={source.file}", "--operations=2000"]) == 1
+    told = capsys.readouterr().out
+    assert "in_use_counts_the_live_blocks is BROKEN" in told
+    assert f"run it again: make volume KERNEL={source.file}" in told
 
 
 def test_what_breaks_in_volume_is_a_trace(

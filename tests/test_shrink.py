@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from impl.list_head import list_add
+from impl.pool import Page
 from impl.pool import Pool as SeriesPool
-from model.lockstep import BrokenClaim, Revision, replay
+from model.lockstep import KERNEL, BrokenClaim, Revision, replay
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Trace, dumps, loads
 from report.runs import smallest
 from report.shrink import measure, shrink
@@ -129,3 +131,24 @@ def test_bold_changes_come_again_before_numbers_take_all_the_time() -> None:
 
     small = shrink(Trace((Create(1000), Alloc("x", page=PageChoice(2**40)), Destroy())), replayed)
     assert [type(step).__name__ for step in small.steps] == ["Create", "Alloc"]
+
+
+def test_what_is_new_in_a_kernel_does_not_shrink_to_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The series lets in a page that reaches into another one from below. One that lets in the same page twice is worse."""
+
+    class SamePageTwice(SeriesPool):
+        def _add_page(self, page: Page) -> bool:
+            known = self.page_tree.find(page.dma)
+            if known is not None and known.dma == page.dma:
+                list_add(page.avail_page_link, self.avail_page_list)
+                return True
+            return super()._add_page(page)
+
+    monkeypatch.setitem(TARGETS, KERNEL, Revision(SamePageTwice.create))
+    twice = Alloc("a", page=PageChoice(0x3000)), Alloc("b", page=PageChoice(0x3000))
+    found = Trace((Create(4000), *twice, Free("a")), claim="insertion_keeps_pages_disjoint")
+    with pytest.raises(BrokenClaim) as broken:
+        replay(found, TARGETS[KERNEL])
+    smaller = smallest(broken.value.trace, KERNEL)
+    assert [step.page for step in smaller.steps if isinstance(step, Alloc)] == [PageChoice(0x3000)] * 2
+    replay(smaller, TARGETS["series"])

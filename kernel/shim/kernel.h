@@ -133,6 +133,8 @@ int sysfs_emit_at(char *to, int at, const char *format, ...);
 #define GFP_KERNEL (__GFP_RECLAIM | __GFP_IO | __GFP_FS)
 #define GFP_ATOMIC (__GFP_HIGH | __GFP_KSWAPD_RECLAIM)
 #define GFP_NOWAIT __GFP_KSWAPD_RECLAIM
+#define GFP_NOIO __GFP_RECLAIM
+#define GFP_NOFS (__GFP_RECLAIM | __GFP_IO)
 #define gfpflags_allow_blocking(flags) (((flags) & __GFP_DIRECT_RECLAIM) != 0)
 
 void *kmalloc(size_t nbytes, gfp_t flags);
@@ -150,13 +152,13 @@ bool want_init_on_free(void);
 /* Locks */
 
 typedef struct {
-	u32 magic, held;
+	u32 magic, held, taken_by_interrupts;
 } spinlock_t, raw_spinlock_t;
 struct mutex {
 	u32 magic, held;
 };
 #define POOLPROOF_LOCK 0x10c6u
-#define __SPIN_LOCK_UNLOCKED(name) { POOLPROOF_LOCK, 0 }
+#define __SPIN_LOCK_UNLOCKED(name) { POOLPROOF_LOCK, 0, 0 }
 #define DEFINE_SPINLOCK(name) spinlock_t name = __SPIN_LOCK_UNLOCKED(name)
 #define DEFINE_MUTEX(name) struct mutex name = { POOLPROOF_LOCK, 0 }
 void spin_lock_init(spinlock_t *lock);
@@ -174,6 +176,53 @@ void poolproof_assert_held(u32 held);
 void mutex_init(struct mutex *lock);
 void mutex_lock(struct mutex *lock);
 void mutex_unlock(struct mutex *lock);
+
+/* Atomic numbers: nothing races on them. */
+#define POOLPROOF_ATOMIC(name, type)                   \
+	typedef struct {                               \
+		type counter;                          \
+	} name##_t;                                    \
+	type name##_read(const name##_t *number);      \
+	void name##_set(name##_t *number, type value); \
+	void name##_add(type value, name##_t *number); \
+	void name##_sub(type value, name##_t *number); \
+	void name##_inc(name##_t *number);             \
+	void name##_dec(name##_t *number);
+POOLPROOF_ATOMIC(atomic, int)
+POOLPROOF_ATOMIC(atomic_long, long)
+#define ATOMIC_INIT(value) { value }
+#define ATOMIC_LONG_INIT(value) { value }
+
+/* Released at the end of a block, as linux/cleanup.h does. */
+#define POOLPROOF_GUARD(kind, type, enter, exit)                                                       \
+	struct poolproof_##kind {                                                                      \
+		type *lock;                                                                            \
+		unsigned long flags;                                                                   \
+	};                                                                                             \
+	static __always_inline struct poolproof_##kind poolproof_enter_##kind(type *lock)              \
+	{                                                                                              \
+		struct poolproof_##kind guard = { lock, 0 };                                           \
+		enter;                                                                                 \
+		return guard;                                                                          \
+	}                                                                                              \
+	static __always_inline void poolproof_exit_##kind(struct poolproof_##kind *guard)              \
+	{                                                                                              \
+		exit;                                                                                  \
+	}
+POOLPROOF_GUARD(spinlock, spinlock_t, spin_lock(lock), spin_unlock(guard->lock))
+POOLPROOF_GUARD(spinlock_irq, spinlock_t, spin_lock_irq(lock), spin_unlock_irq(guard->lock))
+POOLPROOF_GUARD(spinlock_irqsave, spinlock_t, spin_lock_irqsave(lock, guard.flags),
+		spin_unlock_irqrestore(guard->lock, guard->flags))
+POOLPROOF_GUARD(mutex, struct mutex, mutex_lock(lock), mutex_unlock(guard->lock))
+#define POOLPROOF_SCOPE(kind, name) \
+	__attribute__((cleanup(poolproof_exit_##kind))) struct poolproof_##kind name = poolproof_enter_##kind
+#define POOLPROOF_JOINED(one, other) one##other
+#define POOLPROOF_NAME(one, other) POOLPROOF_JOINED(one, other)
+#define guard(kind) __maybe_unused POOLPROOF_SCOPE(kind, POOLPROOF_NAME(poolproof_guard_, __LINE__))
+#define scoped_guard(kind, lock)                                                                       \
+	for (struct poolproof_##kind __scope __attribute__((cleanup(poolproof_exit_##kind))) =         \
+		     poolproof_enter_##kind(lock), *__done = NULL;                                     \
+	     !__done; __done = &__scope)
 
 /* Devices */
 
@@ -219,6 +268,8 @@ _Noreturn void poolproof_bug(const char *where);
 #define printk(...) poolproof_log(__VA_ARGS__)
 #define pr_err(...) poolproof_log(__VA_ARGS__)
 #define pr_warn(...) poolproof_log(__VA_ARGS__)
+#define pr_err_once(...) pr_err(__VA_ARGS__)
+#define pr_warn_once(...) pr_warn(__VA_ARGS__)
 #define dev_err(dev, ...) ((void)(dev), poolproof_log(__VA_ARGS__))
 #define dev_warn(dev, ...) ((void)(dev), poolproof_log(__VA_ARGS__))
 #define pr_info(...) ((void)0)

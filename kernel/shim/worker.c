@@ -82,9 +82,11 @@ struct object {
 unsigned long poolproof_page_size = 4096;
 static bool init_on_alloc, init_on_free;
 #define DEVICE "poolproof" /* its name */
+#define BYSTANDER "bystander"
 static struct device *device; /* at the start of the heap: what its list of pools is written under is looked at, too */
 static const struct device_attribute *pools_file;
-static struct dma_pool *pool;
+static u8 file_under; /* the locks that were held whenever it was made or removed */
+static struct dma_pool *pool, *bystander; /* another pool of the device, which nobody uses */
 static size_t bytes_of_the_pool;
 static bool destroyed; /* then who calls it later has the pointer still */
 
@@ -101,9 +103,20 @@ static struct request request;
 static u8 held; /* the kinds of locks, a bit each: 0 for spinlocks, another one for each mutex */
 #define SPINLOCK 1
 static unsigned long irqs_off; /* no interrupt comes; who sleeps then, or returns with another value, is wrong */
-static unsigned requests, refuse; /* for memory and the like, of an operation; and the one that is refused, from 1 on */
-static unsigned long attempts; /* to allocate a block: every other is by a caller that may not sleep */
-static size_t objects; /* of kmalloc, not freed */
+static unsigned long callers; /* how many there were: they take turns in what they may do */
+static size_t objects, objects_of_bystander; /* of kmalloc, not freed */
+
+static struct { /* of an operation; while it waits for a page, others have theirs */
+	gfp_t allowed; /* what its caller may do for memory */
+	bool by_interrupt; /* its caller may be an interrupt handler: interrupts are off */
+	bool is_free;
+	unsigned requests, refuse; /* for memory and the like; and the one that is refused, from 1 on */
+	bool refused, served; /* whether one was; whether the device was asked in earnest */
+	size_t own; /* where in the heap the objects begin that nobody else can know yet, as this operation made them */
+	long objects_meanwhile; /* of others, while it waited */
+	bool unlocked; /* it has released a spinlock, and taken none since */
+	u64 late_write; /* the code that has written to a block after that, if it has */
+} now_running;
 static size_t pages_given, unused; /* pages of coherent memory; and those that came when no block was given for them */
 static long budget = LONG_MAX;
 static long budget_of_an_operation;
@@ -370,11 +383,10 @@ unsigned long poolproof_irqs(unsigned long off)
  */
 
 static u8 *written_under; /* for each byte of the heap, the locks that were held whenever it was written; 0 if there were none */
-static size_t own; /* where in the heap the objects begin that nobody else can know yet, as the operation made them */
 static bool alone; /* in dma_pool_destroy, nobody else uses the pool */
 static int races_meant;
 
-static noinline void told_of_a_race(size_t offset, size_t nbytes, bool writes, void *pc)
+static noinline void told_of_a_race(size_t offset, size_t nbytes, bool writes, u8 under, void *pc)
 {
 	size_t start = 0, next = 0;
 
@@ -382,48 +394,48 @@ static noinline void told_of_a_race(size_t offset, size_t nbytes, bool writes, v
 		start = next;
 		next += sizeof(struct object) + ALIGN(((struct object *)(heap + start))->nbytes, 16) + 16;
 	}
-	tell_of(MISUSE, pc, "%s %lu bytes at offset %lu of an object of %lu bytes of kmalloc, without the lock that others hold",
+	tell_of(MISUSE, pc, "%s %lu bytes at offset %lu of an object of %lu bytes of kmalloc, without the %s that others hold",
 		writes ? "it writes" : "it reads", nbytes, offset - start - sizeof(struct object),
-		((struct object *)(heap + start))->nbytes);
+		((struct object *)(heap + start))->nbytes, under & SPINLOCK ? "spinlock" : under ? "mutex" : "lock");
 }
 
-static __always_inline void touched(const void *address, size_t nbytes, bool writes, void *pc)
+enum how { READS, WRITES, READS_ONCE, WRITES_ONCE }; /* by READ_ONCE and WRITE_ONCE, nothing is wrong */
+
+static __always_inline void touched(const void *address, size_t nbytes, enum how how, void *pc)
 {
+	bool writes = how == WRITES || how == WRITES_ONCE;
 	size_t offset = (u8 *)address - heap;
 	u8 under;
 
-	if (offset >= heap_used || nbytes > heap_used - offset || !nbytes)
-		return;
+	if (now_running.is_free && writes && now_running.unlocked && (size_t)((u8 *)address - arena) < ARENA_BYTES)
+		now_running.late_write = (u64)pc;
+	if (offset >= now_running.own || nbytes > now_running.own - offset || !nbytes)
+		return; /* not on the heap, or known to nobody else */
 	under = written_under[offset];
 	if (writes && held && (!under || (under & held)))
 		memset(written_under + offset, under ? under & held : held, nbytes);
-	if ((under & held) || races_meant || (under == SPINLOCK && alone))
+	if ((under & held) || how == READS_ONCE || how == WRITES_ONCE || races_meant || (under == SPINLOCK && alone))
 		return;
 	if (under == SPINLOCK && reading_the_row && !writes && (size_t)((u8 *)address - (u8 *)pool) < bytes_of_the_pool)
 		return; /* numbers for people, which v6.12 reads as they are */
-	if (under || (writes && !held && offset < own && !alone))
-		told_of_a_race(offset, nbytes, writes, pc);
+	if (under || (writes && !held && !alone))
+		told_of_a_race(offset, nbytes, writes, under, pc);
 }
 
-#define LOOKED_AT(name, nbytes, writes)                                                     \
+#define LOOKED_AT(name, nbytes, how)                                                        \
 	void name(const void *address)                                                      \
 	{                                                                                   \
-		touched(address, nbytes, writes, __builtin_return_address(0));              \
+		touched(address, nbytes, how, __builtin_return_address(0));                 \
 	}
 #define LOOKED_AT_ALL(nbytes)                                                               \
-	LOOKED_AT(__tsan_read##nbytes, nbytes, false)                                       \
-	LOOKED_AT(__tsan_write##nbytes, nbytes, true)                                       \
-	LOOKED_AT(__tsan_unaligned_read##nbytes, nbytes, false)                             \
-	LOOKED_AT(__tsan_unaligned_write##nbytes, nbytes, true)                             \
-	MEANT(__tsan_volatile_read##nbytes)                                                 \
-	MEANT(__tsan_volatile_write##nbytes)                                                \
-	MEANT(__tsan_unaligned_volatile_read##nbytes)                                       \
-	MEANT(__tsan_unaligned_volatile_write##nbytes)
-#define MEANT(name) /* READ_ONCE and WRITE_ONCE */                                          \
-	void name(const void *address)                                                      \
-	{                                                                                   \
-		(void)address;                                                              \
-	}
+	LOOKED_AT(__tsan_read##nbytes, nbytes, READS)                                       \
+	LOOKED_AT(__tsan_write##nbytes, nbytes, WRITES)                                     \
+	LOOKED_AT(__tsan_unaligned_read##nbytes, nbytes, READS)                             \
+	LOOKED_AT(__tsan_unaligned_write##nbytes, nbytes, WRITES)                           \
+	LOOKED_AT(__tsan_volatile_read##nbytes, nbytes, READS_ONCE)                         \
+	LOOKED_AT(__tsan_volatile_write##nbytes, nbytes, WRITES_ONCE)                       \
+	LOOKED_AT(__tsan_unaligned_volatile_read##nbytes, nbytes, READS_ONCE)               \
+	LOOKED_AT(__tsan_unaligned_volatile_write##nbytes, nbytes, WRITES_ONCE)
 LOOKED_AT_ALL(1)
 LOOKED_AT_ALL(2)
 LOOKED_AT_ALL(4)
@@ -432,31 +444,31 @@ LOOKED_AT_ALL(16)
 
 void __tsan_read_range(const void *address, size_t nbytes)
 {
-	touched(address, nbytes, false, __builtin_return_address(0));
+	touched(address, nbytes, READS, __builtin_return_address(0));
 }
 
 void __tsan_write_range(const void *address, size_t nbytes)
 {
-	touched(address, nbytes, true, __builtin_return_address(0));
+	touched(address, nbytes, WRITES, __builtin_return_address(0));
 }
 
 void *__tsan_memset(void *to, int byte, size_t nbytes)
 {
-	touched(to, nbytes, true, __builtin_return_address(0));
+	touched(to, nbytes, WRITES, __builtin_return_address(0));
 	return memset(to, byte, nbytes);
 }
 
 void *__tsan_memcpy(void *to, const void *from, size_t nbytes)
 {
-	touched(from, nbytes, false, __builtin_return_address(0));
-	touched(to, nbytes, true, __builtin_return_address(0));
+	touched(from, nbytes, READS, __builtin_return_address(0));
+	touched(to, nbytes, WRITES, __builtin_return_address(0));
 	return memcpy(to, from, nbytes);
 }
 
 void *__tsan_memmove(void *to, const void *from, size_t nbytes)
 {
-	touched(from, nbytes, false, __builtin_return_address(0));
-	touched(to, nbytes, true, __builtin_return_address(0));
+	touched(from, nbytes, READS, __builtin_return_address(0));
+	touched(to, nbytes, WRITES, __builtin_return_address(0));
 	return memmove(to, from, nbytes);
 }
 
@@ -478,10 +490,21 @@ void poolproof_races(int meant)
 	races_meant += meant;
 }
 
-/* Whether the kernel refuses what an operation asks for. */
+/* Whether the kernel refuses what an operation asks for: every request is refused once, unless the device has given a page. */
 static bool refused(void)
 {
-	return ++requests == refuse;
+	if (now_running.served || ++now_running.requests != now_running.refuse)
+		return false;
+	return now_running.refused = true;
+}
+
+/* Who gets memory may sleep, write to a file system or a disk, only where the operation's own caller may. */
+static void asked_with(gfp_t flags, const char *what)
+{
+	if (gfpflags_allow_blocking(flags))
+		might_sleep_in(what);
+	if (flags & ~now_running.allowed & (__GFP_DIRECT_RECLAIM | __GFP_IO | __GFP_FS))
+		misuse("%s may do more for memory than the caller allows", what);
 }
 
 static bool serve(void);
@@ -491,16 +514,18 @@ void *dma_alloc_coherent(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp
 {
 	long rest = budget, of_all = budget_of_an_operation;
 	unsigned long off = irqs_off;
-	unsigned of_requests, of_refuse;
-	size_t of_own = own;
+	typeof(now_running) waiting;
+	size_t before = objects;
 
 	(void)dev;
-	if (gfpflags_allow_blocking(flags))
-		might_sleep_in("dma_alloc_coherent");
+	asked_with(flags, "dma_alloc_coherent");
 	if (refused())
 		return NULL;
-	of_requests = requests;
-	of_refuse = refuse;
+	if (held & SPINLOCK) { /* others have to wait; a caller that may sleep comes later, and gets the page */
+		now_running.refused = true;
+		return NULL;
+	}
+	now_running.served = true;
 	if (in_batch) {
 		u64 vaddr = of_batch.vaddr, started = now();
 
@@ -522,12 +547,12 @@ void *dma_alloc_coherent(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp
 	reply.b = flags;
 	read_the_row(); /* as others see it meanwhile */
 	send_reply();
+	waiting = now_running;
 	while (serve())
 		;
+	now_running = waiting;
+	now_running.objects_meanwhile += objects - before;
 	irqs_off = off;
-	own = of_own;
-	requests = of_requests;
-	refuse = of_refuse;
 	budget = rest + 64 * (long)nbytes;
 	budget_of_an_operation = of_all + 64 * (long)nbytes;
 	if (!request.flags)
@@ -605,8 +630,7 @@ void kfree(const void *given)
 
 void might_alloc(gfp_t flags)
 {
-	if (gfpflags_allow_blocking(flags))
-		might_sleep_in("an allocation");
+	asked_with(flags, "an allocation");
 }
 
 void might_sleep(void)
@@ -627,6 +651,7 @@ bool want_init_on_free(void)
 /* Locks */
 
 static unsigned held_of_kind[8];
+static u8 held_by_readers; /* of the file pools */
 
 static void take(u32 magic, u32 *taken, size_t kind)
 {
@@ -637,6 +662,8 @@ static void take(u32 magic, u32 *taken, size_t kind)
 	*taken = 1;
 	held_of_kind[kind]++;
 	held |= 1 << kind;
+	if (reading_the_row)
+		held_by_readers |= 1 << kind;
 }
 
 static void release(u32 magic, u32 *taken, size_t kind)
@@ -665,17 +692,23 @@ static size_t kind_of(const struct mutex *lock)
 
 void spin_lock_init(spinlock_t *lock)
 {
-	*lock = (spinlock_t){ POOLPROOF_LOCK, 0 };
+	*lock = (spinlock_t){ POOLPROOF_LOCK };
 }
 
 void spin_lock(spinlock_t *lock)
 {
 	take(lock->magic, &lock->held, 0);
+	lock->taken_by_interrupts |= now_running.by_interrupt;
+	if (lock->taken_by_interrupts && !irqs_off)
+		misuse("a spinlock is taken with interrupts on that an interrupt handler takes as well: a deadlock");
+	now_running.unlocked = false;
+	now_running.late_write = 0;
 }
 
 void spin_unlock(spinlock_t *lock)
 {
 	release(lock->magic, &lock->held, 0);
+	now_running.unlocked = !(held & SPINLOCK);
 }
 
 void mutex_init(struct mutex *lock)
@@ -700,6 +733,34 @@ void poolproof_assert_held(u32 taken)
 		misuse("a lock is expected to be held");
 }
 
+#define ATOMIC(name, type)                            \
+	type name##_read(const name##_t *number)      \
+	{                                             \
+		return number->counter;               \
+	}                                             \
+	void name##_set(name##_t *number, type value) \
+	{                                             \
+		number->counter = value;              \
+	}                                             \
+	void name##_add(type value, name##_t *number) \
+	{                                             \
+		number->counter += value;             \
+	}                                             \
+	void name##_sub(type value, name##_t *number) \
+	{                                             \
+		number->counter -= value;             \
+	}                                             \
+	void name##_inc(name##_t *number)             \
+	{                                             \
+		number->counter++;                    \
+	}                                             \
+	void name##_dec(name##_t *number)             \
+	{                                             \
+		number->counter--;                    \
+	}
+ATOMIC(atomic, int)
+ATOMIC(atomic_long, long)
+
 /* Devices: there is one, and its file `pools`. What drivers detach from is not there. */
 
 int device_create_file(struct device *dev, const struct device_attribute *attr)
@@ -710,6 +771,7 @@ int device_create_file(struct device *dev, const struct device_attribute *attr)
 		return -ENOMEM;
 	if (pools_file)
 		return -EEXIST;
+	file_under &= held;
 	pools_file = attr;
 	return 0;
 }
@@ -718,6 +780,11 @@ void device_remove_file(struct device *dev, const struct device_attribute *attr)
 {
 	(void)dev;
 	might_sleep_in("device_remove_file");
+	file_under &= held;
+	if (!file_under)
+		misuse("the file pools is made and removed under no common lock");
+	if (held & held_by_readers)
+		misuse("device_remove_file waits for readers of the file pools, who wait for a mutex that is held: a deadlock");
 	if (pools_file == attr)
 		pools_file = NULL;
 }
@@ -845,6 +912,8 @@ int sysfs_emit(char *to, const char *format, ...)
 	va_list arguments;
 	int nbytes;
 
+	if (to != row)
+		fault("sysfs_emit is given a place that is not the start of a page, and writes nothing");
 	va_start(arguments, format);
 	nbytes = put_all_that_fits(to, sizeof(row), format, arguments);
 	va_end(arguments);
@@ -925,9 +994,11 @@ static void read_the_row(void)
 {
 	static const char header[] = "poolinfo - 0.1\n";
 	unsigned long page_size = poolproof_page_size;
-	size_t skipped = 0;
+	size_t own = now_running.own;
+	char *line = row, *end;
 
 	reading_the_row = true;
+	now_running.own = heap_used;
 	if (!pools_file)
 		fault("the device has no file pools");
 	poolproof_page_size = sizeof(row); /* a smaller one would cut the file */
@@ -935,12 +1006,19 @@ static void read_the_row(void)
 	row[0] = 0;
 	pools_file->show(device, (struct device_attribute *)pools_file, row);
 	poolproof_page_size = page_size;
-	if (!strncmp(row, header, sizeof(header) - 1))
-		skipped = sizeof(header) - 1;
-	reply.row_bytes = strnlen(row + skipped, sizeof(row) - skipped);
-	if (reply.row_bytes && row[skipped + reply.row_bytes - 1] == '\n')
+	if (!strncmp(line, header, sizeof(header) - 1))
+		line += sizeof(header) - 1;
+	if (!strncmp(line, BYSTANDER " ", sizeof(BYSTANDER)) && (end = strchr(line, '\n')))
+		line = end + 1;
+	else if ((end = strstr(line, "\n" BYSTANDER " ")))
+		*end = 0;
+	else
+		fault("the file pools has no row of another pool of the device");
+	reply.row_bytes = strlen(line);
+	if (reply.row_bytes && line[reply.row_bytes - 1] == '\n')
 		reply.row_bytes--;
-	memcpy(reply.text + reply.log_bytes, row + skipped, reply.row_bytes);
+	memcpy(reply.text + reply.log_bytes, line, reply.row_bytes);
+	now_running.own = own;
 	reading_the_row = false;
 }
 
@@ -952,6 +1030,8 @@ static void returned(unsigned long were_off)
 		misuse("an operation that is called with interrupts %s returns with interrupts %s", were_off ? "off" : "on",
 		       irqs_off ? "off" : "on");
 	irqs_off = 0;
+	if (now_running.late_write)
+		tell_of(MISUSE, now_running.late_write, "a free writes to its block after it has released the lock, when it may be another's");
 }
 
 static void finish(u64 a, u64 b)
@@ -977,35 +1057,43 @@ static void move_to(u32 processor)
 	sched_setaffinity(0, sizeof(set), &set);
 }
 
+static void begin(gfp_t allowed, bool by_interrupt)
+{
+	begin_operation();
+	now_running = (typeof(now_running)){ .allowed = allowed, .by_interrupt = by_interrupt, .own = heap_used };
+	irqs_off = by_interrupt;
+}
+
 /*
  * Whatever an operation asks the kernel for is refused once, one after the other, before it is given all: it has to fail then,
- * and to leave nothing behind. A request that the device refuses is not among them.
+ * and to leave nothing behind. What the device refuses is not among it.
  */
 
 static void create(void)
 {
 	move_to(request.flags >> 2);
 	close_pages();
-	heap_used = own = objects = irqs_off = attempts = pages_given = unused = 0;
+	heap_used = objects = callers = pages_given = unused = held_by_readers = 0;
+	file_under = -1;
 	pools_file = NULL;
 	destroyed = false;
 	poolproof_page_size = request.d;
 	init_on_alloc = request.flags & 1;
 	init_on_free = request.flags & 2;
 	base = request.base;
-	requests = refuse = 0;
+	begin(GFP_KERNEL, false);
 	device = kzalloc(sizeof(*device), GFP_KERNEL);
 	objects = 0;
 	device->name = DEVICE;
 	device->dma_pools.next = device->dma_pools.prev = &device->dma_pools;
-	for (refuse = 1;; refuse++) {
+	for (unsigned refuse = 1;; refuse++) {
 		size_t start = heap_used;
 
-		requests = 0;
-		begin_operation();
+		begin(GFP_KERNEL, false);
+		now_running.refuse = refuse;
 		pool = dma_pool_create(request.name, device, request.a, request.b, request.c);
 		returned(0);
-		if (requests < refuse) {
+		if (!now_running.refused) {
 			bytes_of_the_pool = heap_used - start;
 			break;
 		}
@@ -1017,35 +1105,63 @@ static void create(void)
 			      refuse);
 		reply.log_bytes = 0;
 	}
+	if (pool) {
+		size_t before = objects;
+
+		begin(GFP_KERNEL, false);
+		bystander = dma_pool_create(BYSTANDER, device, 64, 8, 0);
+		returned(0);
+		objects_of_bystander = objects - before;
+		if (!bystander)
+			fault("the device gets no second pool");
+	}
 	finish(pool != NULL, 0);
 }
 
-/* Memory for a caller that may sleep, or for one that may not, as in an interrupt. */
-static void *alloc_for(bool atomic, gfp_t zero, dma_addr_t *dma)
+static void destroy(void)
+{
+	destroyed = alone = true;
+	begin(GFP_KERNEL, false);
+	dma_pool_destroy(pool);
+	returned(0);
+	if (!pools_file || device->dma_pools.next == &device->dma_pools || device->dma_pools.next != device->dma_pools.prev)
+		fault("the pool is gone, and the device's list has it still, or the file pools or another pool is gone as well");
+	if (objects - objects_of_bystander > unused) /* a page that overlaps another is leaked, with its descriptor */
+		fault("the pool is gone, and %lu of its objects of kmalloc are left", objects - objects_of_bystander);
+	begin(GFP_KERNEL, false);
+	dma_pool_destroy(bystander);
+	returned(0);
+	alone = false;
+	if (pools_file || device->dma_pools.next != &device->dma_pools)
+		fault("the device's last pool is gone, and its list or its file pools still has it");
+	finish(0, 0);
+}
+
+static void *alloc_for(gfp_t allowed, gfp_t zero, dma_addr_t *dma)
 {
 	void *vaddr;
 
-	irqs_off = atomic;
-	vaddr = dma_pool_alloc(pool, (atomic ? GFP_ATOMIC : GFP_KERNEL) | zero, dma);
-	returned(atomic);
+	vaddr = dma_pool_alloc(pool, allowed | zero, dma);
+	returned(now_running.by_interrupt);
 	return vaddr;
 }
 
 static void alloc(void)
 {
-	gfp_t zero = request.flags ? __GFP_ZERO : 0;
+	static const gfp_t turns[] = { GFP_KERNEL, GFP_ATOMIC, GFP_NOIO }; /* an interrupt handler, and who writes to a disk */
 	size_t before = objects, log_before = reply.log_bytes, given_before = pages_given;
 	dma_addr_t dma = 0;
 	void *vaddr;
 
-	for (refuse = 1;; refuse++) {
-		requests = 0;
-		begin_operation();
-		own = heap_used;
-		vaddr = alloc_for(++attempts & 1, zero, &dma);
-		if (vaddr || requests < refuse)
+	for (unsigned refuse = 1;; refuse++) {
+		gfp_t allowed = turns[++callers % ARRAY_SIZE(turns)];
+
+		begin(allowed, allowed == GFP_ATOMIC);
+		now_running.refuse = refuse;
+		vaddr = alloc_for(allowed, request.flags ? __GFP_ZERO : 0, &dma);
+		if (vaddr || now_running.served || !now_running.refused)
 			break;
-		if (objects != before)
+		if (objects - now_running.objects_meanwhile != before)
 			fault("no block is given, as request %u for memory was refused, but %ld objects of kmalloc are left", refuse,
 			      (long)(objects - before));
 		reply.log_bytes = log_before;
@@ -1053,6 +1169,15 @@ static void alloc(void)
 	if (!vaddr && pages_given > given_before)
 		unused += pages_given - given_before;
 	finish(vaddr ? there(vaddr) : 0, dma);
+}
+
+/* A driver's, or an interrupt handler's, in turn. */
+static void free_for(bool by_interrupt, u64 vaddr, u64 dma)
+{
+	begin(GFP_ATOMIC, by_interrupt);
+	now_running.is_free = true;
+	dma_pool_free(pool, here(vaddr), dma);
+	returned(by_interrupt);
 }
 
 static u64 run_batch(const struct operation *operations, u64 number, struct block *blocks)
@@ -1065,18 +1190,17 @@ static u64 run_batch(const struct operation *operations, u64 number, struct bloc
 		struct block *block = &blocks[operation->slot];
 		dma_addr_t dma = 0;
 
-		begin_operation();
-		own = heap_used;
 		if (operation->what == FREE) {
-			dma_pool_free(pool, here(block->vaddr + operation->plus), block->dma + operation->plus);
+			free_for(++callers & 1, block->vaddr + operation->plus, block->dma + operation->plus);
 		} else {
-			void *vaddr = alloc_for(false, operation->what == ALLOC ? 0 : __GFP_ZERO, &dma);
+			void *vaddr;
+
+			begin(GFP_KERNEL, false);
+			vaddr = alloc_for(GFP_KERNEL, operation->what == ALLOC ? 0 : __GFP_ZERO, &dma);
 
 			*block = (struct block){ vaddr ? there(vaddr) : 0, dma };
 			failed += !vaddr;
 		}
-		if (held)
-			misuse("operation %lu of a batch returns with a lock held", n);
 		reply.basic_blocks += budget_of_an_operation - budget;
 	}
 	reply.nanoseconds = now() - started - nanoseconds_of_the_device;
@@ -1088,7 +1212,6 @@ static void batch(void)
 	u64 failed;
 
 	in_batch = true;
-	refuse = 0;
 	of_batch.dma = (const u64 *)(desk + request.c);
 	of_batch.left = request.d;
 	of_batch.vaddr = request.base;
@@ -1102,8 +1225,6 @@ static bool serve(void)
 {
 	receive();
 	begin_operation();
-	own = heap_used;
-	requests = refuse = 0;
 	switch (request.what) {
 	case CREATE:
 		create();
@@ -1112,21 +1233,11 @@ static bool serve(void)
 		alloc();
 		break;
 	case FREE:
-		irqs_off = 1; /* an interrupt handler may free */
-		dma_pool_free(pool, here(request.a), request.b);
-		returned(1);
+		free_for(++callers & 1, request.a, request.b);
 		finish(0, 0);
 		break;
 	case DESTROY:
-		destroyed = alone = true;
-		dma_pool_destroy(pool);
-		alone = false;
-		returned(0);
-		if (pools_file || device->dma_pools.next != &device->dma_pools)
-			fault("the pool is gone, and the device's list or its file pools still has it");
-		if (objects > unused) /* a page that overlaps another is leaked, with its descriptor */
-			fault("the pool is gone, and %lu of its objects of kmalloc are left", objects);
-		finish(0, 0);
+		destroy();
 		break;
 	case BATCH:
 		batch();

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import NoReturn
 
-from bench.part import Part, Wanted
+from bench.part import Failed, Part, Wanted
 from kernel.build import KERNELS, BuildError, Source, Variant, compiler, find
 from kernel.target import program_of
 from proofs.outputs import Unwritable, put, try_out
@@ -46,8 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
         for name in options.parts or PARTS:
             done.append(PARTS[name].run(wanted))
             print(*done[-1].table, "", sep="\n", flush=True)
-        write(done, Path(options.out))
-    except (BuildError, Unwritable) as error:
+            write(done, Path(options.out))  # what is done is not lost, should the next one fail
+    except (BuildError, Failed, Unwritable) as error:
         fail(str(error))
     for missed in (missed for part in done for missed in part.missed):
         print(missed, file=sys.stderr)

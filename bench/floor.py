@@ -2,7 +2,6 @@
 look-up at each free. And how many bytes of Python's each page and each block take, beside those of the device."""
 
 import tracemalloc
-from math import ceil
 from typing import Any
 
 from bench.part import Part, Timings, Wanted
@@ -58,9 +57,8 @@ def bytes_per_page(name: str, pages: int) -> float:
     memory = Memory()
     pool: Any = POOLS[name].create("chain", memory, SIZE, ALIGN, 0)
     pool.alloc()
-    wanted = ceil(pages * PER_PAGE)
     tracemalloc.start()
-    for _ in range(wanted):
+    for _ in range(pages * PER_PAGE):
         pool.alloc()
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()

@@ -19,7 +19,7 @@ from hypothesis import Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
-from bench.part import Part, Wanted
+from bench.part import Failed, Part, Wanted
 from bench.pictures import bars, points
 from kernel.target import revision_of
 from proofs.outputs import show_progress
@@ -119,7 +119,7 @@ def steps_to_find(names: Iterable[str], quick: bool) -> dict[str, list[int]]:
             plant(mutants[name], Path(folder))
             _, ran, output = hunt(mutants[name], Path(folder), seed)
         if ran is None:
-            raise SystemExit(f"fuzzer: the hunt for {name} failed: {output.strip().splitlines()[-1]}")
+            raise Failed(f"the hunt for {name} has failed: {(output.strip() or 'no word of it').splitlines()[-1]}")
         return ran
 
     found: dict[str, list[int]] = {}

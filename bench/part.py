@@ -39,6 +39,10 @@ class Part:
     missed: list[str] = field(default_factory=list)
 
 
+class Failed(Exception):
+    """What a benchmark runs has failed; says in one line how."""
+
+
 class Timings:
     """Seconds of several subjects; the rounds alternate, so that what else runs on the machine slows them all."""
 

@@ -6,11 +6,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.part import Part, Wanted
+from bench.part import Failed, Part, Wanted
 from bench.pictures import bars
 from proofs.outputs import show_progress
 
@@ -73,10 +74,11 @@ def prove(*options: str) -> tuple[float, Results]:
         command = [sys.executable, "-m", "proofs", "--json", file, *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - started
-        if done.returncode not in (0, 1):
-            raise SystemExit(done.stderr.strip())
-        with open(file) as read:
-            found: Results = json.load(read)
+        try:
+            found: Results = json.loads(Path(file).read_text())  # there is one, if a solver has given up as well
+        except (OSError, ValueError) as error:
+            last = (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
+            raise Failed(f"the prover has failed: {last}") from error
     return seconds, found
 
 

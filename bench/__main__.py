@@ -13,7 +13,7 @@ from typing import NoReturn
 from bench.part import Failed, Part, Wanted
 from kernel.build import KERNELS, BuildError, Source, Variant, compiler, find
 from kernel.target import program_of
-from proofs.outputs import Unwritable, put, try_out
+from proofs.outputs import Unwritable, exit_with, put, try_out
 
 try:
     import pyperf
@@ -103,4 +103,4 @@ def fail(message: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

@@ -26,7 +26,7 @@ try:
     from proofs.catalogue import OBLIGATIONS, OtherSources, Result, Settings, prove_elsewhere, what_runs_here
     from proofs.executors import BadExecutor, executor, in_one_line
     from proofs.obligation import prove
-    from proofs.outputs import Unwritable, put, put_json, put_traces, show_progress, try_out
+    from proofs.outputs import Unwritable, exit_with, put, put_json, put_traces, show_progress, try_out
     from proofs.solver import DEFAULT_LIMIT
 except ModuleNotFoundError as missing:
     print(
@@ -374,4 +374,4 @@ def fail(message: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

@@ -7,7 +7,6 @@ it; and so does each of its mutants, a change of one token in the code that it i
 import argparse
 import json
 import os
-import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
@@ -18,7 +17,7 @@ from proofs.catalogue import OBLIGATIONS
 from proofs.explore import Outcome, Verdict, explore
 from proofs.mutants import MUTANTS, Mutant
 from proofs.obligation import Obligation
-from proofs.outputs import Unwritable, put, show_progress, try_out
+from proofs.outputs import Unwritable, exit_with, put, show_progress, try_out
 from proofs.solver import DEFAULT_LIMIT, Solver
 
 
@@ -126,4 +125,4 @@ def as_text(results: list[Audit], seconds: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

@@ -30,7 +30,7 @@ try:
 
     from proofs.contracts import CONTRACTS, Contract, Outcome
     from proofs.obligation import Counterexample
-    from proofs.outputs import Unwritable, put_json, put_traces, show_progress, try_out
+    from proofs.outputs import Unwritable, exit_with, put_json, put_traces, show_progress, try_out
 except ModuleNotFoundError as missing:
     name = str(missing.name).partition(".")[0]
     print(
@@ -303,4 +303,4 @@ def fail(message: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

@@ -4,12 +4,14 @@ And how far they are.
 """
 
 import json
+import os
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from model.trace import dumps, loads
 
@@ -22,6 +24,17 @@ def show_progress(what: str) -> None:
     """One line on a terminal, in place of the one before; nothing elsewhere."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
+
+
+def exit_with(main: Callable[[], int]) -> NoReturn:
+    """Run a command line, and exit with its status. Whoever reads it may go away, as `head` does."""
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain once more
+        status = 128 + signal.SIGPIPE
+    sys.exit(status)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from kernel.target import program_of, promises_of, revision_of
 from model.lockstep import LARGEST_PAGE, Revision, Target
 from model.memory import Memory
 from model.trace import Alloc, Create, Destroy, Free, OtherPool, Step, Trace, TraceError, Write, dumps, loads
-from proofs.outputs import show_progress
+from proofs.outputs import exit_with, show_progress
 from report.runs import TRACES, keep
 from report.shrink import measure, number_of_steps, shrink, untold
 from report.text import elided, lines_of, options_of
@@ -400,4 +400,4 @@ def fail(message: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

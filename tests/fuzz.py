@@ -27,7 +27,7 @@ from kernel.build import BuildError
 from model.claims import Claim
 from model.lockstep import KERNEL, BrokenClaim
 from model.trace import Trace
-from proofs.outputs import Unwritable, put_json, show_progress, try_out
+from proofs.outputs import Unwritable, exit_with, put_json, show_progress, try_out
 from report.results import kernel_asked_for, read_machine
 from report.runs import in_text, smallest, surprises
 from report.text import coloured
@@ -238,4 +238,4 @@ def fail(message: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

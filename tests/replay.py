@@ -15,6 +15,7 @@ from typing import NoReturn
 from kernel.build import BuildError
 from model.lockstep import KERNEL
 from model.trace import TraceError, dumps, loads
+from proofs.outputs import exit_with
 from report.runs import seen, smallest
 from report.text import coloured, told
 from tests.targets import TARGETS, kernel_of, kernel_options
@@ -72,4 +73,4 @@ def fail(message: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -106,3 +107,11 @@ def test_the_series_looks_at_as_few_pages_as_claimed() -> None:
     for pages in (1, 2, 3, 64):
         assert within_the_claims(pages, *most_touched(Pool, pages))
     assert not within_the_claims(64, *most_touched(OriginalPool, 64))
+
+
+def test_a_reader_may_go_away() -> None:
+    """As `head` does, which is no error of ours to complain about."""
+    replaying = f"{sys.executable} -m tests.replay tests/traces/v6.1-layout_ends.json --on v6.1"
+    command = ["bash", "-c", replaying + " | true; echo ${PIPESTATUS[0]}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("141\n", "")

@@ -22,6 +22,7 @@ from model.lockstep import KERNEL, LockingError
 from model.memory import Memory
 from model.promises import Promises
 from model.trace import Alloc, Create, Free, Step, Trace
+from proofs.outputs import exit_with
 from report.results import kernel_asked_for, replaying
 from report.runs import keep
 from tests.targets import TARGETS, kernel_of, kernel_options
@@ -175,4 +176,4 @@ def fail(message: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

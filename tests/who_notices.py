@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 
 from proofs.catalogue import OBLIGATIONS
 from proofs.explore import Verdict
+from proofs.outputs import exit_with
 from tests.mutants import MUTANTS, Mutant
 
 ROOT = Path(__file__).parent.parent
@@ -143,4 +144,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

@@ -43,6 +43,9 @@ NO_PAGE = 2**64 - 1
 SECONDS = 10
 """That an operation may take, should the count of basic blocks not end it before."""
 
+SECONDS_OF_A_BATCH = 120
+"""Of some hundred thousand operations, each of which may look through a long list."""
+
 MOST_WORKERS = 4
 """Processes; who makes one more pool takes away the oldest."""
 
@@ -106,9 +109,15 @@ class Worker:
                 stderr=self.errors,
                 env=os.environ | sanitizers,
             )
-        here.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", SECONDS, 0))
         self.channel = here
+        self.wait_for(SECONDS)
         self.send, self.receive = here.send, here.recv_into
+
+    def wait_for(self, seconds: int) -> None:
+        """Have an answer be late after so long."""
+        self.seconds = seconds
+        if self.process is not None:
+            self.channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", seconds, 0))
 
     def stop(self) -> int:
         """End the process; returns how it ended."""
@@ -127,7 +136,7 @@ class Worker:
         slow = process is not None and process.returncode is None
         status = self.stop()
         if slow:
-            return TimeoutError(f"no answer within {SECONDS} seconds")
+            return TimeoutError(f"no answer within {self.seconds} seconds")
         self.errors.seek(0)
         said = self.errors.read().decode(errors="replace").splitlines()
         told = [line for line in said if re.search("ERROR: |runtime error: |panic: ", line)]
@@ -263,7 +272,9 @@ class KernelPool:
         desk[choices_at : choices_at + len(choices)] = choices
         desk[blocks_at:end] = bytes(end - blocks_at) if blocks is None else bytes(blocks)
         count = len(operations) // OPERATION.size
+        self._worker.wait_for(SECONDS_OF_A_BATCH)
         failed, left = self._run(BATCH, blocks_at, at, count, choices_at, len(pages), self.memory.base)
+        self._worker.wait_for(SECONDS)
         return Batch(failed, left, desk[blocks_at:end].cast("Q"), *self._took)
 
     def _run(

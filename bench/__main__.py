@@ -10,15 +10,16 @@ from html import escape
 from pathlib import Path
 from typing import NoReturn
 
-from bench.part import Failed, Part, Wanted
 from kernel.build import KERNELS, BuildError, Source, Variant, compiler, find
-from kernel.target import program_of
-from proofs.outputs import Unwritable, exit_with, put, try_out
+from kernel.target import KernelFault, program_of
+from model.lockstep import BrokenClaim, LockingError
+from proofs.outputs import Unwritable, exit_with, put, try_out, written_to
 
 try:
     import pyperf
 
     from bench import floor, fuzzer, growth, headline, pages, prover
+    from bench.part import Failed, Part, Wanted
 except ModuleNotFoundError as missing:
     print(
         f"bench: the Python package {missing.name!r} is missing; `make setup` installs it into .venv", file=sys.stderr
@@ -49,6 +50,10 @@ def main(arguments: list[str] | None = None) -> int:
             write(done, Path(options.out))  # what is done is not lost, should the next one fail
     except (BuildError, Failed, Unwritable) as error:
         fail(str(error))
+    except (KernelFault, LockingError, TimeoutError, BrokenClaim) as found:
+        fail(
+            f"a kernel that is measured does not do what it should; `make fuzz` shows it: {str(found).splitlines()[0]}"
+        )
     for missed in (missed for part in done for missed in part.missed):
         print(missed, file=sys.stderr)
     return 1 if any(part.missed for part in done) else 0
@@ -69,10 +74,17 @@ def kernels(asked: list[str]) -> dict[str, Source]:
     for path in asked:
         source = find(path)
         name = source.file.stem if source.file.stem != "dmapool" else source.file.parent.name
-        found[name if name != "mm" else source.file.parent.parent.name] = source
+        name = name if name != "mm" else source.file.parent.parent.name
+        if found.get(name, source) != source:
+            raise BuildError(f"two kernels are called {name}: rename the file, or its tree")
+        found[name] = source
     for source in found.values():
-        for bare in (False, True):
-            program_of(source, Variant(bare=bare))
+        for variant in (
+            Variant(bare=True),
+            Variant(),
+            Variant(debug=True),
+        ):  # so that nobody waits for one who is timed
+            program_of(source, variant)
     return found
 
 
@@ -90,7 +102,8 @@ def write(parts: list[Part], folder: Path) -> None:
     for part in parts:
         page.append(f"<h2>{escape(part.name)}</h2>")
         for name, picture in part.pictures.items():
-            picture.savefig(folder / name, metadata={"Date": None})
+            with written_to(str(folder / name)):
+                picture.savefig(folder / name, metadata={"Date": None})
             page.append(f'<p><img src="{name}" alt="{escape(part.name)}: the table below, drawn">')
         page.append(f"<pre>{escape(chr(10).join(part.table))}</pre>")
     put(folder / "index.html", "\n".join(page) + "\n")

@@ -2,6 +2,7 @@
 look-up at each free. And how many bytes of Python's each page and each block take, beside those of the device."""
 
 import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 from bench.part import Part, Timings, Wanted
@@ -34,7 +35,10 @@ def run(wanted: Wanted) -> Part:
         "",
         f"{'':<12}{'bytes per page':>18}{'per block':>12}    (of Python's, with those of its dictionaries and lists)",
     ]
-    table += [f"{name:<12}{nbytes:>18,.0f}{nbytes / PER_PAGE:>12,.1f}" for name, nbytes in per_page.items()]
+    table += [
+        f"{name:<12}{nbytes:>18,.0f}{nbytes / (31 if name == 'v6.1' else PER_PAGE):>12,.1f}"
+        for name, nbytes in per_page.items()
+    ]
     drawn = {
         name: {
             "first use,": first.ratio(name, "floor", "both"),
@@ -53,13 +57,20 @@ def in_both(name: str, blocks: int, again: bool = False) -> dict[str, float]:
 
 
 def bytes_per_page(name: str, pages: int) -> float:
-    """Of Python's memory, for what the pool keeps, while every block is in use; without the device's own bytes."""
+    """Of Python's memory, for what the pool keeps, while every block is in use; without what the device keeps."""
     memory = Memory()
     pool: Any = POOLS[name].create("chain", memory, SIZE, ALIGN, 0)
     pool.alloc()
+    device = Memory()
+    of_device = kept(lambda: [device.alloc_coherent(4096) for _ in range(pages)]) / pages
+    of_both = kept(lambda: [pool.alloc() for _ in range(pages * PER_PAGE)]) / (len(memory.mappings) - 1)
+    return of_both - of_device
+
+
+def kept(work: Callable[[], Any]) -> int:
+    """Bytes that are there after some work, and were not before; what it returns is not."""
     tracemalloc.start()
-    for _ in range(pages * PER_PAGE):
-        pool.alloc()
-    kept, _ = tracemalloc.get_traced_memory()
+    work()
+    nbytes, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    return kept / (len(memory.mappings) - 1) - 4096
+    return nbytes

@@ -49,7 +49,6 @@ class Timings:
     def __init__(self, about: str, subjects: Mapping[str, tuple[Any, ...]], rounds: int) -> None:
         """A subject is a `Measured`, and its arguments."""
         self.seconds: dict[str, dict[str, list[float]]] = {name: {} for name in subjects}
-        self.benchmarks: list[pyperf.Benchmark] = []
         fresh = get_context("spawn")
         for number in range(rounds):
             for name, (measured, *arguments) in subjects.items():
@@ -59,19 +58,24 @@ class Timings:
                 for part, seconds in taken.items():
                     self.seconds[name].setdefault(part, []).append(seconds)
         show_progress("")
+        self._of: dict[tuple[str, str], pyperf.Benchmark] = {}
         for name, parts in self.seconds.items():
             for part, values in parts.items():
                 told = {"name": f"{about}: {part}, {name}", "unit": "second"}
                 runs = [pyperf.Run([value], metadata=told, collect_metadata=False) for value in values]
-                self.benchmarks.append(pyperf.Benchmark(runs))
+                self._of[name, part] = pyperf.Benchmark(runs)
+
+    @property
+    def benchmarks(self) -> list[pyperf.Benchmark]:
+        return list(self._of.values())
 
     def median(self, name: str, part: str) -> float:
-        value: float = self._benchmark(name, part).median()
+        value: float = self._of[name, part].median()
         return value
 
     def spread(self, name: str, part: str) -> str:
         """The median absolute deviation, of several rounds."""
-        one = self._benchmark(name, part)
+        one = self._of[name, part]
         return f" ± {one.median_abs_dev() / one.median():.0%}" if one.get_nvalue() > 1 else ""
 
     def ratio(self, name: str, other: str, part: str) -> float:
@@ -79,10 +83,6 @@ class Timings:
         return median(
             one / other for one, other in zip(self.seconds[name][part], self.seconds[other][part], strict=True)
         )
-
-    def _benchmark(self, name: str, part: str) -> pyperf.Benchmark:
-        (found,) = (one for one in self.benchmarks if one.get_name().endswith(f": {part}, {name}"))
-        return found
 
 
 def without_collection(measured: Measured, arguments: list[Any]) -> Seconds:

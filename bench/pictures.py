@@ -84,7 +84,7 @@ def lines(figures: Mapping[str, Mapping[str, Points]], across: str) -> Figure:
     return figure
 
 
-def points(title: str, rows: Mapping[str, list[int]]) -> Figure:
+def scattered(title: str, rows: Mapping[str, list[int]]) -> Figure:
     """A row for each subject, on a logarithmic scale: its numbers, and a mark at their median."""
     ordered = sorted(rows, key=lambda name: (median(rows[name]), name))
     figure = Figure(figsize=(9, 1 + 0.16 * len(rows)), layout="constrained")

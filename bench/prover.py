@@ -45,7 +45,8 @@ def run(wanted: Wanted) -> Part:
     slowest = dict(sorted(each.items(), key=lambda item: -item[1])[:10])
     table = [f"{len(each)} obligations; medians of {rounds}.", ""]
     table += [f"{way:<52}{median(taken):>10.1f} s" for way, taken in seconds.items()]
-    second = of_solvers(results[list(ways)[-1]][0])
+    last = results[list(ways)[-1]][0]
+    second = of_solvers(last)
     table += ["", f"{'of these, the solvers':<52}{'proofs':>10}{'seconds':>10}"]
     table += [f"  {name:<50}{number:>10}{spent:>10.1f}" for name, (number, spent) in second.items()]
     table += ["", "The ten slowest, on one core:"]
@@ -63,6 +64,11 @@ def run(wanted: Wanted) -> Part:
         "The slowest proofs, on one core", {name: {"": spent} for name, spent in slowest.items()}, linear=True
     )
     missed = [f"prover: {one['obligation']} is {one['verdict']}" for one in cold[0] if not one["as_expected"]]
+    missed += [
+        f"prover: a second solver disagrees about {one['obligation']}"
+        for one in last
+        if one["second"] is not None and one["second"]["disagreed"]
+    ]
     return Part("prover", table, numbers, {"prover.svg": picture}, missed=missed)
 
 
@@ -87,13 +93,13 @@ def find(results: Results, name: str) -> dict[str, Any]:
 
 
 def of_solvers(results: Results) -> dict[str, tuple[int, float]]:
-    """How many proofs each solver has settled, and its seconds."""
+    """How many obligations each solver has settled, all of its queries, and its seconds."""
     number: Counter[str] = Counter()
     spent: Counter[str] = Counter()
     for one in results:
         number["Z3"] += 1
         spent["Z3"] += one["seconds"]
-        if one["second"] is not None:
+        if one["second"] is not None and one["second"]["agreed"] == one["second"]["queries"]:
             number[one["second"]["solver"]] += 1
             spent[one["second"]["solver"]] += one["second"]["seconds"]
     return {name: (number[name], spent[name]) for name in number}

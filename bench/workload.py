@@ -8,7 +8,7 @@ from impl.block_stack import BlockStackPool
 from impl.history import OriginalPool
 from impl.pool import Pool
 from kernel.build import Source, Variant
-from kernel.target import ALLOC, FREE, OPERATION, KernelPool
+from kernel.target import ALLOC, FREE, OPERATION, Batch, KernelPool
 from model.memory import Memory
 from model.pool import Pool as Oracle
 
@@ -70,16 +70,25 @@ def alloc_and_free(pool: Any, blocks: int) -> dict[str, float]:
     return {"alloc": allocated - started, "free": time.perf_counter() - allocated}
 
 
-def in_c(kernel: Source, blocks: int, bare: bool = True) -> dict[str, float]:
-    """The seconds that a kernel's own code takes for the same, without the device and the destruction; or, where it is not
-    bare, the basic blocks that it runs."""
-    pool = KernelPool.create(kernel, Variant(bare=bare), "chain", Memory(), SIZE, ALIGN, 0)
+def in_c(kernel: Source, blocks: int) -> dict[str, float]:
+    """The seconds that a kernel's own code takes for the same, with the shim that it runs in; without the device, and without
+    the destruction."""
+    allocs, frees = batches(kernel, blocks, Variant(bare=True))
+    return {"alloc": allocs.nanoseconds / 1e9, "free": frees.nanoseconds / 1e9}
+
+
+def work_in_c(kernel: Source, blocks: int) -> int:
+    """The basic blocks that it runs for that."""
+    return sum(batch.basic_blocks for batch in batches(kernel, blocks, Variant()))
+
+
+def batches(kernel: Source, blocks: int, variant: Variant) -> tuple[Batch, Batch]:
+    """All allocs, and all frees."""
+    pool = KernelPool.create(kernel, variant, "chain", Memory(), SIZE, ALIGN, 0)
     assert pool is not None, "the arguments are admitted"
     device = Memory()
     pages = [device.next_free_place(4096) for _ in range(-(-blocks // FEWEST_PER_PAGE))]
     allocs = pool.batch(b"".join(OPERATION.pack(ALLOC, slot, 0) for slot in range(blocks)), blocks, pages)
-    frees = pool.batch(b"".join(OPERATION.pack(FREE, slot, 0) for slot in range(blocks)), blocks, [], allocs.blocks)
     assert not allocs.failed, "the device has memory"
-    if bare:
-        return {"alloc": allocs.nanoseconds / 1e9, "free": frees.nanoseconds / 1e9}
-    return {"alloc": allocs.basic_blocks, "free": frees.basic_blocks}
+    frees = pool.batch(b"".join(OPERATION.pack(FREE, slot, 0) for slot in range(blocks)), blocks, [], allocs.blocks)
+    return allocs, frees

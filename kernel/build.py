@@ -224,10 +224,7 @@ def compile_all(command: list[str], source: Source, variant: Variant, folder: Pa
     write_headers(source, folder / "include")
     flags = [*FLAGS, *variant.flags()]
     family = "clang" if "clang" in version_of(command) else "gcc"
-    watched = [COUNTED + ",no-prune" * (family == "clang")]  # which leaves blocks out otherwise
-    watched += [] if variant.sanitized else RACES[family].split()  # a compiler does the one or the other
-    watched += [] if variant.sanitized else [f"-D{name}=__tsan_{name}" for name in ("memset", "memcpy", "memmove")]
-    watched = [] if variant.bare else watched
+    watched = [] if variant.bare else watching(family, variant.sanitized)
     objects: list[Path] = []
     for file in [source.file, *tree_files(source)]:
         if file.suffix == ".c":
@@ -238,6 +235,13 @@ def compile_all(command: list[str], source: Source, variant: Variant, folder: Pa
             checked(command, counted, source)
     worker = str(SHIM / "worker.c")
     checked(command, [*flags, "-no-pie", worker, *map(str, objects), "-o", str(folder / "worker")], source)
+
+
+def watching(family: str, sanitized: bool) -> list[str]:
+    """What has a compiler tell of each basic block, and of each read and write, unless its sanitizers look at these."""
+    counted = COUNTED + ",no-prune" * (family == "clang")  # which leaves blocks out otherwise
+    named = [f"-D{name}=__tsan_{name}" for name in ("memset", "memcpy", "memmove")]
+    return [counted] if sanitized else [counted, *RACES[family].split(), *named]
 
 
 def checked(command: list[str], arguments: list[str], source: Source) -> None:

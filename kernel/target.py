@@ -267,14 +267,18 @@ class KernelPool:
         if places[-1] > DESK:
             raise ValueError(f"a batch of {places[-1] - BATCHES} bytes is too large; at most {DESK - BATCHES} fit")
         at, choices_at, blocks_at, end = places
-        desk = self._worker.desk
+        desk, blocks = self._worker.desk, None if blocks is None else bytes(blocks)  # which may lie on this desk
         desk[at : at + len(operations)] = operations
         desk[choices_at : choices_at + len(choices)] = choices
-        desk[blocks_at:end] = bytes(end - blocks_at) if blocks is None else bytes(blocks)
+        desk[blocks_at:end] = bytes(end - blocks_at) if blocks is None else blocks
         count = len(operations) // OPERATION.size
-        self._worker.wait_for(SECONDS_OF_A_BATCH)
-        failed, left = self._run(BATCH, blocks_at, at, count, choices_at, len(pages), self.memory.base)
-        self._worker.wait_for(SECONDS)
+        if self._worker.owner is self:
+            self._worker.wait_for(SECONDS_OF_A_BATCH)
+        try:
+            failed, left = self._run(BATCH, blocks_at, at, count, choices_at, len(pages), self.memory.base)
+        finally:
+            if self._worker.owner is self:
+                self._worker.wait_for(SECONDS)
         return Batch(failed, left, desk[blocks_at:end].cast("Q"), *self._took)
 
     def _run(

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     # proofs/compiled.py proves of a kernel's own code, which kernel/ compiles and executes.
     "proofs": {"proofs", "model", "impl", "kernel", "report", "z3", "cvc5", "bitwuzla", "distributed", "crosshair"},
     "report": {"report", "model", "kernel", "jinja2", "tests"},
-    "bench": {"bench", "model", "impl", "kernel", "proofs", "tests", "hypothesis"},
+    "bench": {"bench", "model", "impl", "kernel", "proofs", "tests", "hypothesis", "pyperf", "matplotlib"},
 }
 
 

@@ -79,6 +79,18 @@ RULES = [
         "		spin_lock(&pool->lock);\n		list_for",
     ),
     (
+        "v6.1",
+        "the file pools that is called with interrupts on returns with interrupts off",
+        "		spin_unlock_irq(&pool->lock);\n\n		/* per-pool",
+        "		spin_unlock(&pool->lock);\n\n		/* per-pool",
+    ),
+    (
+        "v6.12",
+        "the file pools returns with a lock held",
+        "	mutex_unlock(&pools_lock);\n\n	return size;",
+        "	return size;",
+    ),
+    (
         "v6.12",
         "called with interrupts on returns with interrupts off",
         "		pool->nr_active--;\n	}\n	spin_unlock_irqrestore(&pool->lock, flags);",

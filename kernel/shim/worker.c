@@ -103,7 +103,7 @@ static struct request request;
 static u8 held; /* the kinds of locks, a bit each: 0 for spinlocks, another one for each mutex */
 #define SPINLOCK 1
 static unsigned long irqs_off; /* no interrupt comes; who sleeps then, or returns with another value, is wrong */
-static unsigned long callers; /* how many there were: they take turns in what they may do */
+static unsigned long allocs, frees; /* how many there were: callers take turns in what they may do */
 static size_t objects, objects_of_bystander; /* of kmalloc, not freed */
 
 static struct { /* of an operation; while it waits for a page, others have theirs */
@@ -112,12 +112,12 @@ static struct { /* of an operation; while it waits for a page, others have their
 	bool is_free;
 	unsigned requests, refuse; /* for memory and the like; and the one that is refused, from 1 on */
 	bool refused, served; /* whether one was; whether the device was asked in earnest */
-	size_t own; /* where in the heap the objects begin that nobody else can know yet, as this operation made them */
-	long objects_meanwhile; /* of others, while it waited */
+	size_t own, others, again; /* where in the heap the objects begin that it makes, those of others while it waits, its own again */
+	size_t pages; /* that the device has given for it, and that it has not given back */
 	bool unlocked; /* it has released a spinlock, and taken none since */
 	u64 late_write; /* the code that has written to a block after that, if it has */
 } now_running;
-static size_t pages_given, unused; /* pages of coherent memory; and those that came when no block was given for them */
+static size_t unused; /* pages of coherent memory that no block was given of */
 static long budget = LONG_MAX;
 static long budget_of_an_operation;
 static bool reading_the_row;
@@ -409,8 +409,10 @@ static __always_inline void touched(const void *address, size_t nbytes, enum how
 
 	if (now_running.is_free && writes && now_running.unlocked && (size_t)((u8 *)address - arena) < ARENA_BYTES)
 		now_running.late_write = (u64)pc;
-	if (offset >= now_running.own || nbytes > now_running.own - offset || !nbytes)
-		return; /* not on the heap, or known to nobody else */
+	if (offset >= heap_used || nbytes > heap_used - offset || !nbytes)
+		return;
+	if (offset >= now_running.own && (offset < now_running.others || offset >= now_running.again))
+		return; /* what this operation has made, nobody else can know yet */
 	under = written_under[offset];
 	if (writes && held && (!under || (under & held)))
 		memset(written_under + offset, under ? under & held : held, nbytes);
@@ -514,14 +516,14 @@ void *dma_alloc_coherent(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp
 {
 	long rest = budget, of_all = budget_of_an_operation;
 	unsigned long off = irqs_off;
+	u8 held_before = held;
 	typeof(now_running) waiting;
-	size_t before = objects;
 
 	(void)dev;
 	asked_with(flags, "dma_alloc_coherent");
 	if (refused())
 		return NULL;
-	if (held & SPINLOCK) { /* others have to wait; a caller that may sleep comes later, and gets the page */
+	if (held & SPINLOCK) { /* others have to wait; a caller for whom the lock is dropped may come, and gets the page */
 		now_running.refused = true;
 		return NULL;
 	}
@@ -541,23 +543,25 @@ void *dma_alloc_coherent(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp
 		nanoseconds_of_the_device += now() - started;
 		return here(vaddr);
 	}
-	irqs_off = 0; /* for others */
+	irqs_off = held = 0; /* for others */
 	reply.what = PAGE_WANTED;
 	reply.a = nbytes;
 	reply.b = flags;
 	read_the_row(); /* as others see it meanwhile */
 	send_reply();
 	waiting = now_running;
+	waiting.others = heap_used;
 	while (serve())
 		;
 	now_running = waiting;
-	now_running.objects_meanwhile += objects - before;
+	now_running.again = heap_used;
 	irqs_off = off;
+	held = held_before;
 	budget = rest + 64 * (long)nbytes;
 	budget_of_an_operation = of_all + 64 * (long)nbytes;
 	if (!request.flags)
 		return NULL;
-	pages_given++;
+	now_running.pages++;
 	*dma = request.b;
 	return here(request.a); /* which was opened before */
 }
@@ -573,7 +577,7 @@ void dma_free_coherent(struct device *dev, size_t nbytes, void *vaddr, dma_addr_
 	for (struct page *page = pages; page < pages + number_of_pages; page++)
 		if (page->data.start == vaddr && !page->given_back) {
 			page->given_back = true;
-			pages_given--;
+			now_running.pages -= now_running.pages != 0;
 			fill(page->data, RED_ZONE);
 			return;
 		}
@@ -990,21 +994,42 @@ __attribute__((weak)) struct dma_pool *dma_pool_create(const char *name, struct 
 	return dma_pool_create_node(name, dev, size, align, boundary, NUMA_NO_NODE);
 }
 
+static void begin(gfp_t allowed, bool by_interrupt)
+{
+	begin_operation();
+	now_running = (typeof(now_running)){ .allowed = allowed, .by_interrupt = by_interrupt, .own = heap_used, .others = SIZE_MAX };
+	irqs_off = by_interrupt;
+}
+
+static void returned(unsigned long were_off)
+{
+	if (held)
+		misuse("%s returns with a lock held", reading_the_row ? "the file pools" : "an operation");
+	if (irqs_off != were_off)
+		misuse("%s that is called with interrupts %s returns with interrupts %s",
+		       reading_the_row ? "the file pools" : "an operation", were_off ? "off" : "on", irqs_off ? "off" : "on");
+	irqs_off = 0;
+	if (now_running.late_write)
+		tell_of(MISUSE, now_running.late_write, "a free writes to its block after it has released the lock, when it may be another's");
+}
+
 static void read_the_row(void)
 {
 	static const char header[] = "poolinfo - 0.1\n";
-	unsigned long page_size = poolproof_page_size;
-	size_t own = now_running.own;
+	unsigned long page_size = poolproof_page_size, were_off = irqs_off;
+	typeof(now_running) interrupted = now_running;
 	char *line = row, *end;
 
 	reading_the_row = true;
-	now_running.own = heap_used;
 	if (!pools_file)
 		fault("the device has no file pools");
 	poolproof_page_size = sizeof(row); /* a smaller one would cut the file */
-	begin_operation();
+	begin(GFP_KERNEL, false);
 	row[0] = 0;
 	pools_file->show(device, (struct device_attribute *)pools_file, row);
+	returned(0);
+	now_running = interrupted;
+	irqs_off = were_off;
 	poolproof_page_size = page_size;
 	if (!strncmp(line, header, sizeof(header) - 1))
 		line += sizeof(header) - 1;
@@ -1018,20 +1043,7 @@ static void read_the_row(void)
 	if (reply.row_bytes && line[reply.row_bytes - 1] == '\n')
 		reply.row_bytes--;
 	memcpy(reply.text + reply.log_bytes, line, reply.row_bytes);
-	now_running.own = own;
 	reading_the_row = false;
-}
-
-static void returned(unsigned long were_off)
-{
-	if (held)
-		misuse("an operation returns with a lock held");
-	if (irqs_off != were_off)
-		misuse("an operation that is called with interrupts %s returns with interrupts %s", were_off ? "off" : "on",
-		       irqs_off ? "off" : "on");
-	irqs_off = 0;
-	if (now_running.late_write)
-		tell_of(MISUSE, now_running.late_write, "a free writes to its block after it has released the lock, when it may be another's");
 }
 
 static void finish(u64 a, u64 b)
@@ -1057,23 +1069,16 @@ static void move_to(u32 processor)
 	sched_setaffinity(0, sizeof(set), &set);
 }
 
-static void begin(gfp_t allowed, bool by_interrupt)
-{
-	begin_operation();
-	now_running = (typeof(now_running)){ .allowed = allowed, .by_interrupt = by_interrupt, .own = heap_used };
-	irqs_off = by_interrupt;
-}
-
 /*
- * Whatever an operation asks the kernel for is refused once, one after the other, before it is given all: it has to fail then,
- * and to leave nothing behind. What the device refuses is not among it.
+ * Whatever an operation asks the kernel for is refused once, one after the other, before it is given all. An alloc may do
+ * without; what fails has to leave nothing behind. What the device refuses is not among it.
  */
 
 static void create(void)
 {
 	move_to(request.flags >> 2);
 	close_pages();
-	heap_used = objects = callers = pages_given = unused = held_by_readers = 0;
+	heap_used = objects = allocs = frees = unused = held_by_readers = 0;
 	file_under = -1;
 	pools_file = NULL;
 	destroyed = false;
@@ -1149,25 +1154,26 @@ static void *alloc_for(gfp_t allowed, gfp_t zero, dma_addr_t *dma)
 static void alloc(void)
 {
 	static const gfp_t turns[] = { GFP_KERNEL, GFP_ATOMIC, GFP_NOIO }; /* an interrupt handler, and who writes to a disk */
-	size_t before = objects, log_before = reply.log_bytes, given_before = pages_given;
+	size_t before = objects, log_before = reply.log_bytes;
 	dma_addr_t dma = 0;
 	void *vaddr;
 
+	allocs++;
 	for (unsigned refuse = 1;; refuse++) {
-		gfp_t allowed = turns[++callers % ARRAY_SIZE(turns)];
+		gfp_t allowed = turns[(allocs + refuse - 1) % ARRAY_SIZE(turns)];
 
 		begin(allowed, allowed == GFP_ATOMIC);
 		now_running.refuse = refuse;
 		vaddr = alloc_for(allowed, request.flags ? __GFP_ZERO : 0, &dma);
-		if (vaddr || now_running.served || !now_running.refused)
+		if (vaddr || now_running.served || !now_running.refused || refuse == now_running.requests + ARRAY_SIZE(turns))
 			break;
-		if (objects - now_running.objects_meanwhile != before)
+		if (objects != before)
 			fault("no block is given, as request %u for memory was refused, but %ld objects of kmalloc are left", refuse,
 			      (long)(objects - before));
 		reply.log_bytes = log_before;
 	}
-	if (!vaddr && pages_given > given_before)
-		unused += pages_given - given_before;
+	if (!vaddr)
+		unused += now_running.pages;
 	finish(vaddr ? there(vaddr) : 0, dma);
 }
 
@@ -1191,7 +1197,7 @@ static u64 run_batch(const struct operation *operations, u64 number, struct bloc
 		dma_addr_t dma = 0;
 
 		if (operation->what == FREE) {
-			free_for(++callers & 1, block->vaddr + operation->plus, block->dma + operation->plus);
+			free_for(++frees & 1, block->vaddr + operation->plus, block->dma + operation->plus);
 		} else {
 			void *vaddr;
 
@@ -1233,7 +1239,7 @@ static bool serve(void)
 		alloc();
 		break;
 	case FREE:
-		free_for(++callers & 1, request.a, request.b);
+		free_for(++frees & 1, request.a, request.b);
 		finish(0, 0);
 		break;
 	case DESTROY:

@@ -30,7 +30,7 @@ def run(wanted: Wanted) -> Part:
         table.append(
             f"{name:<12}{ones[0]:>18.1f}{ones[1]:>8.1f}{ones[2]:>8.1f}{others[0]:>22.1f}{others[1]:>8.1f}{others[2]:>8.1f}"
         )
-    per_page = {name: bytes_per_page(name, 40 if wanted.quick else 1000) for name in POOLS_BESIDE}
+    per_page = {name: bytes_per_page(name, 400 if wanted.quick else 2000) for name in POOLS_BESIDE}
     table += [
         "",
         f"{'':<12}{'bytes per page':>18}{'per block':>12}    (of Python's, with those of its dictionaries and lists)",
@@ -62,15 +62,16 @@ def bytes_per_page(name: str, pages: int) -> float:
     pool: Any = POOLS[name].create("chain", memory, SIZE, ALIGN, 0)
     pool.alloc()
     device = Memory()
-    of_device = kept(lambda: [device.alloc_coherent(4096) for _ in range(pages)]) / pages
-    of_both = kept(lambda: [pool.alloc() for _ in range(pages * PER_PAGE)]) / (len(memory.mappings) - 1)
+    of_device = kept(lambda: device.alloc_coherent(4096), pages) / pages
+    of_both = kept(pool.alloc, pages * PER_PAGE) / (len(memory.mappings) - 1)
     return of_both - of_device
 
 
-def kept(work: Callable[[], Any]) -> int:
-    """Bytes that are there after some work, and were not before; what it returns is not."""
+def kept(work: Callable[[], Any], times: int) -> int:
+    """Bytes that are there after some work, and were not before; what it returns is let go at once."""
     tracemalloc.start()
-    work()
+    for _ in range(times):
+        work()
     nbytes, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return nbytes

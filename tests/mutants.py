@@ -193,7 +193,12 @@ MUTANTS = (
         "        size = 4  # a free block holds the link to the next one",
         "        pass",
         proofs=("admitted_geometry_fits_an_int", "create_admits_what_is_promised"),
-        hunted=("reports_are_the_kernels", "total_counts_the_blocks", "pool_stays_in_its_memory"),
+        hunted=(
+            "reports_are_the_kernels",
+            "total_counts_the_blocks",
+            "pool_stays_in_its_memory",
+            "create_admits_what_is_promised",  # a boundary between the two sizes
+        ),
     ),
     Mutant(
         "boundary_ignored",

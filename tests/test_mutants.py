@@ -40,7 +40,8 @@ def test_the_machine_notices(mutant: Mutant, tmp_path: Path, capsys: pytest.Capt
 
 
 def test_every_claim_is_named_by_a_mutant() -> None:
-    assert {claim for mutant in MUTANTS for claim in (*mutant.proofs, *mutant.hunted)} == set(CLAIMS)
+    named = {claim for mutant in MUTANTS for claim in (*mutant.proofs, *mutant.hunted)}
+    assert named == {*CLAIMS} - {"locking_rules_are_kept"}  # which Python cannot break: see tests/test_kernel_rules.py
 
 
 def test_every_mutant_names_claims_that_exist() -> None:

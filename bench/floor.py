@@ -33,7 +33,7 @@ def run(wanted: Wanted) -> Part:
     per_page = {name: bytes_per_page(name, 400 if wanted.quick else 2000) for name in POOLS_BESIDE}
     table += [
         "",
-        f"{'':<12}{'bytes per page':>18}{'per block':>12}    (of Python's, with those of its dictionaries and lists)",
+        f"{'':<12}{'bytes per page':>18}{'per block':>12}    (of Python's, without the device's)",
     ]
     table += [
         f"{name:<12}{nbytes:>18,.0f}{nbytes / (31 if name == 'v6.1' else PER_PAGE):>12,.1f}"

@@ -47,7 +47,7 @@ def run(wanted: Wanted) -> Part:
     table += [f"{way:<52}{median(taken):>10.1f} s" for way, taken in seconds.items()]
     last = results[list(ways)[-1]][0]
     second = of_solvers(last)
-    table += ["", f"{'of these, the solvers':<52}{'proofs':>10}{'seconds':>10}"]
+    table += ["", f"{'of these, the solvers':<52}{'settle':>10}{'seconds':>10}"]
     table += [f"  {name:<50}{number:>10}{spent:>10.1f}" for name, (number, spent) in second.items()]
     table += ["", "The ten slowest, on one core:"]
     table += [f"  {name:<70}{spent:>8.2f} s" for name, spent in slowest.items()]
@@ -99,9 +99,10 @@ def of_solvers(results: Results) -> dict[str, tuple[int, float]]:
     for one in results:
         number["Z3"] += 1
         spent["Z3"] += one["seconds"]
-        if one["second"] is not None and one["second"]["agreed"] == one["second"]["queries"]:
-            number[one["second"]["solver"]] += 1
-            spent[one["second"]["solver"]] += one["second"]["seconds"]
+        second = one["second"]
+        if second is not None and second["solver"] and second["agreed"] == second["queries"]:
+            number[second["solver"]] += 1
+            spent[second["solver"]] += second["seconds"]
     return {name: (number[name], spent[name]) for name in number}
 
 

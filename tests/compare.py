@@ -334,6 +334,8 @@ def main(arguments: list[str] | None = None) -> int:
         return series(before, options)
     except BuildError as error:
         fail(str(error))
+    except BrokenPipeError:
+        raise  # whoever reads the output has gone away
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}")
 

@@ -47,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         for name in options.parts or PARTS:
             done.append(PARTS[name].run(wanted))
             print(*done[-1].table, "", sep="\n", flush=True)
+            draw(done[-1], Path(options.out))
             write(done, Path(options.out))  # what is done is not lost, should the next one fail
     except (BuildError, Failed, Unwritable) as error:
         fail(str(error))
@@ -78,18 +79,21 @@ def kernels(asked: list[str]) -> dict[str, Source]:
         if found.get(name, source) != source:
             raise BuildError(f"two kernels are called {name}: rename the file, or its tree")
         found[name] = source
-    for source in found.values():
-        for variant in (
-            Variant(bare=True),
-            Variant(),
-            Variant(debug=True),
-        ):  # so that nobody waits for one who is timed
+    for source in found.values():  # so that nobody compiles who is timed
+        for variant in (Variant(bare=True), Variant(), Variant(debug=True)):
             program_of(source, variant)
     return found
 
 
+def draw(part: Part, folder: Path) -> None:
+    """Write the pictures. Raises Unwritable."""
+    for name, picture in part.pictures.items():
+        with written_to(str(folder / name)):
+            picture.savefig(folder / name, metadata={"Date": None})
+
+
 def write(parts: list[Part], folder: Path) -> None:
-    """Write what parts say: the tables, all numbers, what pyperf reads, and the pictures. Raises Unwritable."""
+    """Write what parts say: the tables, all numbers, what pyperf reads, and a page with the pictures. Raises Unwritable."""
     put(folder / "bench.txt", "\n".join("\n".join([*part.table, ""]) for part in parts))
     put(folder / "bench.json", json.dumps({part.name: part.numbers for part in parts}, indent=1) + "\n")
     timings = [timing for part in parts for timing in part.timings]
@@ -101,9 +105,7 @@ def write(parts: list[Part], folder: Path) -> None:
     ]
     for part in parts:
         page.append(f"<h2>{escape(part.name)}</h2>")
-        for name, picture in part.pictures.items():
-            with written_to(str(folder / name)):
-                picture.savefig(folder / name, metadata={"Date": None})
+        for name in part.pictures:
             page.append(f'<p><img src="{name}" alt="{escape(part.name)}: the table below, drawn">')
         page.append(f"<pre>{escape(chr(10).join(part.table))}</pre>")
     put(folder / "index.html", "\n".join(page) + "\n")

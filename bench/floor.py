@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.part import Part, Timings, Wanted
 from bench.pictures import bars
-from bench.workload import ALIGN, POOLS, SIZE, in_python
+from bench.workload import ALIGN, FEWEST_PER_PAGE, POOLS, SIZE, in_python
 from model.memory import Memory
 
 POOLS_BESIDE = ("floor", "bisect", "series", "v6.12", "v6.1")
@@ -36,7 +36,7 @@ def run(wanted: Wanted) -> Part:
         f"{'':<12}{'bytes per page':>18}{'per block':>12}    (of Python's, without the device's)",
     ]
     table += [
-        f"{name:<12}{nbytes:>18,.0f}{nbytes / (31 if name == 'v6.1' else PER_PAGE):>12,.1f}"
+        f"{name:<12}{nbytes:>18,.0f}{nbytes / (FEWEST_PER_PAGE if name == 'v6.1' else PER_PAGE):>12,.1f}"
         for name, nbytes in per_page.items()
     ]
     drawn = {

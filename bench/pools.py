@@ -62,6 +62,10 @@ class BisectPool:
 class FloorPool(BisectPool):
     """What no pool in Python does without: a list that each block is popped from and pushed to, a look-up at each free."""
 
+    def __init__(self, memory: Memory, geometry: Geometry) -> None:
+        super().__init__(memory, geometry)
+        self.blocks: dict[Block, Block] = {}
+
     def alloc(self) -> Block | None:
         if not self.free_blocks and not self._add_page():
             return None
@@ -75,7 +79,3 @@ class FloorPool(BisectPool):
         added = super()._add_page()
         self.blocks.update((block, block) for block in self.free_blocks[before:])
         return added
-
-    def __init__(self, memory: Memory, geometry: Geometry) -> None:
-        super().__init__(memory, geometry)
-        self.blocks: dict[Block, Block] = {}

@@ -93,6 +93,13 @@ class LockingError(Exception):
     """What a pool did against the rules of locks, of interrupts, or of a caller that may not sleep."""
 
 
+def claim_broken_by(fault: Exception) -> Claim:
+    """The claim that a target breaks which raises this."""
+    if isinstance(fault, TimeoutError):
+        return claims.operations_end
+    return claims.locking_rules_are_kept if isinstance(fault, LockingError) else claims.pool_stays_in_its_memory
+
+
 class BrokenClaim(AssertionError):
     """A pool broke a claim; `trace` replays it."""
 
@@ -580,10 +587,7 @@ class Lockstep:
             raise Ended from hang
         except Exception as fault:  # a crash of any kind is a finding
             told = "no fault", f"{type(fault).__name__}: {fault}"
-            of_locks = isinstance(fault, LockingError)
-            self._break(
-                record, claims.locking_rules_are_kept if of_locks else claims.pool_stays_in_its_memory, lambda: told
-            )
+            self._break(record, claim_broken_by(fault), lambda: told)
             raise Ended from fault
 
     def is_memory(self, vaddr: int, nbytes: int) -> bool:

@@ -73,10 +73,8 @@ class Memory:
 
     def block(self, vaddr: int, nbytes: int) -> memoryview:
         """The bytes at a virtual address. Raises ValueError if they do not lie in one live mapping."""
-        below = bisect_right(self._starts, vaddr)
-        if below:
-            start = self._starts[below - 1]
-            data, offset = self.mappings[start].data, vaddr - start
-            if offset + nbytes <= len(data):
-                return data[offset : offset + nbytes]
+        offset = self.offset(vaddr)
+        mapping = self.mappings.get(vaddr - offset)
+        if mapping is not None and offset + nbytes <= len(mapping.data):
+            return mapping.data[offset : offset + nbytes]
         raise ValueError(f"{nbytes} bytes at {vaddr:#x} are not in coherent memory")

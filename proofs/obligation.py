@@ -75,9 +75,8 @@ class Result:
     paths: int
     premises: list[str] = field(default_factory=list)
     rests_on: list[str] = field(default_factory=list)
-    undermined: list[str] = field(
-        default_factory=list
-    )  # those of them that were asked with it, and are not as expected
+    # Those of them that were asked with it, and are not as expected.
+    undermined: list[str] = field(default_factory=list)
     why: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
     broken: str = ""  # what does not hold for them; if that is a claim, then of these arguments

@@ -85,8 +85,7 @@ def hunt(revision: str, seed: int, profile: str | None = None) -> Hunt:
     if wanted.backend != "crosshair":
         # A trace is made smaller step by step, in a second; what it was drawn from, in minutes.
         wanted = settings(wanted, phases=[phase for phase in wanted.phases if phase is not Phase.shrink])
-    hunter = hunter_of(revision)
-    hunter = seeded(seed)(hunter)
+    hunter = seeded(seed)(hunter_of(revision))
     wanted = settings(wanted, derandomize=False)  # which would draw the same with every seed
     started, done = time.perf_counter(), Hunt(revision, hunter.tally, 0, seed, profile or profiles.name())
     looked_at = Claim.__call__

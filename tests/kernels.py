@@ -6,10 +6,18 @@ import pytest
 from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from kernel.build import KERNELS, Source, find
+from kernel.build import KERNELS, BuildError, Source, compiler, find
 from kernel.target import revision_of
 from tests import profiles
 from tests.machine import machine
+
+
+def needs_a_compiler() -> None:
+    """Skip the module that asks, if there is none."""
+    try:
+        compiler()
+    except BuildError as error:
+        pytest.skip(str(error), allow_module_level=True)
 
 
 def fetched(version: str) -> Source:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kernel.build import KERNELS, BuildError, Source, Variant, find
+from kernel.build import BuildError, Source, Variant
 from kernel.execute import Fault, Machine, Memory, Pointer, Struct
 from kernel.ir import Module, NotFollowed, ir_of
 from kernel.target import KernelPool
@@ -21,6 +21,7 @@ from proofs.compiled import obligations_of
 from proofs.obligation import Settings, prove
 from report.results import read_prover
 from tests.kernel_mutants import CREATE, MUTANTS, WASTE, KernelMutant
+from tests.kernels import fetched
 
 ADMISSION = {CREATE, "admitted_geometry_is_ordered", "admitted_geometry_fits_an_int", "boundary_divides_the_allocation"}
 
@@ -119,16 +120,10 @@ def test_a_page_keeps_what_was_stored() -> None:
         memory.load(0, 32)
 
 
-def source_of(revision: str) -> Source:
-    if not (KERNELS / revision).is_dir():
-        pytest.skip(f"there is no kernel {revision}: run `make kernels`")
-    return find(KERNELS / revision)
-
-
 @pytest.mark.parametrize("revision", ["v6.1", "v6.12"])
 def test_what_is_executed_is_what_runs(revision: str) -> None:
     """The same arguments are refused, and the blocks of a page lie at the same places, as when the file runs natively."""
-    source = source_of(revision)
+    source = fetched(revision)
     code = code_of(source)
     chance = random.Random(revision)
     laid = 0
@@ -163,7 +158,7 @@ def blocks(pool: KernelPool) -> int:
 @pytest.mark.parametrize("revision", ["v6.1", "v6.12"])
 def test_the_verdicts_are_the_expected_ones(revision: str) -> None:
     """All but those about dma_pool_create, which take longer: `make prove KERNEL=…` has them."""
-    for asked in obligations_of(source_of(revision)).values():
+    for asked in obligations_of(fetched(revision)).values():
         if asked.claim.name not in ADMISSION and "first_turns" not in asked.case:
             result = prove(asked, Settings())
             assert result.verdict == result.expected, result
@@ -172,7 +167,7 @@ def test_the_verdicts_are_the_expected_ones(revision: str) -> None:
 
 def test_a_defect_that_a_file_has_no_more_is_mended(tmp_path: Path) -> None:
     """By patch 03, in one character: that is proved, and as good as expected."""
-    source = source_of("v6.1")
+    source = fetched("v6.1")
     changed = tmp_path / "dmapool.c"
     changed.write_text(source.file.read_text().replace("pool->size) >= next_boundary", "pool->size) > next_boundary"))
     made = obligations_of(Source(changed, source.tree))
@@ -188,7 +183,7 @@ def test_a_defect_that_a_file_has_no_more_is_mended(tmp_path: Path) -> None:
 
 
 def test_a_refutation_is_run_natively() -> None:
-    made = obligations_of(source_of("v6.1"))
+    made = obligations_of(fetched("v6.1"))
     result = prove(made["layout_ends/kernel/u64/first_turns_any_boundary"], Settings())
     assert result.inputs["boundary"] == 2**32
     assert result.counterexample is not None
@@ -197,7 +192,7 @@ def test_a_refutation_is_run_natively() -> None:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.revision}-{mutant.name}")
 def test_a_changed_file_is_not_proved(mutant: KernelMutant, tmp_path: Path) -> None:
-    source = source_of(mutant.revision)
+    source = fetched(mutant.revision)
     changed = tmp_path / "dmapool.c"
     changed.write_text(mutant.plant(source.file.read_text()))
     made = obligations_of(Source(changed, source.tree))
@@ -210,7 +205,7 @@ def test_a_changed_file_is_not_proved(mutant: KernelMutant, tmp_path: Path) -> N
 
 
 def test_what_is_missing_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = source_of("v6.1")
+    source = fetched("v6.1")
     monkeypatch.setitem(sys.modules, "llvmlite.binding", None)
     with pytest.raises(BuildError, match=r"'llvmlite' is missing: run .*pip install"):
         ir_of(source)
@@ -229,7 +224,7 @@ def test_no_kernel_is_bad_input(tmp_path: Path) -> None:
 
 
 def test_a_missing_function_is_not_proved(tmp_path: Path) -> None:
-    source = source_of("v6.1")
+    source = fetched("v6.1")
     changed = tmp_path / "dmapool.c"
     shutil.copy(source.file, changed)
     changed.write_text(changed.read_text().replace("pool_initialise_page", "pool_initialize_page"))

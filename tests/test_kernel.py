@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kernel import fetch, target
-from kernel.build import BuildError, Source, Variant, build, compiler
+from kernel.build import BuildError, Source, Variant, build
 from kernel.target import ALLOC, FREE, OPERATION, KernelFault, KernelPool, promises_of, revision_of
 from model.lockstep import KERNEL, BrokenClaim, LockingError, Lockstep, replay
 from model.memory import Memory
@@ -20,13 +20,10 @@ from model.trace import Alloc, Create, Destroy, Free, Kernel, OtherPool, PageCho
 from report.runs import keep
 from tests import fuzz, volume
 from tests import replay as replaying
-from tests.kernels import changed, fetched, hunt
+from tests.kernels import changed, fetched, hunt, needs_a_compiler
 from tests.targets import TARGETS
 
-try:
-    compiler()
-except BuildError as error:
-    pytest.skip(str(error), allow_module_level=True)
+needs_a_compiler()
 
 TRACES = Path(__file__).parent / "traces"
 

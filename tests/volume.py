@@ -18,7 +18,7 @@ from kernel.target import ALLOC, FREE, OPERATION, KernelFault, KernelPool
 from model import claims
 from model.claims import Claim
 from model.geometry import Refusal, block_offsets, create
-from model.lockstep import KERNEL, LockingError
+from model.lockstep import KERNEL, LockingError, claim_broken_by
 from model.memory import Memory
 from model.promises import Promises
 from model.trace import Alloc, Create, Free, Step, Trace
@@ -132,12 +132,8 @@ def held(source: Source, made: Create, promises: Promises, run: Run) -> tuple[fl
         done = pool.batch(operations, run.slots, pages)
         seconds = time.perf_counter() - started
         row = pool.poolinfo()
-    except TimeoutError as hang:
-        return time.perf_counter() - started, Broken(claims.operations_end, last, str(hang))
-    except LockingError as misuse:
-        return time.perf_counter() - started, Broken(claims.locking_rules_are_kept, last, str(misuse))
-    except KernelFault as fault:
-        return time.perf_counter() - started, Broken(claims.pool_stays_in_its_memory, last, str(fault))
+    except (TimeoutError, LockingError, KernelFault) as fault:
+        return time.perf_counter() - started, Broken(claim_broken_by(fault), last, str(fault))
     live: dict[int, int] = {}  # the slots of the blocks in use, by virtual address
     gives = set(offsets)
     for number, (what, slot) in enumerate(run.operations):

@@ -224,12 +224,6 @@ void __sanitizer_cov_trace_pc(void)
 	}
 }
 
-static void begin_operation(void)
-{
-	/* Far more than honest code needs, which looks at each byte of the pool's pages a few times. */
-	budget = budget_of_an_operation = 1000000 + 64 * (long)bytes_given;
-}
-
 #ifdef __x86_64__
 /*
  * A driver that writes a pointer into a free block writes the address that it knows. Where the code under test follows it, the
@@ -475,15 +469,6 @@ void *__tsan_memmove(void *to, const void *from, size_t nbytes)
 }
 
 void __tsan_init(void)
-{
-}
-
-void __tsan_func_entry(void *caller)
-{
-	(void)caller;
-}
-
-void __tsan_func_exit(void)
 {
 }
 
@@ -996,13 +981,16 @@ __attribute__((weak)) struct dma_pool *dma_pool_create(const char *name, struct 
 
 static void begin(gfp_t allowed, bool by_interrupt)
 {
-	begin_operation();
+	/* Far more than honest code needs, which looks at each byte of the pool's pages a few times. */
+	budget = budget_of_an_operation = 1000000 + 64 * (long)bytes_given;
 	now_running = (typeof(now_running)){ .allowed = allowed, .by_interrupt = by_interrupt, .own = heap_used, .others = SIZE_MAX };
 	irqs_off = by_interrupt;
 }
 
-static void returned(unsigned long were_off)
+static void returned(void)
 {
+	bool were_off = now_running.by_interrupt;
+
 	if (held)
 		misuse("%s returns with a lock held", reading_the_row ? "the file pools" : "an operation");
 	if (irqs_off != were_off)
@@ -1027,7 +1015,7 @@ static void read_the_row(void)
 	begin(GFP_KERNEL, false);
 	row[0] = 0;
 	pools_file->show(device, (struct device_attribute *)pools_file, row);
-	returned(0);
+	returned();
 	now_running = interrupted;
 	irqs_off = were_off;
 	poolproof_page_size = page_size;
@@ -1097,7 +1085,7 @@ static void create(void)
 		begin(GFP_KERNEL, false);
 		now_running.refuse = refuse;
 		pool = dma_pool_create(request.name, device, request.a, request.b, request.c);
-		returned(0);
+		returned();
 		if (!now_running.refused) {
 			bytes_of_the_pool = heap_used - start;
 			break;
@@ -1115,7 +1103,7 @@ static void create(void)
 
 		begin(GFP_KERNEL, false);
 		bystander = dma_pool_create(BYSTANDER, device, 64, 8, 0);
-		returned(0);
+		returned();
 		objects_of_bystander = objects - before;
 		if (!bystander)
 			fault("the device gets no second pool");
@@ -1128,26 +1116,28 @@ static void destroy(void)
 	destroyed = alone = true;
 	begin(GFP_KERNEL, false);
 	dma_pool_destroy(pool);
-	returned(0);
+	returned();
 	if (!pools_file || device->dma_pools.next == &device->dma_pools || device->dma_pools.next != device->dma_pools.prev)
 		fault("the pool is gone, and the device's list has it still, or the file pools or another pool is gone as well");
 	if (objects - objects_of_bystander > unused) /* a page that overlaps another is leaked, with its descriptor */
 		fault("the pool is gone, and %lu of its objects of kmalloc are left", objects - objects_of_bystander);
 	begin(GFP_KERNEL, false);
 	dma_pool_destroy(bystander);
-	returned(0);
+	returned();
 	alone = false;
 	if (pools_file || device->dma_pools.next != &device->dma_pools)
 		fault("the device's last pool is gone, and its list or its file pools still has it");
 	finish(0, 0);
 }
 
-static void *alloc_for(gfp_t allowed, gfp_t zero, dma_addr_t *dma)
+static void *alloc_for(gfp_t allowed, unsigned refuse, gfp_t zero, dma_addr_t *dma)
 {
 	void *vaddr;
 
+	begin(allowed, allowed == GFP_ATOMIC);
+	now_running.refuse = refuse;
 	vaddr = dma_pool_alloc(pool, allowed | zero, dma);
-	returned(now_running.by_interrupt);
+	returned();
 	return vaddr;
 }
 
@@ -1162,9 +1152,7 @@ static void alloc(void)
 	for (unsigned refuse = 1;; refuse++) {
 		gfp_t allowed = turns[(allocs + refuse - 1) % ARRAY_SIZE(turns)];
 
-		begin(allowed, allowed == GFP_ATOMIC);
-		now_running.refuse = refuse;
-		vaddr = alloc_for(allowed, request.flags ? __GFP_ZERO : 0, &dma);
+		vaddr = alloc_for(allowed, refuse, request.flags ? __GFP_ZERO : 0, &dma);
 		if (vaddr || now_running.served || !now_running.refused || refuse == now_running.requests + ARRAY_SIZE(turns))
 			break;
 		if (objects != before)
@@ -1183,7 +1171,7 @@ static void free_for(bool by_interrupt, u64 vaddr, u64 dma)
 	begin(GFP_ATOMIC, by_interrupt);
 	now_running.is_free = true;
 	dma_pool_free(pool, here(vaddr), dma);
-	returned(by_interrupt);
+	returned();
 }
 
 static u64 run_batch(const struct operation *operations, u64 number, struct block *blocks)
@@ -1199,10 +1187,7 @@ static u64 run_batch(const struct operation *operations, u64 number, struct bloc
 		if (operation->what == FREE) {
 			free_for(++frees & 1, block->vaddr + operation->plus, block->dma + operation->plus);
 		} else {
-			void *vaddr;
-
-			begin(GFP_KERNEL, false);
-			vaddr = alloc_for(GFP_KERNEL, operation->what == ALLOC ? 0 : __GFP_ZERO, &dma);
+			void *vaddr = alloc_for(GFP_KERNEL, 0, operation->what == ALLOC ? 0 : __GFP_ZERO, &dma);
 
 			*block = (struct block){ vaddr ? there(vaddr) : 0, dma };
 			failed += !vaddr;
@@ -1230,7 +1215,6 @@ static void batch(void)
 static bool serve(void)
 {
 	receive();
-	begin_operation();
 	switch (request.what) {
 	case CREATE:
 		create();

@@ -10,10 +10,10 @@ from html import escape
 from pathlib import Path
 from typing import NoReturn
 
+from command.output import Unwritable, exit_with, put, try_out, written_to
 from kernel.build import KERNELS, BuildError, Source, Variant, compiler, find
-from kernel.target import KernelFault, program_of
+from kernel.pool import KernelFault, program_of
 from model.lockstep import BrokenClaim, LockingError
-from proofs.outputs import Unwritable, exit_with, put, try_out, written_to
 
 try:
     import pyperf

@@ -21,14 +21,14 @@ from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from bench.part import Failed, Part, Wanted
 from bench.pictures import bars, scattered
-from kernel.target import revision_of
-from proofs.outputs import show_progress
-from tests import profiles
-from tests.fuzz import HUNTED
-from tests.machine import Dice, PoolMachine, Tally, machine, surroundings
-from tests.mutants import MUTANTS
-from tests.targets import TARGETS
-from tests.who_notices import SEEDS, hunt, plant
+from bugs.hunted import MUTANTS
+from command.bugs import SEEDS, hunt, plant
+from command.output import show_progress
+from hunt import profiles
+from hunt.fuzz import HUNTED
+from hunt.machine import Dice, PoolMachine, Tally, machine, surroundings
+from hunt.revisions import TARGETS
+from kernel.pool import revision_of
 
 ROUNDS = 5
 EXAMPLES = 60

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from command.output import show_progress
 from impl.history import OriginalPool
 from impl.pool import Pool
 from model.memory import Memory
-from proofs.outputs import show_progress
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import Any
 import pyperf
 from matplotlib.figure import Figure
 
+from command.output import show_progress
 from kernel.build import Source
-from proofs.outputs import show_progress
 
 Seconds = Mapping[str, float]
 Measured = Callable[..., Seconds]

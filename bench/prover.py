@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.part import Failed, Part, Wanted
 from bench.pictures import bars
-from proofs.outputs import show_progress
+from command.output import show_progress
 
 QUICK = ("layout_ends", "blocks_are_disjoint")
 ROUNDS = 3
@@ -74,11 +74,11 @@ def run(wanted: Wanted) -> Part:
 
 
 def prove(*options: str) -> tuple[float, Results]:
-    """A run of `python -m proofs`: its seconds, and its results."""
+    """A run of `python -m command prove`: its seconds, and its results."""
     with TemporaryDirectory() as folder:
         file = f"{folder}/results.json"
         started = time.perf_counter()
-        command = [sys.executable, "-m", "proofs", "--json", file, *options]
+        command = [sys.executable, "-m", "command", "prove", "--json", file, *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - started
         try:

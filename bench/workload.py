@@ -8,7 +8,7 @@ from impl.block_stack import BlockStackPool
 from impl.history import OriginalPool
 from impl.pool import Pool
 from kernel.build import Source, Variant
-from kernel.target import ALLOC, FREE, OPERATION, Batch, KernelPool
+from kernel.pool import ALLOC, FREE, OPERATION, Batch, KernelPool
 from model.memory import Memory
 from model.pool import Pool as Oracle
 

@@ -1,7 +1,7 @@
 """C's conversions between integer types, said explicitly wherever the kernel's code narrows a value.
 
-A plain Python integer is truncated as C would. A symbolic number (see `proofs.symbolic`) narrows itself, so the same line
-of code is a run, a proof about machine words and a proof about the integers.
+A plain Python integer is truncated as C would. A symbolic number (see `proofs.engine.symbolic`) narrows itself, so the
+same line of code is a run, a proof about machine words and a proof about the integers.
 """
 
 INT_MAX = 2**31 - 1

@@ -1,4 +1,4 @@
-"""Compiles a kernel's mm/dmapool.c, unmodified, into a program for userspace: `kernel.target` runs it.
+"""Compiles a kernel's mm/dmapool.c, unmodified, into a program for userspace: `kernel.pool` runs it.
 
 What the file includes leads to the shim (`kernel/shim/kernel.h`), but for the headers that are taken from the kernel tree as
 they are. A program is built once for what it is built from, in `.poolproof/builds/`.

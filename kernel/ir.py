@@ -38,7 +38,7 @@ FLAGS = [
 class NotFollowed(NotImplementedError):
     """Code that is not followed: an instruction, a call, or a loop that no proof knows. Says which.
 
-    `proofs.explore` knows it as what it is to Python, since proofs of impl/ have nothing to do with a kernel.
+    `proofs.engine.explore` knows it as what it is to Python, since proofs of impl/ have nothing to do with a kernel.
     """
 
 

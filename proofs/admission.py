@@ -8,8 +8,8 @@ from model import claims
 from model import geometry as promise
 from model.geometry import INT_MAX, SMALLEST_BLOCK, Refusal
 from model.trace import Create, Kernel, Trace
-from proofs.explore import Theory, Verdict
-from proofs.obligation import Counterexample, obligation
+from proofs.engine.explore import Theory, Verdict
+from proofs.engine.obligation import Counterexample, obligation
 
 Admit = Callable[[Any, Any, Any, Any], layout.Geometry | None]
 """The argument check of a revision: from size, align, boundary and page size, in bytes."""

@@ -6,20 +6,19 @@ from proofs import (  # noqa: F401
     admission,
     balance,
     block_stack,
-    cache,
     counting,
     destroy,
     fills,
     free_list,
     interleaving,
     layout,
-    sources,
     struct_page,
     tree,
     walk,
 )
-from proofs.obligation import OBLIGATIONS, Result, Settings, prove
-from proofs.solver import allow_any_thread
+from proofs.engine import cache, sources
+from proofs.engine.obligation import OBLIGATIONS, Result, Settings, prove
+from proofs.engine.solver import allow_any_thread
 
 __all__ = ["OBLIGATIONS", "OtherSources", "Result", "Settings", "prove_elsewhere", "prove_named", "what_runs_here"]
 

@@ -24,7 +24,11 @@ from model import geometry as promise
 from model.claims import Claim
 from model.promises import SERIES, V6_1
 from proofs.admission import arguments, arguments_that_round_up_to_an_int
-from proofs.c_pool import (
+from proofs.counting import Turn, by_blocks, by_turns
+from proofs.engine.explore import Verdict
+from proofs.engine.obligation import Obligation
+from proofs.layout import PAGE_SIZE
+from proofs.subjects.c_pool import (
     Code,
     Layout,
     code_of,
@@ -33,17 +37,13 @@ from proofs.c_pool import (
     node_field,
     total_in_the_row,
 )
-from proofs.c_told import (
+from proofs.subjects.c_told import (
     explain_arguments,
     explain_page,
     explain_state,
     explain_total,
     make,
 )
-from proofs.counting import Turn, by_blocks, by_turns
-from proofs.explore import Verdict
-from proofs.layout import PAGE_SIZE
-from proofs.obligation import Obligation
 
 MOST_PAGES = 4
 """In a lookup: a list, or a tree, of at most so many."""

@@ -21,8 +21,8 @@ from model.lockstep import LARGEST_PAGE
 from model.trace import Alloc, Create, Free, Kernel, PageChoice, Trace
 from proofs import admission, counting
 from proofs import layout as laying
+from proofs.engine.obligation import Counterexample, Explain
 from proofs.layout import PAGE_SIZE
-from proofs.obligation import Counterexample, Explain
 
 
 class Outcome(Enum):

@@ -10,9 +10,9 @@ from impl.layout import Cursor, Geometry
 from model import claims
 from model import geometry as promise
 from model.trace import Alloc, Create, Trace
-from proofs.explore import Body, Theory, Verdict
+from proofs.engine.explore import Body, Theory, Verdict
+from proofs.engine.obligation import Counterexample, obligation
 from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, WIDTHS, any_admitted_geometry, any_block, first_ones
-from proofs.obligation import Counterexample, obligation
 
 
 def explain_series(inputs: dict[str, Any]) -> Counterexample:

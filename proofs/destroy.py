@@ -6,9 +6,9 @@ from impl.history import OriginalPool, TidiedPool
 from impl.pool import POOL_POISON_FREED
 from model import claims
 from model.trace import Alloc, Create, Destroy, Free, Trace
-from proofs.any_pool import AnyPage, AnyPool, around, put_in_list
-from proofs.explore import Theory
-from proofs.obligation import from_this_state, obligation
+from proofs.engine.explore import Theory
+from proofs.engine.obligation import from_this_state, obligation
+from proofs.subjects.arbitrary import AnyPage, AnyPool, around, put_in_list
 
 explain = from_this_state(
     "an idle page is given back once, and a busy one is reported",

@@ -9,9 +9,9 @@ from typing import Any
 from impl.pool import POOL_POISON_FREED
 from model import claims
 from model.geometry import SMALLEST_BLOCK
-from proofs.any_pool import AnyOriginalPool, AnyPage, AnyPool, put_in_list
-from proofs.explore import Theory, Verdict
-from proofs.obligation import Counterexample, from_this_state, obligation
+from proofs.engine.explore import Theory, Verdict
+from proofs.engine.obligation import Counterexample, from_this_state, obligation
+from proofs.subjects.arbitrary import AnyOriginalPool, AnyPage, AnyPool, put_in_list
 
 NOWHERE = SimpleNamespace(vaddr=0, dma=0, data=None)
 """Where a page lies of which only the bytes matter."""

@@ -19,10 +19,21 @@ from impl.pool import Page
 from impl.words import INT_MAX
 from model import claims
 from model.trace import Alloc, Create, Free, Kernel, Trace
-from proofs.any_pool import DISJOINT, END, FITS, AnyOriginalPool, AnyPage, AnyPool, Entered, around, chain, put_in_list
-from proofs.explore import Body, Theory, Verdict
+from proofs.engine.explore import Body, Theory, Verdict
+from proofs.engine.obligation import Counterexample, from_this_state, obligation
 from proofs.layout import any_cursor, any_geometry
-from proofs.obligation import Counterexample, from_this_state, obligation
+from proofs.subjects.arbitrary import (
+    DISJOINT,
+    END,
+    FITS,
+    AnyOriginalPool,
+    AnyPage,
+    AnyPool,
+    Entered,
+    around,
+    chain,
+    put_in_list,
+)
 
 INVARIANT = (
     claims.free_list_holds_the_free_blocks,

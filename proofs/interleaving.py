@@ -9,10 +9,10 @@ together; that sum grows only where a caller begins to wait.
 from typing import Any
 
 from model import claims
-from proofs.any_pool import AnyPool, put_in_list
-from proofs.explore import Theory, Verdict
+from proofs.engine.explore import Theory, Verdict
+from proofs.engine.obligation import Counterexample, from_this_state, obligation
 from proofs.free_list import Device
-from proofs.obligation import Counterexample, from_this_state, obligation
+from proofs.subjects.arbitrary import AnyPool, put_in_list
 
 explain = from_this_state("the pages stay within the bound")
 

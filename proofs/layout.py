@@ -15,8 +15,8 @@ from impl.layout import Cursor, Geometry
 from model import claims
 from model import geometry as promise
 from model.trace import Alloc, Create, Trace
-from proofs.explore import Theory, Verdict
-from proofs.obligation import Counterexample, obligation
+from proofs.engine.explore import Theory, Verdict
+from proofs.engine.obligation import Counterexample, obligation
 
 WIDTHS = (Theory.INTEGERS, Theory.U32)
 PAGE_SIZE = 4096

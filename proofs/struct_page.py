@@ -7,8 +7,8 @@ from impl.struct_page import MEMORY, PAGE_OFFSET, StructPagePool, page_frame
 from model import claims
 from model.memory import VMALLOC_BASE, VMALLOC_END
 from model.trace import Alloc, Create, Free, Kernel, Trace
-from proofs.explore import Theory, Verdict
-from proofs.obligation import Counterexample, obligation
+from proofs.engine.explore import Theory, Verdict
+from proofs.engine.obligation import Counterexample, obligation
 
 PAGE_SIZES = tuple(1 << log for log in range(12, 17))
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from impl.rbtree import LEFT, RIGHT, Node, PageTree
 from model import claims
-from proofs.explore import Theory
-from proofs.obligation import from_this_state, obligation
+from proofs.engine.explore import Theory
+from proofs.engine.obligation import from_this_state, obligation
 
 
 class Entered(BaseException):

@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 from kernel.build import Source
 from model.claims import CLAIMS, Claim
 from model.trace import dumps
-from report.results import Verdict, refutation_in_words, replaying
+from report.verdicts import Verdict, refutation_in_words, replaying
 
 ROOT = Path(__file__).parent.parent
 GAVE_UP = ("UNKNOWN", "VACUOUS", "LOST")

@@ -12,10 +12,10 @@ from model.geometry import Refusal
 from model.lockstep import KERNEL
 from model.trace import Create, dumps
 from report.pictures import strip_picture, tree_picture
-from report.results import ENGINES, SAYS_NOTHING, SMT2, Verdict, refutation_in_words
 from report.runs import Exhibit
 from report.scene import Moment, moment_of_inputs
 from report.text import break_in_words, described, elided, lines_of
+from report.verdicts import ENGINES, SAYS_NOTHING, SMT2, Verdict, refutation_in_words
 
 REVISIONS = {
     "series": "the patch series of 2022",

@@ -1,4 +1,4 @@
-"""`python -m report regression TRACE`: write a test that replays a trace, to keep a bug away once it is mended.
+"""`python -m command report regression TRACE`: write a test that replays a trace, to keep a bug away once it is mended.
 
 Exit status: 0 if the test is written, 2 for a trace that cannot be read or a file that cannot be written.
 """
@@ -11,15 +11,15 @@ from typing import NoReturn
 
 import jinja2
 
+from hunt.revisions import TARGETS
 from model.trace import TraceError, dumps, loads
 from report.runs import seen
-from tests.targets import TARGETS
 
 TEMPLATE = '''"""{{ name }}: {{ claim }} was broken once."""
 
 from model.lockstep import replay
 from model.trace import loads
-from tests.targets import TARGETS
+from hunt.revisions import TARGETS
 
 TRACE = """\\
 {{ trace }}"""
@@ -32,7 +32,7 @@ def test_{{ identifier }}() -> None:
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m report regression", description="Write a test that replays a trace."
+        prog="python -m command report regression", description="Write a test that replays a trace."
     )
     parser.add_argument("trace", metavar="TRACE", help="a JSON file; see model/trace.py")
     parser.add_argument("--on", default="series", choices=TARGETS, help="the revision that has to keep the claim")

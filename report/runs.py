@@ -7,17 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.lockstep import KERNEL, BrokenClaim, Lockstep, rerun
-from model.trace import Trace, TraceError, dumps, loads
-from report.results import Verdict, replaying
+from hunt.revisions import TARGETS
+from hunt.watchdog import begin, watchdog
+from model.trace import Trace, TraceError, dumps
 from report.scene import Scene, scene_of
-from report.shrink import shrink
 from report.text import coloured, refuted
-from tests.targets import TARGETS, twin_of
-from tests.watchdog import SECONDS, begin, watchdog
-
-SECONDS_OF_A_STEP = 0.25
-"""While a trace is made smaller: many are tried, and one that hangs would take long."""
+from report.verdicts import Verdict, replaying
 
 TRACES = Path(__file__).parent.parent / "reports" / "traces"
 """Where what breaks a claim is written at once."""
@@ -86,39 +81,3 @@ def seen(trace: Trace, on: str) -> Scene:
     """A run, and the pool before and after what breaks. Raises TraceError, and TimeoutError for a run that takes too long."""
     with watchdog():
         return scene_of(trace, TARGETS[on], begin)
-
-
-def smallest(trace: Trace, on: str) -> Trace:
-    """A trace that breaks the same claim, with nothing in it that could be left out, as far as 20 seconds reach.
-
-    Of a pool that nobody has damaged, since what a damaged one does may be no news. And of a kernel's own file: one that does
-    not break the revision of impl/ as well that promises the same, or it would be something that is known.
-    """
-
-    def run(candidate: Trace, seconds: float, on: str = on) -> tuple[Trace | None, bool]:
-        """What breaks the claim, and whether the pool was damaged before."""
-        lockstep = Lockstep(TARGETS[on], candidate.kernel, candidate.claim)
-        try:
-            rerun(candidate, lockstep, lambda: begin(seconds))
-        except BrokenClaim as broken:
-            return (broken.trace if broken.claim.name == trace.claim else None), bool(lockstep.damaged_by)
-        except (TraceError, TimeoutError):
-            pass
-        return None, False
-
-    def replayed(candidate: Trace) -> Trace | None:
-        try:
-            readable = loads(dumps(candidate))  # what cannot be read, nobody could replay
-        except TraceError:
-            return None
-        found, damaged = run(readable, SECONDS_OF_A_STEP)
-        if found is None or (damaged and not was_damaged):
-            return None
-        return found if twin is None or run(found, SECONDS_OF_A_STEP, twin)[0] is None else None
-
-    twin = twin_of(TARGETS[on].promises) if on == KERNEL else None
-    with watchdog():
-        _, was_damaged = run(trace, SECONDS)
-        if twin is not None and run(trace, SECONDS, twin)[0] is not None:
-            twin = None
-        return shrink(trace, replayed)

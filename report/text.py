@@ -10,8 +10,8 @@ from model import claims
 from model.claims import CLAIMS
 from model.lockstep import TreeNode
 from model.trace import Alloc, Create, Kernel, Step
-from report.results import Verdict, refutation_in_words
 from report.scene import Cell, Moment, Scene, Strip, moment_of_inputs
+from report.verdicts import Verdict, refutation_in_words
 
 T = TypeVar("T")
 

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import settings
 
-from tests import profiles
+from hunt import profiles
 
 
 def pytest_configure() -> None:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from hunt import profiles
+from hunt.machine import machine
 from kernel.build import KERNELS, BuildError, Source, compiler, find
-from kernel.target import revision_of
-from tests import profiles
-from tests.machine import machine
+from kernel.pool import revision_of
 
 
 def needs_a_compiler() -> None:

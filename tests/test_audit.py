@@ -4,14 +4,15 @@ from typing import Any
 
 import pytest
 
+from bugs.proved import MUTANTS, Mutant
+from command.audit import main
 from impl import layout
 from model import claims
 from proofs import audit as audit_module
-from proofs.audit import audit, label, main, mutants_of
+from proofs.audit import audit, label, mutants_of
 from proofs.catalogue import OBLIGATIONS
-from proofs.explore import Theory, Verdict
-from proofs.mutants import MUTANTS, Mutant
-from proofs.obligation import Counterexample, Obligation
+from proofs.engine.explore import Theory, Verdict
+from proofs.engine.obligation import Counterexample, Obligation
 
 PROVED = [o for o in OBLIGATIONS.values() if o.expected is Verdict.PROVED]
 QUICK = (

@@ -2,6 +2,7 @@
 
 import pytest
 
+from hunt.revisions import TARGETS
 from impl import block_stack
 from impl.block_stack import DMA_BLOCK, BlockStackPool
 from impl.layout import Cursor, Geometry, blks_per_alloc, kept
@@ -9,7 +10,6 @@ from model import geometry as promise
 from model.lockstep import BrokenClaim, replay
 from model.memory import DMA_BASE, VADDR_BASE, Memory
 from model.trace import Alloc, Create, Free, PageChoice, Trace
-from tests.targets import TARGETS
 
 SIZE = 1024
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from proofs import cache, sources
+from command.bugs import copy_to, run
 from proofs.catalogue import OBLIGATIONS
-from proofs.obligation import Settings
-from tests.who_notices import copy_to, run
+from proofs.engine import cache, sources
+from proofs.engine.obligation import Settings
 
 NAME = "blocks_are_disjoint/series/Z"
 TWO = (NAME, "blocks_are_disjoint/series/u32")  # proved within a second
@@ -82,13 +82,13 @@ def test_a_change_is_refuted(proved: Path, file: str, old: str, new: str) -> Non
     [
         ("proofs/layout.py", "Theory.INTEGERS:\n        path.assume_claim", "Theory.U64:\n        path.assume_claim"),
         (
-            "proofs/explore.py",
+            "proofs/engine/explore.py",
             "if not holds():\n            raise Broken",
             "if holds() is None:\n            raise Broken",
         ),
-        ("proofs/symbolic.py", 'self._apply("add", self', 'self._apply("sub", self'),
+        ("proofs/engine/symbolic.py", 'self._apply("add", self', 'self._apply("sub", self'),
         ("impl/words.py", "value.narrow(", "0 * value.narrow("),
-        ("proofs/solver.py", "answer == z3.unsat:", "answer != z3.sat  :"),
+        ("proofs/engine/solver.py", "answer == z3.unsat:", "answer != z3.sat  :"),
         ("impl/layout.py", '"""', '""" '),
         ("model/geometry.py", '"""', '""" '),
         ("impl/__init__.py", '"""', '""" '),
@@ -229,4 +229,4 @@ def test_every_obligation_knows_the_module_that_states_it() -> None:
     assert OBLIGATIONS[NAME].module == "proofs.layout"
     for asked in OBLIGATIONS.values():
         assert asked.module.startswith("proofs."), asked.name
-        assert asked.module not in ("proofs.obligation", "proofs.catalogue"), asked.name
+        assert asked.module not in ("proofs.engine.obligation", "proofs.catalogue"), asked.name

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from command.compare import main
+from hunt.compare import OBSERVED, difference, observe
+from hunt.revisions import TARGETS
 from kernel.build import KERNELS, find
 from kernel.patches import read_mbox
-from kernel.target import revision_of
+from kernel.pool import revision_of
 from model.trace import Alloc, Create, Destroy, Free, PageChoice, PoolInfo, Trace, Write, loads
-from tests.compare import OBSERVED, difference, main, observe
-from tests.targets import TARGETS
 
 ROOT = Path(__file__).parent.parent
 V6_1, V6_12 = (KERNELS / version / "mm" / "dmapool.c" for version in ("v6.1", "v6.12"))
@@ -40,7 +41,7 @@ BOUNDARY = "(next + pool->size) >= next_boundary", "(next + pool->size) > next_b
 
 @pytest.fixture(autouse=True)
 def _out_of_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.compare.TRACES", tmp_path / "traces")
+    monkeypatch.setattr("hunt.compare.TRACES", tmp_path / "traces")
 
 
 def test_what_can_be_seen_of_a_run() -> None:
@@ -185,12 +186,22 @@ def test_a_patch_that_does_not_apply_is_named(tmp_path: Path, capsys: pytest.Cap
 def test_a_report_about_a_kernel(tmp_path: Path) -> None:
     """In a process of its own, since a kernel becomes a revision of the process."""
     broken = changed(tmp_path, ("page->in_use++;", "page->in_use += 2;"))
-    command = [sys.executable, "-m", "report", "fuzz", "--kernel", str(broken), "--out", str(tmp_path / "out")]
+    command = [
+        sys.executable,
+        "-m",
+        "command",
+        "report",
+        "fuzz",
+        "--kernel",
+        str(broken),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert "in_use_counts_the_live_blocks/kernel is BROKEN" in done.stdout
     (trace,) = re.findall(r"make replay TRACE=(\S+) KERNEL=\S+", done.stdout)
-    again = [sys.executable, "-m", "tests.replay", trace, "--kernel"]
+    again = [sys.executable, "-m", "command", "replay", trace, "--kernel"]
     assert subprocess.run([*again, str(broken)], cwd=ROOT, capture_output=True, check=False).returncode == 1
     assert subprocess.run([*again, str(V6_1)], cwd=ROOT, capture_output=True, check=False).returncode == 0
     sarif = json.loads((tmp_path / "out" / "results.sarif").read_text())

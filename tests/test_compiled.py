@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from bugs.kernel import CREATE, MUTANTS, WASTE, KernelMutant
+from command.prove import as_json
 from kernel.build import BuildError, Source, Variant
 from kernel.execute import Fault, Machine, Memory, Pointer, Struct
 from kernel.ir import Module, NotFollowed, ir_of
-from kernel.target import KernelPool
+from kernel.pool import KernelPool
 from model.geometry import INT_MAX
 from model.memory import Memory as Device
-from proofs.__main__ import as_json
-from proofs.c_pool import Code, code_of, created, geometry_of, laid_offsets
 from proofs.compiled import obligations_of
-from proofs.obligation import Settings, prove
-from report.results import read_prover
-from tests.kernel_mutants import CREATE, MUTANTS, WASTE, KernelMutant
+from proofs.engine.obligation import Settings, prove
+from proofs.subjects.c_pool import Code, code_of, created, geometry_of, laid_offsets
+from report.verdicts import read_prover
 from tests.kernels import fetched
 
 ADMISSION = {CREATE, "admitted_geometry_is_ordered", "admitted_geometry_fits_an_int", "boundary_divides_the_allocation"}
@@ -213,7 +213,7 @@ def test_what_is_missing_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_no_kernel_is_bad_input(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "proofs", "--kernel", str(tmp_path / "none")],
+        [sys.executable, "-m", "command", "prove", "--kernel", str(tmp_path / "none")],
         capture_output=True,
         text=True,
         check=False,

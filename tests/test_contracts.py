@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 
+from bugs.hunted import MUTANTS, Mutant
+from command.bugs import crosshair, plant
+from command.bugs import run as run_planted
+from command.crosshair import as_text, confirm_all, main
+from hunt.revisions import TARGETS
 from impl.rbtree import Node, PageTree
 from model import claims
 from model.lockstep import BrokenClaim, replay
 from model.trace import loads
-from proofs.confirm import Result, again, as_text, confirm, confirm_all, main
+from proofs.confirm import Result, again, confirm
 from proofs.contracts import CONTRACTS, ORDERS, Contract, Outcome, known
-from proofs.obligation import Counterexample
-from tests.mutants import MUTANTS, Mutant
-from tests.targets import TARGETS
-from tests.who_notices import crosshair, plant
-from tests.who_notices import run as run_planted
+from proofs.engine.obligation import Counterexample
 
 ROOT = Path(__file__).parent.parent
 REFUTED = [made.name for made in CONTRACTS.values() if made.expected is Outcome.REFUTED]
@@ -36,7 +37,7 @@ QUICK = [
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
-    command = [sys.executable, "-m", "proofs.confirm", *arguments]
+    command = [sys.executable, "-m", "command", "crosshair", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout, done.stderr
 
@@ -181,7 +182,7 @@ def test_a_counterexample_becomes_a_trace(tmp_path: Path) -> None:
     status, output = run_planted(tmp_path, "proofs.confirm", *mutant.contracts, "--traces", "traces")
     assert status == 1, output
     (file,) = (tmp_path / "traces").iterdir()
-    status, output = run_planted(tmp_path, "tests.replay", str(file))
+    status, output = run_planted(tmp_path, "command.replay", str(file))
     assert status == 1, output
     replay(loads(file.read_text()), TARGETS["series"])
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from command.bugs import copy_to
+from command.bugs import run as run_in
 from proofs.catalogue import OtherSources, prove_elsewhere, what_runs_here
-from proofs.obligation import Settings
+from proofs.engine.obligation import Settings
 from tests.test_cache import NAME, TWO, change
 from tests.test_proofs import ROOT, run
-from tests.who_notices import copy_to
-from tests.who_notices import run as run_in
 
 NO_DASK = "the Python package distributed is missing; `make test` installs it into .venv"
 

@@ -13,8 +13,9 @@ import redis
 from fakeredis import TcpFakeServer
 from hypothesis import Phase, settings
 
-from tests import fuzz, profiles
-from tests.fuzz import hunt
+from command import fuzz
+from hunt import profiles
+from hunt.fuzz import hunt
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def test_pytest_tells_it_as_an_error_of_usage(variable: str) -> None:
 
 
 def refused(capsys: pytest.CaptureFixture[str]) -> str:
-    """What `python -m tests.fuzz` says in the one line that it refuses to hunt with."""
+    """What `python -m command fuzz` says in the one line that it refuses to hunt with."""
     with pytest.raises(SystemExit) as refusal:
         fuzz.main(["series"])
     assert refusal.value.code == 2

@@ -13,14 +13,14 @@ import jsonschema
 import pytest
 import xmlschema
 
+from command.prove import as_json
 from kernel.build import Source
 from model.claims import CLAIMS
 from model.trace import loads
-from proofs.__main__ import as_json
 from proofs.catalogue import prove_named
-from proofs.solver import DEFAULT_LIMIT
+from proofs.engine.solver import DEFAULT_LIMIT
 from report.formats import as_junit, as_sarif, c_site, claim_site
-from report.results import Counterexample, Verdict, read_machine, read_prover, refutation_in_words
+from report.verdicts import Counterexample, Verdict, read_machine, read_prover, refutation_in_words
 from tests import schemas
 
 ROOT = Path(__file__).parent.parent
@@ -198,7 +198,7 @@ def test_a_trace_in_it_can_be_replayed(tmp_path: Path) -> None:
     file = tmp_path / "trace.json"
     file.write_text(result["properties"]["trace"])
     done = subprocess.run(
-        [sys.executable, "-m", "tests.replay", str(file), "--on", "v6.1"],
+        [sys.executable, "-m", "command", "replay", str(file), "--on", "v6.1"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import is_hypothesis_test, settings
 
-from tests import profiles
-from tests.fuzz import HUNTED, Hunt, hunt, main, observed
+from command.fuzz import main, observed
+from hunt import profiles
+from hunt.fuzz import HUNTED, Hunt, hunt
 
 
 def test_pytest_collects_what_hypofuzz_hunts_in(request: pytest.FixtureRequest) -> None:

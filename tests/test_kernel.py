@@ -10,18 +10,20 @@ from typing import Any
 
 import pytest
 
-from kernel import fetch, target
+from command import fuzz
+from command import replay as replaying
+from hunt.revisions import TARGETS
+from kernel import fetch
+from kernel import pool as target
 from kernel.build import BuildError, Source, Variant, build
-from kernel.target import ALLOC, FREE, OPERATION, KernelFault, KernelPool, promises_of, revision_of
+from kernel.pool import ALLOC, FREE, OPERATION, KernelFault, KernelPool, promises_of, revision_of
 from model.lockstep import KERNEL, BrokenClaim, LockingError, Lockstep, replay
 from model.memory import Memory
 from model.promises import SERIES, V6_1, V6_12
 from model.trace import Alloc, Create, Destroy, Free, Kernel, OtherPool, PageChoice, Trace, TraceError, Write, loads
 from report.runs import keep
-from tests import fuzz, volume
-from tests import replay as replaying
+from tests import volume
 from tests.kernels import changed, fetched, hunt, needs_a_compiler
-from tests.targets import TARGETS
 
 needs_a_compiler()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kernel.target import revision_of
+from kernel.pool import revision_of
 from model.lockstep import BrokenClaim, replay
 from model.trace import Alloc, Create, Destroy, Free, Kernel, Trace, Write
 from tests.kernels import changed, fetched, hunt, needs_a_compiler

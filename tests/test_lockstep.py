@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from hunt.revisions import TARGETS
 from impl.pool import Pool
 from model import claims
 from model.lockstep import BrokenClaim, Lockstep, Revision, replay
@@ -22,7 +23,6 @@ from model.trace import (
     TraceError,
     Write,
 )
-from tests.targets import TARGETS
 
 
 class FindsNoRoom(Pool):

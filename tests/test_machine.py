@@ -4,18 +4,19 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from command.fuzz import described
+from hunt import profiles
+from hunt.fuzz import HUNTED, hunt
+from hunt.machine import machine, missed
+from hunt.revisions import TARGETS
 from model.lockstep import BrokenClaim
-from tests import profiles
-from tests.fuzz import HUNTED, hunt
-from tests.machine import machine, missed
-from tests.targets import TARGETS
 
 
 @pytest.mark.parametrize("revision", HUNTED)
 def test_the_machine_finds_nothing_in(revision: str) -> None:
     """And does not find nothing for want of trying."""
     done = hunt(revision, profiles.seed())
-    assert not done.found, done.told()
+    assert not done.found, described(done)
     assert not missed(done.tally, revision)
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from bugs.hunted import MUTANTS, Mutant
+from command.bugs import machine, plant, prover, run
+from command.replay import main
 from model.claims import CLAIMS
-from tests.mutants import MUTANTS, Mutant
-from tests.replay import main
-from tests.who_notices import machine, plant, prover, run
 
 PROVED = [mutant for mutant in MUTANTS if mutant.proofs]
 HUNTED = [mutant for mutant in MUTANTS if mutant.hunted]
@@ -32,7 +32,7 @@ def test_the_machine_notices(mutant: Mutant, tmp_path: Path, capsys: pytest.Capt
     # Whatever was drawn, misuse and what ran meanwhile included: the trace alone shows the same.
     (claim,) = notice.claims
     (found,) = (tmp_path / "reports" / "traces").glob("*.json")
-    status, replayed = run(tmp_path, "tests.replay", str(found), "--on", mutant.revision)
+    status, replayed = run(tmp_path, "command.replay", str(found), "--on", mutant.revision)
     assert f"{mutant.revision} breaks {claim}:" in replayed, notice.output + replayed
     assert status == 1
     main([str(found), "--on", mutant.revision])

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from hunt.revisions import TARGETS
 from impl.block_stack import BlockStackPool
 from impl.history import OriginalPool, TidiedPool
 from impl.layout import Geometry
@@ -13,7 +14,6 @@ from impl.rbtree import Node, PageTree
 from model import geometry as promise
 from model.memory import Memory
 from model.pool import Pool as ModelPool
-from tests.targets import TARGETS
 
 
 def a_pool(debug: bool = False) -> tuple[Pool, Memory]:

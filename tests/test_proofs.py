@@ -11,26 +11,27 @@ from typing import Any
 
 import pytest
 
+from command import crosshair as confirm
+from command.prove import as_json, as_text, main, with_what_undermines
+from hunt.revisions import TARGETS
 from impl import history, layout
 from model import claims
 from model.claims import CLAIMS
 from model.lockstep import BrokenClaim, replay
 from model.trace import loads
-from proofs import confirm, counting
-from proofs.__main__ import as_json, as_text, main, with_what_undermines
+from proofs import counting
 from proofs.catalogue import OBLIGATIONS, prove_named
-from proofs.explore import Theory, Verdict, explore
-from proofs.solver import DEFAULT_LIMIT, Solver
+from proofs.engine.explore import Theory, Verdict, explore
+from proofs.engine.solver import DEFAULT_LIMIT, Solver
 from report.pages import kind_of
-from report.results import read_prover
-from tests.targets import TARGETS
+from report.verdicts import read_prover
 
 ROOT = Path(__file__).parent.parent
 REFUTED = [o.name for o in OBLIGATIONS.values() if o.expected is Verdict.REFUTED]
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
-    command = [sys.executable, "-m", "proofs", *arguments]
+    command = [sys.executable, "-m", "command", "prove", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout, done.stderr
 
@@ -197,8 +198,8 @@ def test_what_can_be_written_no_more_is_one_line(tmp_path: Path) -> None:
         status, _, err = run(*arguments)
         assert status == 2
         assert re.fullmatch(rf"proofs: {tmp_path}/.*: Is a directory; name one that can be written\n", err)
-    for module in ("proofs", "proofs.audit"):
-        command = [sys.executable, "-m", module, proof, "--json", "/dev/full"]
+    for module in ("prove", "audit"):
+        command = [sys.executable, "-m", "command", module, proof, "--json", "/dev/full"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert done.stderr == "proofs: /dev/full: No space left on device; name one that can be written\n"
@@ -234,7 +235,7 @@ def test_what_a_proof_rests_on_is_proved_too() -> None:
 
 def test_every_claim_is_proved_or_hunted() -> None:
     """Hunted: by name in the lockstep or in the machine, so that nothing is stated and then forgotten."""
-    hunters = (ROOT / "model/lockstep.py").read_text() + (ROOT / "tests/machine.py").read_text()
+    hunters = (ROOT / "model/lockstep.py").read_text() + (ROOT / "hunt/machine.py").read_text()
     proved = {o.claim.name for o in OBLIGATIONS.values()}
     for name in CLAIMS:
         assert name in proved or f"claims.{name}" in hunters, name

@@ -14,18 +14,18 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from command.prove import as_json
+from command.report import main, past_counterexamples, write
+from hunt.revisions import TARGETS
 from model.trace import Alloc, Create, Destroy, Trace, dumps, loads
-from proofs.__main__ import as_json
 from proofs.catalogue import OBLIGATIONS, Settings
-from proofs.explore import Verdict as Proofs
-from proofs.obligation import prove
-from report.__main__ import main, past_counterexamples, write
+from proofs.engine.explore import Verdict as Proofs
+from proofs.engine.obligation import prove
 from report.pages import index, kind_of
-from report.results import SMT2, BadResults, Counterexample, Verdict, read_contracts, read_machine, read_prover
 from report.runs import exhibit, in_text, seen
 from report.scene import Cell, without_covered
 from report.text import coloured, refuted, told
-from tests.targets import TARGETS
+from report.verdicts import SMT2, BadResults, Counterexample, Verdict, read_contracts, read_machine, read_prover
 from tests.test_told import GOLDEN, TRACES, hold_against
 
 ROOT = Path(__file__).parent.parent
@@ -218,8 +218,8 @@ def test_a_surprise_is_shown_and_makes_the_status_1(
     overlap = OBLIGATIONS["lookup_finds_the_page_of_an_address/series/u64/overlapping_pages"]
     surprise = asdict(replace(prove(overlap, Settings()), expected="PROVED", case="<b>bold</b> & so on"))
     surprise["as_expected"] = False
-    monkeypatch.setattr("report.__main__.ask", lambda *_: json.dumps([surprise], default=str))
-    monkeypatch.setattr("report.__main__.PAST", tmp_path)
+    monkeypatch.setattr("command.report.ask", lambda *_: json.dumps([surprise], default=str))
+    monkeypatch.setattr("command.report.PAST", tmp_path)
     harmless = Trace((Create(64), Alloc("a")), claim="blocks_are_disjoint")
     (tmp_path / "series-blocks_are_disjoint-harmless.json").write_text(dumps(harmless))
     assert main(["prove", "--out", str(tmp_path / "out")]) == 1
@@ -238,7 +238,7 @@ def test_a_surprise_is_shown_and_makes_the_status_1(
 
 def test_a_report_that_fails_leaves_no_older_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "index.html").write_text("All verdicts are as expected.")
-    monkeypatch.setattr("report.__main__.ask", lambda *_: "damaged")
+    monkeypatch.setattr("command.report.ask", lambda *_: "damaged")
     with pytest.raises(SystemExit) as refusal:
         main(["prove", "--out", str(tmp_path)])
     assert refusal.value.code == 2
@@ -295,7 +295,7 @@ def test_the_seconds_of_all_claims_are_the_hunts() -> None:
 
 
 def test_a_report_keeps_what_hunts_have_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("report.__main__.ask", lambda *_: "[]")
+    monkeypatch.setattr("command.report.ask", lambda *_: "[]")
     (tmp_path / "traces").mkdir()
     (tmp_path / "traces" / "machine-found.json").write_text("{}")
     assert main(["prove", "--out", str(tmp_path)]) == 0

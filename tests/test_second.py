@@ -11,17 +11,17 @@ import cvc5
 import pytest
 import z3
 
-from proofs import second
+from bugs.hunted import Mutant
+from command.bugs import plant, run
 from proofs.catalogue import OBLIGATIONS, prove_named
-from proofs.explore import Path as WayThrough
-from proofs.explore import Theory
-from proofs.smtlib import is_input, script, subterms
-from proofs.solver import DEFAULT_LIMIT, Answer, Solver
-from proofs.symbolic import AsIntegers
-from tests.mutants import Mutant
+from proofs.engine import second
+from proofs.engine.explore import Path as WayThrough
+from proofs.engine.explore import Theory
+from proofs.engine.smtlib import is_input, script, subterms
+from proofs.engine.solver import DEFAULT_LIMIT, Answer, Solver
+from proofs.engine.symbolic import AsIntegers
 from tests.test_proofs import REFUTED, ROOT
 from tests.test_proofs import run as proofs
-from tests.who_notices import plant, run
 
 QUICK = (  # one of each logic
     "admitted_geometry_is_ordered/series/u64",
@@ -204,7 +204,7 @@ def test_the_command_line_reports_the_second_solver(tmp_path: Path) -> None:
 
 LIES = Mutant(
     "z3_lies_once",
-    "proofs/solver.py",
+    "proofs/engine/solver.py",
     "            self.impossible.append(asked)\n",
     "            self.impossible.append(asked[:-1])\n",
 )

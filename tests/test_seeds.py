@@ -4,13 +4,13 @@ import json
 import re
 from pathlib import Path
 
-from tests.mutants import Mutant
+from bugs.hunted import Mutant
+from command.bugs import plant
+from command.bugs import run as run_in
 from tests.test_proofs import run
-from tests.who_notices import plant
-from tests.who_notices import run as run_in
 
 LINEAR, NON_LINEAR = "blocks_are_disjoint/series/Z", "next_boundary_is_a_multiple/series/Z"
-GIVES_UP = Mutant("unlucky_seed", "proofs/solver.py", "rlimit=limit)", "rlimit=50 if self.seed == 2 else limit)")
+GIVES_UP = Mutant("unlucky_seed", "proofs/engine/solver.py", "rlimit=limit)", "rlimit=50 if self.seed == 2 else limit)")
 
 
 def test_only_what_is_not_linear_is_proved_with_more_seeds(tmp_path: Path) -> None:

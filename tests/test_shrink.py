@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from command.replay import main
+from hunt.revisions import TARGETS
+from hunt.shrink import measure, shrink, smallest
 from impl.list_head import list_add
 from impl.pool import Page
 from impl.pool import Pool as SeriesPool
 from model.lockstep import KERNEL, BrokenClaim, Revision, replay
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Trace, dumps, loads
-from report.runs import smallest
-from report.shrink import measure, shrink
-from tests.replay import main
-from tests.targets import TARGETS
 
 TRACES = Path(__file__).parent / "traces"
 

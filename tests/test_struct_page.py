@@ -2,11 +2,11 @@
 
 import pytest
 
+from hunt.revisions import TARGETS
 from impl.struct_page import MEMORY, PAGE_OFFSET, StructPagePool
 from model.lockstep import BrokenClaim, replay
 from model.memory import DMA_BASE, VADDR_BASE, VMALLOC_BASE, Memory
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, Step, Trace
-from tests.targets import TARGETS
 
 
 def test_the_memory_begins_where_the_linear_map_does() -> None:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from impl import history, layout
 from impl.words import size_t, unsigned_int
 from model import geometry as promise
-from proofs.explore import Path, Theory, Verdict, explore
-from proofs.solver import Solver
-from proofs.symbolic import AsBits, AsIntegers, NoSuchReading, Number
+from proofs.engine.explore import Path, Theory, Verdict, explore
+from proofs.engine.solver import Solver
+from proofs.engine.symbolic import AsBits, AsIntegers, NoSuchReading, Number
 
 words = st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 200), st.sampled_from([2**31 - 1, 2**31, 2**32, 2**63]))
 OPERATIONS: dict[str, Any] = {

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from command.replay import main
+from hunt.revisions import TARGETS
 from model.lockstep import replay
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Trace, TraceError, dumps, loads
-from tests.replay import main
-from tests.targets import TARGETS
 
 SCHEMA = Draft202012Validator(json.loads((Path(__file__).parent.parent / "model" / "trace.schema.json").read_text()))
 TRACES = sorted((Path(__file__).parent / "traces").glob("*.json"))

@@ -13,8 +13,10 @@ import time
 from dataclasses import dataclass
 from typing import NoReturn
 
+from command.output import exit_with
+from hunt.revisions import TARGETS, kernel_of, kernel_options
 from kernel.build import BuildError, Source, Variant
-from kernel.target import ALLOC, FREE, OPERATION, KernelFault, KernelPool
+from kernel.pool import ALLOC, FREE, OPERATION, KernelFault, KernelPool
 from model import claims
 from model.claims import Claim
 from model.geometry import Refusal, block_offsets, create
@@ -22,10 +24,8 @@ from model.lockstep import KERNEL, LockingError, claim_broken_by
 from model.memory import Memory
 from model.promises import Promises
 from model.trace import Alloc, Create, Free, Step, Trace
-from proofs.outputs import exit_with
-from report.results import kernel_asked_for, replaying
 from report.runs import keep
-from tests.targets import TARGETS, kernel_of, kernel_options
+from report.verdicts import kernel_asked_for, replaying
 
 OPERATIONS = 1_000_000
 MOST_LIVE = 2000

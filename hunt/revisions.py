@@ -5,16 +5,16 @@ import sys
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 
+from hunt.inside import inside_of_pages, inside_of_stack, look
 from impl.block_stack import BlockStackPool
 from impl.history import OriginalPool
 from impl.pool import Pool as SeriesPool
 from impl.struct_page import StructPagePool
 from kernel.build import BuildError, Source, Variant, find
-from kernel.target import program_of, revision_of
+from kernel.pool import program_of, revision_of
 from model.lockstep import KERNEL, Revision
 from model.pool import Pool as ModelPool
 from model.promises import SERIES, V6_1, V6_12, Promises
-from tests.inside import inside_of_pages, inside_of_stack, look
 
 TARGETS: dict[str, Revision] = {
     "model": Revision(ModelPool.create),

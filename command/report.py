@@ -1,7 +1,7 @@
-"""`python -m report`: ask the engines, and write what they say as pages, SARIF, JUnit XML, JSON, traces and SMT-LIB 2.
+"""`python -m command report`: ask the engines, and write what they say as pages, SARIF, JUnit XML, JSON, traces and SMT-LIB 2.
 
 Exit status: 0 if every verdict is the expected one, 1 if one is not, 2 for bad input or an engine that fails. With status 1,
-too, the whole report is there. `python -m report regression TRACE` writes a test instead: see report/regression.py.
+too, the whole report is there. `python -m command report regression TRACE` writes a test instead: see report/regression.py.
 """
 
 import argparse
@@ -13,12 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from hunt.profiles import OF_HUNTS
+from hunt.revisions import TARGETS, kernel_of, kernel_options
 from kernel.build import BuildError
 from model.trace import TraceError, loads
 from report import regression
 from report.formats import as_junit, as_sarif, c_site, claim_site, message
 from report.pages import index
-from report.results import (
+from report.runs import exhibit, seen, show
+from report.verdicts import (
     BadResults,
     Verdict,
     of_trace,
@@ -27,9 +30,6 @@ from report.results import (
     read_prover,
     read_tallies,
 )
-from report.runs import exhibit, seen, show
-from tests.profiles import OF_HUNTS
-from tests.targets import TARGETS, kernel_of, kernel_options
 
 PAST = Path(__file__).parent.parent / "tests" / "traces"
 
@@ -41,7 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["regression"]:
         return regression.main(arguments[1:])
-    parser = argparse.ArgumentParser(prog="python -m report", description="Ask the engines, and write a report.")
+    parser = argparse.ArgumentParser(
+        prog="python -m command report", description="Ask the engines, and write a report."
+    )
     parser.add_argument("engines", nargs="*", metavar="ENGINE", help="of prove, fuzz, crosshair; default: prove fuzz")
     parser.add_argument("--out", default="reports", metavar="FOLDER", help="default: reports")
     parser.add_argument(
@@ -56,7 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.kernel is not None and "crosshair" in options.engines:
         fail("CrossHair reads Python only: ask prove or fuzz about a kernel")
     engines, folder = options.engines or ["prove", "fuzz"], Path(options.out)
-    command = f"python -m report {' '.join(engines)}" + (f" --profile {options.profile}" if "fuzz" in engines else "")
+    command = f"python -m command report {' '.join(engines)}" + (
+        f" --profile {options.profile}" if "fuzz" in engines else ""
+    )
     of_kernel: list[str] = []
     where = claim_site
     try:
@@ -95,11 +99,13 @@ def ask(engine: str, folder: Path, profile: str, of_kernel: list[str]) -> str:
     file = folder / f"{engine}.json"
     file.unlink(missing_ok=True)
     commands = {
-        "prove": ["proofs", *of_kernel[:2], "--json", str(file), "--smt2", str(folder / "smt2")],
-        "fuzz": ["tests.fuzz", *of_kernel, "--profile", profile, "--json", str(file)],
-        "crosshair": ["proofs.confirm", "--json", str(file)],
+        "prove": ["prove", *of_kernel[:2], "--json", str(file), "--smt2", str(folder / "smt2")],
+        "fuzz": ["fuzz", *of_kernel, "--profile", profile, "--json", str(file)],
+        "crosshair": ["crosshair", "--json", str(file)],
     }
-    done = subprocess.run([sys.executable, "-m", *commands[engine]], stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "command", *commands[engine]], stdout=subprocess.PIPE, text=True, check=False
+    )
     text = file.read_text() if file.exists() else ""
     if not text and done.returncode == 2:
         raise SystemExit(2)  # it has said why
@@ -154,7 +160,3 @@ def fail(message: str) -> NoReturn:
     """Say in one line what to do, and exit with status 2."""
     print(f"report: {message}", file=sys.stderr)
     raise SystemExit(2)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

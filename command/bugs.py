@@ -1,4 +1,4 @@
-"""`python -m tests.who_notices`: plant each seeded bug, and see who notices it.
+"""`python -m command bugs`: plant each seeded bug, and see who notices it.
 
 A mutant is tried in a copy of the repository, so that what notices it is exactly what would notice a mistake of ours.
 Exit status: 0 if each is noticed by all that its entry names, 1 if one is not, 2 for bad input.
@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bugs.hunted import MUTANTS, Mutant
 from proofs.catalogue import OBLIGATIONS
-from proofs.explore import Verdict
-from proofs.outputs import exit_with
-from tests.mutants import MUTANTS, Mutant
+from proofs.engine.explore import Verdict
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,7 +40,7 @@ class Notice:
 
 def copy_to(folder: Path) -> None:
     """Copy the repository's Python into `folder`."""
-    for package in ("model", "impl", "kernel", "proofs", "report", "tests"):
+    for package in ("model", "impl", "kernel", "bugs", "hunt", "proofs", "report", "command", "tests"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
 
 
@@ -67,7 +66,7 @@ def prover(mutant: Mutant, folder: Path) -> Notice:
     wanted = [o.name for o in OBLIGATIONS.values() if o.claim.name in mutant.proofs and o.revision == mutant.revision]
     proved = [name for name in wanted if OBLIGATIONS[name].expected is Verdict.PROVED]
     started = time.perf_counter()
-    status, output = run(folder, "proofs", "--jobs", "1", "--json", "results.json", *proved)
+    status, output = run(folder, "command", "prove", "--jobs", "1", "--json", "results.json", *proved)
     took = f"{time.perf_counter() - started:.0f} s"
     if status != 1:
         return Notice((), took, output)
@@ -88,7 +87,7 @@ def machine(mutant: Mutant, folder: Path) -> Notice:
 
 def hunt(mutant: Mutant, folder: Path, seed: str) -> tuple[str, int | None, str]:
     """A hunt in the copy: the claim that it sees broken, or "", its steps, None if it has failed, and its output."""
-    _, output = run(folder, "tests.fuzz", mutant.revision, "--profile", "mutants", "--seed", seed)
+    _, output = run(folder, "command", "fuzz", mutant.revision, "--profile", "mutants", "--seed", seed)
     found = re.search(r"^\S+ breaks (\w+):", output, re.M)
     ran = re.search(r"^steps +([\d,]+)$", output, re.M)
     return found[1] if found else "", int(ran[1].replace(",", "")) if ran else None, output
@@ -97,7 +96,7 @@ def hunt(mutant: Mutant, folder: Path, seed: str) -> tuple[str, int | None, str]
 def crosshair(mutant: Mutant, folder: Path) -> Notice:
     """The contracts of the mutant's entry that CrossHair refutes, where it has confirmed them."""
     started = time.perf_counter()
-    status, output = run(folder, "proofs.confirm", "--jobs", "1", "--json", "results.json", *mutant.contracts)
+    status, output = run(folder, "command", "crosshair", "--jobs", "1", "--json", "results.json", *mutant.contracts)
     took = f"{time.perf_counter() - started:.0f} s"
     if status != 1:
         return Notice((), took, output)
@@ -123,7 +122,7 @@ def row(mutant: Mutant) -> tuple[str, bool]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.who_notices", description="See who notices seeded bugs.")
+    parser = argparse.ArgumentParser(prog="python -m command bugs", description="See who notices seeded bugs.")
     parser.add_argument("names", nargs="*", metavar="MUTANT", help="default: all")
     options = parser.parse_args(arguments)
     known = {mutant.name: mutant for mutant in MUTANTS}
@@ -141,7 +140,3 @@ def main(arguments: list[str] | None = None) -> int:
             missed += not noticed
     print(f"\n{len(chosen)} mutants; {missed} not noticed as expected.")
     return 1 if missed else 0
-
-
-if __name__ == "__main__":
-    exit_with(main)

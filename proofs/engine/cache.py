@@ -17,11 +17,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from proofs import sources
-from proofs.obligation import Obligation, Result, Settings
+from proofs.engine import sources
+from proofs.engine.obligation import Obligation, Result, Settings
 
 FOLDER = sources.ROOT / ".poolproof"
-PROVER = ("proofs.cache", "proofs.obligation", "proofs.second")
+PROVER = ("proofs.engine.cache", "proofs.engine.obligation", "proofs.engine.second")
 """What makes a result of an obligation, with all that it imports."""
 
 

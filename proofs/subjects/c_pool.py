@@ -7,7 +7,7 @@ from impl.layout import Cursor, Geometry
 from kernel.build import Source
 from kernel.execute import Machine, Memory, Pointer, Struct
 from kernel.ir import Field, Module, NotFollowed, ir_of
-from kernel.target import promises_of
+from kernel.pool import promises_of
 from model import geometry as promise
 from model.promises import SERIES, V6_1, V6_12
 from proofs.layout import PAGE_SIZE

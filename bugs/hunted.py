@@ -1,6 +1,6 @@
 """Seeded bugs: one small change of impl/ each, and the claims that break.
 
-Who notices them is shown by `tests.who_notices`.
+Who notices them is shown by `command.bugs`.
 """
 
 from dataclasses import dataclass

@@ -10,9 +10,9 @@ from typing import Any
 from model.claims import CLAIMS, Claim
 from model.lockstep import KERNEL
 from model.trace import Trace
-from proofs import smtlib
-from proofs.explore import Body, Outcome, Theory, Verdict, explore
-from proofs.solver import DEFAULT_LIMIT, Solver
+from proofs.engine import smtlib
+from proofs.engine.explore import Body, Outcome, Theory, Verdict, explore
+from proofs.engine.solver import DEFAULT_LIMIT, Solver
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Result:
     broken: str = ""  # what does not hold for them; if that is a claim, then of these arguments
     arguments: dict[str, str] = field(default_factory=dict)
     counterexample: dict[str, Any] | None = None
-    second: dict[str, Any] | None = None  # a `proofs.second.Second`, of a proof that was checked again
+    second: dict[str, Any] | None = None  # a `proofs.engine.second.Second`, of a proof that was checked again
     smt2: str = ""  # the text of what Z3 has ruled out, or of the path that is broken, where it was asked for
     cached: bool = False  # found by an earlier run
     non_linear: bool = False  # a query multiplies or divides unknowns, so that the verdict may depend on the seed
@@ -197,7 +197,7 @@ def prove(asked: Obligation, settings: Settings) -> Result:
     if verdict is Verdict.PROVED and (settings.second or settings.smt2):
         script = smtlib.script(described(asked, outcome), solver.impossible)
         if settings.second:
-            from proofs.second import check  # here, since only those who want it need the other solvers
+            from proofs.engine.second import check  # here, since only those who want it need the other solvers
 
             opinion = asdict(check(script))
     return Result(
@@ -244,6 +244,6 @@ def described(asked: Obligation, outcome: Outcome) -> list[str]:
     return [
         f"{asked.name}: {asked.claim.sentence}",
         *meaning,
-        f"Theory: {asked.theory.value}. Reading: {outcome.reading}, see proofs/symbolic.py.",
+        f"Theory: {asked.theory.value}. Reading: {outcome.reading}, see proofs/engine/symbolic.py.",
         *(f"Premise: {premise}" for premise in outcome.premises),
     ]

@@ -18,12 +18,12 @@ from hypothesis import Phase, event, settings, target
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from hunt import watchdog
 from impl.pool import Pool
 from impl.rbtree import LEFT, PageTree
 from model.lockstep import Block, Lockstep, Revision
 from model.pool import Page
 from model.trace import Alloc, Create, Destroy, Free, Kernel, OtherPool, PageChoice, PoolInfo, Step, Write
-from tests import watchdog
 
 DEEPEST = 4
 """Allocations that wait for a page at once."""

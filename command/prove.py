@@ -1,4 +1,4 @@
-"""`python -m proofs`: prove the catalogue, or what is named.
+"""`python -m command prove`: prove the catalogue, or what is named.
 
 Exit status: 0 if every verdict is the expected one; 1 if a verdict is not; 2 for bad input, a missing solver, or a solver
 that gave up.
@@ -22,12 +22,12 @@ from typing import Any, NoReturn
 from model.claims import CLAIMS
 
 try:
-    from proofs import cache
+    from command.output import Unwritable, put, put_json, put_traces, show_progress, try_out
     from proofs.catalogue import OBLIGATIONS, OtherSources, Result, Settings, prove_elsewhere, what_runs_here
-    from proofs.executors import BadExecutor, executor, in_one_line
-    from proofs.obligation import prove
-    from proofs.outputs import Unwritable, exit_with, put, put_json, put_traces, show_progress, try_out
-    from proofs.solver import DEFAULT_LIMIT
+    from proofs.engine import cache
+    from proofs.engine.executors import BadExecutor, executor, in_one_line
+    from proofs.engine.obligation import prove
+    from proofs.engine.solver import DEFAULT_LIMIT
 except ModuleNotFoundError as missing:
     print(
         f"proofs: the Python package {missing.name!r} is missing; `make prove` installs it into .venv", file=sys.stderr
@@ -36,7 +36,7 @@ except ModuleNotFoundError as missing:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = OneLineParser(prog="python -m proofs", description="Prove what a DMA pool promises.")
+    parser = OneLineParser(prog="python -m command prove", description="Prove what a DMA pool promises.")
     parser.add_argument("names", nargs="*", metavar="CLAIM", help="a claim, or one of its obligations; default: all")
     parser.add_argument("--json", metavar="FILE", help="write every result as JSON; - for standard output")
     parser.add_argument("--traces", metavar="FOLDER", help="write the trace of every refutation that has one")
@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     if options.second:
         try:
-            import proofs.second  # noqa: F401
+            import proofs.engine.second  # noqa: F401
         except ModuleNotFoundError as missing:
             fail(f"the Python package {missing.name!r} is missing; `make prove` installs it into .venv")
 
@@ -107,8 +107,8 @@ def main(arguments: list[str] | None = None) -> int:
     except Unwritable as unwritable:
         fail(str(unwritable))
     if options.json != "-" and not all(result.as_expected for result in results):
-        from report.results import read_prover  # here, since it is for those who want to look
         from report.runs import show, surprises
+        from report.verdicts import read_prover  # here, since it is for those who want to look
 
         show(surprises(read_prover(as_json(results))))
 
@@ -371,7 +371,3 @@ def fail(message: str) -> NoReturn:
     """Say in one line what to do, and exit with status 2."""
     print(f"proofs: {message}", file=sys.stderr)
     raise SystemExit(2)
-
-
-if __name__ == "__main__":
-    exit_with(main)

@@ -1,13 +1,12 @@
 """The table of claims in README.md, from the code: `make claims` writes it, and a test compares it."""
 
 import argparse
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from model.claims import CLAIMS
 from proofs.catalogue import OBLIGATIONS
-from proofs.explore import Verdict
+from proofs.engine.explore import Verdict
 
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- claims: written by `make claims` -->\n", "<!-- end of claims -->\n"
@@ -50,11 +49,7 @@ def with_table(text: str) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     argparse.ArgumentParser(
-        prog="python -m proofs.readme", description="Write the table of claims into README.md."
+        prog="python -m command claims", description="Write the table of claims into README.md."
     ).parse_args(arguments)
     README.write_text(with_table(README.read_text()))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, Protocol
 import z3
 
 from model.claims import Claim
-from proofs.solver import Answer, Solver, value_of
-from proofs.symbolic import AsBits, AsIntegers, NoSuchReading, Number
+from proofs.engine.solver import Answer, Solver, value_of
+from proofs.engine.symbolic import AsBits, AsIntegers, NoSuchReading, Number
 
 DOUBTS = 3
 """So many paths that the solver cannot settle are enough to give up."""

@@ -3,7 +3,7 @@
 A symbolic number is an integer, exact like Python's own: nothing wraps until the code says so with a conversion of
 `impl.words`, which truncates a machine word (theories u32 and u64) and leaves a number of ℤ as it is. A comparison gives
 a `Truth`; when Python asks for its `bool`, the path that runs decides which way to go, and comes back for the other
-(`proofs.explore`).
+(`proofs.engine.explore`).
 
 The solver can be asked about the same run in two *readings*: over integers, which is fast where there are products and
 quotients, or over bit-vectors that are wide enough to be exact, which knows `&` and `~`. What a reading cannot say

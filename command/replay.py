@@ -1,4 +1,4 @@
-"""`python -m tests.replay TRACE --on REVISION`, or `--kernel PATH`: run a trace on a revision, beside the oracle.
+"""`python -m command replay TRACE --on REVISION`, or `--kernel PATH`: run a trace on a revision, beside the oracle.
 
 With `--shrink FILE`, a smaller trace that breaks the same claim is written there, and told instead.
 
@@ -12,17 +12,17 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from hunt.revisions import TARGETS, kernel_of, kernel_options
+from hunt.shrink import smallest
 from kernel.build import BuildError
 from model.lockstep import KERNEL
 from model.trace import TraceError, dumps, loads
-from proofs.outputs import exit_with
-from report.runs import seen, smallest
+from report.runs import seen
 from report.text import coloured, told
-from tests.targets import TARGETS, kernel_of, kernel_options
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.replay", description="Replay a counterexample.")
+    parser = argparse.ArgumentParser(prog="python -m command replay", description="Replay a counterexample.")
     parser.add_argument("trace", metavar="TRACE", help="a JSON file; see model/trace.py")
     parser.add_argument(
         "--on", default="series", metavar="REVISION", help=f"one of {', '.join(TARGETS)}; default: series"
@@ -70,7 +70,3 @@ def fail(message: str) -> NoReturn:
     """Say in one line what to do, and exit with status 2."""
     print(f"replay: {message}", file=sys.stderr)
     raise SystemExit(2)
-
-
-if __name__ == "__main__":
-    exit_with(main)

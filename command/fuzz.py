@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz`: hunt with the state machine, and say what was met.
+"""`python -m command fuzz`: hunt with the state machine, and say what was met.
 
 Exit status: 0 if nothing was found, 1 if a claim broke or an event was missed, 2 for bad input.
 """
@@ -9,135 +9,30 @@ import json
 import multiprocessing
 import os
 import sys
-import time
-from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import SystemRandom
-from typing import Any, NoReturn
-from unittest.mock import patch
+from typing import NoReturn
 
-from hypothesis import Phase, given, settings
-from hypothesis import seed as seeded
-from hypothesis import strategies as st
-from hypothesis.stateful import run_state_machine_as_test
-
+from command.output import Unwritable, put_json, show_progress, try_out
+from hunt import profiles
+from hunt.fuzz import HUNTED, Hunt, hunt
+from hunt.machine import missed
+from hunt.revisions import TARGETS, kernel_of, kernel_options
 from kernel.build import BuildError
-from model.claims import Claim
-from model.lockstep import KERNEL, BrokenClaim
-from model.trace import Trace
-from proofs.outputs import Unwritable, exit_with, put_json, show_progress, try_out
-from report.results import kernel_asked_for, read_machine
-from report.runs import in_text, smallest, surprises
+from model.lockstep import KERNEL
+from report.runs import in_text, surprises
 from report.text import coloured
-from tests import profiles
-from tests.machine import PoolMachine, Tally, dice, machine, missed
-from tests.targets import TARGETS, kernel_of, kernel_options
-
-HUNTED = ("model", "series", "v6.1-as-it-is", "v6.12")
-"""The revisions in which the machine finds nothing: they do what they promise."""
+from report.verdicts import kernel_asked_for, read_machine
 
 
-@dataclass
-class Hunt:
-    """What became of a hunt: its tally, and a trace for each claim that broke."""
-
-    revision: str
-    tally: Tally
-    seconds: float
-    seed: int
-    profile: str
-    held: Counter[str] = field(default_factory=Counter)  # how often each claim was looked at
-    found: list[Trace] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "revision": self.revision,
-            "seed": self.seed,
-            "profile": self.profile,
-            "seconds": round(self.seconds, 2),
-            "steps": self.tally.steps,
-            "tally": dict(sorted(self.tally.events.items())),
-            "held": dict(sorted(self.held.items())),
-            "found": [trace.to_json() for trace in self.found],
-        }
-
-    def told(self) -> str:
-        """What broke, drawn, and how to replay it."""
-        return "\n\n".join(map(in_text, surprises(read_machine(json.dumps([self.to_json()])))))
-
-
-def hunter_of(revision: str) -> type[PoolMachine]:
-    """The machine for a revision, of a name of its own."""
-    hunter = machine(TARGETS[revision])
-    # Under the name the database keeps what was found. If all had the same, then a hunt in a sound revision would try what
-    # breaks another one, and forget it.
-    hunter.__name__ = hunter.__qualname__ = f"PoolMachine_{revision}"
-    return hunter
-
-
-def hunt(revision: str, seed: int, profile: str | None = None) -> Hunt:
-    """Run the machine on a revision; each claim that breaks has a trace, made smaller unless the profile says otherwise."""
-    profiles.register()
-    wanted = profiles.chosen(profile or profiles.name())
-    shrinks = Phase.shrink in wanted.phases
-    if wanted.backend != "crosshair":
-        # A trace is made smaller step by step, in a second; what it was drawn from, in minutes.
-        wanted = settings(wanted, phases=[phase for phase in wanted.phases if phase is not Phase.shrink])
-    hunter = seeded(seed)(hunter_of(revision))
-    wanted = settings(wanted, derandomize=False)  # which would draw the same with every seed
-    started, done = time.perf_counter(), Hunt(revision, hunter.tally, 0, seed, profile or profiles.name())
-    looked_at = Claim.__call__
-
-    def counted(claim: Claim, *arguments: Any) -> Any:
-        done.held[claim.name] += 1
-        return looked_at(claim, *arguments)
-
-    try:
-        with patch.object(Claim, "__call__", counted):
-            if wanted.backend == "crosshair":
-                run_straight(hunter, wanted)
-            else:
-                run_state_machine_as_test(hunter, settings=wanted)
-    except* BrokenClaim as several:
-        traces = [broken.trace for broken in several.exceptions if isinstance(broken, BrokenClaim)]
-        done.found = list({trace.claim: trace for trace in traces}.values())
-    done.seconds = time.perf_counter() - started
-    # What every step is held to, without a look at anything.
-    done.held["operations_end"] = done.held["pool_stays_in_its_memory"] = done.tally.steps
-    if revision == KERNEL:
-        done.held["locking_rules_are_kept"] = done.tally.steps
-    if shrinks:
-        done.found = [smallest(trace, revision) for trace in done.found]
-    return done
-
-
-def run_straight(hunter: type[PoolMachine], wanted: settings) -> None:
-    """Run the machine's operations one after the other, for a solver that chooses the dice.
-
-    Hypothesis chooses among rules with a probability that is drawn, too; CrossHair takes what follows from a symbolic one for
-    something random, and gives up.
-    """
-
-    @wanted
-    @given(st.data())
-    def run(data: st.DataObject) -> None:
-        one = hunter()
-        try:
-            for _ in range(wanted.stateful_step_count):
-                if one.lockstep is None or one.lockstep.target is None:
-                    one.create(data)
-                else:
-                    one.operate(data.draw(dice), data.draw(st.lists(dice, max_size=6)))
-        finally:
-            one.teardown()
-
-    run()
+def described(hunt: Hunt) -> str:
+    """What broke, drawn, and how to replay it."""
+    return "\n\n".join(map(in_text, surprises(read_machine(json.dumps([hunt.to_json()])))))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Hunt for broken claims.")
+    parser = argparse.ArgumentParser(prog="python -m command fuzz", description="Hunt for broken claims.")
     parser.add_argument(
         "revisions", nargs="*", metavar="REVISION", help=f"of {', '.join(TARGETS)}; default: all sound ones"
     )
@@ -196,7 +91,7 @@ def run_hunts(options: argparse.Namespace) -> int:
     print(as_json if options.json == "-" else table(done))
     found = [one for one in done if one.found]
     for one in found:
-        print(f"\n{coloured(one.told(), to_read)}", file=to_read)
+        print(f"\n{coloured(described(one), to_read)}", file=to_read)
     # A solver runs far too few steps to meet everything.
     sound = [one for one in done if not one.found] if options.profile != "crosshair" else []
     holes = {one.revision: missed(one.tally, one.revision) for one in sound}
@@ -234,7 +129,3 @@ def fail(message: str) -> NoReturn:
     """Say in one line what to do, and exit with status 2."""
     print(f"fuzz: {message}", file=sys.stderr)
     raise SystemExit(2)
-
-
-if __name__ == "__main__":
-    exit_with(main)

@@ -7,7 +7,7 @@ from typing import Any
 
 from impl.layout import Geometry
 from kernel.ir import NotFollowed
-from kernel.target import revision_of
+from kernel.pool import revision_of
 from model import geometry as promise
 from model.claims import Claim
 from model.lockstep import KERNEL, BrokenClaim
@@ -15,10 +15,10 @@ from model.lockstep import replay as run_beside_the_oracle
 from model.promises import SERIES, V6_1
 from model.trace import Alloc, Create, Trace
 from proofs import admission
-from proofs.c_pool import Code, Layout, created, geometry_of, laid_offsets, total_in_the_row
-from proofs.explore import Theory, Verdict
+from proofs.engine.explore import Theory, Verdict
+from proofs.engine.obligation import Counterexample, Obligation, from_this_state
 from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, TRIED, first_ones
-from proofs.obligation import Counterexample, Obligation, from_this_state
+from proofs.subjects.c_pool import Code, Layout, created, geometry_of, laid_offsets, total_in_the_row
 
 
 def explain_state(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:

@@ -15,7 +15,7 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import resolve_name
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("impl", "model", "proofs")
 
 
@@ -119,5 +119,5 @@ def imports(data: bytes, package: str) -> Iterator[str]:
 
 if Finder not in sys.meta_path:
     sys.meta_path.insert(0, Finder)
-    for name in ("proofs", "proofs.sources"):  # which were loaded to get here
+    for name in ("proofs", "proofs.engine", "proofs.engine.sources"):  # which were loaded to get here
         loaded[name] = Path(sys.modules[name].__file__ or "").read_bytes()

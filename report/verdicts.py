@@ -81,17 +81,17 @@ class Verdict:
 
 
 def read_prover(text: str) -> list[Verdict]:
-    """The results of `python -m proofs --json`. Raises BadResults."""
+    """The results of `python -m command prove --json`. Raises BadResults."""
     return [verdict for result in results_in(text, "obligation") for verdict in whole(proved, result)]
 
 
 def read_contracts(text: str) -> list[Verdict]:
-    """The results of `python -m proofs.confirm --json`. Raises BadResults."""
+    """The results of `python -m command crosshair --json`. Raises BadResults."""
     return [verdict for result in results_in(text, "contract") for verdict in whole(confirmed, result)]
 
 
 def read_machine(text: str) -> list[Verdict]:
-    """The results of `python -m tests.fuzz --json`. Raises BadResults."""
+    """The results of `python -m command fuzz --json`. Raises BadResults."""
     return [verdict for hunt in results_in(text, "tally") for verdict in whole(hunted, hunt)]
 
 

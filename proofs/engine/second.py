@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import bitwuzla
 import cvc5
 
-from proofs.smtlib import Script
-from proofs.solver import Answer
+from proofs.engine.smtlib import Script
+from proofs.engine.solver import Answer
 
 CVC5_STEPS = 1_000_000
 """cvc5's resource units for one attempt at a query: some seconds. The hardest of the catalogue needs a third of it."""

@@ -10,7 +10,24 @@ from dataclasses import fields, replace
 from itertools import count, islice
 from typing import Any
 
-from model.trace import Alloc, Create, Free, Kernel, OtherPool, PageChoice, Step, Trace, Write
+from hunt.revisions import TARGETS, twin_of
+from hunt.watchdog import SECONDS as SECONDS_OF_A_RUN
+from hunt.watchdog import begin, watchdog
+from model.lockstep import KERNEL, BrokenClaim, Lockstep, rerun
+from model.trace import (
+    Alloc,
+    Create,
+    Free,
+    Kernel,
+    OtherPool,
+    PageChoice,
+    Step,
+    Trace,
+    TraceError,
+    Write,
+    dumps,
+    loads,
+)
 
 SECONDS = 20.0
 """After which what has been found by then has to do."""
@@ -168,3 +185,43 @@ def with_steps(steps: tuple[Step, ...], change: Callable[[Step], Step | None]) -
         if other is not None:
             changed.append(other)
     return tuple(changed)
+
+
+SECONDS_OF_A_STEP = 0.25
+"""While a trace is made smaller: many are tried, and one that hangs would take long."""
+
+
+def smallest(trace: Trace, on: str) -> Trace:
+    """A trace that breaks the same claim, with nothing in it that could be left out, as far as 20 seconds reach.
+
+    Of a pool that nobody has damaged, since what a damaged one does may be no news. And of a kernel's own file: one that does
+    not break the revision of impl/ as well that promises the same, or it would be something that is known.
+    """
+
+    def run(candidate: Trace, seconds: float, on: str = on) -> tuple[Trace | None, bool]:
+        """What breaks the claim, and whether the pool was damaged before."""
+        lockstep = Lockstep(TARGETS[on], candidate.kernel, candidate.claim)
+        try:
+            rerun(candidate, lockstep, lambda: begin(seconds))
+        except BrokenClaim as broken:
+            return (broken.trace if broken.claim.name == trace.claim else None), bool(lockstep.damaged_by)
+        except (TraceError, TimeoutError):
+            pass
+        return None, False
+
+    def replayed(candidate: Trace) -> Trace | None:
+        try:
+            readable = loads(dumps(candidate))  # what cannot be read, nobody could replay
+        except TraceError:
+            return None
+        found, damaged = run(readable, SECONDS_OF_A_STEP)
+        if found is None or (damaged and not was_damaged):
+            return None
+        return found if twin is None or run(found, SECONDS_OF_A_STEP, twin)[0] is None else None
+
+    twin = twin_of(TARGETS[on].promises) if on == KERNEL else None
+    with watchdog():
+        _, was_damaged = run(trace, SECONDS_OF_A_RUN)
+        if twin is not None and run(trace, SECONDS_OF_A_RUN, twin)[0] is not None:
+            twin = None
+        return shrink(trace, replayed)

@@ -1,0 +1,116 @@
+"""Hunts: the state machine run on a revision, with a seed, for as long as a profile says."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+from unittest.mock import patch
+
+from hypothesis import Phase, given, settings
+from hypothesis import seed as seeded
+from hypothesis import strategies as st
+from hypothesis.stateful import run_state_machine_as_test
+
+from hunt import profiles
+from hunt.machine import PoolMachine, Tally, dice, machine
+from hunt.revisions import TARGETS
+from hunt.shrink import smallest
+from model.claims import Claim
+from model.lockstep import KERNEL, BrokenClaim
+from model.trace import Trace
+
+HUNTED = ("model", "series", "v6.1-as-it-is", "v6.12")
+"""The revisions in which the machine finds nothing: they do what they promise."""
+
+
+@dataclass
+class Hunt:
+    """What became of a hunt: its tally, and a trace for each claim that broke."""
+
+    revision: str
+    tally: Tally
+    seconds: float
+    seed: int
+    profile: str
+    held: Counter[str] = field(default_factory=Counter)  # how often each claim was looked at
+    found: list[Trace] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "revision": self.revision,
+            "seed": self.seed,
+            "profile": self.profile,
+            "seconds": round(self.seconds, 2),
+            "steps": self.tally.steps,
+            "tally": dict(sorted(self.tally.events.items())),
+            "held": dict(sorted(self.held.items())),
+            "found": [trace.to_json() for trace in self.found],
+        }
+
+
+def hunter_of(revision: str) -> type[PoolMachine]:
+    """The machine for a revision, of a name of its own."""
+    hunter = machine(TARGETS[revision])
+    # Under the name the database keeps what was found. If all had the same, then a hunt in a sound revision would try what
+    # breaks another one, and forget it.
+    hunter.__name__ = hunter.__qualname__ = f"PoolMachine_{revision}"
+    return hunter
+
+
+def hunt(revision: str, seed: int, profile: str | None = None) -> Hunt:
+    """Run the machine on a revision; each claim that breaks has a trace, made smaller unless the profile says otherwise."""
+    profiles.register()
+    wanted = profiles.chosen(profile or profiles.name())
+    shrinks = Phase.shrink in wanted.phases
+    if wanted.backend != "crosshair":
+        # A trace is made smaller step by step, in a second; what it was drawn from, in minutes.
+        wanted = settings(wanted, phases=[phase for phase in wanted.phases if phase is not Phase.shrink])
+    hunter = seeded(seed)(hunter_of(revision))
+    wanted = settings(wanted, derandomize=False)  # which would draw the same with every seed
+    started, done = time.perf_counter(), Hunt(revision, hunter.tally, 0, seed, profile or profiles.name())
+    looked_at = Claim.__call__
+
+    def counted(claim: Claim, *arguments: Any) -> Any:
+        done.held[claim.name] += 1
+        return looked_at(claim, *arguments)
+
+    try:
+        with patch.object(Claim, "__call__", counted):
+            if wanted.backend == "crosshair":
+                run_straight(hunter, wanted)
+            else:
+                run_state_machine_as_test(hunter, settings=wanted)
+    except* BrokenClaim as several:
+        traces = [broken.trace for broken in several.exceptions if isinstance(broken, BrokenClaim)]
+        done.found = list({trace.claim: trace for trace in traces}.values())
+    done.seconds = time.perf_counter() - started
+    # What every step is held to, without a look at anything.
+    done.held["operations_end"] = done.held["pool_stays_in_its_memory"] = done.tally.steps
+    if revision == KERNEL:
+        done.held["locking_rules_are_kept"] = done.tally.steps
+    if shrinks:
+        done.found = [smallest(trace, revision) for trace in done.found]
+    return done
+
+
+def run_straight(hunter: type[PoolMachine], wanted: settings) -> None:
+    """Run the machine's operations one after the other, for a solver that chooses the dice.
+
+    Hypothesis chooses among rules with a probability that is drawn, too; CrossHair takes what follows from a symbolic one for
+    something random, and gives up.
+    """
+
+    @wanted
+    @given(st.data())
+    def run(data: st.DataObject) -> None:
+        one = hunter()
+        try:
+            for _ in range(wanted.stateful_step_count):
+                if one.lockstep is None or one.lockstep.target is None:
+                    one.create(data)
+                else:
+                    one.operate(data.draw(dice), data.draw(st.lists(dice, max_size=6)))
+        finally:
+            one.teardown()
+
+    run()

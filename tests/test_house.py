@@ -127,7 +127,7 @@ def test_the_series_looks_at_as_few_pages_as_claimed() -> None:
 
 def test_a_reader_may_go_away() -> None:
     """As `head` does, which is no error of ours to complain about."""
-    replaying = f"{sys.executable} -m command.replay tests/traces/v6.1-layout_ends.json --on v6.1"
+    replaying = f"{sys.executable} -m command replay tests/traces/v6.1-layout_ends.json --on v6.1"
     command = ["bash", "-c", replaying + " | true; echo ${PIPESTATUS[0]}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("141\n", "")

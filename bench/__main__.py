@@ -12,7 +12,8 @@ from typing import NoReturn
 
 from command.output import Unwritable, exit_with, put, try_out, written_to
 from kernel.build import KERNELS, BuildError, Source, Variant, compiler, find
-from kernel.pool import KernelFault, program_of
+from kernel.pool import program_of
+from kernel.worker import KernelFault
 from model.lockstep import BrokenClaim, LockingError
 
 try:

@@ -1,1 +1,1 @@
-"""Your own kernel: an unmodified mm/dmapool.c, compiled for userspace, as a target of the same machine, traces and reports."""
+"""Your own kernel: an unmodified mm/dmapool.c, compiled for userspace, to be run by the same machine, traces and reports."""

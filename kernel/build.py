@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -98,7 +99,11 @@ class Variant:
 
     def flags(self) -> list[str]:
         flags = ["-DDMAPOOL_DEBUG=1", "-DCONFIG_DEBUG_SLAB=1", "-DCONFIG_SLUB_DEBUG_ON=1"] if self.debug else []
-        return flags + ["-DPOOLPROOF_DMA_32"] * (self.dma_bits == 32) + SANITIZED * self.sanitized
+        return flags + self.shim_flags()
+
+    def shim_flags(self) -> list[str]:
+        """The flags that the shim is compiled with, too."""
+        return ["-DPOOLPROOF_DMA_32"] * (self.dma_bits == 32) + SANITIZED * self.sanitized
 
 
 def find(kernel: str | Path) -> Source:
@@ -165,37 +170,39 @@ def build(source: Source, variant: Variant) -> Path:
             f"a kernel's file runs on Linux only, not on {sys.platform}: its memory is shared by memfd_create"
         )
     command = compiler()
-    inputs = [SHIM / "kernel.h", SHIM / "worker.c", source.file, *tree_files(source)]
-    what = repr(
-        (
-            command,
-            version_of(command),
-            FLAGS,
-            MISTAKES,
-            COUNTED,
-            RACES,
-            variant,
-            variant.flags(),
-            SHIMMED,
-            [file.name for file in inputs],
-        )
-    )
-    digest = hashlib.sha256(what.encode())
+    version = version_of(command)
+    inputs = [*sorted(SHIM.iterdir()), source.file, *tree_files(source)]
+    options = (command, version, FLAGS, MISTAKES, COUNTED, RACES, variant, variant.flags(), SHIMMED)
+    shim_flags = [*FLAGS, *variant.shim_flags()]
+
+    def make_program(folder: Path) -> None:
+        shim = built_once((command, version, shim_flags), sorted(SHIM.iterdir()), make_shim)
+        compile_all(command, source, variant, sorted(shim.glob("*.o")), folder)
+
+    def make_shim(folder: Path) -> None:
+        for file in sorted(SHIM.glob("*.c")):
+            checked(command, [*shim_flags, "-c", str(file), "-o", str(folder / f"{file.stem}.o")], source)
+
+    return built_once(options, inputs, make_program) / "worker"
+
+
+def built_once(options: object, inputs: list[Path], make: Callable[[Path], None]) -> Path:
+    """The folder that `make` fills from these options and files: filled once, for all processes. Raises what `make` raises."""
+    digest = hashlib.sha256(repr((options, [file.name for file in inputs])).encode())
     for file in inputs:
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     folder = BUILDS / digest.hexdigest()[:20]
-    program = folder / "worker"
-    if not program.exists():
+    if not folder.exists():
         BUILDS.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=BUILDS) as scratch:
-            compile_all(command, source, variant, Path(scratch))
+            make(Path(scratch))
             try:
                 os.rename(scratch, folder)
                 os.mkdir(scratch)  # for the context to remove
             except OSError:
-                if not program.exists():  # unless somebody else has built it meanwhile
+                if not folder.exists():  # unless somebody else has built it meanwhile
                     raise
-    return program
+    return folder
 
 
 def version_of(command: list[str]) -> str:
@@ -220,7 +227,8 @@ def write_headers(source: Source, folder: Path) -> None:
         (folder / name).write_text(f'#include "{file}"\n')
 
 
-def compile_all(command: list[str], source: Source, variant: Variant, folder: Path) -> None:
+def compile_all(command: list[str], source: Source, variant: Variant, shim: list[Path], folder: Path) -> None:
+    """Compile what is the kernel's, and link it with the shim. Raises BuildError."""
     write_headers(source, folder / "include")
     flags = [*FLAGS, *variant.flags()]
     family = "clang" if "clang" in version_of(command) else "gcc"
@@ -233,8 +241,7 @@ def compile_all(command: list[str], source: Source, variant: Variant, folder: Pa
             includes += ["-DPOOLPROOF_TREE"] if source.tree is not None else []
             counted = [*flags, *includes, *watched, *MISTAKES, "-c", str(file), "-o", str(objects[-1])]
             checked(command, counted, source)
-    worker = str(SHIM / "worker.c")
-    checked(command, [*flags, "-no-pie", worker, *map(str, objects), "-o", str(folder / "worker")], source)
+    checked(command, [*flags, "-no-pie", *map(str, [*shim, *objects]), "-o", str(folder / "worker")], source)
 
 
 def watching(family: str, sanitized: bool) -> list[str]:
@@ -271,7 +278,7 @@ def explained(said: str, source: Source) -> str:
     if re.search(r"undefined (?:reference to [`']|symbol: )__(?:a|ub)san", said):
         return "this compiler has nothing to run sanitizers with: take gcc or clang"
     if undefined := re.search(r"undefined (?:reference to [`']|symbol: )(\w+)", said):
-        return f"{file} uses {undefined[1]}, which the shim lacks: define it in kernel/shim/worker.c"
+        return f"{file} uses {undefined[1]}, which the shim lacks: define it in kernel/shim/"
     for line in said.splitlines():
         if ": error: " not in line:
             continue

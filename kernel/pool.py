@@ -1,32 +1,34 @@
-"""A pool of your own kernel as a target: `KernelPool` runs a mm/dmapool.c in a process of its own, beside the oracle.
+"""A pool of your own kernel: `KernelPool` runs a mm/dmapool.c in a process of its own, beside the oracle.
 
 What goes wrong there (a signal, BUG, a deadlock, a write next to a page, a loop without an end) ends that process, and is
 raised here; the next pool gets a new one.
 """
 
-import atexit
-import contextlib
-import ctypes
-import mmap
-import os
 import re
-import socket
 import struct
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from kernel.build import BuildError, Source, Variant, build
+from kernel.build import SHIM, BuildError, Source, Variant, build
+from kernel.worker import (
+    ARENA,
+    SCRATCH,
+    SECONDS,
+    SECONDS_OF_A_BATCH,
+    KernelFault,
+    processor,
+    worker_of,
+)
 from model.lockstep import LARGEST_PAGE, LockingError, Revision
 from model.memory import Memory
 from model.promises import SERIES, V6_1, V6_12, Promises
 from model.trace import TraceError
 
-# As in kernel/shim/worker.c.
+# As in kernel/shim/shim.h.
 CREATE, ALLOC, FREE, DESTROY, PAGE, BATCH, ALLOC_ZEROED = range(1, 8)
 DONE, PAGE_WANTED, FAULT, HANG, MISUSE = range(1, 6)
 REQUEST = struct.Struct("=IIQQQQQ")
@@ -35,32 +37,8 @@ OPENED = struct.Struct("=QQ")
 GIVEN_BACK = struct.Struct("=QQQQ")
 OPERATION = struct.Struct("=IIq")
 """Of a batch: what, the block's slot, and what is added to both addresses of a block that is freed."""
-ARENA = 2**30
-DESK = 2**28
-BATCHES = 2**24  # where they begin on the desk; before that are the pages that an operation gives back
+BATCHES = 2**24  # where they begin in the scratch memory; before that are the pages that an operation gives back
 NO_PAGE = 2**64 - 1
-
-SECONDS = 10
-"""That an operation may take, should the count of basic blocks not end it before."""
-
-SECONDS_OF_A_BATCH = 120
-"""Of some hundred thousand operations, each of which may look through a long list."""
-
-MOST_WORKERS = 4
-"""Processes; who makes one more pool takes away the oldest."""
-
-
-LIBC = ctypes.CDLL(None)
-
-
-def processor() -> int:
-    """The processor that this process runs on, or a number that none has."""
-    number: int = LIBC.sched_getcpu() if hasattr(LIBC, "sched_getcpu") else -1
-    return number if 0 <= number < 2**20 else 2**20
-
-
-class KernelFault(Exception):
-    """What the kernel's code did that ends the run: a signal, BUG, a write next to a page."""
 
 
 @dataclass(frozen=True)
@@ -75,113 +53,6 @@ class Batch:
     blocks: memoryview
     nanoseconds: int
     basic_blocks: int
-
-
-class Worker:
-    """A process that runs one program, and the memory that it shares with this one."""
-
-    def __init__(self, program: Path) -> None:
-        self.program = program
-        self.file = os.memfd_create("poolproof")
-        os.ftruncate(self.file, ARENA + DESK)
-        self.memory = memoryview(mmap.mmap(self.file, ARENA + DESK))
-        self.desk = self.memory[ARENA:]
-        self.errors: Any = tempfile.TemporaryFile()  # noqa: SIM115
-        self.process: subprocess.Popen[bytes] | None = None
-        self.owner: object = None
-        self.answer = bytearray(2**17)
-
-    def start(self) -> None:
-        if self.process is not None:
-            return
-        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with there:
-            self.errors.truncate(0)
-            command = [str(self.program), str(there.fileno()), str(self.file)]
-            sanitizers = {
-                "ASAN_OPTIONS": "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:detect_leaks=0"
-            }
-            self.process = subprocess.Popen(
-                command,
-                pass_fds=(there.fileno(), self.file),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self.errors,
-                env=os.environ | sanitizers,
-            )
-        self.channel = here
-        self.wait_for(SECONDS)
-        self.send, self.receive = here.send, here.recv_into
-
-    def wait_for(self, seconds: int) -> None:
-        """Have an answer be late after so long."""
-        self.seconds = seconds
-        if self.process is not None:
-            self.channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", seconds, 0))
-
-    def stop(self) -> int:
-        """End the process; returns how it ended."""
-        if self.process is None:
-            return 0
-        process, self.process = self.process, None
-        self.channel.close()
-        process.kill()
-        return process.wait()
-
-    def died(self) -> Exception:
-        """The process has ended without a word, as a sanitizer ends it, or is far too slow."""
-        process = self.process
-        with contextlib.suppress(AttributeError, subprocess.TimeoutExpired):
-            process.wait(1)  # type: ignore[union-attr]
-        slow = process is not None and process.returncode is None
-        status = self.stop()
-        if slow:
-            return TimeoutError(f"no answer within {self.seconds} seconds")
-        self.errors.seek(0)
-        said = self.errors.read().decode(errors="replace").splitlines()
-        told = [line for line in said if re.search("ERROR: |runtime error: |panic: ", line)]
-        return KernelFault(told[0] if told else f"its process ended with status {status}")
-
-
-WORKERS: list[Worker] = []
-"""Of this process, the one that was used last at the end."""
-
-
-def forget_workers() -> None:
-    """A forked process has nothing to do with the workers of the one that it came from."""
-    for worker in WORKERS:
-        if worker.process is not None:
-            worker.channel.close()
-            worker.process.returncode = 0  # not its child
-            worker.process = None
-    WORKERS.clear()
-
-
-def stop_workers() -> None:
-    """End every process; the next pool starts one again."""
-    for worker in WORKERS:
-        worker.stop()
-
-
-os.register_at_fork(after_in_child=forget_workers)
-atexit.register(stop_workers)
-
-
-def worker_of(program: Path, owner: object) -> Worker:
-    """A worker for a new pool, whose memory is given to it."""
-    idle = [worker for worker in WORKERS if worker.program == program]
-    if len(WORKERS) < MOST_WORKERS and all(worker.owner is not None for worker in idle):
-        worker = Worker(program)
-    else:
-        worker = (idle or WORKERS)[0]
-        WORKERS.remove(worker)
-        if worker.program != program:
-            worker.stop()
-            worker.program = program
-    WORKERS.append(worker)
-    worker.owner = owner
-    worker.start()
-    return worker
 
 
 def program_of(source: Source, variant: Variant) -> Path:
@@ -264,13 +135,13 @@ class KernelPool:
         places = [BATCHES]
         for nbytes in (len(operations), len(choices), 16 * slots):
             places.append(places[-1] + -(-nbytes // 16) * 16)
-        if places[-1] > DESK:
-            raise ValueError(f"a batch of {places[-1] - BATCHES} bytes is too large; at most {DESK - BATCHES} fit")
+        if places[-1] > SCRATCH:
+            raise ValueError(f"a batch of {places[-1] - BATCHES} bytes is too large; at most {SCRATCH - BATCHES} fit")
         at, choices_at, blocks_at, end = places
-        desk, blocks = self._worker.desk, None if blocks is None else bytes(blocks)  # which may lie on this desk
-        desk[at : at + len(operations)] = operations
-        desk[choices_at : choices_at + len(choices)] = choices
-        desk[blocks_at:end] = bytes(end - blocks_at) if blocks is None else blocks
+        scratch, blocks = self._worker.scratch, None if blocks is None else bytes(blocks)  # which may lie there
+        scratch[at : at + len(operations)] = operations
+        scratch[choices_at : choices_at + len(choices)] = choices
+        scratch[blocks_at:end] = bytes(end - blocks_at) if blocks is None else blocks
         count = len(operations) // OPERATION.size
         if self._worker.owner is self:
             self._worker.wait_for(SECONDS_OF_A_BATCH)
@@ -279,7 +150,7 @@ class KernelPool:
         finally:
             if self._worker.owner is self:
                 self._worker.wait_for(SECONDS)
-        return Batch(failed, left, desk[blocks_at:end].cast("Q"), *self._took)
+        return Batch(failed, left, scratch[blocks_at:end].cast("Q"), *self._took)
 
     def _run(
         self,
@@ -335,7 +206,7 @@ class KernelPool:
             worker.stop()
             raise self._fault(what, answer[at : at + said], a, b, pc)
         for place in range(0, freed * GIVEN_BACK.size, GIVEN_BACK.size):
-            vaddr, dma, nbytes, _ = GIVEN_BACK.unpack_from(worker.desk, place)
+            vaddr, dma, nbytes, _ = GIVEN_BACK.unpack_from(worker.scratch, place)
             self.memory.free_coherent(nbytes, vaddr, dma)
         return what, a, b
 
@@ -343,8 +214,8 @@ class KernelPool:
         """What went wrong: `a` is the signal's number, `b` the address that could not be touched."""
         where = self._where(b) if a and b else ""
         line = line_of(self._worker.program, pc)
-        told = said.decode() + where + (f", in {line}" if line else "")
-        return {HANG: TimeoutError, MISUSE: LockingError}.get(what, KernelFault)(told)
+        words = said.decode() + where + (f", in {line}" if line else "")
+        return {HANG: TimeoutError, MISUSE: LockingError}.get(what, KernelFault)(words)
 
     def _fitting(self, dma: int, nbytes: int = 1) -> int:
         if dma + nbytes > 2**self.dma_bits:
@@ -383,14 +254,15 @@ def line_of(program: Path, pc: int) -> str:
     """The function and the line of an address in a program, where addr2line is there to tell."""
     if not pc:
         return ""
-    command = ["addr2line", "-f", "-s", "-e", str(program), f"{pc - 1:#x}"]
+    command = ["addr2line", "-f", "-e", str(program), f"{pc - 1:#x}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=5)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     function, _, line = done.stdout.partition("\n")
     line = re.sub(r" \(discriminator \d+\)", "", line.strip())
-    return "" if function in ("", "??") or "worker.c" in line else f"{function} ({line})"
+    ours = line.startswith(f"{SHIM}/")
+    return "" if function in ("", "??") or ours else f"{function} ({line.rpartition('/')[2]})"
 
 
 def promises_of(source: Source) -> Promises:

@@ -14,9 +14,10 @@ from command import fuzz
 from command import replay as replaying
 from hunt.revisions import TARGETS
 from kernel import fetch
-from kernel import pool as target
+from kernel import worker as workers
 from kernel.build import BuildError, Source, Variant, build
-from kernel.pool import ALLOC, FREE, OPERATION, KernelFault, KernelPool, promises_of, revision_of
+from kernel.pool import ALLOC, FREE, OPERATION, KernelPool, promises_of, revision_of
+from kernel.worker import KernelFault
 from model.lockstep import KERNEL, BrokenClaim, LockingError, Lockstep, replay
 from model.memory import Memory
 from model.promises import SERIES, V6_1, V6_12
@@ -207,7 +208,7 @@ def test_a_later_kernel_creates_a_pool_at_a_node(tmp_path: Path) -> None:
         (
             "in_nmi();",
             "int in_nmi(void);",
-            "tiny.c uses in_nmi, which the shim lacks: define it in kernel/shim/worker.c",
+            "tiny.c uses in_nmi, which the shim lacks: define it in kernel/shim/",
         ),
         ("", "#if PAGE_SIZE > 4096\n#endif", "PAGE_SIZE is no constant here: it is chosen for each pool"),
         ("", "static char all[PAGE_SIZE];", "PAGE_SIZE is no constant here: it is chosen for each pool"),
@@ -354,8 +355,8 @@ def test_a_loop_without_an_end_is_found_by_its_basic_blocks(tmp_path: Path) -> N
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the loop is written for x86-64")
 def test_a_loop_that_nobody_counts_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target, "SECONDS", 1)
-    target.stop_workers()
+    monkeypatch.setattr(workers, "SECONDS", 1)
+    workers.stop_workers()
     pool = created(tiny(tmp_path, '__asm__ volatile("1: jmp 1b");'))
     process = pool._worker.process
     assert process is not None
@@ -364,7 +365,7 @@ def test_a_loop_that_nobody_counts_is_ended(tmp_path: Path, monkeypatch: pytest.
         pool.alloc()
     assert time.monotonic() - started < 5
     assert process.returncode is not None  # it is gone, and was waited for
-    target.stop_workers()
+    workers.stop_workers()
 
 
 def test_a_sanitizer_is_heard(tmp_path: Path) -> None:
@@ -406,7 +407,7 @@ def test_a_forked_process_has_workers_of_its_own(tmp_path: Path) -> None:
         status = 1
         try:
             status = 0 if created(source).alloc() else 1
-            target.stop_workers()
+            workers.stop_workers()
         finally:
             os._exit(status)
     assert os.waitpid(child, 0)[1] == 0

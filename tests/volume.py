@@ -16,7 +16,8 @@ from typing import NoReturn
 from command.output import exit_with
 from hunt.revisions import TARGETS, kernel_of, kernel_options
 from kernel.build import BuildError, Source, Variant
-from kernel.pool import ALLOC, FREE, OPERATION, KernelFault, KernelPool
+from kernel.pool import ALLOC, FREE, OPERATION, KernelPool
+from kernel.worker import KernelFault
 from model import claims
 from model.claims import Claim
 from model.geometry import Refusal, block_offsets, create

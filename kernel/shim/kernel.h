@@ -3,12 +3,12 @@
  * What mm/dmapool.c expects of the kernel, for a program in userspace. kernel/build.py has every header that the file includes
  * lead here, but for those of the kernel tree that are used as they are.
  *
- * A name that the file needs and that is missing here is declared in this header. What it does is in worker.c.
+ * A name that the file needs and that is missing here is declared in this header. What it does is in the .c files beside it; shim.h lists them.
  */
 #ifndef POOLPROOF_KERNEL_H
 #define POOLPROOF_KERNEL_H
 
-/* Types: no header of a libc is at hand, only worker.c has them. */
+/* Types: no header of a libc is at hand, only shim.h includes them. */
 
 typedef __UINT8_TYPE__ u8;
 typedef __UINT16_TYPE__ u16;
@@ -57,6 +57,7 @@ struct hlist_node {
 #endif
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+#undef __always_inline
 #define __always_inline inline __attribute__((always_inline))
 #define noinline __attribute__((noinline))
 #define __maybe_unused __attribute__((unused))

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The device's file `pools`: it is read after every operation, and while an operation waits for a page.
+ *
+ * Invariant: `file_under` has the locks that were held each time it was made or removed; there has to be a common one. There is
+ * one device; resources that a driver would attach to it (devres) are not there.
+ */
+#include "shim.h"
+
+const struct device_attribute *pools_file;
+bool reading_pools_file;
+unsigned long poolproof_page_size = 4096;
+static u8 file_under;
+static char content[4096];
+
+void forget_pools_file(void)
+{
+	file_under = -1;
+	pools_file = NULL;
+	held_by_readers = 0;
+}
+
+int device_create_file(struct device *dev, const struct device_attribute *attr)
+{
+	(void)dev;
+	check_may_sleep("device_create_file", CALLER);
+	if (fails_by_injection())
+		return -ENOMEM;
+	if (pools_file)
+		return -EEXIST;
+	file_under &= held;
+	pools_file = attr;
+	return 0;
+}
+
+void device_remove_file(struct device *dev, const struct device_attribute *attr)
+{
+	(void)dev;
+	check_may_sleep("device_remove_file", CALLER);
+	file_under &= held;
+	if (!file_under)
+		misuse(CALLER, "the file pools is made and removed under no common lock");
+	if (held & held_by_readers)
+		misuse(CALLER, "device_remove_file waits for readers of the file pools, who wait for a mutex that is held: a deadlock");
+	if (pools_file == attr)
+		pools_file = NULL;
+}
+
+int sysfs_emit(char *to, const char *format, ...)
+{
+	va_list arguments;
+	int nbytes;
+
+	if (to != content)
+		fault("sysfs_emit is given a place that is not the start of a page, and writes nothing");
+	va_start(arguments, format);
+	nbytes = format_cut(to, sizeof(content), format, arguments);
+	va_end(arguments);
+	return nbytes;
+}
+
+int sysfs_emit_at(char *to, int at, const char *format, ...)
+{
+	va_list arguments;
+	int nbytes;
+
+	va_start(arguments, format);
+	nbytes = at < 0 || at >= (int)sizeof(content) ? 0 : format_cut(to + at, sizeof(content) - at, format, arguments);
+	va_end(arguments);
+	return nbytes;
+}
+
+/* Read the file, and put the pool's own row into the reply. */
+void read_pools_file(void)
+{
+	static const char header[] = "poolinfo - 0.1\n";
+	unsigned long page_size = poolproof_page_size, were_off = irqs_off;
+	struct operation interrupted = running;
+	char *line = content, *end;
+
+	reading_pools_file = true;
+	if (!pools_file)
+		fault("the device has no file pools");
+	poolproof_page_size = sizeof(content); /* a smaller one would cut the file */
+	begin(GFP_KERNEL, false);
+	content[0] = 0;
+	pools_file->show(device, (struct device_attribute *)pools_file, content);
+	check_return();
+	running = interrupted;
+	irqs_off = were_off;
+	poolproof_page_size = page_size;
+	if (!strncmp(line, header, sizeof(header) - 1))
+		line += sizeof(header) - 1;
+	if (!strncmp(line, OTHER_POOL " ", sizeof(OTHER_POOL)) && (end = strchr(line, '\n')))
+		line = end + 1;
+	else if ((end = strstr(line, "\n" OTHER_POOL " ")))
+		*end = 0;
+	else
+		fault("the file pools has no row of another pool of the device");
+	reply.row_bytes = strlen(line);
+	if (reply.row_bytes && line[reply.row_bytes - 1] == '\n')
+		reply.row_bytes--;
+	memcpy(reply.text + reply.log_bytes, line, reply.row_bytes);
+	reading_pools_file = false;
+}
+
+const char *dev_name(const struct device *dev)
+{
+	return dev->name;
+}
+
+void *devres_alloc(dr_release_t release, size_t nbytes, gfp_t flags)
+{
+	(void)release, (void)nbytes, (void)flags;
+	return NULL;
+}
+
+void devres_add(struct device *dev, void *res)
+{
+	(void)dev, (void)res;
+}
+
+void devres_free(void *res)
+{
+	(void)res;
+}
+
+int devres_release(struct device *dev, dr_release_t release, dr_match_t match, void *match_data)
+{
+	(void)dev, (void)release, (void)match, (void)match_data;
+	return -ENOENT;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Races: what the code under test reads and writes. It is compiled as for the kernel's own race detector, KCSAN, so that the
+ * compiler calls a function below for each access.
+ *
+ * Only objects of kmalloc are watched; a block belongs to its caller, or lies in a list whose head is watched. Invariant:
+ * `written_under` has, for each byte of the heap, the locks that were held at every write to it by an operation that was not
+ * alone with it; 0 if there were none. An access without one of them is a race (as in Eraser, SOSP 1997).
+ */
+#include "shim.h"
+
+bool destroying;
+static u8 *written_under;
+static int races_meant; /* depth of data_race() */
+
+bool map_races(size_t nbytes)
+{
+	written_under = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return written_under != MAP_FAILED;
+}
+
+void forget_locks_of(size_t offset, size_t nbytes)
+{
+	memset(written_under + offset, 0, nbytes);
+}
+
+static noinline void report_race(size_t offset, size_t nbytes, bool writes, u8 under, const void *pc)
+{
+	size_t object_bytes, object = object_of(offset, &object_bytes);
+
+	misuse(pc, "%s %lu bytes at offset %lu of an object of %lu bytes of kmalloc, without the %s that others hold",
+	       writes ? "it writes" : "it reads", nbytes, offset - object, object_bytes,
+	       under & SPINLOCK ? "spinlock" : under ? "mutex" : "lock");
+}
+
+enum access { READS, WRITES, READS_ONCE, WRITES_ONCE }; /* by READ_ONCE and WRITE_ONCE: never a race */
+
+static __always_inline void on_access(const void *address, size_t nbytes, enum access access, const void *pc)
+{
+	bool writes = access == WRITES || access == WRITES_ONCE;
+	size_t offset = (u8 *)address - heap;
+	u8 under;
+
+	if (running.is_free && writes && running.unlocked && (size_t)((u8 *)address - arena) < ARENA_BYTES)
+		running.late_write = pc;
+	if (offset >= heap_used || nbytes > heap_used - offset || !nbytes)
+		return;
+	if (offset >= running.own && (offset < running.others || offset >= running.own_again))
+		return; /* an object of this operation, which nobody else can know yet */
+	under = written_under[offset];
+	if (writes && held && (!under || (under & held)))
+		memset(written_under + offset, under ? under & held : held, nbytes);
+	if ((under & held) || access == READS_ONCE || access == WRITES_ONCE || races_meant || (under == SPINLOCK && destroying))
+		return;
+	if (under == SPINLOCK && reading_pools_file && !writes && (size_t)((u8 *)address - (u8 *)pool) < pool_bytes)
+		return; /* numbers for people, which v6.12 reads as they are */
+	if (under || (writes && !held && !destroying))
+		report_race(offset, nbytes, writes, under, pc);
+}
+
+#define WATCH(name, nbytes, access)                              \
+	void name(const void *address)                           \
+	{                                                        \
+		on_access(address, nbytes, access, CALLER);      \
+	}
+#define WATCH_ALL(nbytes)                                                                \
+	WATCH(__tsan_read##nbytes, nbytes, READS)                                        \
+	WATCH(__tsan_write##nbytes, nbytes, WRITES)                                      \
+	WATCH(__tsan_unaligned_read##nbytes, nbytes, READS)                              \
+	WATCH(__tsan_unaligned_write##nbytes, nbytes, WRITES)                            \
+	WATCH(__tsan_volatile_read##nbytes, nbytes, READS_ONCE)                          \
+	WATCH(__tsan_volatile_write##nbytes, nbytes, WRITES_ONCE)                        \
+	WATCH(__tsan_unaligned_volatile_read##nbytes, nbytes, READS_ONCE)                \
+	WATCH(__tsan_unaligned_volatile_write##nbytes, nbytes, WRITES_ONCE)
+WATCH_ALL(1)
+WATCH_ALL(2)
+WATCH_ALL(4)
+WATCH_ALL(8)
+WATCH_ALL(16)
+
+void __tsan_read_range(const void *address, size_t nbytes)
+{
+	on_access(address, nbytes, READS, CALLER);
+}
+
+void __tsan_write_range(const void *address, size_t nbytes)
+{
+	on_access(address, nbytes, WRITES, CALLER);
+}
+
+void *__tsan_memset(void *to, int byte, size_t nbytes)
+{
+	on_access(to, nbytes, WRITES, CALLER);
+	return memset(to, byte, nbytes);
+}
+
+void *__tsan_memcpy(void *to, const void *from, size_t nbytes)
+{
+	on_access(from, nbytes, READS, CALLER);
+	on_access(to, nbytes, WRITES, CALLER);
+	return memcpy(to, from, nbytes);
+}
+
+void *__tsan_memmove(void *to, const void *from, size_t nbytes)
+{
+	on_access(from, nbytes, READS, CALLER);
+	on_access(to, nbytes, WRITES, CALLER);
+	return memmove(to, from, nbytes);
+}
+
+void __tsan_init(void)
+{
+}
+
+void poolproof_races(int meant)
+{
+	races_meant += meant;
+}

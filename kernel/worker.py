@@ -1,0 +1,152 @@
+"""Processes that run a kernel's file: each runs one program of `kernel.build`, and shares its memory with this process.
+
+A process serves one pool at a time, its owner. A fault ends it; the next pool starts another one.
+"""
+
+import atexit
+import contextlib
+import ctypes
+import mmap
+import os
+import re
+import socket
+import struct
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ARENA = 2**30
+"""Bytes of coherent memory; as in kernel/shim/shim.h."""
+
+SCRATCH = 2**28
+"""Bytes of shared memory behind it: pages that an operation gives back, and batches."""
+
+SECONDS = 10
+"""That an operation may take, should the count of basic blocks not end it before."""
+
+SECONDS_OF_A_BATCH = 120
+"""Of some hundred thousand operations, each of which may look through a long list."""
+
+MOST_WORKERS = 4
+"""Processes; who makes one more pool takes away the oldest."""
+
+
+LIBC = ctypes.CDLL(None)
+
+
+def processor() -> int:
+    """The processor that this process runs on, or a number that none has."""
+    number: int = LIBC.sched_getcpu() if hasattr(LIBC, "sched_getcpu") else -1
+    return number if 0 <= number < 2**20 else 2**20
+
+
+class KernelFault(Exception):
+    """What the kernel's code did that ends the run: a signal, BUG, a write next to a page."""
+
+
+class Worker:
+    """A process that runs one program, and the memory that it shares with this one."""
+
+    def __init__(self, program: Path) -> None:
+        self.program = program
+        self.file = os.memfd_create("poolproof")
+        os.ftruncate(self.file, ARENA + SCRATCH)
+        self.memory = memoryview(mmap.mmap(self.file, ARENA + SCRATCH))
+        self.scratch = self.memory[ARENA:]
+        self.errors: Any = tempfile.TemporaryFile()  # noqa: SIM115
+        self.process: subprocess.Popen[bytes] | None = None
+        self.owner: object = None
+        self.answer = bytearray(2**17)
+
+    def start(self) -> None:
+        if self.process is not None:
+            return
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with there:
+            self.errors.truncate(0)
+            command = [str(self.program), str(there.fileno()), str(self.file)]
+            sanitizers = {
+                "ASAN_OPTIONS": "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:detect_leaks=0"
+            }
+            self.process = subprocess.Popen(
+                command,
+                pass_fds=(there.fileno(), self.file),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self.errors,
+                env=os.environ | sanitizers,
+            )
+        self.channel = here
+        self.wait_for(SECONDS)
+        self.send, self.receive = here.send, here.recv_into
+
+    def wait_for(self, seconds: int) -> None:
+        """Have an answer be late after so long."""
+        self.seconds = seconds
+        if self.process is not None:
+            self.channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", seconds, 0))
+
+    def stop(self) -> int:
+        """End the process; returns how it ended."""
+        if self.process is None:
+            return 0
+        process, self.process = self.process, None
+        self.channel.close()
+        process.kill()
+        return process.wait()
+
+    def died(self) -> Exception:
+        """The process has ended without a word, as a sanitizer ends it, or is far too slow."""
+        process = self.process
+        with contextlib.suppress(AttributeError, subprocess.TimeoutExpired):
+            process.wait(1)  # type: ignore[union-attr]
+        slow = process is not None and process.returncode is None
+        status = self.stop()
+        if slow:
+            return TimeoutError(f"no answer within {self.seconds} seconds")
+        self.errors.seek(0)
+        said = self.errors.read().decode(errors="replace").splitlines()
+        reports = [line for line in said if re.search("ERROR: |runtime error: |panic: ", line)]
+        return KernelFault(reports[0] if reports else f"its process ended with status {status}")
+
+
+WORKERS: list[Worker] = []
+"""Of this process, the one that was used last at the end."""
+
+
+def forget_workers() -> None:
+    """A forked process has nothing to do with the workers of the one that it came from."""
+    for worker in WORKERS:
+        if worker.process is not None:
+            worker.channel.close()
+            worker.process.returncode = 0  # not its child
+            worker.process = None
+    WORKERS.clear()
+
+
+def stop_workers() -> None:
+    """End every process; the next pool starts one again."""
+    for worker in WORKERS:
+        worker.stop()
+
+
+os.register_at_fork(after_in_child=forget_workers)
+atexit.register(stop_workers)
+
+
+def worker_of(program: Path, owner: object) -> Worker:
+    """A worker for a new pool, whose memory is given to it."""
+    idle = [worker for worker in WORKERS if worker.program == program]
+    if len(WORKERS) < MOST_WORKERS and all(worker.owner is not None for worker in idle):
+        worker = Worker(program)
+    else:
+        worker = (idle or WORKERS)[0]
+        WORKERS.remove(worker)
+        if worker.program != program:
+            worker.stop()
+            worker.program = program
+    WORKERS.append(worker)
+    worker.owner = owner
+    worker.start()
+    return worker

@@ -1,7 +1,7 @@
 """`python -m command report`: ask the engines, and write what they say as pages, SARIF, JUnit XML, JSON, traces and SMT-LIB 2.
 
 Exit status: 0 if every verdict is the expected one, 1 if one is not, 2 for bad input or an engine that fails. With status 1,
-too, the whole report is there. `python -m command report regression TRACE` writes a test instead: see report/regression.py.
+too, the whole report is there.
 """
 
 import argparse
@@ -17,7 +17,6 @@ from hunt.profiles import OF_HUNTS
 from hunt.revisions import TARGETS, kernel_of, kernel_options
 from kernel.build import BuildError
 from model.trace import TraceError, loads
-from report import regression
 from report.formats import as_junit, as_sarif, c_site, claim_site, message
 from report.pages import index
 from report.runs import exhibit, seen, show
@@ -38,9 +37,6 @@ READERS = {"prove": read_prover, "fuzz": read_machine, "crosshair": read_contrac
 
 
 def main(arguments: list[str] | None = None) -> int:
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["regression"]:
-        return regression.main(arguments[1:])
     parser = argparse.ArgumentParser(
         prog="python -m command report", description="Ask the engines, and write a report."
     )

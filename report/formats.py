@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree as ET
+
+import junitparser
+from sarif_kit import Location, Result, Rule, SarifBuilder
 
 from kernel.build import Source
-from model.claims import CLAIMS, Claim
+from model.claims import CLAIMS
 from model.trace import dumps
 from report.verdicts import Verdict, refutation_in_words, replaying
 
@@ -47,54 +48,26 @@ def c_site(verdict: Verdict, source: Source) -> tuple[str, int]:
 
 def as_sarif(verdicts: list[Verdict], where: Callable[[Verdict], tuple[str, int]] = claim_site) -> str:
     """SARIF 2.1.0: an error for each verdict that is not as expected, a note for each refutation that is. It has no times,
-    so that the same findings are the same text."""
-    numbers = {claim: number for number, claim in enumerate(CLAIMS)}
-    run = {
-        "tool": {"driver": {"name": "poolproof", "rules": [rule(claim) for claim in CLAIMS.values()]}},
-        "originalUriBaseIds": {"SRCROOT": {"description": {"text": "The root of the repository."}}},
-        "results": [
-            {**finding(verdict, *where(verdict)), "ruleIndex": numbers[verdict.claim]}
-            for verdict in verdicts
-            if is_wrong(verdict) or verdict.counterexample is not None
-        ],
-    }
-    schema = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-    return json.dumps({"$schema": schema, "version": "2.1.0", "runs": [run]}, indent=1) + "\n"
-
-
-def rule(claim: Claim) -> dict[str, Any]:
-    return {
-        "id": claim.name,
-        "shortDescription": {"text": claim.sentence},
-        "fullDescription": {"text": f"{claim.sentence} Source: {claim.source}."},
-        "help": {"text": f"{claim.name} is the predicate in model/claims.py that states it."},
-    }
-
-
-def finding(verdict: Verdict, file: str, line: int) -> dict[str, Any]:
-    """A result of SARIF. The trace in it is text, since readers of JSON may round numbers above 2^53."""
-    found, how = verdict.counterexample, f"run `{replaying('trace.json', verdict.revision)}`."
-    text = message(verdict)
-    properties = {name: getattr(verdict, name) for name in ("engine", "name", "revision", "verdict", "expected")}
-    if found is not None and found.trace is not None:
-        text += f" To replay it: save the property trace as trace.json, and {how}"
-        properties["trace"] = dumps(found.trace)
-    return {
-        "ruleId": verdict.claim,
-        "level": "error" if is_wrong(verdict) else "note",
-        "message": {"text": text.replace("{", "{{").replace("}", "}}")},  # or they would be placeholders
-        "locations": [
-            {
-                "physicalLocation": {
-                    "artifactLocation": {"uri": file, "uriBaseId": "SRCROOT"},
-                    "region": {"startLine": line},
-                }
-            }
-        ],
+    so that the same findings are the same text. The trace in it is text, since readers of JSON may round numbers above 2^53."""
+    reported = [verdict for verdict in verdicts if is_wrong(verdict) or verdict.counterexample is not None]
+    builder = SarifBuilder("poolproof", max_results=len(reported) + 1)
+    for claim in CLAIMS.values():
+        builder.add_rule(Rule(claim.name, None, claim.sentence, f"{claim.sentence} Source: {claim.source}."))
+    for verdict in reported:
+        text, trace = message(verdict), trace_of(verdict)
+        properties = {name: getattr(verdict, name) for name in ("engine", "name", "revision", "verdict", "expected")}
+        if trace:
+            text += f" To replay it: save the property trace as trace.json, and {replay_of(verdict)}"
+            properties["trace"] = trace
+        text = text.replace("{", "{{").replace("}", "}}")  # or they would be placeholders
+        text = text.encode(errors="backslashreplace").decode()  # half of a surrogate pair is no text
+        level = "error" if is_wrong(verdict) else "note"
+        builder.add_result(Result(verdict.claim, text, Location(*where(verdict)), level, properties=properties))
+    log = builder.build()
+    for result, verdict in zip(log["runs"][0]["results"], reported, strict=True):
         # The one fingerprint that GitHub reads. What it would compute is the same for all verdicts on a claim.
-        "partialFingerprints": {"primaryLocationLineHash": fingerprint(verdict)},
-        "properties": properties,
-    }
+        result["partialFingerprints"] = {"primaryLocationLineHash": fingerprint(verdict)}
+    return json.dumps(log, indent=1) + "\n"
 
 
 def fingerprint(verdict: Verdict) -> str:
@@ -105,44 +78,41 @@ def fingerprint(verdict: Verdict) -> str:
 
 def as_junit(verdicts: list[Verdict]) -> str:
     """JUnit XML: a suite for each engine, a case for each verdict. A case passes if its verdict is as expected."""
-    suites = ET.Element("testsuites", totals(verdicts))
-    by_engine = sorted(verdicts, key=lambda verdict: verdict.engine)
-    for engine, of_engine in groupby(by_engine, key=lambda verdict: verdict.engine):
-        told = list(of_engine)
-        suite = ET.SubElement(suites, "testsuite", {"name": in_xml(engine), **totals(told), "skipped": "0"})
-        suite.extend(case(verdict) for verdict in told)
-    ET.indent(suites, " ")
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
+    report = junitparser.JUnitXml()
+    for engine, of_engine in groupby(sorted(verdicts, key=lambda one: one.engine), key=lambda one: one.engine):
+        suite = junitparser.TestSuite(in_xml(engine))
+        suite.add_testcases([case_of(verdict) for verdict in of_engine])
+        report.add_testsuite(suite)
+    report.update_statistics()
+    text: str = report.tostring().decode()
+    return text + "\n"
 
 
-def totals(verdicts: list[Verdict]) -> dict[str, str]:
-    errors = sum(verdict.verdict in GAVE_UP for verdict in verdicts)
-    return {
-        "tests": str(len(verdicts)),
-        "failures": str(sum(map(is_wrong, verdicts)) - errors),
-        "errors": str(errors),
-        "time": f"{sum(verdict.seconds for verdict in verdicts):.3f}",
-    }
-
-
-def case(verdict: Verdict) -> ET.Element:
-    names = {"classname": f"{verdict.engine}.{verdict.claim}", "name": verdict.name}
-    test = ET.Element("testcase", {key: in_xml(name) for key, name in names.items()}, time=f"{verdict.seconds:.3f}")
-    found, how = verdict.counterexample, f"run `{replaying('trace.json', verdict.revision)}`."
-    text = message(verdict)
+def case_of(verdict: Verdict) -> junitparser.TestCase:
+    """A verdict as a test: an error if it says nothing of the claim, a failure if it is not as expected."""
+    case = junitparser.TestCase(in_xml(verdict.name), in_xml(f"{verdict.engine}.{verdict.claim}"), verdict.seconds)
+    text, trace = message(verdict), trace_of(verdict)
     if is_wrong(verdict):
-        kind = "error" if verdict.verdict in GAVE_UP else "failure"
-        problem = ET.SubElement(test, kind, type=in_xml(verdict.verdict), message=in_xml(text))
+        kind = junitparser.Error if verdict.verdict in GAVE_UP else junitparser.Failure
+        problem = kind(in_xml(text), in_xml(verdict.verdict))
         lines = [CLAIMS[verdict.claim].sentence, text]
-        if found is not None and found.trace is not None:
-            lines += [
-                f"To replay it: save this as trace.json, and {how}",
-                dumps(found.trace),
-            ]
+        lines += [f"To replay it: save this as trace.json, and {replay_of(verdict)}", trace] if trace else []
         problem.text = in_xml("\n".join(lines))
-    elif found is not None:
-        ET.SubElement(test, "system-out").text = in_xml(text)
-    return test
+        case.result = [problem]
+    elif verdict.counterexample is not None:
+        case.system_out = in_xml(text)
+    return case
+
+
+def trace_of(verdict: Verdict) -> str:
+    """The trace that shows a refutation, as JSON; "" where there is none."""
+    found = verdict.counterexample
+    return dumps(found.trace) if found is not None and found.trace is not None else ""
+
+
+def replay_of(verdict: Verdict) -> str:
+    """How to replay a trace that was saved, in words."""
+    return f"run `{replaying('trace.json', verdict.revision)}`."
 
 
 def is_wrong(verdict: Verdict) -> bool:

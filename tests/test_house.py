@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "bugs": {"model", "impl"},
     "hunt": {"model", "impl", "kernel", "hypothesis", "redis"},
     "proofs": {"model", "impl", "kernel", "bugs", *SOLVERS},
-    "report": {"model", "kernel", "hunt", "jinja2"},
+    "report": {"model", "kernel", "hunt", "jinja2", "junitparser", "sarif_kit"},
     "command": {"model", "impl", "kernel", "bugs", "hunt", "proofs", "report"},
     "bench": {
         "model",

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -252,7 +250,6 @@ def test_a_report_that_fails_leaves_no_older_page(tmp_path: Path, monkeypatch: p
         (["fuzz", "--out", "/proc/none"], "report: /proc/none"),
         (["prove", "--profile", "nope"], "report: argument --profile: invalid choice: 'nope'"),
         (["--colour"], "report: unrecognized arguments: --colour; see --help\n"),
-        (["regression", "none.json"], "report: none.json: No such file or directory; TRACE is a file, such as one of"),
     ],
 )
 def test_bad_input_is_told_in_a_line(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -329,34 +326,6 @@ def test_a_trace_that_cannot_be_run_is_shown_all_the_same(tmp_path: Path) -> Non
 def test_damaged_results_are_refused(read: Any, text: str) -> None:
     with pytest.raises(BadResults):
         read(text)
-
-
-def test_a_regression_test_fails_until_the_bug_is_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    trace = TRACES[0].with_name("v6.1-no_room_is_wasted.json")
-    for on, status in (("v6.1", 1), ("series", 0)):
-        file = tmp_path / f"test_{on.replace('.', '_')}.py"
-        assert main(["regression", str(trace), "--on", on, "--out", str(file)]) == 0
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(file)],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == status, done.stdout
-        assert ("BrokenClaim: no_room_is_wasted" in done.stdout) == (status == 1)
-    with pytest.raises(SystemExit):
-        main(["regression", str(trace), "--out", str(file)])
-    assert "is there already; name another with --out" in capsys.readouterr().err
-
-
-def test_a_regression_test_that_nobody_promises_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    trace = TRACES[0].with_name("series-blocks_are_disjoint-double_free.json")
-    with pytest.raises(SystemExit) as exited:
-        main(["regression", str(trace), "--out", str(tmp_path / "test_it.py")])
-    assert exited.value.code == 2
-    assert "series does not promise blocks_are_disjoint after a wrong free" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_trace_that_shows_nothing_is_not_offered(tmp_path: Path) -> None:

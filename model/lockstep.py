@@ -278,10 +278,18 @@ class Lockstep:
         self.at_once = max(self.at_once, self.under_way)
         self.peak = max(self.peak, self.in_use_of_pool + self.under_way)
         outer, self.memory.place = self.memory.place, place
-        block = self._call(record, lambda: target.alloc(step.zero), hangs=claims.layout_ends)
+
+        def alloc() -> tuple[int, int] | None:
+            block = None
+            try:
+                block = target.alloc(step.zero)
+            finally:  # where it raises, no block is handed out, whatever others were given meanwhile
+                self.latest_block = block
+            return block
+
+        block = self._call(record, alloc, hangs=claims.layout_ends)
         self.memory.place = outer
         self.under_way -= 1
-        self.latest_block = block
         forced = record.page is not None and record.page.forced
         if len(self.memory.mappings) > len(self.shadow.mappings):
             for mapping in [*self.memory.mappings.values()][len(self.shadow.mappings) :]:

@@ -104,6 +104,7 @@ class Scene:
     broken: BrokenClaim | None = None
     before: Moment | None = None
     after: Moment | None = None
+    messages: tuple[str, ...] = ()  # what the pool's code has logged in the step that breaks the claim
     damaged_by: str = ""  # what a driver or the device had done to the pool by then
 
     @property
@@ -118,16 +119,20 @@ class Watched(Lockstep):
         super().__init__(revision, trace.kernel, trace.claim)
         self.moments: dict[str, tuple[Moment | None, Moment | None]] = {}
         self.before: Moment | None = None  # the step that runs; where steps run inside each other, the innermost
+        self.logged = 0  # messages before that step
+        self.messages: dict[str, tuple[str, ...]] = {}  # by the claim
 
     def run(self, step: Step) -> None:
         outer, self.before = self.before, self.moment()
+        logged, self.logged = self.logged, 0 if self.target is None else len(self.target.log)
         try:
             super().run(step)
         finally:
-            self.before = outer
+            self.before, self.logged = outer, logged
 
     def broken(self, record: Record, claim: claims.Claim, told: Told) -> BrokenClaim:
         self.moments[claim.name] = self.before, self.moment(record.step, claim)
+        self.messages[claim.name] = () if self.target is None else tuple(self.target.log[self.logged :])
         return super().broken(record, claim, told)
 
     def moment(self, step: Step | None = None, broken: claims.Claim | None = None) -> Moment | None:
@@ -154,12 +159,15 @@ def scene_of(trace: Trace, revision: Revision, before_a_step: Callable[[], None]
     except BrokenClaim as found:
         broken, happened = found, found.trace
     before, after = run.moments.get(broken.claim.name, (None, None)) if broken is not None else (None, None)
+    messages = run.messages.get(broken.claim.name, ()) if broken is not None else ()
     focus = after.marked if after is not None else None
     blocks = 0
     if isinstance(geometry, Geometry) and geometry.allocation <= LARGEST_PAGE:
         blocks = len(geometry_of.block_offsets(geometry, revision.promises.lays_up_to_the_boundary))
     place = None if focus is None else (focus[0].dma, focus[1].start)
-    return Scene(happened, geometry, blocks, broken, focused(before, place), focused(after, place), run.damaged_by)
+    return Scene(
+        happened, geometry, blocks, broken, focused(before, place), focused(after, place), messages, run.damaged_by
+    )
 
 
 def focused(moment: Moment | None, focus: tuple[int | None, int] | None) -> Moment | None:

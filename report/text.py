@@ -8,7 +8,7 @@ from typing import TextIO, TypeVar
 
 from model import claims
 from model.claims import CLAIMS
-from model.lockstep import TreeNode
+from model.lockstep import KERNEL, TreeNode
 from model.trace import Alloc, Create, Kernel, Step
 from report.scene import Cell, Moment, Scene, Strip, moment_of_inputs
 from report.verdicts import Verdict, refutation_in_words
@@ -34,6 +34,8 @@ def told(scene: Scene, on: str) -> str:
     claim = scene.broken.claim
     lines += ["", f"{on} breaks {claim.name}: {claim.sentence}", f"  {break_in_words(scene)}"]
     lines += [f"  expected: {scene.broken.expected}", f"  happened: {scene.broken.happened}"]
+    if on == KERNEL and scene.messages:
+        lines += ["  the kernel's messages in this step:", *(f"    {message}" for message in scene.messages)]
     for title, moment in (("before", scene.before), ("after", scene.after)):
         if moment is not None:
             lines += ["", f"  {title} {described(scene.step)}:", *(f"  {line}" for line in drawing(moment))]

@@ -1,8 +1,5 @@
 """Your own kernel as a target: what cannot be built is told, what goes wrong in C is found, what is known breaks there too."""
 
-import os
-import platform
-import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -14,139 +11,20 @@ from command import fuzz
 from command import replay as replaying
 from hunt.revisions import TARGETS
 from kernel import fetch
-from kernel import worker as workers
 from kernel.build import BuildError, Source, Variant, build
 from kernel.pool import ALLOC, FREE, OPERATION, KernelPool, promises_of, revision_of
 from kernel.worker import KernelFault
-from model.lockstep import KERNEL, BrokenClaim, LockingError, Lockstep, replay
+from model.lockstep import KERNEL, BrokenClaim, Lockstep, replay
 from model.memory import Memory
 from model.promises import SERIES, V6_1, V6_12
-from model.trace import Alloc, Create, Destroy, Free, Kernel, OtherPool, PageChoice, Trace, TraceError, Write, loads
+from model.trace import Alloc, Create, Destroy, Free, Kernel, OtherPool, PageChoice, Trace, Write, loads
 from report.runs import keep
 from tests import volume
-from tests.kernels import changed, fetched, hunt, needs_a_compiler
+from tests.kernels import TINY, changed, created, fetched, hunt, needs_a_compiler, tiny
 
 needs_a_compiler()
 
 TRACES = Path(__file__).parent / "traces"
-
-TINY = """
-#include <linux/device.h>
-#include <linux/dmapool.h>
-#include <linux/dma-mapping.h>
-#include <linux/slab.h>
-/* MORE */
-struct dma_pool {
-	spinlock_t lock;
-	struct device *dev;
-	size_t size;
-	unsigned int used;
-	char *page;
-	dma_addr_t dma;
-	char name[32];
-	struct list_head pools;
-};
-static DEFINE_MUTEX(list_lock);
-static DEFINE_MUTEX(file_lock);
-static ssize_t pools_show(struct device *dev, struct device_attribute *attr, char *buf)
-{
-	char *row = "%-16s %4u %4u %4zu %2u\\n";
-	struct list_head *at;
-	size_t nbytes = scnprintf(buf, PAGE_SIZE, "poolinfo - 0.1\\n");
-	mutex_lock(&list_lock);
-	for (at = dev->dma_pools.next; at != &dev->dma_pools; at = at->next) {
-		struct dma_pool *pool = container_of(at, struct dma_pool, pools);
-		nbytes += scnprintf(buf + nbytes, PAGE_SIZE - nbytes, row, pool->name, pool->used, 0u, pool->size, 1u);
-	}
-	mutex_unlock(&list_lock);
-	return nbytes;
-}
-static DEVICE_ATTR_RO(pools);
-static bool list_or_unlist(struct dma_pool *pool, bool list)
-{
-	struct list_head *head = &pool->dev->dma_pools, *link = &pool->pools;
-	bool empty;
-	mutex_lock(&list_lock);
-	empty = head->next == head;
-	if (list) {
-		link->prev = head;
-		link->next = head->next;
-		link->next->prev = head->next = link;
-	} else {
-		link->prev->next = link->next;
-		link->next->prev = link->prev;
-		empty = head->next == head;
-	}
-	mutex_unlock(&list_lock);
-	return empty;
-}
-struct dma_pool *dma_pool_create(const char *name, struct device *dev, size_t size, size_t align, size_t boundary)
-{
-	struct dma_pool *pool = kzalloc(sizeof(*pool), GFP_KERNEL);
-	if (!pool)
-		return NULL;
-	spin_lock_init(&pool->lock);
-	strscpy(pool->name, name, sizeof(pool->name));
-	pool->dev = dev;
-	pool->size = size;
-	mutex_lock(&file_lock);
-	if (list_or_unlist(pool, true) && device_create_file(dev, &dev_attr_pools)) {
-		list_or_unlist(pool, false);
-		kfree(pool);
-		pool = NULL;
-	}
-	mutex_unlock(&file_lock);
-	return pool;
-}
-static char *page_of(struct dma_pool *pool, gfp_t flags)
-{
-	unsigned long irqs;
-	char *page, *other;
-	dma_addr_t dma;
-	spin_lock_irqsave(&pool->lock, irqs);
-	page = pool->page;
-	spin_unlock_irqrestore(&pool->lock, irqs);
-	if (page)
-		return page;
-	other = dma_alloc_coherent(pool->dev, PAGE_SIZE, &dma, flags);
-	if (!other)
-		return NULL;
-	spin_lock_irqsave(&pool->lock, irqs);
-	page = pool->page = other;
-	pool->dma = dma;
-	spin_unlock_irqrestore(&pool->lock, irqs);
-	return page;
-}
-void *dma_pool_alloc(struct dma_pool *pool, gfp_t flags, dma_addr_t *dma)
-{
-	char *page = page_of(pool, flags);
-	unsigned long irqs;
-	size_t offset;
-	if (!page)
-		return NULL;
-	/* HERE */
-	spin_lock_irqsave(&pool->lock, irqs);
-	offset = pool->size * pool->used++;
-	*dma = pool->dma + offset;
-	spin_unlock_irqrestore(&pool->lock, irqs);
-	return page + offset;
-}
-void dma_pool_free(struct dma_pool *pool, void *vaddr, dma_addr_t dma)
-{
-	dev_err(pool->dev, "%s %s, %p/%pad\\n", __func__, "tiny", vaddr, &dma);
-}
-void dma_pool_destroy(struct dma_pool *pool)
-{
-	if (pool->page)
-		dma_free_coherent(pool->dev, PAGE_SIZE, pool->page, pool->dma);
-	mutex_lock(&file_lock);
-	if (list_or_unlist(pool, false))
-		device_remove_file(pool->dev, &dev_attr_pools);
-	mutex_unlock(&file_lock);
-	kfree(pool);
-}
-"""
-"""A pool of one page, which never takes a block back."""
 
 
 @pytest.fixture(autouse=True)
@@ -155,18 +33,6 @@ def no_kernel_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv(variable, "")
     yield
     TARGETS.pop(KERNEL, None)
-
-
-def tiny(folder: Path, here: str = "", more: str = "") -> Source:
-    file = folder / "tiny.c"
-    file.write_text(TINY.replace("/* HERE */", here).replace("/* MORE */", more))
-    return Source(file, None)
-
-
-def created(source: Source, variant: Variant | None = None, **options: Any) -> KernelPool:
-    pool = KernelPool.create(source, variant or Variant(), "tiny", Memory(), 64, 1, 0, **options)
-    assert pool is not None
-    return pool
 
 
 # What is built.
@@ -193,7 +59,7 @@ def test_a_later_kernel_creates_a_pool_at_a_node(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("here", "more", "told"),
+    ("here", "more", "words"),
     [
         ("", "#include <linux/xarray.h>", "tiny.c includes linux/xarray.h, which the shim lacks: add it to LINUX or "),
         ("", "#include <linux/list.h>", "tiny.c needs linux/list.h of a kernel tree: "),
@@ -216,10 +82,10 @@ def test_a_later_kernel_creates_a_pool_at_a_node(tmp_path: Path) -> None:
         ("pool->used = ;", "", "it does not compile: expected expression"),
     ],
 )
-def test_what_the_shim_lacks_is_told_in_one_line(tmp_path: Path, here: str, more: str, told: str) -> None:
+def test_what_the_shim_lacks_is_told_in_one_line(tmp_path: Path, here: str, more: str, words: str) -> None:
     with pytest.raises(BuildError) as refusal:
         build(tiny(tmp_path, here, more), Variant())
-    assert told in str(refusal.value)
+    assert words in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
@@ -239,7 +105,7 @@ def test_a_kernel_that_is_none_is_told(tmp_path: Path, capsys: pytest.CaptureFix
     trace = [] if main is fuzz.main else [str(TRACES / "v6.1-layout_ends.json")]
     (tmp_path / "notes.txt").touch()
     (tmp_path / "tiny.c").write_text(TINY + "#include <linux/xarray.h>")
-    for path, told in [
+    for path, words in [
         (tmp_path / "nowhere", "there is no such file"),
         (tmp_path, "there is no mm/dmapool.c"),
         (tmp_path / "notes.txt", "not a C file"),
@@ -249,7 +115,7 @@ def test_a_kernel_that_is_none_is_told(tmp_path: Path, capsys: pytest.CaptureFix
             main([*trace, f"--kernel={path}"])
         assert refusal.value.code == 2
         said = capsys.readouterr().err
-        assert told in said
+        assert words in said
         assert said.count("\n") == 1
     for options in ([f"--kernel={tmp_path}", "--promises=v7"], ["--promises=series"]):
         with pytest.raises(SystemExit) as refusal:
@@ -277,141 +143,6 @@ def test_a_kernel_that_cannot_be_fetched_is_told(
         assert capsys.readouterr().err.count("\n") == 1
     (tmp_path / "v6.1").mkdir()
     assert fetch.main(["v6.1"]) == 0  # it is there
-
-
-# What goes wrong in C.
-
-
-@pytest.mark.parametrize(
-    ("here", "told"),
-    [
-        ("*(volatile int *)0x10 = 1;", r"SIGSEGV at 0x10, in dma_pool_alloc \(tiny.c:\d+\)"),
-        ("BUG();", r"BUG at line \d+, in dma_pool_alloc"),
-        ("{ volatile int none = 0; pool->used /= none; }", "division by zero, in dma_pool_alloc"),
-        ("__builtin_trap();", "SIGILL"),
-        ("page[-1] = 1;", "SIGSEGV at 0xffff887fffffffff"),
-        ("page[PAGE_SIZE] = 7;", "a write of 0x7, 0 bytes past the end of a page of 256 bytes"),
-        ("page[PAGE_SIZE + 4096] = 7;", "SIGSEGV"),
-        ("{ static DEFINE_SPINLOCK(other); spin_lock(&other); }", "an operation returns with a lock held"),
-        (
-            "{ static DEFINE_SPINLOCK(other); spin_lock(&other); spin_lock(&other); }",
-            "a lock is taken that is held already: a deadlock",
-        ),
-        ("spin_unlock(&pool->lock);", "a lock is released that is not held"),
-        (
-            "unsigned long flags; spin_lock_irqsave(&pool->lock, flags); spin_unlock(&pool->lock);",
-            "called with interrupts on returns with interrupts off",
-        ),
-        (
-            "spin_lock_irq(&pool->lock); spin_unlock(&pool->lock); kfree(kmalloc(8, GFP_KERNEL));",
-            "an allocation may sleep, and is called with interrupts off",
-        ),
-        ("{ spinlock_t lock = {0}; spin_lock(&lock); }", "a lock is taken that is not initialised"),
-        (
-            "{ static DEFINE_SPINLOCK(other); spin_lock(&other); kfree(kmalloc(8, flags)); }",
-            "an allocation may sleep, and is called with a lock",
-        ),
-        (
-            "{ char *one = kmalloc(8, flags); if (!one) return NULL; kfree(one); kfree(one); }",
-            "kfree of an object that was freed before",
-        ),
-        ("kfree(page);", "kfree of what kmalloc did not give"),
-        (
-            "{ char *one = kmalloc(8, flags); if (!one) return NULL; one[8] = 1; kfree(one); }",
-            "a write past the end of an object of 8 bytes",
-        ),
-        ("{ int **one = kmalloc(8, flags); if (!one) return NULL; kfree(one); **one = 1; }", "SIGSEGV"),
-        ("{ int **one = kmalloc(8, flags); if (!one) return NULL; **one = 1; }", "SIGSEGV"),
-        ("mutex_lock(&file_lock); device_remove_file(pool->dev, &dev_attr_pools); mutex_unlock(&file_lock);", None),
-    ],
-)
-def test_a_fault_is_found_and_the_next_pool_runs(tmp_path: Path, here: str, told: str | None) -> None:
-    source = tiny(tmp_path, f"if (pool->size == 64) {{ {here} }}")
-    pool = created(source, page_size=256)
-    if told is None:
-        pool.alloc()
-        with pytest.raises(KernelFault, match="the device has no file pools"):
-            pool.poolinfo()
-    else:
-        with pytest.raises((KernelFault, LockingError), match=told):
-            pool.alloc()
-    with pytest.raises(KernelFault, match="the process of this pool has ended"):
-        pool.alloc()
-    other = KernelPool.create(source, Variant(), "tiny", Memory(), 32, 1, 0)
-    assert other is not None
-    assert other.alloc()
-
-
-def test_an_atomic_allocation_may_hold_the_lock(tmp_path: Path) -> None:
-    here = "spin_lock_irqsave(&pool->lock, irqs); kfree(kmalloc(8, GFP_ATOMIC)); spin_unlock_irqrestore(&pool->lock, irqs);"
-    assert created(tiny(tmp_path, here)).alloc()
-
-
-def test_a_loop_without_an_end_is_found_by_its_basic_blocks(tmp_path: Path) -> None:
-    pool = created(tiny(tmp_path, "for (;;) barrier();"))
-    with pytest.raises(TimeoutError, match=r"^no end after \d+ basic blocks, in dma_pool_alloc"):
-        pool.alloc()
-
-
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="the loop is written for x86-64")
-def test_a_loop_that_nobody_counts_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "SECONDS", 1)
-    workers.stop_workers()
-    pool = created(tiny(tmp_path, '__asm__ volatile("1: jmp 1b");'))
-    process = pool._worker.process
-    assert process is not None
-    started = time.monotonic()
-    with pytest.raises(TimeoutError, match=r"^no answer within 1 seconds$"):
-        pool.alloc()
-    assert time.monotonic() - started < 5
-    assert process.returncode is not None  # it is gone, and was waited for
-    workers.stop_workers()
-
-
-def test_a_sanitizer_is_heard(tmp_path: Path) -> None:
-    try:
-        pool = created(tiny(tmp_path, "pool->used = 1 << (pool->size / 2);"), Variant(sanitized=True))
-    except BuildError as error:
-        pytest.skip(str(error))
-    with pytest.raises(KernelFault, match="shift exponent 32 is too large"):
-        pool.alloc()
-
-
-def test_a_narrow_dma_address_has_32_bits(tmp_path: Path) -> None:
-    narrow = Variant(dma_bits=32)
-    pool = created(tiny(tmp_path, "if (sizeof(*dma) != 4) BUG();"), narrow)
-    pool.memory.place = lambda _: 0xFFFF_0000
-    assert pool.alloc() == (pool.memory.base, 0xFFFF_0000)
-    with pytest.raises(TraceError, match=r"DMA address 0x100000000: this dma_addr_t has 32 bits"):
-        pool.free(0, 2**32)
-
-
-def test_an_interrupted_wait_for_a_page_ends_the_process(tmp_path: Path) -> None:
-    source = tiny(tmp_path)
-    pool = created(source)
-
-    def place(_: int) -> int:
-        raise TraceError("enough")
-
-    pool.memory.place = place
-    with pytest.raises(TraceError, match="enough"):
-        pool.alloc()
-    assert created(source).alloc()
-
-
-def test_a_forked_process_has_workers_of_its_own(tmp_path: Path) -> None:
-    source = tiny(tmp_path)
-    pool = created(source)
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            status = 0 if created(source).alloc() else 1
-            workers.stop_workers()
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
-    assert pool.alloc()
 
 
 # The kernel's own.
@@ -568,9 +299,9 @@ def test_a_counter_of_16_bits_is_too_small(tmp_path: Path, capsys: pytest.Captur
         "v6.12", tmp_path, "	size_t nr_active;", "	unsigned short nr_active;", "%4zu %4zu %4u", "%4u %4zu %4u"
     )
     assert volume.main([f"--kernel={source.file}", "--operations=2000"]) == 1
-    told = capsys.readouterr().out
-    assert "in_use_counts_the_live_blocks is BROKEN" in told
-    assert f"run it again: make volume KERNEL={source.file}" in told
+    said = capsys.readouterr().out
+    assert "in_use_counts_the_live_blocks is BROKEN" in said
+    assert f"run it again: make volume KERNEL={source.file}" in said
 
 
 def test_what_breaks_in_volume_is_a_trace(

@@ -54,7 +54,7 @@ fuzz: $(VENV)/installed  ## hunt with the state machine on new inputs (ON=series
 
 volume: $(VENV)/installed  ## a million operations on each of six pools of KERNEL=~/linux, natively (SEED=N)
 	@test -n "$(KERNEL)" || { echo "volume: say which kernel: make volume KERNEL=~/linux" >&2; exit 2; }
-	@$(RUN) -m tests.volume $(OF_KERNEL) $(addprefix --seed=,$(SEED)) $(ARGS)
+	@$(RUN) -m bench.volume $(OF_KERNEL) $(addprefix --seed=,$(SEED)) $(ARGS)
 
 mutants: $(VENV)/installed  ## plant every seeded bug, and print who notices it (ARGS="name …" for some; all take some minutes)
 	@$(RUN) -m command bugs $(ARGS)

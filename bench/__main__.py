@@ -1,4 +1,4 @@
-"""`python -m bench`: measure, and write tables, numbers and pictures into reports/bench/.
+"""`python -m bench`: measure, and write tables and numbers into reports/bench/.
 
 Exit status: 0, 1 if counted work is not as it should be (a time never is), 2 for bad input.
 """
@@ -6,28 +6,25 @@ Exit status: 0, 1 if counted work is not as it should be (a time never is), 2 fo
 import argparse
 import json
 import sys
-from html import escape
 from pathlib import Path
 from typing import NoReturn
 
-from command.output import Unwritable, exit_with, put, try_out, written_to
+from command.output import Unwritable, exit_with, put, try_out
 from kernel.build import KERNELS, BuildError, Source, Variant, compiler, find
 from kernel.pool import program_of
 from kernel.worker import KernelFault
 from model.lockstep import BrokenClaim, LockingError
 
 try:
-    import pyperf
-
-    from bench import floor, fuzzer, growth, headline, pages, prover
-    from bench.part import Failed, Part, Wanted
+    from bench import fuzzer, growth, headline, prover
+    from bench.part import Failed, Wanted
 except ModuleNotFoundError as missing:
     print(
         f"bench: the Python package {missing.name!r} is missing; `make setup` installs it into .venv", file=sys.stderr
     )
     raise SystemExit(2) from None
 
-PARTS = {"pages": pages, "headline": headline, "growth": growth, "floor": floor, "prover": prover, "fuzzer": fuzzer}
+PARTS = {"headline": headline, "growth": growth, "prover": prover, "fuzzer": fuzzer}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,8 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
         for name in options.parts or PARTS:
             done.append(PARTS[name].run(wanted))
             print(*done[-1].table, "", sep="\n", flush=True)
-            draw(done[-1], Path(options.out))
-            write(done, Path(options.out))  # what is done is not lost, should the next one fail
+            # What is done is not lost, should the next one fail.
+            put(Path(options.out) / "bench.txt", "\n".join("\n".join([*part.table, ""]) for part in done))
+            numbers = {part.name: part.numbers for part in done}
+            put(Path(options.out) / "bench.json", json.dumps(numbers, indent=1) + "\n")
     except (BuildError, Failed, Unwritable) as error:
         fail(str(error))
     except (KernelFault, LockingError, TimeoutError, BrokenClaim) as found:
@@ -84,32 +83,6 @@ def kernels(asked: list[str]) -> dict[str, Source]:
         for variant in (Variant(bare=True), Variant(), Variant(debug=True)):
             program_of(source, variant)
     return found
-
-
-def draw(part: Part, folder: Path) -> None:
-    """Write the pictures. Raises Unwritable."""
-    for name, picture in part.pictures.items():
-        with written_to(str(folder / name)):
-            picture.savefig(folder / name, metadata={"Date": None})
-
-
-def write(parts: list[Part], folder: Path) -> None:
-    """Write what parts say: the tables, all numbers, what pyperf reads, and a page with the pictures. Raises Unwritable."""
-    put(folder / "bench.txt", "\n".join("\n".join([*part.table, ""]) for part in parts))
-    put(folder / "bench.json", json.dumps({part.name: part.numbers for part in parts}, indent=1) + "\n")
-    timings = [timing for part in parts for timing in part.timings]
-    if timings:
-        pyperf.BenchmarkSuite(timings).dump(str(folder / "pyperf.json"), replace=True)
-    page = ["<!doctype html><meta charset=utf-8><title>poolproof: measured</title>"]
-    page += [
-        "<style>body{font:16px sans-serif;margin:2em auto;max-width:70em}img{max-width:100%}pre{overflow:auto}</style>"
-    ]
-    for part in parts:
-        page.append(f"<h2>{escape(part.name)}</h2>")
-        for name in part.pictures:
-            page.append(f'<p><img src="{name}" alt="{escape(part.name)}: the table below, drawn">')
-        page.append(f"<pre>{escape(chr(10).join(part.table))}</pre>")
-    put(folder / "index.html", "\n".join(page) + "\n")
 
 
 def fail(message: str) -> NoReturn:

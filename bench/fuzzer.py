@@ -1,4 +1,4 @@
-"""How much of a hunt's time is the hunt: the state machine against an empty one, in one run. And how soon it finds seeded bugs.
+"""How much of a hunt's time is the hunt: the state machine against an empty one, in one run.
 
 The empty machine draws what the real one draws, by the same rules, and does nothing with it: the floor that Hypothesis sets.
 Rounds alternate, so that what else runs on the machine slows both; the ratio is the median of the rounds' ratios. Calls are
@@ -6,23 +6,15 @@ those of a rule. Steps are what runs on the pool, which is more: others run some
 has drawn, and the empty machine leaves.
 """
 
-import os
 import time
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 from hypothesis import Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
-from bench.part import Failed, Part, Wanted
-from bench.pictures import bars, scattered
-from bugs.hunted import MUTANTS
-from command.bugs import SEEDS, hunt, plant
+from bench.part import Part, Wanted
 from command.output import show_progress
 from hunt import profiles
 from hunt.fuzz import HUNTED
@@ -32,7 +24,6 @@ from kernel.pool import revision_of
 
 ROUNDS = 5
 EXAMPLES = 60
-QUICK = ("full_page_stays_listed", "lookup_one_byte_too_far")
 
 
 class EmptyMachine(PoolMachine):
@@ -101,49 +92,4 @@ def run(wanted: Wanted) -> Part:
     ]
     for name, (calls, steps, calls_ratio, steps_ratio) in medians.items():
         table.append(f"{name:<16}{calls:>10,.0f}{steps:>10,.0f}{calls_ratio:>14.2f}{steps_ratio:>14.2f}")
-    drawn = {name: {"calls": row[2], "steps": row[3]} for name, row in medians.items()}
-    pictures = {"fuzzer.svg": bars("Rule calls and steps a second, as times the floor", drawn, "", linear=True)}
-    found = steps_to_find(QUICK if wanted.quick else [mutant.name for mutant in MUTANTS if mutant.hunted], wanted.quick)
-    table += ["", *told(found)]
-    pictures["mutants.svg"] = scattered(
-        "Steps to find each seeded bug, and their median",
-        {name: [steps for steps, _ in of] for name, of in found.items()},
-    )
-    return Part("fuzzer", table, {"rates": rates, "steps to find": found}, pictures)
-
-
-Hunts = dict[str, list[tuple[int, bool]]]
-"""Of each seeded bug, with each seed: the steps, and whether it was found by then."""
-
-
-def steps_to_find(names: Iterable[str], quick: bool) -> Hunts:
-    mutants = {mutant.name: mutant for mutant in MUTANTS}
-    tasks = [(name, seed) for name in names for seed in (SEEDS[:1] if quick else SEEDS)]
-
-    def one(task: tuple[str, str]) -> tuple[int, bool]:
-        name, number = task
-        with TemporaryDirectory() as folder:
-            plant(mutants[name], Path(folder))
-            claim, ran, output = hunt(mutants[name], Path(folder), number)
-        if ran is None:
-            raise Failed(f"the hunt for {name} has failed: {(output.strip() or 'no word of it').splitlines()[-1]}")
-        return ran, bool(claim)
-
-    found: Hunts = {}
-    with ThreadPoolExecutor(os.cpu_count()) as executor:
-        for number, ((name, _), ran) in enumerate(zip(tasks, executor.map(one, tasks), strict=True), 1):
-            show_progress(f"fuzzer: {number} of {len(tasks)} hunts for seeded bugs")
-            found.setdefault(name, []).append(ran)
-    show_progress("")
-    return found
-
-
-def told(found: Hunts) -> list[str]:
-    medians = sorted(((median(steps for steps, _ in of), name) for name, of in found.items()), reverse=True)
-    of_seeds = len(next(iter(found.values())))
-    lines = [f"Steps to find each of {len(found)} seeded bugs, medians of {of_seeds} seeds; the slowest:"]
-    for steps, name in medians[:10]:
-        missed = sum(not claim for _, claim in found[name])
-        lines.append(f"  {name:<56}{steps:>10,.0f}" + (f", missed with {missed} of the seeds" if missed else ""))
-    lines.append(f"  {'the median of all':<56}{median(steps for steps, _ in medians):>10,.0f}")
-    return lines
+    return Part("fuzzer", table, {"rates": rates})

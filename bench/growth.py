@@ -10,7 +10,6 @@ from typing import Any
 from unittest.mock import patch
 
 from bench.part import Part, Timings, Wanted
-from bench.pictures import Points, lines
 from bench.workload import ALIGN, POOLS, SIZE, alloc_and_free, in_c, in_python, work_in_c
 from command.output import show_progress
 from hunt.revisions import twin_of
@@ -20,8 +19,7 @@ from model.memory import Memory
 
 SIZES = (1_000, 4_000, 25_000, 100_000, 400_000)
 QUICK = (1_000, 4_000, 16_000)
-LARGEST = {"oracle": 4_000}
-"""Whose allocs are quadratic, and slow."""
+Points = list[tuple[float, float]]
 
 COUNTED = {"v6.1": 100_000}
 """Where more would take minutes."""
@@ -33,13 +31,10 @@ EXPONENTS = {"v6.1": (1.8, 2.05), "series": (1.0, 1.2), "v6.12": (0.99, 1.01)}
 def run(wanted: Wanted) -> Part:
     sizes = QUICK if wanted.quick else SIZES
     times: dict[str, Points] = {}
-    timings = []
     for size in sizes:
-        names = [name for name in POOLS if size <= LARGEST.get(name, size)]
-        subjects: dict[str, tuple[Any, ...]] = {f"Python, {name}": (in_python, name, size) for name in names}
+        subjects: dict[str, tuple[Any, ...]] = {f"Python, {name}": (in_python, name, size) for name in POOLS}
         subjects |= {f"C, {name}": (in_c, kernel, size) for name, kernel in wanted.kernels.items()}
         taken = Timings(f"{size:,} blocks", subjects, 1 if wanted.quick or size > 64_000 else 3)
-        timings += taken.benchmarks
         for name in subjects:
             times.setdefault(name, []).append((size, taken.median(name, "alloc") + taken.median(name, "free")))
     work = counted(wanted, sizes)
@@ -64,14 +59,8 @@ def run(wanted: Wanted) -> Part:
         low = low if name.startswith("Python, ") or name.removeprefix("C, ") in EXPONENTS else 0.0
         if not low <= value <= high:
             missed.append(f"growth: the work of {name} grows with n^{value:.2f}; from {low} to {high} is expected")
-    per_operation = {
-        f"{name}: n^{found[name]:.2f} in all": [(size, value / (2 * size)) for size, value in points]
-        for name, points in work.items()
-    }
-    in_time = {f"{name}: n^{exponent(points):.2f}": points for name, points in times.items()}
-    figures = {"Seconds for as many allocs and frees": in_time, "Counted work for one of them": per_operation}
     numbers = {"seconds": times, "work": work, "exponents of work": found}
-    return Part("growth", table, numbers, {"growth.svg": lines(figures, "blocks")}, timings, missed)
+    return Part("growth", table, numbers, missed)
 
 
 def counted(wanted: Wanted, sizes: tuple[int, ...]) -> dict[str, Points]:

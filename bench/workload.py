@@ -3,62 +3,31 @@
 import time
 from typing import Any
 
-from bench.pools import BisectPool, FloorPool
 from impl.block_stack import BlockStackPool
 from impl.history import OriginalPool
 from impl.pool import Pool
 from kernel.build import Source, Variant
 from kernel.pool import ALLOC, FREE, OPERATION, Batch, KernelPool
 from model.memory import Memory
-from model.pool import Pool as Oracle
 
 BLOCKS = 373_959
 SIZE, ALIGN = 128, 16  # bytes
 FEWEST_PER_PAGE = 31  # v6.1 lays no more
 
 POOLS: dict[str, Any] = {
-    "oracle": Oracle,
     "v6.1": OriginalPool,
     "series": Pool,
     "v6.12": BlockStackPool,
-    "bisect": BisectPool,
-    "floor": FloorPool,
 }
 
 
-def in_python(name: str, blocks: int, again: bool = False) -> dict[str, float]:
-    """Seconds of the allocs, and of the frees with the destruction; `again`, of a second round, which asks for no page."""
+def in_python(name: str, blocks: int) -> dict[str, float]:
+    """Seconds of the allocs, and of the frees with the destruction."""
     pool = POOLS[name].create("chain", Memory(), SIZE, ALIGN, 0)
     seconds = alloc_and_free(pool, blocks)
-    if again:
-        return alloc_and_free(pool, blocks)
     started = time.perf_counter()
     pool.destroy()
     return {**seconds, "free": seconds["free"] + time.perf_counter() - started}
-
-
-def oracle_beside(blocks: int) -> dict[str, float]:
-    """Seconds of the oracle's linear scan, where it follows the choices of another pool, as in a hunt.
-
-    Its own alloc lists every free block, which takes hours.
-    """
-    memory = Memory()
-    pool = Oracle.create("chain", memory, SIZE, ALIGN, 0)
-    assert pool is not None, "the arguments are admitted"
-    given: list[tuple[int, int]] = []
-    started = time.perf_counter()
-    while len(given) < blocks:
-        mapping = memory.alloc_coherent(4096)
-        assert mapping is not None, "the device has memory"
-        pool.add_page(mapping)
-        for offset in pool.offsets[: blocks - len(given)]:
-            pool.take(mapping.vaddr + offset, mapping.dma + offset)
-            given.append((mapping.vaddr + offset, mapping.dma + offset))
-    allocated = time.perf_counter()
-    for vaddr, dma in given:
-        pool.free(vaddr, dma)
-    pool.destroy()
-    return {"alloc": allocated - started, "free": time.perf_counter() - allocated}
 
 
 def alloc_and_free(pool: Any, blocks: int) -> dict[str, float]:

@@ -83,7 +83,8 @@ def as_junit(verdicts: list[Verdict]) -> str:
         suite = junitparser.TestSuite(in_xml(engine))
         suite.add_testcases([case_of(verdict) for verdict in of_engine])
         report.add_testsuite(suite)
-    report.update_statistics()
+    report.tests, report.errors = len(verdicts), sum(verdict.verdict in GAVE_UP for verdict in verdicts)
+    report.failures = sum(map(is_wrong, verdicts)) - report.errors
     text: str = report.tostring().decode()
     return text + "\n"
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from bench.mpt3sas import COVER_LETTER, SERIES_CHAIN, workload
-from bench.pages import most_touched, within_the_claims
 from command.claims import README, with_table
 from impl.history import OriginalPool
 from impl.pool import Pool
 from model.claims import CLAIMS
+from tests.pages import most_touched, within_the_claims
 
 ROOT = Path(__file__).parent.parent
 SOLVERS = {"z3", "cvc5", "bitwuzla", "distributed", "crosshair"}
@@ -36,8 +36,6 @@ MAY_IMPORT = {
         "report",
         "command",
         "hypothesis",
-        "pyperf",
-        "matplotlib",
     },
 }
 """Who may import whom, besides itself and the standard library: a ladder, on which nobody imports upward."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bench import volume
 from command import fuzz
 from command import replay as replaying
 from hunt.revisions import TARGETS
@@ -19,7 +20,6 @@ from model.memory import Memory
 from model.promises import SERIES, V6_1, V6_12
 from model.trace import Alloc, Create, Destroy, Free, Kernel, OtherPool, PageChoice, Trace, Write, loads
 from report.runs import keep
-from tests import volume
 from tests.kernels import TINY, changed, created, fetched, hunt, needs_a_compiler, tiny
 
 needs_a_compiler()
@@ -311,8 +311,8 @@ def test_what_breaks_in_volume_is_a_trace(
     source = changed(
         "v6.12", tmp_path, top, "	if (pool->nr_active % 100)\n	" + top
     )  # it loses a block now and then
-    monkeypatch.setattr("tests.volume.keep", lambda trace, name: keep(trace, name, tmp_path))
-    monkeypatch.setattr("tests.volume.POOLS", (Create(128),))
+    monkeypatch.setattr("bench.volume.keep", lambda trace, name: keep(trace, name, tmp_path))
+    monkeypatch.setattr("bench.volume.POOLS", (Create(128),))
     assert volume.main([f"--kernel={source.file}", "--operations=300000"]) == 1
     assert "pages_are_bounded_by_the_demand is BROKEN" in capsys.readouterr().out
     broken = "	*handle = block->dma;"

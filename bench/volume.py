@@ -1,4 +1,4 @@
-"""`python -m tests.volume --kernel PATH`: a million operations of well-behaved drivers, natively, in one call (`make volume`).
+"""`python -m bench.volume --kernel PATH`: a million operations of well-behaved drivers, natively, in one call (`make volume`).
 
 Which block each allocation gave is checked afterwards, against the claims that need no look at the bytes. What breaks is kept
 as a trace of the operations up to there, for a replay beside the oracle.
@@ -86,7 +86,7 @@ def drawn(number: int, seed: int) -> Run:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.volume", description="Run many operations natively.")
+    parser = argparse.ArgumentParser(prog="python -m bench.volume", description="Run many operations natively.")
     kernel_options(parser, "run", required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--operations", type=int, default=OPERATIONS, help=f"default: {OPERATIONS:,}")

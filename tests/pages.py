@@ -6,18 +6,14 @@ which the claim about an alloc leaves out, and so is counted by itself. The figu
 """
 
 from collections.abc import Callable
-from math import floor, log2
 from random import Random
 from typing import Any
 
-from bench.part import Part, Wanted
-from impl.history import OriginalPool
 from impl.list_head import ListHead
 from impl.pool import Mapping, Page, Pool
 from model import claims
 from model.memory import Memory
 
-PAGES = (16, 64, 256, 1024)
 BLOCKS_PER_PAGE = 4
 
 touched: set[int] = set()
@@ -90,24 +86,3 @@ def count(pages: set[int], operation: Callable[..., Any], *arguments: Any) -> in
 
 def within_the_claims(pages: int, by_alloc: int, by_free: int) -> bool:
     return bool(claims.alloc_touches_few_pages(by_alloc) and claims.free_compares_few_addresses(pages, by_free))
-
-
-def run(wanted: Wanted) -> Part:
-    columns = f"{'v6.1':>10}{'series':>10}"
-    table = [
-        "The most pages that one alloc from the pages that are there looks at; that an alloc which adds a page looks at,",
-        "up to so many; and whose addresses one free reads.",
-        "",
-        f"{'':>8}{'alloc':>20}{'adding a page':>20}{'free':>30}",
-        f"{'pages':>8}{columns * 3}{'2 log2(n + 1)':>16}",
-    ]
-    numbers, missed = {}, []
-    for pages in PAGES[:2] if wanted.quick else PAGES:
-        original, series = most_touched(OriginalPool, pages), most_touched(Pool, pages)
-        growth = most_touched_by_growth(OriginalPool, pages), most_touched_by_growth(Pool, pages)
-        figures = [original[0], series[0], *growth, original[1], series[1]]
-        numbers[str(pages)] = figures
-        table.append(f"{pages:>8}{''.join(f'{figure:>10}' for figure in figures)}{floor(2 * log2(pages + 1)):>16}")
-        if not within_the_claims(pages, *series):
-            missed.append(f"pages: of {pages}, the series looks at more than its claims allow")
-    return Part("pages", table, numbers, missed=missed)

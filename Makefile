@@ -8,7 +8,7 @@ OF_KERNEL = $(if $(KERNEL),--kernel "$(KERNEL)") $(if $(PROMISES),--promises "$(
 SCHEMA := .poolproof/schemas/junit-10.xsd
 
 .DEFAULT_GOAL := help
-.PHONY: help setup schemas kernels prove crosshair audit test fuzz volume mutants report replay compare bench mpt3sas claims clean
+.PHONY: help setup schemas kernels prove crosshair audit test fuzz volume bugs mutants report replay compare bench mpt3sas claims clean
 
 help:  ## this list
 	@sed -n 's/^\([a-zA-Z0-9%_-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -37,7 +37,7 @@ prove: $(VENV)/installed  ## prove the whole catalogue, or a kernel's own code (
 prove-%: $(VENV)/installed  ## prove one claim, as in `make prove-no_room_is_wasted`
 	@$(RUN) -m command prove $* $(if $(KERNEL),--kernel "$(KERNEL)") $(ARGS)
 
-audit: $(VENV)/installed  ## drop every premise and plant every mutant: each has to refute its proof (some minutes)
+audit: $(VENV)/installed  ## drop every premise of every proof, and plant its bugs: each has to refute its proof (some minutes)
 	@$(RUN) -m command audit $(ARGS)
 
 crosshair: $(VENV)/installed  ## check the contracts with CrossHair (ARGS="--json FILE" and other options of `python -m command crosshair`)
@@ -56,8 +56,10 @@ volume: $(VENV)/installed  ## a million operations on each of six pools of KERNE
 	@test -n "$(KERNEL)" || { echo "volume: say which kernel: make volume KERNEL=~/linux" >&2; exit 2; }
 	@$(RUN) -m bench.volume $(OF_KERNEL) $(addprefix --seed=,$(SEED)) $(ARGS)
 
-mutants: $(VENV)/installed  ## plant every seeded bug, and print who notices it (ARGS="name …" for some; all take some minutes)
+bugs: $(VENV)/installed  ## plant every seeded bug, and print who notices it (ARGS="name … --only prover"; all take some minutes)
 	@$(RUN) -m command bugs $(ARGS)
+
+mutants: bugs
 
 report: $(VENV)/installed  ## write reports/index.html: what the prover and a short hunt say (ENGINES="prove fuzz crosshair", PROFILE=ci, KERNEL=~/linux)
 	@$(RUN) -m command report $(ENGINES) $(OF_KERNEL) $(addprefix --profile=,$(PROFILE)) $(ARGS)

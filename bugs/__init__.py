@@ -1,0 +1,81 @@
+"""Seeded bugs: small changes of the code, each with the claims that have to be seen broken. `make bugs` plants them all.
+
+The table is a TOML file for each file that is changed. `old` occurs there exactly once, and becomes `new`. Of a bug it says
+
+- `refuted`: what the prover must refute, where it proves the unchanged code. A claim is to be refuted in one of its cases
+  at least, and CLAIM/REVISION or CLAIM/REVISION/CASE in each of its domains;
+- `hunted`: claims of which a hunt must see at least one broken: which one it meets first is a matter of luck;
+- `contracts`: what CrossHair must refute;
+- `revision`: the one that is proved and hunted;
+- `kernel`: the version whose mm/dmapool.c is changed, where it is not a file of ours.
+"""
+
+import shutil
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+KERNELS = ROOT / ".poolproof" / "kernels"
+PACKAGES = ("model", "impl", "kernel", "bugs", "hunt", "proofs", "report", "command")
+
+
+@dataclass(frozen=True)
+class Bug:
+    """One seeded bug; `name` begins with the name of its part of the table."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    refuted: tuple[str, ...] = ()
+    hunted: tuple[str, ...] = ()
+    contracts: tuple[str, ...] = ()
+    revision: str = "series"
+    kernel: str = ""
+
+    @property
+    def original(self) -> Path:
+        """The file that is changed. A kernel's is there once it is fetched."""
+        return (KERNELS / self.kernel if self.kernel else ROOT) / self.file
+
+    def text(self) -> str:
+        """The changed file. Raises ValueError if `old` does not occur exactly once."""
+        text = self.original.read_text()
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.name}: {self.old!r} occurs {text.count(self.old)} times in {self.file}, not once")
+        return text.replace(self.old, self.new)
+
+
+def copy_to(folder: Path) -> None:
+    """Copy the Python of the repository into `folder`."""
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def plant(bug: Bug, folder: Path) -> None:
+    """Copy the repository's Python into `folder`, with the bug in it. A kernel's is in a tree beside the Python, `linux`."""
+    text = bug.text()
+    copy_to(folder)
+    if bug.kernel:
+        (folder / "linux" / "mm").mkdir(parents=True)
+        for entry in (KERNELS / bug.kernel).iterdir():
+            if entry.name != "mm":
+                (folder / "linux" / entry.name).symlink_to(entry.resolve())
+    (folder / "linux" / bug.file if bug.kernel else folder / bug.file).write_text(text)
+
+
+def table() -> dict[str, Bug]:
+    """Every seeded bug by its name."""
+    bugs = {}
+    for file in sorted(Path(__file__).parent.glob("*.toml")):
+        entries = tomllib.loads(file.read_text())
+        common = {key: value for key, value in entries.items() if not isinstance(value, dict)}
+        for name, entry in entries.items():
+            if isinstance(entry, dict):
+                fields = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+                bugs[f"{file.stem}/{name}"] = Bug(f"{file.stem}/{name}", **common | fields)
+    return bugs
+
+
+BUGS = table()

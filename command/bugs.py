@@ -1,56 +1,45 @@
 """`python -m command bugs`: plant each seeded bug, and see who notices it.
 
-A mutant is tried in a copy of the repository, so that what notices it is exactly what would notice a mistake of ours.
-Exit status: 0 if each is noticed by all that its entry names, 1 if one is not, 2 for bad input.
+A bug is planted in a copy of the repository, so that what notices it is exactly what would notice a mistake of ours.
+Exit status: 0 if each is noticed by all that the table names, 1 if one is not, 2 for bad input.
 """
 
-import argparse
 import difflib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bugs.hunted import MUTANTS, Mutant
+from bugs import BUGS, Bug, plant
+from command.output import show_progress
+from command.prove import OneLineParser, positive
+from proofs.audit import label
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict
-
-ROOT = Path(__file__).parent.parent
 
 SEEDS = ("0", "1", "2")
 """Of hunts, until one notices something. What a seed draws changes with the sources, since Hypothesis tries the numbers that it
 finds in them; the rarest bugs take some ten thousand steps, and now and then more than a hunt has."""
 
+PROVED = [o for o in OBLIGATIONS.values() if o.expected is Verdict.PROVED]
+
 
 @dataclass(frozen=True)
 class Notice:
-    """What one engine says of a mutant: the claims, or contracts, that it sees broken, and what that took, in words."""
+    """What one engine says of a bug: what it sees broken, what of the table it does not, and what that took, in words."""
 
-    claims: tuple[str, ...]
+    broken: tuple[str, ...]
+    missed: tuple[str, ...]
     took: str
     output: str = ""
-
-
-def copy_to(folder: Path) -> None:
-    """Copy the repository's Python into `folder`."""
-    for package in ("model", "impl", "kernel", "bugs", "hunt", "proofs", "report", "command", "tests"):
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-
-
-def plant(mutant: Mutant, folder: Path) -> None:
-    """Copy the repository's Python into `folder`, with the mutant in it."""
-    copy_to(folder)
-    file = folder / mutant.file
-    source = file.read_text()
-    assert source.count(mutant.old) == 1, f"{mutant.name}: {mutant.old!r} has to occur once in {mutant.file}"
-    file.write_text(source.replace(mutant.old, mutant.new))
+    verdicts: dict[str, str] = field(default_factory=dict)  # of the prover, by obligation
 
 
 def run(folder: Path, *module: str) -> tuple[int, str]:
@@ -61,82 +50,144 @@ def run(folder: Path, *module: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def prover(mutant: Mutant, folder: Path) -> Notice:
-    """The claims of the mutant's entry that the prover refutes, where it has proved them."""
-    wanted = [o.name for o in OBLIGATIONS.values() if o.claim.name in mutant.proofs and o.revision == mutant.revision]
-    proved = [name for name in wanted if OBLIGATIONS[name].expected is Verdict.PROVED]
+def obligations_of(bug: Bug, named: str) -> list[str]:
+    """The obligations that are proved of our own code, and that an entry of `refuted` names."""
+    if "/" in named:
+        return [o.name for o in PROVED if label(o) == named]
+    return [o.name for o in PROVED if (o.claim.name, o.revision) == (named, bug.revision)]
+
+
+def prover(bug: Bug, folder: Path) -> Notice:
+    """What of the bug's `refuted` the prover refutes. Of a kernel's file, code that it cannot follow is not proved either."""
     started = time.perf_counter()
-    status, output = run(folder, "command", "prove", "--jobs", "1", "--json", "results.json", *proved)
+    names = [name for named in bug.refuted for name in obligations_of(bug, named)]
+    what = ("--kernel", "linux", *bug.refuted) if bug.kernel else ("--jobs", "1", *names)
+    status, output = run(folder, "command", "prove", "--json", "results.json", *what)
+    results = json.loads((folder / "results.json").read_text() or "[]") if status in (0, 1) else []
     took = f"{time.perf_counter() - started:.0f} s"
-    if status != 1:
-        return Notice((), took, output)
-    results = json.loads((folder / "results.json").read_text())
-    return Notice(tuple({result["claim"] for result in results if result["verdict"] == "REFUTED"}), took, output)
+    results = [result for result in results if result["expected"] == "PROVED"]
+    verdicts = {result["obligation"]: result["verdict"] for result in results}
+    may = {"REFUTED", "LOST"} if bug.kernel else {"REFUTED"}
+    noticed = {result["obligation"] for result in results if result["verdict"] in may}
+    claims = {result["claim"] for result in results if result["verdict"] in may}
+
+    def is_noticed(named: str) -> bool:
+        return bool(noticed.issuperset(obligations_of(bug, named)) if "/" in named else named in claims)
+
+    missed = tuple(named for named in bug.refuted if not is_noticed(named))
+    return Notice(tuple(named for named in bug.refuted if named not in missed), missed, took, output, verdicts)
 
 
-def machine(mutant: Mutant, folder: Path) -> Notice:
+def hunter(bug: Bug, folder: Path) -> Notice:
     """The claim that the state machine sees broken first, in hunts with the budget of `ci` each, one seed after the other."""
     steps = 0
     for seed in SEEDS:
-        found, ran, output = hunt(mutant, folder, seed)
+        found, ran, output = hunt(bug, folder, seed)
         steps += ran or 0
         if found or ran is None:
             break
-    return Notice((found,) if found else (), f"{steps:,} steps", output)
+    missed = () if found in bug.hunted else bug.hunted
+    return Notice((found,) if found else (), missed, f"{steps:,} steps", output)
 
 
-def hunt(mutant: Mutant, folder: Path, seed: str) -> tuple[str, int | None, str]:
+def hunt(bug: Bug, folder: Path, seed: str) -> tuple[str, int | None, str]:
     """A hunt in the copy: the claim that it sees broken, or "", its steps, None if it has failed, and its output."""
-    _, output = run(folder, "command", "fuzz", mutant.revision, "--profile", "mutants", "--seed", seed)
+    what = ("--kernel", "linux") if bug.kernel else (bug.revision,)
+    _, output = run(folder, "command", "fuzz", *what, "--profile", "mutants", "--seed", seed)
     found = re.search(r"^\S+ breaks (\w+):", output, re.M)
     ran = re.search(r"^steps +([\d,]+)$", output, re.M)
     return found[1] if found else "", int(ran[1].replace(",", "")) if ran else None, output
 
 
-def crosshair(mutant: Mutant, folder: Path) -> Notice:
-    """The contracts of the mutant's entry that CrossHair refutes, where it has confirmed them."""
+def crosshair(bug: Bug, folder: Path) -> Notice:
+    """The bug's contracts that CrossHair refutes, where it has confirmed them."""
     started = time.perf_counter()
-    status, output = run(folder, "command", "crosshair", "--jobs", "1", "--json", "results.json", *mutant.contracts)
-    took = f"{time.perf_counter() - started:.0f} s"
-    if status != 1:
-        return Notice((), took, output)
-    results = json.loads((folder / "results.json").read_text())
-    refuted = [result["contract"] for result in results if result["outcome"] == "REFUTED" != result["expected"]]
-    return Notice(tuple(refuted), took, output)
+    status, output = run(folder, "command", "crosshair", "--jobs", "1", "--json", "results.json", *bug.contracts)
+    results = json.loads((folder / "results.json").read_text()) if status == 1 else []
+    refuted = {result["contract"] for result in results if result["outcome"] == "REFUTED" != result["expected"]}
+    broken = tuple(contract for contract in bug.contracts if contract in refuted)
+    missed = tuple(contract for contract in bug.contracts if contract not in refuted)
+    return Notice(broken, missed, f"{time.perf_counter() - started:.0f} s", output)
 
 
-def row(mutant: Mutant) -> tuple[str, bool]:
-    """A line of the table, and whether the mutant is noticed as its entry says."""
-    cells, noticed = [], True
+ENGINES: dict[str, tuple[Callable[[Bug, Path], Notice], Callable[[Bug], tuple[str, ...]]]] = {
+    "prover": (prover, lambda bug: bug.refuted),
+    "hunt": (hunter, lambda bug: bug.hunted),
+    "crosshair": (crosshair, lambda bug: bug.contracts),
+}
+"""Who notices bugs, and what they have to notice of one."""
+
+
+def notices(bug: Bug, engines: Iterable[str]) -> dict[str, Notice]:
+    """Plant a bug: what each of the engines that have to notice it says."""
     with TemporaryDirectory() as folder:
-        plant(mutant, Path(folder))
-        for engine, names in ((prover, mutant.proofs), (machine, mutant.hunted), (crosshair, mutant.contracts)):
-            if not names:
-                cells.append("-")
-                continue
-            notice = engine(mutant, Path(folder))
-            needed = set(names) <= set(notice.claims) if engine is not machine else set(names) & set(notice.claims)
-            noticed = noticed and bool(needed)
-            cells.append(f"{', '.join(notice.claims)}, {notice.took}" if needed else f"MISSED, {notice.took}")
-    return f"{mutant.name:<48} {cells[0]:<76} {cells[1]:<56} {cells[2]}", noticed
+        plant(bug, Path(folder))
+        return {name: ENGINES[name][0](bug, Path(folder)) for name in engines if ENGINES[name][1](bug)}
+
+
+def plant_all(
+    bugs: list[Bug], engines: Iterable[str], jobs: int, done: Callable[[Bug, dict[str, Notice]], None]
+) -> None:
+    """Plant each bug, several at a time; `done` is called for each as soon as it is through, with progress on a terminal."""
+    with ThreadPoolExecutor(jobs) as executor:
+        running = {executor.submit(notices, bug, engines): bug for bug in bugs}
+        for number, future in enumerate(as_completed(running), 1):
+            show_progress("")
+            done(running[future], future.result())
+            show_progress(f"{number} of {len(bugs)} seeded bugs")
+    show_progress("")
+
+
+def select(names: list[str]) -> list[Bug]:
+    """The bugs of these names, or of these parts of the table; all of them if nothing is named. Raises ValueError."""
+    chosen: dict[str, Bug] = {}
+    for name in names:
+        found = {bug.name: bug for bug in BUGS.values() if name in (bug.name, *bug.name.split("/"))}
+        if not found:
+            known = [part for bug in BUGS for part in (bug, *bug.split("/"))]
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+            raise ValueError(f"there is no seeded bug {name!r}; did you mean {near!r}?")
+        chosen |= found
+    return list((chosen or BUGS).values())
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m command bugs", description="See who notices seeded bugs.")
-    parser.add_argument("names", nargs="*", metavar="MUTANT", help="default: all")
+    parser = OneLineParser(prog="python -m command bugs", description="See who notices seeded bugs.")
+    parser.add_argument(
+        "names", nargs="*", metavar="BUG", help="a bug, or a part of the table such as tree; default: all"
+    )
+    parser.add_argument("--only", choices=ENGINES, action="append", help="ask only this engine; may be repeated")
+    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one per core)")
     options = parser.parse_args(arguments)
-    known = {mutant.name: mutant for mutant in MUTANTS}
-    for name in options.names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-            print(f"mutants: there is no mutant {name!r}; did you mean {near!r}?", file=sys.stderr)
-            return 2
-    chosen = [known[name] for name in options.names] or list(MUTANTS)
-    print(f"{'mutant':<48} {'the prover refutes':<76} {'the machine sees broken':<56} CrossHair refutes")
-    missed = 0
-    with ThreadPoolExecutor(os.cpu_count()) as executor:
-        for line, noticed in executor.map(row, chosen):
-            print(line, flush=True)
-            missed += not noticed
-    print(f"\n{len(chosen)} mutants; {missed} not noticed as expected.")
-    return 1 if missed else 0
+    try:
+        chosen = select(options.names)
+    except ValueError as unknown:
+        print(f"bugs: {unknown}", file=sys.stderr)
+        return 2
+    engines = options.only or list(ENGINES)
+    chosen = [bug for bug in chosen if any(ENGINES[name][1](bug) for name in engines)]
+    absent = [bug for bug in chosen if not bug.original.is_file()]
+    for version in sorted({bug.kernel for bug in absent}):
+        left_out = sum(bug.kernel == version for bug in absent)
+        print(
+            f"bugs: the kernel {version} is not there, so that {left_out} are left out: run `make kernels`",
+            file=sys.stderr,
+        )
+    chosen = [bug for bug in chosen if bug not in absent]
+    said: dict[str, dict[str, Notice]] = {}
+
+    def done(bug: Bug, notice: dict[str, Notice]) -> None:
+        said[bug.name] = notice
+        for name, one in notice.items():
+            missed = f"MISSED {', '.join(one.missed)}; " if one.missed else ""
+            print(f"{bug.name:<56} {name:<10} {missed}{', '.join(one.broken) or 'nothing'} ({one.took})", flush=True)
+
+    started = time.perf_counter()
+    plant_all(chosen, engines, options.jobs, done)
+    by = [tuple(name for name, one in notice.items() if not one.missed) for notice in said.values()]
+    missed = [name for name, notice in said.items() if any(one.missed for one in notice.values())]
+    print(f"\n{len(chosen)} seeded bugs in {time.perf_counter() - started:.0f} s. Noticed by")
+    for engine_names in sorted(set(by), key=by.count, reverse=True):
+        print(f"  {' and '.join(engine_names) or 'nobody':<32} {by.count(engine_names):>4}")
+    print(f"{len(missed)} not noticed by all that have to{': ' if missed else ''}{', '.join(missed)}.")
+    return 1 if missed or not said else 0

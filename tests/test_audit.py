@@ -1,15 +1,13 @@
-"""The audit: every proof has mutants, quick ones are audited here, and what is not needed or not noticed makes it fail."""
+"""The audit: every proof has seeded bugs, quick ones are audited here, and what is not needed or not noticed makes it fail."""
 
 from typing import Any
 
 import pytest
 
-from bugs.proved import MUTANTS, Mutant
-from command.audit import main
-from impl import layout
+from bugs import BUGS
+from command.audit import audit_all, main
 from model import claims
-from proofs import audit as audit_module
-from proofs.audit import audit, label, mutants_of
+from proofs.audit import Audit, audit, label
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Theory, Verdict
 from proofs.engine.obligation import Counterexample, Obligation
@@ -27,16 +25,15 @@ QUICK = (
 )
 
 
-def test_every_proof_has_a_mutant_and_every_mutant_a_proof() -> None:
+def test_every_proof_has_a_bug_and_every_named_case_is_a_proof() -> None:
     labels = {label(o) for o in PROVED}
-    assert labels == {name for mutant in MUTANTS for name in mutant.refutes}
+    assert labels == {named for bug in BUGS.values() for named in bug.refuted if "/" in named}
 
 
-@pytest.mark.parametrize("name", QUICK)
-def test_every_premise_is_needed_and_every_mutant_noticed(name: str) -> None:
-    result = audit(name)
-    assert result.passed, result
-    assert result.mutants
+def test_every_premise_is_needed_and_every_bug_noticed() -> None:
+    for result in audit_all(list(QUICK), 1):
+        assert result.passed, result
+        assert result.bugs
 
 
 def body_with_an_idle_premise(path: Any) -> None:
@@ -63,25 +60,15 @@ def test_a_premise_that_is_not_needed_fails(monkeypatch: pytest.MonkeyPatch) -> 
     assert not result.passed
 
 
-def test_a_mutant_that_is_not_noticed_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    name = "layout_ends/series/Z"
-    blind = Mutant(layout.goes_on, "<", "<=", ("layout_ends/series",))
-    monkeypatch.setattr(audit_module, "MUTANTS", (blind,))
-    assert mutants_of(OBLIGATIONS[name]) == [blind]
-    result = audit(name)
-    assert result.mutants == {blind.name: "PROVED"}
-    assert not result.passed
-
-
-def test_a_mutant_is_gone_afterwards() -> None:
-    before = layout.goes_on.__code__
-    with Mutant(layout.goes_on, "<", ">", ()).planted():
-        assert layout.goes_on.__code__ is not before
-    assert layout.goes_on.__code__ is before
+def test_a_bug_that_is_not_noticed_fails() -> None:
+    assert Audit("", "PROVED", {}, {"one": "REFUTED"}).passed
+    for verdict in ("PROVED", "UNKNOWN", "VACUOUS", "LOST"):
+        assert not Audit("", "PROVED", {}, {"one": "REFUTED", "another": verdict}).passed
+    assert not Audit("", "PROVED").passed  # since no bug is known
 
 
 def test_the_table_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--jobs", "1", "lookup_finds_the_page_of_an_address/series/u64"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("ok     lookup_finds_the_page_of_an_address/series/u64")
-    assert "1 premises dropped, 1 mutants; 0 failed." in lines[-1]
+    assert "1 premises dropped, 1 bugs planted; 0 failed." in lines[-1]

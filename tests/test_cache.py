@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from command.bugs import copy_to, run
+from bugs import copy_to
+from command.bugs import run
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine import cache, sources
 from proofs.engine.obligation import Settings

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from command.bugs import copy_to
+from bugs import copy_to
 from command.bugs import run as run_in
 from proofs.catalogue import OtherSources, prove_elsewhere, what_runs_here
 from proofs.engine.obligation import Settings

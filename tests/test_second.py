@@ -11,8 +11,8 @@ import cvc5
 import pytest
 import z3
 
-from bugs.hunted import Mutant
-from command.bugs import plant, run
+from bugs import Bug, plant
+from command.bugs import run
 from proofs.catalogue import OBLIGATIONS, prove_named
 from proofs.engine import second
 from proofs.engine.explore import Path as WayThrough
@@ -202,7 +202,7 @@ def test_the_command_line_reports_the_second_solver(tmp_path: Path) -> None:
         assert result["second"]["disagreed"] == result["second"]["unknown"] == result["second"]["unsupported"] == 0
 
 
-LIES = Mutant(
+LIES = Bug(
     "z3_lies_once",
     "proofs/engine/solver.py",
     "            self.impossible.append(asked)\n",
@@ -212,8 +212,8 @@ LIES = Mutant(
 
 def test_a_disagreement_is_exit_status_1(tmp_path: Path) -> None:
     plant(LIES, tmp_path)
-    assert run(tmp_path, "proofs", "blocks_are_disjoint/series/Z")[0] == 0
-    status, output = run(tmp_path, "proofs", "blocks_are_disjoint/series/Z", "--second")
+    assert run(tmp_path, "command", "prove", "blocks_are_disjoint/series/Z")[0] == 0
+    status, output = run(tmp_path, "command", "prove", "blocks_are_disjoint/series/Z", "--second")
     assert status == 1, output
     assert re.search(r"in doubt \d+ agreed, \d+ disagreed; query \d+: cvc5 can meet", output)
     assert "blocks_are_disjoint/series/Z is not agreed by a second solver." in output

@@ -4,13 +4,12 @@ import json
 import re
 from pathlib import Path
 
-from bugs.hunted import Mutant
-from command.bugs import plant
+from bugs import Bug, plant
 from command.bugs import run as run_in
 from tests.test_proofs import run
 
 LINEAR, NON_LINEAR = "blocks_are_disjoint/series/Z", "next_boundary_is_a_multiple/series/Z"
-GIVES_UP = Mutant("unlucky_seed", "proofs/engine/solver.py", "rlimit=limit)", "rlimit=50 if self.seed == 2 else limit)")
+GIVES_UP = Bug("unlucky_seed", "proofs/engine/solver.py", "rlimit=limit)", "rlimit=50 if self.seed == 2 else limit)")
 
 
 def test_only_what_is_not_linear_is_proved_with_more_seeds(tmp_path: Path) -> None:
@@ -26,7 +25,7 @@ def test_only_what_is_not_linear_is_proved_with_more_seeds(tmp_path: Path) -> No
 
 def test_a_verdict_that_depends_on_the_seed_is_exit_status_1(tmp_path: Path) -> None:
     plant(GIVES_UP, tmp_path)
-    status, output = run_in(tmp_path, "proofs", NON_LINEAR, "--seeds", "3")
+    status, output = run_in(tmp_path, "command", "prove", NON_LINEAR, "--seeds", "3")
     assert status == 1
     assert re.search(r"seeds +UNKNOWN with seed 2\n", output)
     assert "0 of 1 non-linear obligations" in output

@@ -29,7 +29,8 @@ REVISIONS = {
 
 SHORT = {"prover": "Z3", "machine": "H", "contracts": "CH", "replay": "R"}
 GLYPHS = {"good": "✓", "refuted": "✗", "wrong": "‼", "open": "~"}
-GOOD = ("PROVED", "CONFIRMED", "HELD")
+GOOD = ("PROVED", "CONFIRMED")
+"""A hunt that found nothing is not among them: it has searched, and shown nothing of other runs."""
 
 MOST_ROWS = 16
 """Steps of a run that are shown: the first ones and the last ones."""

@@ -55,6 +55,7 @@ class Strip:
     boundaries: list[int]
     before: int = 0
     after: int = 0
+    misaddressed: tuple[str, ...] = ()  # blocks whose DMA address is not where they are, and where it points to
 
     @property
     def caption(self) -> str:
@@ -232,6 +233,9 @@ def moment_of(run: Lockstep, inside: Inside, step: Step | None, broken: claims.C
     links = [link for one in inside.free_lists for link in pairwise(one)]
     listed = {vaddr for one in inside.free_lists for vaddr in one}
     names = {block.vaddr: name for name, block in run.blocks.items() if block.content}
+    given = {vaddr: (name, run.blocks[name].dma) for vaddr, name in names.items()}
+    if latest is not None and isinstance(step, Alloc):
+        given[latest[0]] = step.block, latest[1]
     others = {block.vaddr for block in run.blocks.values() if block.of_other_pool}
     pages = {page.mapping.vaddr for page in run.oracle.pages}
     strips = []
@@ -259,7 +263,14 @@ def moment_of(run: Lockstep, inside: Inside, step: Step | None, broken: claims.C
         length = max([len(page.data), *(cell.end for cell in cells)])
         boundary = run.oracle.geometry.boundary
         boundaries = list(range(boundary, length + 1, boundary)) if boundary else []
-        strips.append(Strip(what, page.dma, len(page.data), 0, length, cells, arrows, boundaries))
+        misaddressed = tuple(
+            f"{name}: its DMA address {dma:#x} is {pointed_to(run, dma)}, and the block at offset {vaddr - first}"
+            for vaddr, (name, dma) in given.items()
+            if first <= vaddr < end and dma - page.dma != vaddr - first
+        )
+        strips.append(
+            Strip(what, page.dma, len(page.data), 0, length, cells, arrows, boundaries, misaddressed=misaddressed)
+        )
     if latest is None or inside.tree is None:
         return Moment(strips)
     allocation, offset = run.oracle.geometry.allocation, run.memory.offset(latest[0])
@@ -276,6 +287,14 @@ def moment_of(run: Lockstep, inside: Inside, step: Step | None, broken: claims.C
         found=path[-1] if path and 0 <= latest[1] - path[-1] < allocation else None,
         right_path=way_down(inside.tree, right.dma) if right is not None else [],
     )
+
+
+def pointed_to(run: Lockstep, dma: int) -> str:
+    """Where the device finds a DMA address, in words."""
+    for page in run.memory.mappings.values():
+        if 0 <= dma - page.dma < len(page.data):
+            return f"offset {dma - page.dma} of the page at {page.dma:#x}"
+    return "in no page"
 
 
 def without_covered(cells: list[Cell]) -> list[Cell]:

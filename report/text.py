@@ -178,7 +178,9 @@ def page(strip: Strip) -> list[str]:
     for offset in [*strip.boundaries, *([strip.nbytes] if strip.nbytes == strip.end else [])]:
         write(marks, column(offset), "▲")
     return [
-        line.rstrip() for line in (strip.caption, *map("".join, (row, ruler, marks)), free_list(strip)) if line.strip()
+        line.rstrip()
+        for line in (strip.caption, *map("".join, (row, ruler, marks)), free_list(strip), *strip.misaddressed)
+        if line.strip()
     ]
 
 

@@ -15,13 +15,14 @@ from jsonschema import Draft202012Validator
 from command.prove import as_json
 from command.report import main, past_counterexamples, write
 from hunt.revisions import TARGETS
+from impl.pool import Pool
 from model.trace import Alloc, Create, Destroy, Trace, dumps, loads
 from proofs.catalogue import OBLIGATIONS, Settings
 from proofs.engine.explore import Verdict as Proofs
 from proofs.engine.obligation import prove
 from report.pages import index, kind_of
 from report.runs import exhibit, in_text, seen
-from report.scene import Cell, without_covered
+from report.scene import Cell, scene_of, without_covered
 from report.text import coloured, refuted, told
 from report.verdicts import SMT2, BadResults, Counterexample, Verdict, read_contracts, read_machine, read_prover
 from tests.test_told import GOLDEN, TRACES, hold_against
@@ -102,7 +103,7 @@ def test_a_hunt_that_ended_early_has_not_held_the_rest() -> None:
         "held": {"blocks_are_disjoint": 7, "layout_ends": 2},
     }
     sound = read_machine(json.dumps([{**hunt, "found": []}]))
-    assert [(one.verdict, kind_of(one)) for one in sound] == [("HELD", "good"), ("HELD", "good")]
+    assert [(one.verdict, kind_of(one)) for one in sound] == [("HELD", "open"), ("HELD", "open")]
     broken = read_machine(json.dumps([{**hunt, "found": [found.to_json()]}]))
     assert [(one.verdict, kind_of(one)) for one in broken] == [("BROKEN", "wrong"), ("SEARCHED", "open")]
     assert [one.as_expected for one in broken] == [False, True]
@@ -114,6 +115,19 @@ def test_a_block_that_sticks_out_is_drawn_whole() -> None:
     under, inside, behind = Cell(10, 20, "free"), Cell(16, 26, "in use", "b"), Cell(30, 40, "free")
     assert without_covered([sticking, under, inside, Cell(20, 30, "free"), behind]) == [sticking, inside, behind]
     assert without_covered([Cell(0, 10, "free"), Cell(10, 20, "free")]) == [Cell(0, 10, "free"), Cell(10, 20, "free")]
+
+
+def test_a_wrong_dma_address_is_marked_where_it_points() -> None:
+    class Wrong(Pool):
+        def alloc(self, zero: bool = False) -> tuple[int, int] | None:
+            block = super().alloc(zero)
+            return block and (block[0], block[1] + 68)
+
+    scene = scene_of(Trace((Create(64), Alloc("a"))), replace(TARGETS["series"], create=Wrong.create))
+    assert scene.broken is not None
+    assert re.search(
+        r"a: its DMA address 0x\w+44 is offset 68 of the page at 0x\w+, and the block at offset 0", told(scene, "it")
+    )
 
 
 def surprising(verdicts: list[Verdict]) -> list[Verdict]:

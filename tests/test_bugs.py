@@ -24,6 +24,8 @@ def test_a_bug_can_be_planted_and_names_what_exists(bug: Bug) -> None:
     if bug.kernel and not bug.original.is_file():
         pytest.skip(f"the kernel {bug.kernel} is not there: run `make kernels`")
     assert bug.text() != bug.original.read_text()
+    if not bug.kernel:
+        compile(bug.text(), bug.file, "exec")
     named = {name.partition("/")[0] for name in (*bug.refuted, *bug.hunted, *bug.contracts)}
     assert named
     assert named <= set(CLAIMS)

@@ -1,7 +1,7 @@
 """`python -m command prove`: prove the catalogue, or what is named.
 
-Exit status: 0 if every verdict is the expected one; 1 if a verdict is not; 2 for bad input, a missing solver, or a solver
-that gave up.
+Exit status: 0 if every verdict is the expected one; 1 if a verdict is not, or if a proof rests on what is not proved; 2 for
+bad input, a missing solver, or a solver that gave up.
 """
 
 import argparse
@@ -27,6 +27,7 @@ try:
     from proofs.engine import cache
     from proofs.engine.executors import BadExecutor, executor, in_one_line
     from proofs.engine.obligation import prove
+    from proofs.engine.resting import with_what_undermines
     from proofs.engine.solver import DEFAULT_LIMIT
 except ModuleNotFoundError as missing:
     print(
@@ -96,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
             results = with_seeds(results, settings, options.seeds, options.executor, options.jobs, options.fresh)
     except BadExecutor as bad:
         fail(str(bad))
-    results = with_what_undermines(results)
+    results = with_what_undermines(results, {obligation.label for obligation in OBLIGATIONS.values()})
     seconds = time.perf_counter() - started
     print(as_json(results) if options.json == "-" else as_text(results, seconds))
     try:
@@ -113,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
         show(surprises(read_prover(as_json(results))))
 
     gave_up = [result for result in results if result.verdict == "UNKNOWN"]
-    if any(not result.as_expected for result in results if result not in gave_up):
+    if any(not result.as_expected for result in results if result not in gave_up and not result.undermined):
         return 1
     if not all(result.steady for result in results):
         return 1
@@ -128,7 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
     if in_doubt:
         first = in_doubt[0]
         fail(f"{len(in_doubt)} proofs have no second opinion, the first {first.obligation}; see its line")
-    return 0
+    return 1 if any(result.undermined for result in results) else 0
 
 
 def take_kernel(path: str) -> None:
@@ -263,17 +264,6 @@ def as_json(results: list[Result]) -> str:
     return json.dumps([{**asdict(result), "as_expected": result.as_expected} for result in told], indent=1)
 
 
-def with_what_undermines(results: list[Result]) -> list[Result]:
-    """The results, of which proofs are told which of the claims that they rest on are not as expected themselves."""
-    odd = {(result.claim, result.revision) for result in results if not result.as_expected}
-
-    def told(result: Result) -> Result:
-        lost = [claim for claim in result.rests_on if (claim, result.revision) in odd and claim != result.claim]
-        return replace(result, undermined=lost) if result.verdict == "PROVED" else result
-
-    return [told(result) for result in results]
-
-
 def as_text(results: list[Result], seconds: float) -> str:
     """The results by claim, with the refutations in words."""
     lines = []
@@ -288,11 +278,15 @@ def as_text(results: list[Result], seconds: float) -> str:
     cached = sum(result.cached for result in results)
     earlier = f" {cached} are cached, that is, from earlier runs; --fresh proves them anew." if cached else ""
     lines += ["", f"{len(results)} obligations in {seconds:.1f} s: {counts}; {len(odd)} not as expected.{earlier}"]
-    lines += [f"  {result.obligation} is {result.verdict}, {result.expected} was expected." for result in odd]
-    for result in results:
+    for result in odd:
         if result.undermined:
             lost = ", ".join(result.undermined)
             lines.append(f"  {result.obligation} is PROVED, but rests on {lost}, so that it says nothing here.")
+        else:
+            lines.append(f"  {result.obligation} is {result.verdict}, {result.expected} was expected.")
+    not_asked = dict.fromkeys(claim for result in results for claim in result.not_asked)
+    if not_asked:
+        lines.append(f"  These proofs rest on claims that were not asked for here: {', '.join(not_asked)}.")
     lines += [f"  {result.obligation} is not agreed by a second solver." for result in results if not result.agreed]
     reseeded = [result for result in results if result.seeds]
     if reseeded:
@@ -309,6 +303,7 @@ def told(result: Result) -> list[str]:
     """One result: a line, and what people need to understand a refutation."""
     where = " ".join(part for part in (result.revision, result.theory, result.case) if part)
     expected = "" if result.as_expected else f", but {result.expected} was expected"
+    expected = ", but says nothing: see below" if result.undermined else expected
     surprise = " as expected" if result.verdict == "REFUTED" and result.as_expected else expected
     surprise = " a known defect is mended" if result.mended else surprise
     cached = " cached" if result.cached else ""

@@ -13,11 +13,6 @@ from proofs.engine.obligation import Obligation
 from proofs.engine.solver import DEFAULT_LIMIT, Solver
 
 
-def label(obligation: Obligation) -> str:
-    """What the table of seeded bugs names an obligation by."""
-    return "/".join(filter(None, (obligation.claim.name, obligation.revision, obligation.case)))
-
-
 @dataclass
 class Audit:
     """What became of an obligation: as it is, without each premise, and with each seeded bug."""

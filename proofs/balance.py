@@ -223,43 +223,39 @@ def lighter_subtree(path: Any, tree: AnyTree, height: Any) -> AnyNode | None:
     return AnyNode(tree, "the lighter subtree", False, height)
 
 
-class Unlinking(AnyTree):
-    """The tree while a page is erased, up to the first turn of the repair; its place is kept."""
-
-    lighter: Place | None = None
-
-    def _repair_black(self, place: Place) -> None:
-        self.lighter = place
-
-    def _leftmost(self, node: AnyNode) -> AnyNode:
-        """The node itself, its left child, or one that is any number of levels further down: see `proofs.walk`."""
-        depth = self.path.one_of("the following page is", "the right child", "its left child", "further down")
-        following = node
-        if depth == "its left child":
-            following = node.child[LEFT]
-        elif depth == "further down":
-            red = self.path.one_of("the following page's parent is", "black", "red") == "red"
-            height = self.path.number("black height further down")
-            above = AnyNode(self, "the following page's parent", red, height)
-            above.known_parent = FURTHER_UP
-            self.further_down[node.name] = above
-            following = above.child[LEFT]
-        self.path.assume(
-            "the following page is the leftmost of the right subtree",
-            lambda: following is not None and following.child[LEFT] is None,
-        )
-        return following
+def any_leftmost(tree: AnyTree, node: AnyNode) -> AnyNode:
+    """The node itself, its left child, or one that is any number of levels further down: see `proofs.walk`."""
+    path = tree.path
+    depth = path.one_of("the following page is", "the right child", "its left child", "further down")
+    following = node
+    if depth == "its left child":
+        following = node.child[LEFT]
+    elif depth == "further down":
+        red = path.one_of("the following page's parent is", "black", "red") == "red"
+        height = path.number("black height further down")
+        above = AnyNode(tree, "the following page's parent", red, height)
+        above.known_parent = FURTHER_UP
+        tree.further_down[node.name] = above
+        following = above.child[LEFT]
+    path.assume(
+        "the following page is the leftmost of the right subtree",
+        lambda: following is not None and following.child[LEFT] is None,
+    )
+    return following
 
 
 @obligation(claims.tree_is_balanced, "series", Theory.INTEGERS, explain=explain, case="erase")
 @obligation(claims.tree_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain, case="erase")
 def erase(path: Any) -> None:
     """Any page; what is left to repair is left to `erase_turn`."""
-    tree = Unlinking(path)
+    tree = AnyTree(path)
+    places: list[Place] = []  # where the repair begins; the list's `append` returns None, which ends it there
+    path.by(claims.tree_is_balanced, tree, "_repair_black", places.append, "erase_turn", "erase_at_the_root")
+    path.by(claims.walk_follows_the_order, tree, "_leftmost", lambda node: any_leftmost(tree, node), "first_page")
     red = path.one_of("the page is", "black", "red") == "red"
     tree.top = page = AnyNode(tree, "the page", red, path.number("black height"))
     tree.erase(page)
-    show_well_formed(tree, gone=page, lighter=tree.lighter)
+    show_well_formed(tree, gone=page, lighter=places[0] if places else None)
 
 
 @obligation(claims.tree_is_balanced, "series", Theory.INTEGERS, explain=explain, case="erase_at_the_root")
@@ -270,24 +266,21 @@ def erase_at_the_root(path: Any) -> None:
     path.show(claims.tree_is_balanced.name, lambda: nothing_left is None and tree.root is None)
 
 
-class Turns(PageTree[Any]):
+class Turns:
     """A tree whose repairs are given, to see what the loops do with them: each leads to the next place, the last to none.
 
     Whoever asks for more of them fails.
     """
 
-    def __init__(self, lead_to: list[Any]) -> None:
-        super().__init__(1)
+    def __init__(self, path: Any, lead_to: list[Any]) -> None:
+        self.tree: PageTree[Any] = PageTree(1)
         self.lead_to = iter([*lead_to, None])
         self.taken: list[tuple[str, Any]] = []
+        at_the_root = "erase_turn", "erase_at_the_root"
+        path.by(claims.tree_is_balanced, self.tree, "_repair_red", lambda at: self.take("red", at), "insert_turn")
+        path.by(claims.tree_is_balanced, self.tree, "_repair_black", lambda at: self.take("black", at), *at_the_root)
 
-    def _repair_red(self, node: Any) -> Any:
-        return self._take("red", node)
-
-    def _repair_black(self, place: Place) -> Any:
-        return self._take("black", place)
-
-    def _take(self, kind: str, at: Any) -> Any:
+    def take(self, kind: str, at: Any) -> Any:
         self.taken.append((kind, at))
         return next(self.lead_to)
 
@@ -296,9 +289,9 @@ class Turns(PageTree[Any]):
 def insert_loop(path: Any) -> None:
     """The repair starts at the page, and goes on wherever a turn says, until one says that all is well."""
     page, *higher = [Node(0), Node(1), Node(2)][: path.one_of("turns", 3, 1)]
-    tree = Turns(higher)
-    tree._rebalance(page)
-    path.show(claims.tree_is_balanced.name, lambda: tree.taken == [("red", at) for at in (page, *higher)])
+    turns = Turns(path, higher)
+    turns.tree._rebalance(page)
+    path.show(claims.tree_is_balanced.name, lambda: turns.taken == [("red", at) for at in (page, *higher)])
 
 
 @obligation(claims.tree_is_balanced, "series", Theory.INTEGERS, explain=explain, case="erase_loop")
@@ -307,12 +300,13 @@ def erase_loop(path: Any) -> None:
     page = Node(0)
     page.red = False
     higher = [(Node(1), RIGHT), (None, LEFT)][: path.one_of("further turns", 2, 0)]
-    tree = Turns(higher)
+    turns = Turns(path, higher)
+    tree = turns.tree
     where = path.one_of("the page hangs as", "a left child", "a right child", "the root")
     tree._link((None, LEFT) if where == "the root" else (Node(2), LEFT if where == "a left child" else RIGHT), page)
     place = place_of(page)
     tree.erase(page)
-    path.show(claims.tree_is_balanced.name, lambda: tree.taken == [("black", at) for at in (place, *higher)])
+    path.show(claims.tree_is_balanced.name, lambda: turns.taken == [("black", at) for at in (place, *higher)])
 
 
 @obligation(claims.subtree_is_full, "series", Theory.INTEGERS, explain=explain, case="empty")

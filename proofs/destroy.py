@@ -21,8 +21,7 @@ class Device:
 
     def __init__(self, pool: Any, page: AnyPage) -> None:
         self.seen: list[Any] = []
-        pool.memory = self
-        pool._error = self.seen.append
+        pool.memory, pool.log = self, self.seen
         page.writes = self.seen
 
     def free_coherent(self, nbytes: Any, vaddr: Any, dma: Any) -> None:
@@ -36,7 +35,8 @@ def destroy_leaks_exactly_the_busy_pages(path: Any) -> None:
     page = pool.page("the page")
     device = Device(pool, page)
     others = put_in_list(pool, [page] if page.in_use < pool.blks_per_alloc else [])
-    pool.page_tree.postorder = lambda: iter([page])
+    each = "first_page", "next_page", "all_pages"
+    path.by(claims.destroy_reads_no_freed_page, pool.page_tree, "postorder", lambda: iter([page]), *each)
     pool.destroy()
     busy = page.in_use >= 1
     given_back = ("given back", pool.geometry.allocation, page.vaddr, page.dma)

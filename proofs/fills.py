@@ -91,7 +91,7 @@ def patch_06_keeps_the_freed_block(path: Any) -> None:
     block, distance = path.number("the block"), path.number("distance of the byte from the block's start")
     for pool in twin:
         page = AnyPage(path, NOWHERE)
-        pool._is_refused = lambda *_: False  # type: ignore[method-assign]
+        path.by(claims.double_free_is_refused, pool, "_is_refused", lambda *_: False)
         pool._fill_freed(page, block, block, block)
         left.append(bytes([page.byte(block + distance, DRIVERS)]))
     path.show_claim(claims.patch_06_keeps_the_freed_block, *left)
@@ -108,7 +108,7 @@ def freed_block_is_filled(path: Any) -> None:
         lambda: distance < pool.geometry.size and distance >= SMALLEST_BLOCK,
     )
     path.assume("the block is in the page", lambda: block < 2**32)
-    pool._is_refused = lambda *_: False  # type: ignore[method-assign]
+    path.by(claims.double_free_is_refused, pool, "_is_refused", lambda *_: False)
     pool.free(page.vaddr + block, page.dma + block)
     content = bytes([DRIVERS] * SMALLEST_BLOCK + [page.byte(block + distance, DRIVERS)])
     path.show_claim(claims.freed_block_is_filled, content, pool.debug, pool.init_on_free)
@@ -121,6 +121,6 @@ def link_survives_the_fill(path: Any) -> None:
     pool.found = page = pool.page("the page")
     put_in_list(pool, [])
     block, first = pool.block_offset("the block"), page.offset
-    pool._is_refused = lambda *_: False  # type: ignore[method-assign]
+    path.by(claims.double_free_is_refused, pool, "_is_refused", lambda *_: False)
     pool.free(page.vaddr + block, page.dma + block)
     path.show(claims.freed_block_is_filled.name, lambda: page.link(page.offset) == first)

@@ -96,7 +96,7 @@ def alloc_with_a_new_page(path: Any) -> None:
     path.assume("a page has a block", lambda: pool.blks_per_alloc >= 1)
     device = Device(pool, pool.block_offset("the first block"))
     refused = path.one_of("the page overlaps another", False, True)
-    pool.page_tree.insert = lambda page: page if refused else None
+    pool.insertion_gives(lambda page: page if refused else None)
     block = pool.alloc(path.one_of("zero", False, True))
     page = pool.found
     if page is None or refused:
@@ -119,11 +119,13 @@ class Device:
         self.pool = pool
         self.first = first
         self.others: list[Any] = []
+        self.asked: list[Any] = []  # bytes of each page
         pool.memory = self
-        pool._laid_blocks = self.laid_blocks  # type: ignore[method-assign]
+        pool.path.by(claims.free_list_holds_the_free_blocks, pool, "_laid_blocks", self.laid_blocks, "as_laid")
 
     def alloc_coherent(self, nbytes: Any) -> Any:
         path = self.pool.path
+        self.asked.append(nbytes)
         path.show("as many bytes are asked for as a page has", lambda: nbytes == self.pool.geometry.allocation)
         self.others = put_in_list(self.pool, [], " by then")
         if path.one_of("dma_alloc_coherent", "serves", "fails") == "fails":
@@ -157,7 +159,7 @@ def free_a_block_in_use(path: Any) -> None:
         pool.assume_disjoint(block, other)
     page.blocks["the block"] = block
     pool.found = page
-    pool._is_refused = lambda *_: False  # type: ignore[method-assign]  # see `double_free_is_refused`
+    path.by(claims.double_free_is_refused, pool, "_is_refused", lambda *_: False)
     pool.free(page.vaddr + block, page.dma + block)
     show_invariant(pool, page, live - 1, ["the block", *free], [owner for owner in others if owner is not page])
 
@@ -224,13 +226,17 @@ def double_free_is_refused(path: Any) -> None:
         block = pool.block_offset("the block")
         for other in page.blocks.values():
             pool.assume_disjoint(block, other)
-    left = Countdown(free)
-    pool._longest_free_list = lambda _: left  # type: ignore[assignment, return-value]
+    left, before = Countdown(free), (page.offset, page.in_use)
+    path.by(claims.double_free_is_refused, pool, "_longest_free_list", lambda _: left, "longest_list")
     try:
         refused = pool._is_refused(page, block, page.vaddr + block, page.dma + block)
     except Entered:
         path.show("the rest has one block less", lambda: left.left == free - 1)
         refused = where == "further on in the rest"  # by hypothesis
+    path.show(
+        "the search changes nothing",
+        lambda: not page.writes and page.offset is before[0] and page.in_use is before[1],
+    )
     path.show_claim(claims.double_free_is_refused, refused, where != "in use")
 
 
@@ -260,7 +266,7 @@ def refused_free(path: Any, pool: AnyPool) -> None:
     put_in_list(pool, [page])
     before = page.offset, page.in_use, around(pool.avail_page_list)
     block = pool.block_offset("the block")
-    pool._is_refused = lambda *_: True  # type: ignore[method-assign]
+    path.by(claims.double_free_is_refused, pool, "_is_refused", lambda *_: True)
     pool.free(page.vaddr + block, page.dma + block)
     after = page.offset, page.in_use, around(pool.avail_page_list)
     changes = [*page.writes, *(1 for one, other in zip(before, after, strict=True) if one != other)]
@@ -384,7 +390,7 @@ def damaged_alloc_of_a_new_page_starts_in_it(path: Any) -> None:
     pool = DamagedPool(path, "debug", needs=())
     path.assume_claim(claims.admitted_geometry_is_ordered, pool.geometry)
     Device(pool, 0)
-    pool._laid_blocks = lambda: ()  # type: ignore[method-assign]
+    path.by(claims.free_list_holds_the_free_blocks, pool, "_laid_blocks", lambda: (), "as_laid")
     block, page = pool.alloc(path.one_of("zero", False, True)), pool.found
     if page is None:
         path.show("there is no block", lambda: block is None)
@@ -402,7 +408,7 @@ def damaged_free_leaves_an_offset_inside(path: Any) -> None:
     vaddr, dma = path.number("vaddr that is freed"), path.number("dma that is freed")
     path.assume_claim(claims.lookup_finds_the_page_of_an_address, page.dma, pool.geometry.allocation, dma, True)
     path.assume("they are of the same byte", lambda: vaddr - page.vaddr == dma - page.dma)
-    pool._is_refused = lambda *_: path.one_of("it is refused", False, True)  # type: ignore[method-assign]
+    path.by(claims.double_free_is_refused, pool, "_is_refused", lambda *_: path.one_of("it is refused", False, True))
     pool.free(vaddr, dma)
     path.show(claims.block_starts_in_a_page.name, lambda: pool.next_starts_inside(page))
 

@@ -50,8 +50,9 @@ def pages_are_bounded_by_the_demand(path: Any) -> None:
         "pages and waiting callers together are within the bound, before",
         lambda: demand.holds(demand.pages + demand.waiting),
     )
-    asked, added = watch(pool, device)
+    added = note_pages(pool)
     pool.alloc()
+    asked = device.asked
     if asked:
         path.assume(
             "where no page has room, every block is in use", lambda: demand.live == demand.pages * demand.blocks
@@ -66,19 +67,11 @@ def pages_are_bounded_by_the_demand(path: Any) -> None:
     )
 
 
-def watch(pool: AnyPool, device: Device) -> tuple[list[Any], list[Any]]:
-    """What the pool asks of the device, and the pages that it adds."""
-    asked: list[Any] = []
+def note_pages(pool: AnyPool) -> list[Any]:
+    """The pages that a pool adds: each overlaps no other."""
     added: list[Any] = []
-    alloc_coherent = device.alloc_coherent
-
-    def alloc_noted(nbytes: Any) -> Any:
-        asked.append(nbytes)
-        return alloc_coherent(nbytes)
-
-    device.alloc_coherent = alloc_noted  # type: ignore[method-assign]
-    pool.page_tree.insert = added.append  # which gives None: the page overlaps no other
-    return asked, added
+    pool.insertion_gives(added.append)  # which gives None
+    return added
 
 
 def explain_as_if_alone(inputs: dict[str, Any]) -> Counterexample:
@@ -105,8 +98,9 @@ def bound_on_pages_is_reached(path: Any) -> None:
         ),
     )
     device = Device(pool, pool.block_offset("the first block"))
-    asked, added = watch(pool, device)
+    added = note_pages(pool)
     pool.alloc()
+    asked = device.asked
     path.show("a caller that finds no room asks for a page", lambda: len(asked) == 1)
     path.assume("the device serves", lambda: pool.found is not None)
     path.show("and adds it, whatever was added meanwhile", lambda: len(added) == 1)

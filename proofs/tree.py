@@ -54,15 +54,6 @@ class Subtree:
         raise AssertionError(f"the code reads {name!r} of a subtree before it compares with its first page")
 
 
-class Unbalanced(PageTree[Node]):
-    """The tree without the rebalancing: see `proofs.balance`."""
-
-    rebalanced: Node | None = None
-
-    def _rebalance(self, page: Node) -> None:
-        self.rebalanced = page
-
-
 def is_leaf(page: Node) -> bool:
     """Whether a page is red and has no children."""
     return page.red and page.child == [None, None]
@@ -70,7 +61,7 @@ def is_leaf(page: Node) -> bool:
 
 def some_tree(path: Any) -> tuple[Any, Node, list[int]]:
     """A tree with any root: the tree, its root, and the sides on which that has a subtree."""
-    tree = Unbalanced(path.number("allocation"))
+    tree: PageTree[Node] = PageTree(path.number("allocation"))
     tree.root = root = Node(path.number("root"))
     for side, name in SIDES.items():
         if path.one_of(f"a {name} subtree", True, False):
@@ -291,6 +282,9 @@ def insert_anywhere(path: Any, checks_below: bool = False) -> tuple[Any, Node, A
     if not checks_below:
         path.assume("a page is not empty", lambda: tree.allocation >= 1)
     page = Node(path.number("new page"))
+    rebalanced: list[Node] = []
+    balanced = "insert_turn", "insert_loop"
+    path.by(claims.tree_is_balanced, tree, "_rebalance", rebalanced.append, *balanced, revision="series")
     try:
         overlapping = tree.insert(page)
     except Entered as subtree:
@@ -306,7 +300,7 @@ def insert_anywhere(path: Any, checks_below: bool = False) -> tuple[Any, Node, A
     path.show("it takes the place of no subtree", lambda: side not in subtrees)
     path.show("the other side is as it was", lambda: root.child[1 - side] is former[1 - side])
     path.show("the new page is linked", lambda: root.child[side] is page and page.parent is root)
-    path.show("the repair starts at it, red and without children", lambda: tree.rebalanced is page and is_leaf(page))
+    path.show("the repair starts at it, red and without children", lambda: rebalanced == [page] and is_leaf(page))
     return tree, root, page, side
 
 
@@ -378,9 +372,9 @@ def insertion_misses_a_page_from_below(path: Any) -> None:
         "pages are aligned to 4096 bytes, and not smaller",
         lambda: allocation >= 4096 and at % 4096 == 0 and new % 4096 == 0,
     )
-    tree = Unbalanced(allocation)
+    tree: PageTree[Node] = PageTree(allocation)
     root, page = Node(at), Node(new)
-    tree.root = root
+    tree.root, root.red = root, False
     refused = tree.insert(page)
     path.assume("the page is added", lambda: refused is None)
     lower, higher = (page, root) if root.child[LEFT] is page else (root, page)

@@ -11,6 +11,7 @@ from typing import Any
 
 from impl.rbtree import LEFT, RIGHT, Node, PageTree
 from model import claims
+from model.claims import Claim
 from proofs.engine.explore import Theory
 from proofs.engine.obligation import from_this_state, obligation
 
@@ -54,14 +55,12 @@ def move_of(step: Any, node: Node) -> Move:
     return given if isinstance(given, tuple) else (GIVES, given)
 
 
-class Descents(PageTree[Any]):
+def descents(path: Any) -> PageTree[Any]:
     """A tree of which the first page of a subtree, in either order, is what its own proof says."""
-
-    def _leftmost(self, node: Any) -> Any:
-        return FIRST, node
-
-    def _deepest(self, node: Any) -> Any:
-        return DEEPEST, node
+    tree: PageTree[Any] = PageTree(1)
+    path.by(claims.walk_follows_the_order, tree, "_leftmost", lambda node: (FIRST, node), "first_page")
+    path.by(claims.destroy_reads_no_freed_page, tree, "_deepest", lambda node: (DEEPEST, node), "first_page")
+    return tree
 
 
 def any_subtrees(path: Any, node: Node) -> list[Part]:
@@ -103,7 +102,7 @@ def walk_goes_to_the_next_page(path: Any) -> None:
 
     A right child's subtree ends where its parent's does, so the code has to go on as it would from the parent.
     """
-    tree = Descents(1)
+    tree = descents(path)
     node = Node(0)
     any_subtrees(path, node)
     where, parent = any_place(path, node)
@@ -115,18 +114,20 @@ def walk_goes_to_the_next_page(path: Any) -> None:
     path.show_claim(claims.walk_follows_the_order, [move_of(tree._next, node)], [expected])
 
 
-class Steps(PageTree[Any]):
-    """A tree whose steps are given, to see what a walk does with them; it notes the freed pages that it was asked about."""
+class Steps:
+    """A tree with some pages whose walk is given step by step; it notes the freed pages that it was asked about."""
 
-    def __init__(self, path: Any) -> None:
-        super().__init__(1)
+    def __init__(self, path: Any, claim: Claim, to_the_first: str, to_the_next: str) -> None:
         self.pages = [Node(0), Node(1), Node(2)][: path.one_of("pages", 3, 0)]
-        self.root = self.pages[1] if self.pages else None
+        self.tree: PageTree[Any] = PageTree(1)
+        self.tree.root = self.pages[1] if self.pages else None
         self.freed: list[Any] = []
         self.asked_when_freed: list[Any] = []
+        path.by(claim, self.tree, to_the_first, self.first, "first_page")
+        path.by(claim, self.tree, to_the_next, self.following, "next_page")
 
     def first(self, node: Any) -> Any:
-        assert node is self.root, "a walk starts at the root"
+        assert node is self.tree.root, "a walk starts at the root"
         return self.pages[0]
 
     def following(self, node: Any) -> Any:
@@ -135,19 +136,11 @@ class Steps(PageTree[Any]):
         return dict(zip(self.pages, self.pages[1:], strict=False)).get(node)
 
 
-class StepsInOrder(Steps):
-    _leftmost, _next = Steps.first, Steps.following
-
-
-class StepsInPostorder(Steps):
-    _deepest, _next_postorder = Steps.first, Steps.following
-
-
 @obligation(claims.walk_follows_the_order, "series", Theory.INTEGERS, explain=explain, case="all_pages")
 def walk_gives_each_page(path: Any) -> None:
     """The walk gives the first page, then the next one, until there is none."""
-    tree = StepsInOrder(path)
-    path.show_claim(claims.walk_follows_the_order, list(tree), tree.pages)
+    steps = Steps(path, claims.walk_follows_the_order, "_leftmost", "_next")
+    path.show_claim(claims.walk_follows_the_order, list(steps.tree), steps.pages)
 
 
 @obligation(claims.destroy_reads_no_freed_page, "series", Theory.INTEGERS, explain=explain, case="first_page")
@@ -163,7 +156,7 @@ def postorder_starts_at_the_bottom(path: Any) -> None:
 def postorder_goes_to_the_sibling_or_up(path: Any) -> None:
     """From the last page of the subtree below a node, which is that node. What it has below it is freed by then, and so is
     its left sibling; its right sibling is to come."""
-    tree = Descents(1)
+    tree = descents(path)
     node = Node(0)
     where, parent = any_place(path, node)
     freed = any_subtrees(path, node)
@@ -183,9 +176,9 @@ def postorder_goes_to_the_sibling_or_up(path: Any) -> None:
 @obligation(claims.destroy_reads_no_freed_page, "series", Theory.INTEGERS, explain=explain, case="all_pages")
 def postorder_gives_each_page(path: Any) -> None:
     """The walk asks for the page after one before it gives that one away."""
-    tree = StepsInPostorder(path)
+    steps = Steps(path, claims.destroy_reads_no_freed_page, "_deepest", "_next_postorder")
     given = []
-    for page in tree.postorder():
+    for page in steps.tree.postorder():
         given.append(page)
-        tree.freed.append(page)
-    path.show_claim(claims.destroy_reads_no_freed_page, given, tree.pages, tree.asked_when_freed)
+        steps.freed.append(page)
+    path.show_claim(claims.destroy_reads_no_freed_page, given, steps.pages, steps.asked_when_freed)

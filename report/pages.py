@@ -93,11 +93,13 @@ def anchor(verdict: Verdict) -> str:
 
 
 def kind_of(verdict: Verdict) -> str:
+    if SAYS_NOTHING in verdict.evidence:
+        return "open"
     if not verdict.as_expected:
         return "wrong"
     if verdict.counterexample is not None:
         return "refuted"
-    return "good" if verdict.verdict in GOOD and SAYS_NOTHING not in verdict.evidence else "open"
+    return "good" if verdict.verdict in GOOD else "open"
 
 
 def column_of(verdict: Verdict) -> str:

@@ -67,6 +67,8 @@ class Verdict:
         if self.as_expected:
             mended = (self.verdict, self.expected) == ("PROVED", "REFUTED")
             return f"{self.verdict}, as expected" if not mended else f"{self.verdict}: a known defect is mended"
+        if SAYS_NOTHING in self.evidence:
+            return f"{self.verdict}, but it {SAYS_NOTHING} {self.evidence[SAYS_NOTHING]}"
         if self.verdict == self.expected:
             return f"{self.verdict}, but not for the reason that was expected"
         return f"{self.verdict}, but {self.expected} was expected"
@@ -138,6 +140,8 @@ def proved(result: dict[str, Any]) -> list[Verdict]:
         evidence["because"] = result["why"]
     if result["undermined"]:
         evidence[SAYS_NOTHING] = f"it rests on {', '.join(result['undermined'])}"
+    if result["not_asked"]:
+        evidence["not asked for"] = ", ".join(result["not_asked"])
     if result["smt2"]:
         evidence[SMT2] = f"smt2/{result['smt2']}"
     verdict = Verdict(

@@ -7,7 +7,7 @@ import pytest
 from bugs import BUGS
 from command.audit import audit_all, main
 from model import claims
-from proofs.audit import Audit, audit, label
+from proofs.audit import Audit, audit
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Theory, Verdict
 from proofs.engine.obligation import Counterexample, Obligation
@@ -26,7 +26,7 @@ QUICK = (
 
 
 def test_every_proof_has_a_bug_and_every_named_case_is_a_proof() -> None:
-    labels = {label(o) for o in PROVED}
+    labels = {o.label for o in PROVED}
     assert labels == {named for bug in BUGS.values() for named in bug.refuted if "/" in named}
 
 

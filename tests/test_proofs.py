@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from command import crosshair as confirm
-from command.prove import as_json, as_text, main, with_what_undermines
+from command.prove import as_json, as_text, main
 from hunt.revisions import TARGETS
 from impl import history, layout
 from model import claims
@@ -22,6 +22,7 @@ from model.trace import loads
 from proofs import counting
 from proofs.catalogue import OBLIGATIONS, prove_named
 from proofs.engine.explore import Theory, Verdict, explore
+from proofs.engine.resting import with_what_undermines
 from proofs.engine.solver import DEFAULT_LIMIT, Solver
 from report.pages import kind_of
 from report.verdicts import read_prover
@@ -284,11 +285,12 @@ def test_a_proof_that_rests_on_what_fails_is_said_to_say_nothing() -> None:
     assert lemma in proved.rests_on
     assert lemma in own.rests_on
     refuted = replace(own, verdict="REFUTED", counterexample={"expected": "", "actual": ""})
-    results = with_what_undermines([proved, other, own, refuted])
+    labels = {o.label for o in OBLIGATIONS.values()}
+    results = with_what_undermines([proved, other, own, refuted], labels)
     assert [result.undermined for result in results] == [[lemma], [], [], []]
     told = f"  {claim}/series/Z is PROVED, but rests on {lemma}, so that it says nothing here."
     assert told in as_text(results, 1).split("\n")
     verdicts = read_prover(as_json(results))
     assert [kind_of(verdict) for verdict in verdicts] == ["open", "good", "good", "wrong"]
     assert verdicts[0].evidence["says nothing, since"] == f"it rests on {lemma}"
-    assert [result.undermined for result in with_what_undermines([proved, other, own])] == [[], [], []]
+    assert [result.undermined for result in with_what_undermines([proved, other, own], labels)] == [[], [], []]

@@ -66,14 +66,23 @@ class Site(NamedTuple):
     line: int
 
 
+class Lemma(NamedTuple):
+    """The claim whose proof says what a stub says; of the revision that is being proved, unless another one is named."""
+
+    claim: str
+    case: str
+    revision: str
+
+
 class Argument:
-    """What a body says: its premises, and what it shows. Common to both kinds of path."""
+    """What a body says: its premises, its lemmas, and what it shows. Common to both kinds of path."""
 
     body_code: types.CodeType | None = None
 
     def __init__(self, dropped: str | None = None) -> None:
         self.dropped = dropped  # a premise that is not made this time
         self.premises: list[str] = []
+        self.lemmas: dict[Lemma, None] = {}  # in the order in which their stubs were called
         self.shown: list[Site] = []
         self.asked: set[str] = set()
 
@@ -88,6 +97,24 @@ class Argument:
     def assume_claim(self, claim: Claim, *arguments: Any) -> None:
         """Take a claim, which has its own obligations, as a premise."""
         self.assume(claim.name, lambda: claim(*arguments))
+
+    def by(
+        self, claim: Claim, subject: Any, name: str, stub: Callable[..., Any], *cases: str, revision: str = ""
+    ) -> None:
+        """Replace a function of `subject` by what a claim, which has its own proof, says of it.
+
+        The claim is a lemma of every path that calls the stub: its proofs in these cases, or else the one that is no case.
+        Nothing else in `proofs` may replace code of `impl`.
+        """
+        if not callable(getattr(subject, name)):
+            raise TypeError(f"{name} of {type(subject).__name__} is no code that a lemma could be about")
+        lemmas = [Lemma(claim.name, case, revision) for case in cases or ("",)]
+
+        def by_the_lemma(*arguments: Any) -> Any:
+            self.lemmas.update(dict.fromkeys(lemmas))
+            return stub(*arguments)
+
+        setattr(subject, name, by_the_lemma)
 
     def show(self, what: str, holds: Callable[[], Any]) -> None:
         """Demand that something holds here; `what` says it in words. It is known from here on."""
@@ -291,6 +318,7 @@ class Outcome:
     constraints: list[z3.BoolRef] = field(default_factory=list)
     paths: int = 0
     premises: list[str] = field(default_factory=list)
+    lemmas: list[Lemma] = field(default_factory=list)
     shown: set[str] = field(default_factory=set)
     reading: str = ""
 
@@ -317,6 +345,7 @@ def explore_reading(
 ) -> Outcome:
     """The verdict on a body in one reading."""
     premises: dict[str, None] = {}  # in the order of the argument
+    lemmas: dict[Lemma, None] = {}
     shown: set[Site] = set()  # on a path that has been found possible
     smallest: dict[str, Any] | None = None
     broken_by_smallest = ""
@@ -328,6 +357,7 @@ def explore_reading(
     for path in run_paths(body, theory, reading, solver, dropped):
         number_of_paths += 1
         premises.update(dict.fromkeys(path.premises))
+        lemmas.update(path.lemmas)
         if path.refusal is None and path.broken is None and path.shown and shown.issuperset(path.shown):
             continue
         way = list(path.constraints)
@@ -356,7 +386,7 @@ def explore_reading(
 
     reached = {site.line for site in shown}
     never = sorted(lines_that_show(body) - reached)
-    outcome = Outcome(Verdict.PROVED, paths=number_of_paths, premises=list(premises))
+    outcome = Outcome(Verdict.PROVED, paths=number_of_paths, premises=list(premises), lemmas=list(lemmas))
     outcome.shown = {site.what for site in shown}
     if smallest is not None:
         outcome.constraints = way_to_smallest

@@ -53,14 +53,23 @@ class Obligation:
         return f"{self.body.__code__.co_name} in {self.body.__module__.replace('.', '/')}.py"
 
     @property
+    def label(self) -> str:
+        return label(self.claim.name, self.revision, self.case)
+
+    @property
     def name(self) -> str:
         parts = (self.claim.name, self.revision, self.theory.value, self.case)
         return "/".join(part for part in parts if part)
 
 
+def label(claim: str, revision: str, case: str) -> str:
+    """An obligation's name without its theory."""
+    return "/".join(filter(None, (claim, revision, case)))
+
+
 @dataclass(frozen=True)
 class Result:
-    """What proving an obligation gave. `rests_on` are claims that it takes as premises."""
+    """What proving an obligation gave. `rests_on` are claims that it takes as premises or as lemmas."""
 
     obligation: str
     claim: str
@@ -75,8 +84,9 @@ class Result:
     paths: int
     premises: list[str] = field(default_factory=list)
     rests_on: list[str] = field(default_factory=list)
-    # Those of them that were asked with it, and are not as expected.
-    undermined: list[str] = field(default_factory=list)
+    lemmas: list[str] = field(default_factory=list)  # the proofs behind its stubs: claim, revision and case
+    undermined: list[str] = field(default_factory=list)  # of both, what is not proved: so this proof says nothing
+    not_asked: list[str] = field(default_factory=list)  # of both, what was not proved in the same run
     why: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
     broken: str = ""  # what does not hold for them; if that is a claim, then of these arguments
@@ -87,6 +97,11 @@ class Result:
     cached: bool = False  # found by an earlier run
     non_linear: bool = False  # a query multiplies or divides unknowns, so that the verdict may depend on the seed
     seeds: dict[str, str] = field(default_factory=dict)  # the verdict with each further seed that was asked for
+
+    @property
+    def label(self) -> str:
+        """Claim, revision and case: what a lemma names. The theories of a claim have it in common."""
+        return label(self.claim, self.revision, self.case)
 
     @property
     def short_name(self) -> str:
@@ -103,7 +118,10 @@ class Result:
 
     @property
     def as_expected(self) -> bool:
-        """The verdict is the expected one, or better; and a refutation breaks the claim itself, not a step on the way to it."""
+        """The verdict is the expected one, or better; a refutation breaks the claim itself, not a step on the way to it; and
+        what a proof rests on is proved."""
+        if self.undermined:
+            return False
         return self.mended or (self.verdict == self.expected and self.broken in ("", self.claim))
 
     @property
@@ -213,7 +231,13 @@ def prove(asked: Obligation, settings: Settings) -> Result:
         queries=solver.queries,
         paths=outcome.paths,
         premises=[premise for premise in outcome.premises if premise not in CLAIMS],
-        rests_on=[premise for premise in outcome.premises if premise in CLAIMS],
+        rests_on=list(
+            dict.fromkeys(
+                [premise for premise in outcome.premises if premise in CLAIMS]
+                + [lemma.claim for lemma in outcome.lemmas]
+            )
+        ),
+        lemmas=[label(lemma.claim, lemma.revision or asked.revision, lemma.case) for lemma in outcome.lemmas],
         why=why,
         inputs=outcome.values,
         broken=outcome.broken,

@@ -1,17 +1,20 @@
 """Any pool, in any state, as far as `dma_pool_alloc`, `_free` and `_destroy` look at it.
 
-The code of `impl.pool` runs on it unchanged, but for two things that take the place of memory: a page's bytes are kept as a
-log of what was written (`AnyPage`), and what the code does not look at is left out. Of a free list these are the blocks
+The code of `impl.pool` runs on it unchanged, but for what takes the place of memory, and for the tree of pages. A page's bytes
+are kept as a log of what was written (`AnyPage`), which `tests/test_stubs.py` holds to a page with bytes; what the tree does is
+taken from its own proofs (`path.by`); and what the code does not look at is left out. Of a free list these are the blocks
 after the first one: they are `the rest`, whose first block is a number and whose links may not be followed. Of the list of
 pages with room they are the pages after the second one, of whose links only the ends exist.
 """
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 from impl.history import OriginalPool
 from impl.list_head import ListHead
 from impl.pool import FREE_LINK, Page, Pool
+from impl.rbtree import PageTree
 from model import claims
 from model.claims import Claim
 from proofs.layout import any_geometry
@@ -88,13 +91,24 @@ class AnyPool(Pool):
         self.geometry = any_geometry(path)
         self.assume_claim(claims.admitted_geometry_fits_an_int, self.geometry)
         self.blks_per_alloc = path.number("blocks per page")
-        for option in ("debug", "init_on_alloc", "init_on_free"):
-            setattr(self, option, path.one_of(option, False, True) if option in options else False)
+        self.debug, self.init_on_alloc, self.init_on_free = (
+            path.one_of(option, False, True) if option in options else False
+            for option in ("debug", "init_on_alloc", "init_on_free")
+        )
         self.log: list[str] = []
         self.avail_page_list = ListHead()
         self.memory: Any = None
         self.found: AnyPage | None = None
-        self.page_tree: Any = SimpleNamespace(find=lambda _: self.found, insert=lambda _: None)
+        self.page_tree = PageTree(self.geometry.allocation)
+        path.by(claims.lookup_finds_the_page_of_an_address, self.page_tree, "find", self._found_by_tree)
+        self.insertion_gives(lambda _: None)
+
+    def _found_by_tree(self, dma: Any) -> Any:  # noqa: ARG002
+        return self.found
+
+    def insertion_gives(self, given: Callable[[Page], Page | None]) -> None:
+        """What the tree returns of a new page: None where it takes the page in, or the page that the new one overlaps."""
+        self.path.by(claims.tree_keeps_pages_in_order, self.page_tree, "insert", given)
 
     def page(self, name: str) -> AnyPage:
         """Any page: some blocks in use, the others in its free list."""

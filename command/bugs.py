@@ -20,7 +20,6 @@ from tempfile import TemporaryDirectory
 from bugs import BUGS, Bug, plant
 from command.output import show_progress
 from command.prove import OneLineParser, positive
-from proofs.audit import label
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict
 
@@ -53,7 +52,7 @@ def run(folder: Path, *module: str) -> tuple[int, str]:
 def obligations_of(bug: Bug, named: str) -> list[str]:
     """The obligations that are proved of our own code, and that an entry of `refuted` names."""
     if "/" in named:
-        return [o.name for o in PROVED if label(o) == named]
+        return [o.name for o in PROVED if o.label == named]
     return [o.name for o in PROVED if (o.claim.name, o.revision) == (named, bug.revision)]
 
 

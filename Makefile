@@ -5,6 +5,12 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 REVISION := $(or $(ON),series)
 OF_KERNEL = $(if $(KERNEL),--kernel "$(KERNEL)") $(if $(PROMISES),--promises "$(PROMISES)")
+ifeq ($(origin KERNEL) $(KERNEL),command line )
+  $(error KERNEL is empty: name a kernel tree, or a mm/dmapool.c)
+endif
+ifneq ($(and $(KERNEL),$(ON)),)
+  $(error ON=$(ON) and KERNEL=$(KERNEL): name one of them)
+endif
 SCHEMA := .poolproof/schemas/junit-10.xsd
 
 .DEFAULT_GOAL := help
@@ -32,10 +38,10 @@ kernels: $(VENV)/installed  ## fetch the kernels v6.1 and v6.12 into .poolproof/
 	@$(RUN) -m kernel.fetch $(ARGS)
 
 prove: $(VENV)/installed  ## prove the whole catalogue, or a kernel's own code (KERNEL=~/linux, ARGS="--json FILE" and other options)
-	@$(RUN) -m command prove $(if $(KERNEL),--kernel "$(KERNEL)") $(ARGS)
+	@$(RUN) -m command prove $(OF_KERNEL) $(ARGS)
 
 prove-%: $(VENV)/installed  ## prove one claim, as in `make prove-no_room_is_wasted`
-	@$(RUN) -m command prove $* $(if $(KERNEL),--kernel "$(KERNEL)") $(ARGS)
+	@$(RUN) -m command prove $* $(OF_KERNEL) $(ARGS)
 
 audit: $(VENV)/installed  ## drop every premise of every proof, and plant its bugs: each has to refute its proof (some minutes)
 	@$(RUN) -m command audit $(ARGS)

@@ -4,7 +4,6 @@ import difflib
 import sys
 from importlib import import_module
 
-import proofs  # noqa: F401  # first, since it has every module be compiled from its source
 from command.output import exit_with
 
 COMMANDS = ("prove", "audit", "crosshair", "fuzz", "replay", "compare", "report", "bugs", "claims")

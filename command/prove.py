@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future, as_completed
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,10 +23,19 @@ from model.claims import CLAIMS
 
 try:
     from command.output import Unwritable, put, put_json, put_traces, show_progress, try_out
-    from proofs.catalogue import OBLIGATIONS, OtherSources, Result, Settings, prove_elsewhere, what_runs_here
+    from kernel.build import BuildError
+    from proofs.catalogue import (
+        OBLIGATIONS,
+        Catalogue,
+        OtherSources,
+        catalogue_of,
+        key_of,
+        prove_elsewhere,
+        what_runs_here,
+    )
     from proofs.engine import cache
-    from proofs.engine.executors import BadExecutor, executor, in_one_line
-    from proofs.engine.obligation import prove
+    from proofs.engine.executors import executor
+    from proofs.engine.obligation import Result, Settings
     from proofs.engine.resting import with_what_undermines
     from proofs.engine.solver import DEFAULT_LIMIT
 except ModuleNotFoundError as missing:
@@ -47,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--jobs",
         type=positive,
         default=os.cpu_count() or 1,
-        help="processes (default: one per core; of a kernel's file: one)",
+        help="processes (default: one per core)",
     )
     parser.add_argument(
         "--executor",
@@ -65,16 +74,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--kernel", metavar="PATH", help="prove of a kernel tree's mm/dmapool.c, or of a single file, instead of impl/"
     )
+    parser.add_argument("--promises", metavar="REVISION", help=argparse.SUPPRESS)
     parser.add_argument("--fresh", action="store_true", help="prove anew what earlier runs have proved")
     options = parser.parse_args(arguments)
 
-    if options.kernel is not None:
-        if options.executor is not None or options.seeds is not None:
-            fail(
-                "--executor and --seeds are for the proofs of impl/: those of a kernel's file run here, one after the other"
-            )
-        take_kernel(options.kernel)
-    names = select(options.names)
+    if options.promises is not None:
+        fail(
+            "--promises is for the hunt: what is proved of a kernel's file is what it promises by its features; leave it out"
+        )
+    catalogue = load(options.kernel)
+    names = select(options.names, catalogue)
     try:
         try_out(options.json, options.traces, options.smt2)
     except Unwritable as unwritable:
@@ -89,15 +98,13 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.perf_counter()
     settings = Settings(options.seed, options.limit, options.second, options.smt2 is not None)
     try:
-        if options.kernel is not None:
-            results = prove_here(names, settings)
-        else:
-            results = prove_all([(name, settings) for name in names], options.executor, options.jobs, options.fresh)
+        where = Where(options.kernel, options.executor, options.jobs, options.fresh)
+        results = prove_all([(name, settings) for name in names], where)
         if options.seeds is not None:
-            results = with_seeds(results, settings, options.seeds, options.executor, options.jobs, options.fresh)
+            results = with_seeds(results, settings, options.seeds, where)
     except BadExecutor as bad:
         fail(str(bad))
-    results = with_what_undermines(results, {obligation.label for obligation in OBLIGATIONS.values()})
+    results = with_what_undermines(results, {obligation.label for obligation in catalogue.values()})
     seconds = time.perf_counter() - started
     print(as_json(results) if options.json == "-" else as_text(results, seconds))
     try:
@@ -132,118 +139,116 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if any(result.undermined for result in results) else 0
 
 
-def take_kernel(path: str) -> None:
-    """Have the obligations be those of a kernel's own file."""
-    from kernel.build import BuildError, find  # here, since only who asks for it needs a compiler
-    from proofs.compiled import obligations_of
-
+def load(kernel: str | None) -> Catalogue:
+    """The obligations about impl/, or about a kernel's own file."""
     try:
-        made = obligations_of(find(path))
+        return catalogue_of(kernel)
     except BuildError as error:
         fail(str(error))
     except NotImplementedError as unknown:
-        print(f"proofs: {path}: cannot follow the code: {unknown}", file=sys.stderr)
+        print(f"proofs: {kernel}: cannot follow the code: {unknown}", file=sys.stderr)
         raise SystemExit(1) from unknown
-    OBLIGATIONS.clear()
-    OBLIGATIONS.update(made)
 
 
-def prove_here(names: list[str], settings: Settings) -> list[Result]:
-    """Prove in this process, which alone has the compiled file; nothing is taken from earlier runs."""
-    results = []
-    for name in names:
-        results.append(prove(OBLIGATIONS[name], settings))
-        show_progress(f"{len(results)} of {len(names)} proofs: {name[:70]}")
-    show_progress("")
-    return results
-
-
-def select(names: Iterable[str]) -> list[str]:
+def select(names: Iterable[str], catalogue: Catalogue = OBLIGATIONS) -> list[str]:
     """The obligations that are named by claim or in full; all of them if nothing is named."""
     chosen: list[str] = []
     for name in names:
-        found = [o.name for o in OBLIGATIONS.values() if name in (o.name, o.claim.name)]
+        found = [o.name for o in catalogue.values() if name in (o.name, o.claim.name)]
         if not found and name in CLAIMS:
             fail(f"{name} has no obligation; it is hunted by the state machine: make test")
         if not found:
-            near = difflib.get_close_matches(name, [*OBLIGATIONS, *CLAIMS], n=1)
+            near = difflib.get_close_matches(name, [*catalogue, *CLAIMS], n=1)
             fail(f"there is no claim {name!r}; {f'did you mean {near[0]!r}?' if near else 'README.md lists them'}")
         chosen += [name for name in found if name not in chosen]
-    return chosen or list(OBLIGATIONS)
+    return chosen or list(catalogue)
+
+
+class BadExecutor(Exception):
+    """An executor that is none, or that has failed; says in one line what to do."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """What is proved, and by whom: a kernel's file or impl/; an executor or `jobs` processes; anew, or with what is cached."""
+
+    kernel: str | None
+    executor: str | None
+    jobs: int
+    fresh: bool
 
 
 Task = tuple[str, Settings]
 """An obligation's name, and how to prove it."""
 
 
-def prove_all(tasks: list[Task], where: str | None, jobs: int, fresh: bool) -> list[Result]:
+def prove_all(tasks: list[Task], where: Where) -> list[Result]:
     """Prove what no earlier run has proved, with progress on a terminal; the results in order.
 
     Raises BadExecutor if the executor that `where` names is none, or fails.
     """
-    keys = {task: cache.key_of(OBLIGATIONS[task[0]], task[1]) for task in tasks}
-    found = {} if fresh else {task: cache.find(key, OBLIGATIONS[task[0]]) for task, key in keys.items()}
-    results = {task: result for task, result in found.items() if result is not None}
-    missing = [task for task in tasks if task not in results]
+    catalogue = catalogue_of(where.kernel)
+    keys = {(name, settings): key_of(catalogue[name], settings, where.kernel) for name, settings in tasks}
+    kept = {} if where.fresh else {task: cache.find(key) for task, key in keys.items()}
+    results = {task: replace(Result(**fields), cached=True) for task, fields in kept.items() if fields is not None}
+    bodies: dict[tuple[Any, ...], list[Task]] = {}
+    for task in tasks:
+        if task not in results:
+            asked = catalogue[task[0]]
+            bodies.setdefault((asked.body, asked.theory, task[1]), []).append(task)
     try:
-        for task, result in prove_missing(missing, where, jobs):
-            results[task] = result
-            with contextlib.suppress(OSError):  # a folder that can't be written costs time, and nothing else
-                cache.keep(keys[task], result)
-            show_progress(f"{len(results)} of {len(tasks)} proofs: {task[0][:70]}")
-    except BadExecutor:
-        raise
+        for found in prove_bodies([*bodies.values()], where):
+            for task, result in found.items():
+                results[task] = result
+                if result.may_be_kept:
+                    with contextlib.suppress(OSError):  # a folder that can't be written costs time, and nothing else
+                        cache.keep(keys[task], asdict(result))
+                show_progress(f"{len(results)} of {len(tasks)} proofs: {task[0][:70]}")
+    except (OtherSources, BrokenExecutor) as failure:
+        what = "a worker has died; try fewer --jobs"
+        if isinstance(failure, OtherSources):
+            what = "a worker runs other sources, another Python or other solvers than this; start the workers anew, from here"
+        raise BadExecutor(f"--executor {where.executor}: {what}" if where.executor is not None else what) from failure
     except Exception as failure:
-        if where is None:
+        if where.executor is None:
             raise  # it was the code of this checkout
-        raise BadExecutor(f"--executor {where}: {in_one_line(failure)}") from failure
+        told = f"{type(failure).__name__}: {' '.join(str(failure).split())}"
+        if isinstance(failure, ModuleNotFoundError) and failure.name == "distributed":
+            told = "the Python package 'distributed' is missing; `make prove` installs it into .venv"
+        raise BadExecutor(f"--executor {where.executor}: {told}") from failure
     show_progress("")
     return [results[task] for task in tasks]
 
 
-def prove_missing(missing: list[Task], where: str | None, jobs: int) -> Iterator[tuple[Task, Result]]:
-    """Prove these on an executor, and give each result when it is there. Raises BadExecutor, and whatever an executor of
-    others raises."""
-    here = what_runs_here()
-    with executor(where, max(1, min(jobs, len(missing)))) as workers:
-        running = {workers.submit(prove_elsewhere, *task, here): task for task in missing}
-        for future in as_completed(running):
-            yield running[future], result_of(future, running[future][0], where, [*running])
+def prove_bodies(bodies: list[list[Task]], where: Where) -> Iterator[dict[Task, Result]]:
+    """Explore each body once, for all of its claims that are asked for. Raises whatever the executor raises."""
+    if not bodies:
+        return
+    here = what_runs_here(where.kernel)
+    with executor(where.executor, max(1, min(where.jobs, len(bodies)))) as workers:
+        running: dict[Future[list[Result]], list[Task]] = {}
+        try:
+            for body in bodies:
+                names = [name for name, _ in body]
+                running[workers.submit(prove_elsewhere, names, body[0][1], where.kernel, here)] = body
+            for future in as_completed(running):
+                body, found = running[future], future.result()
+                if not isinstance(found, list) or [one.obligation for one in found] != [name for name, _ in body]:
+                    raise TypeError(f"results of {body[0][0]} are needed, not {type(found).__name__}")
+                yield dict(zip(body, found, strict=True))
+        finally:
+            for future in running:
+                future.cancel()
 
 
-def with_seeds(
-    results: list[Result], settings: Settings, seeds: int, where: str | None, jobs: int, fresh: bool
-) -> list[Result]:
+def with_seeds(results: list[Result], settings: Settings, seeds: int, where: Where) -> list[Result]:
     """The results, of which those that are not linear are told what other seeds give. Raises BadExecutor."""
     others = [replace(settings, seed=n, second=False, smt2=False) for n in range(seeds) if n != settings.seed]
     tasks = [(result.obligation, other) for result in results if result.non_linear for other in others]
     verdicts: dict[str, dict[str, str]] = {}
-    for (name, other), result in zip(tasks, prove_all(tasks, where, jobs, fresh), strict=True):
+    for (name, other), result in zip(tasks, prove_all(tasks, where), strict=True):
         verdicts.setdefault(name, {})[str(other.seed)] = result.verdict
     return [replace(result, seeds=verdicts.get(result.obligation, {})) for result in results]
-
-
-def result_of(future: Future[Result], name: str, where: str | None, others: list[Future[Result]]) -> Result:
-    """What a worker has found of an obligation. Raises BadExecutor, and calls the other workers back, if it is no result."""
-    try:
-        result = future.result()
-        if isinstance(result, Result) and result.obligation == name:
-            return result
-        raise TypeError(f"a result of {name} is needed, not {type(result).__name__}")
-    except OtherSources as failure:
-        what = (
-            "a worker runs other sources, another Python or other solvers than this; start the workers anew, from here"
-        )
-        cause: Exception = failure
-    except BrokenExecutor as failure:
-        what, cause = "a worker has died; try fewer --jobs", failure
-    except Exception as failure:
-        if where is None:
-            raise  # it was the code of this checkout
-        what, cause = in_one_line(failure), failure
-    for other in others:
-        other.cancel()
-    raise BadExecutor(f"--executor {where}: {what}" if where else what) from cause
 
 
 def write_smt2(results: list[Result], folder: Path) -> None:
@@ -274,7 +279,9 @@ def as_text(results: list[Result], seconds: float) -> str:
             lines += told(result)
     odd = [result for result in results if not result.as_expected]
     verdicts = [result.verdict for result in results]
-    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
+    counts = ", ".join(
+        f"{verdicts.count(verdict)} {SHOWN.get(verdict, verdict)}" for verdict in dict.fromkeys(verdicts)
+    )
     cached = sum(result.cached for result in results)
     earlier = f" {cached} are cached, that is, from earlier runs; --fresh proves them anew." if cached else ""
     lines += ["", f"{len(results)} obligations in {seconds:.1f} s: {counts}; {len(odd)} not as expected.{earlier}"]
@@ -283,7 +290,7 @@ def as_text(results: list[Result], seconds: float) -> str:
             lost = ", ".join(result.undermined)
             lines.append(f"  {result.obligation} is PROVED, but rests on {lost}, so that it says nothing here.")
         else:
-            lines.append(f"  {result.obligation} is {result.verdict}, {result.expected} was expected.")
+            lines.append(f"  {result.obligation} {what_is_odd(result)}.")
     not_asked = dict.fromkeys(claim for result in results for claim in result.not_asked)
     if not_asked:
         lines.append(f"  These proofs rest on claims that were not asked for here: {', '.join(not_asked)}.")
@@ -299,15 +306,27 @@ def as_text(results: list[Result], seconds: float) -> str:
     return "\n".join(lines[1:])
 
 
+SHOWN = {"LOST": "not followed"}
+"""How people read a verdict, where it is not its name."""
+
+
+def what_is_odd(result: Result) -> str:
+    """How a result differs from what was expected."""
+    if result.verdict == result.expected:
+        return f"is {result.verdict} for another reason than expected: what fails is “{result.broken}”"
+    return f"is {SHOWN.get(result.verdict, result.verdict)}, {result.expected} was expected"
+
+
 def told(result: Result) -> list[str]:
     """One result: a line, and what people need to understand a refutation."""
     where = " ".join(part for part in (result.revision, result.theory, result.case) if part)
-    expected = "" if result.as_expected else f", but {result.expected} was expected"
+    reason = "for another reason than" if result.verdict == result.expected else f"but {result.expected} was"
+    expected = "" if result.as_expected else f", {reason} expected"
     expected = ", but says nothing: see below" if result.undermined else expected
     surprise = " as expected" if result.verdict == "REFUTED" and result.as_expected else expected
     surprise = " a known defect is mended" if result.mended else surprise
     cached = " cached" if result.cached else ""
-    lines = [f"  {result.verdict:<8} {where:<34} {result.seconds:6.2f} s{cached}{surprise}"]
+    lines = [f"  {SHOWN.get(result.verdict, result.verdict):<8} {where:<34} {result.seconds:6.2f} s{cached}{surprise}"]
     if result.verdict == "PROVED" and result.rests_on:
         lines.append(f"           rests on {', '.join(result.rests_on)}")
     if result.second is not None:
@@ -325,6 +344,8 @@ def told(result: Result) -> list[str]:
         lines.append(f"           actual   {result.counterexample['actual']}")
     if result.why:
         lines.append(f"           because  {result.why}")
+    if result.verdict == "LOST":
+        lines.append("           to do    hunt for it with `make fuzz KERNEL=…`: this says nothing of the claim")
     return lines
 
 

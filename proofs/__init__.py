@@ -2,5 +2,3 @@
 
 `python -m command prove` proves the catalogue; `obligation` says what an obligation is, `symbolic` what a symbolic number is.
 """
-
-from proofs.engine import sources  # noqa: F401

@@ -9,7 +9,9 @@ from model import geometry as promise
 from model.geometry import INT_MAX, SMALLEST_BLOCK, Refusal
 from model.trace import Create, Kernel, Trace
 from proofs.engine.explore import Theory, Verdict
-from proofs.engine.obligation import Counterexample, obligation
+from proofs.engine.obligation import Counterexample, Obligations
+
+obligation = Obligations(__name__)
 
 Admit = Callable[[Any, Any, Any, Any], layout.Geometry | None]
 """The argument check of a revision: from size, align, boundary and page size, in bytes."""

@@ -13,7 +13,9 @@ from typing import Any
 from impl.rbtree import LEFT, RIGHT, Node, PageTree, Place, is_red, place_of
 from model import claims
 from proofs.engine.explore import Theory
-from proofs.engine.obligation import from_this_state, obligation
+from proofs.engine.obligation import Obligations, from_this_state
+
+obligation = Obligations(__name__)
 
 RED_HAS_NO_RED_CHILD = "no red node has a red child, before"
 BLACK_HEIGHTS_ARE_EQUAL = "every way down from a node has the same number of black nodes, before"

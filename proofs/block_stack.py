@@ -26,8 +26,10 @@ from proofs import admission
 from proofs.admission import arguments, arguments_that_round_up_to_an_int, kept_geometry
 from proofs.counting import Turn, by_turns
 from proofs.engine.explore import Theory, Verdict
-from proofs.engine.obligation import Counterexample, from_this_state, obligation
+from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, WIDTHS, any_cursor, any_geometry, first_ones
+
+obligation = Obligations(__name__)
 
 REVISION = "v6.12"
 SMALLEST_BLOCK = DMA_BLOCK.size

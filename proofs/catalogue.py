@@ -1,8 +1,15 @@
-"""Every obligation: the subjects register theirs when they are imported here."""
+"""What there is to prove: of Python, the obligations that the modules of proofs/ state; of a kernel, those about its file."""
 
+import functools
 import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
 
-from proofs import (  # noqa: F401
+from kernel.build import FROM_THE_TREE, SHIM, find
+from kernel.ir import clang
+from proofs import (
     admission,
     balance,
     block_stack,
@@ -16,11 +23,30 @@ from proofs import (  # noqa: F401
     tree,
     walk,
 )
-from proofs.engine import cache, sources
-from proofs.engine.obligation import OBLIGATIONS, Result, Settings, prove
+from proofs.engine import cache
+from proofs.engine.obligation import Obligation, Result, Settings, prove, prove_body
 from proofs.engine.solver import allow_any_thread
 
-__all__ = ["OBLIGATIONS", "OtherSources", "Result", "Settings", "prove_elsewhere", "prove_named", "what_runs_here"]
+Catalogue = dict[str, Obligation]
+"""Obligations by name."""
+
+STATED_BY = (
+    admission,
+    layout,
+    counting,
+    tree,
+    balance,
+    block_stack,
+    destroy,
+    fills,
+    free_list,
+    interleaving,
+    struct_page,
+    walk,
+)
+
+PROVER = ("proofs.engine.obligation", "proofs.engine.second")
+"""What makes a result of an obligation, with all that it imports."""
 
 ONE_AT_A_TIME = threading.Lock()
 """Neither Z3 nor Python's `ast` (in 3.11) can work for two threads at once."""
@@ -30,28 +56,73 @@ class OtherSources(Exception):
     """A worker runs other sources, or on another Python or other solvers, than the one who asks."""
 
 
-def prove_named(name: str, seed: int, limit: int, second: bool = False, smt2: bool = False) -> Result:
-    """Prove one obligation, in any thread."""
-    with ONE_AT_A_TIME:
-        if threading.current_thread() is not threading.main_thread():
-            allow_any_thread()
-        return prove(OBLIGATIONS[name], Settings(seed, limit, second, smt2))
+def catalogue_of_python() -> Catalogue:
+    """The obligations about impl/."""
+    return by_name(one for module in STATED_BY for one in module.obligation.stated)
 
 
-def prove_elsewhere(name: str, settings: Settings, asker_runs: str) -> Result:
-    """Prove one obligation in a worker, which has the whole catalogue by importing this function.
+def catalogue_of_kernel(path: str) -> Catalogue:
+    """The obligations about a kernel's own file, compiled. Raises BuildError, and NotFollowed for a file of another shape."""
+    return compiled(path, digest_of_kernel(path))
+
+
+@functools.cache
+def compiled(path: str, digest: str) -> Catalogue:
+    """Compiles the file that has this digest, once in each process."""
+    from proofs.compiled import obligations_of  # here, since only who asks for it needs a compiler
+
+    del digest
+    return by_name(obligations_of(find(path)).values())
+
+
+def by_name(stated: Iterable[Obligation]) -> Catalogue:
+    catalogue: Catalogue = {}
+    for one in stated:
+        assert one.name not in catalogue, one.name
+        catalogue[one.name] = one
+    return catalogue
+
+
+OBLIGATIONS = catalogue_of_python()
+
+
+def catalogue_of(kernel: str | None) -> Catalogue:
+    return OBLIGATIONS if kernel is None else catalogue_of_kernel(kernel)
+
+
+def digest_of_kernel(path: str) -> str:
+    """Of all that is compiled: the file, the headers of its tree, the shim; and of the compiler's name. Raises BuildError."""
+    source = find(path)
+    headers = [source.tree / "include" / "linux" / name for name in FROM_THE_TREE] if source.tree is not None else []
+    files = [source.file, *headers, *sorted(file for file in SHIM.iterdir() if file.is_file())]
+    return cache.digest_of([sha256(Path(file).read_bytes()).hexdigest() for file in files if file.is_file()], clang())
+
+
+def key_of(asked: Obligation, settings: Settings, kernel: str | None = None) -> str:
+    """What a result depends on, as a digest."""
+    runs = cache.what_runs(*PROVER, asked.module, asked.body.__module__)
+    compiled_from = None if kernel is None else digest_of_kernel(kernel)
+    return cache.digest_of(asked.name, asdict(settings), runs, compiled_from)
+
+
+def what_runs_here(kernel: str | None = None) -> str:
+    """A digest of the catalogue with all that it imports, of Python and of the solvers; and of a kernel's file."""
+    return cache.digest_of(cache.what_runs(__name__), None if kernel is None else digest_of_kernel(kernel))
+
+
+def prove_elsewhere(names: Sequence[str], settings: Settings, kernel: str | None, asker_runs: str) -> list[Result]:
+    """Prove, in a worker, obligations that have a body and a theory in common. A worker compiles a kernel's file itself.
 
     Raises OtherSources if what runs here is not `asker_runs`, so that no verdict is about anything else.
     """
     with ONE_AT_A_TIME:
-        if what_runs_here() != asker_runs:
-            raise OtherSources(name)
-    return prove_named(name, settings.seed, settings.limit, settings.second, settings.smt2)
+        if threading.current_thread() is not threading.main_thread():
+            allow_any_thread()
+        if what_runs_here(kernel) != asker_runs:
+            raise OtherSources(names[0])
+        catalogue = catalogue_of(kernel)
+        return prove_body([catalogue[name] for name in names], settings)
 
 
-def what_runs_here() -> str:
-    """A digest of the catalogue with all that it imports, as it was loaded, of the version of Python, and the solvers'."""
-    try:
-        return cache.what_runs(__name__)
-    except sources.NotOurs as unknown:
-        raise OtherSources(f"nobody knows what {unknown} is") from unknown
+def prove_named(name: str, seed: int, limit: int, second: bool = False, smt2: bool = False) -> Result:
+    return prove(OBLIGATIONS[name], Settings(seed, limit, second, smt2))

@@ -11,8 +11,10 @@ from model import claims
 from model import geometry as promise
 from model.trace import Alloc, Create, Trace
 from proofs.engine.explore import Body, Theory, Verdict
-from proofs.engine.obligation import Counterexample, obligation
+from proofs.engine.obligation import Counterexample, Obligations
 from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, WIDTHS, any_admitted_geometry, any_block, first_ones
+
+obligation = Obligations(__name__)
 
 
 def explain_series(inputs: dict[str, Any]) -> Counterexample:

@@ -7,8 +7,10 @@ from impl.pool import POOL_POISON_FREED
 from model import claims
 from model.trace import Alloc, Create, Destroy, Free, Trace
 from proofs.engine.explore import Theory
-from proofs.engine.obligation import from_this_state, obligation
+from proofs.engine.obligation import Obligations, from_this_state
 from proofs.subjects.arbitrary import AnyPage, AnyPool, around, put_in_list
+
+obligation = Obligations(__name__)
 
 explain = from_this_state(
     "an idle page is given back once, and a busy one is reported",

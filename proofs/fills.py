@@ -10,8 +10,10 @@ from impl.pool import POOL_POISON_FREED
 from model import claims
 from model.geometry import SMALLEST_BLOCK
 from proofs.engine.explore import Theory, Verdict
-from proofs.engine.obligation import Counterexample, from_this_state, obligation
+from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.subjects.arbitrary import AnyOriginalPool, AnyPage, AnyPool, put_in_list
+
+obligation = Obligations(__name__)
 
 NOWHERE = SimpleNamespace(vaddr=0, dma=0, data=None)
 """Where a page lies of which only the bytes matter."""

@@ -20,7 +20,7 @@ from impl.words import INT_MAX
 from model import claims
 from model.trace import Alloc, Create, Free, Kernel, Trace
 from proofs.engine.explore import Body, Theory, Verdict
-from proofs.engine.obligation import Counterexample, from_this_state, obligation
+from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.layout import any_cursor, any_geometry
 from proofs.subjects.arbitrary import (
     DISJOINT,
@@ -34,6 +34,8 @@ from proofs.subjects.arbitrary import (
     chain,
     put_in_list,
 )
+
+obligation = Obligations(__name__)
 
 INVARIANT = (
     claims.free_list_holds_the_free_blocks,

@@ -10,9 +10,11 @@ from typing import Any
 
 from model import claims
 from proofs.engine.explore import Theory, Verdict
-from proofs.engine.obligation import Counterexample, from_this_state, obligation
+from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.free_list import Device
 from proofs.subjects.arbitrary import AnyPool, put_in_list
+
+obligation = Obligations(__name__)
 
 explain = from_this_state("the pages stay within the bound")
 

@@ -16,7 +16,9 @@ from model import claims
 from model import geometry as promise
 from model.trace import Alloc, Create, Trace
 from proofs.engine.explore import Theory, Verdict
-from proofs.engine.obligation import Counterexample, obligation
+from proofs.engine.obligation import Counterexample, Obligations
+
+obligation = Obligations(__name__)
 
 WIDTHS = (Theory.INTEGERS, Theory.U32)
 PAGE_SIZE = 4096

@@ -8,7 +8,9 @@ from model import claims
 from model.memory import VMALLOC_BASE, VMALLOC_END
 from model.trace import Alloc, Create, Free, Kernel, Trace
 from proofs.engine.explore import Theory, Verdict
-from proofs.engine.obligation import Counterexample, obligation
+from proofs.engine.obligation import Counterexample, Obligations
+
+obligation = Obligations(__name__)
 
 PAGE_SIZES = tuple(1 << log for log in range(12, 17))
 

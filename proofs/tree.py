@@ -17,7 +17,9 @@ from impl.words import size_t, unsigned_int
 from model import claims
 from model.trace import Alloc, Create, Free, PageChoice, Trace
 from proofs.engine.explore import Theory, Verdict
-from proofs.engine.obligation import Counterexample, from_this_state, obligation
+from proofs.engine.obligation import Counterexample, Obligations, from_this_state
+
+obligation = Obligations(__name__)
 
 SIDES = {LEFT: "left", RIGHT: "right"}
 ADDRESSES = (Theory.INTEGERS, Theory.U64, Theory.U32)  # dma_addr_t has 64 bits, or 32

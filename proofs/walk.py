@@ -13,7 +13,9 @@ from impl.rbtree import LEFT, RIGHT, Node, PageTree
 from model import claims
 from model.claims import Claim
 from proofs.engine.explore import Theory
-from proofs.engine.obligation import from_this_state, obligation
+from proofs.engine.obligation import Obligations, from_this_state
+
+obligation = Obligations(__name__)
 
 
 class Entered(BaseException):

@@ -17,9 +17,9 @@ from command.report import main, past_counterexamples, write
 from hunt.revisions import TARGETS
 from impl.pool import Pool
 from model.trace import Alloc, Create, Destroy, Trace, dumps, loads
-from proofs.catalogue import OBLIGATIONS, Settings
+from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict as Proofs
-from proofs.engine.obligation import prove
+from proofs.engine.obligation import Settings, prove
 from report.pages import index, kind_of
 from report.runs import exhibit, in_text, seen
 from report.scene import Cell, scene_of, without_covered

@@ -1,84 +1,72 @@
 """Results of earlier runs, for as long as nothing that they depend on has changed.
 
-A result is kept under a digest of everything that it depends on: the sources of the prover, of the module with the
-proof and of whatever that imports, exactly as they were loaded into this process; the obligation's name; what was asked
-for; and the versions of Python and of the solvers. A damaged file is as good as none.
+They are kept under a digest of all sources that a module imports, and of the versions. A damaged file is as good as none.
 """
 
+import ast
 import functools
 import hashlib
 import json
 import os
 import platform
 import sys
-import tempfile
-from dataclasses import asdict, replace
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from proofs.engine import sources
-from proofs.engine.obligation import Obligation, Result, Settings
-
-FOLDER = sources.ROOT / ".poolproof"
-PROVER = ("proofs.engine.cache", "proofs.engine.obligation", "proofs.engine.second")
-"""What makes a result of an obligation, with all that it imports."""
+ROOT = Path(__file__).parents[2]
 
 
-def key_of(asked: Obligation, settings: Settings) -> str | None:
-    """What a result depends on, as a digest; None if that is not known, so that it may not be kept."""
-    try:
-        runs = what_runs(*PROVER, asked.module), hashlib.sha256(sources.source("proofs.catalogue") or b"").hexdigest()
-    except sources.NotOurs:
-        return None
-    return digest_of([asked.name, asked.module, asdict(settings), runs])
-
-
-def what_runs(*modules: str) -> str:
-    """A digest of the sources of some modules and what they import, and of what they run on. Raises sources.NotOurs."""
-    versions = {package: version_of(package) for package in ("z3-solver", "cvc5", "bitwuzla")}
-    python = [platform.python_version(), sys.flags.optimize]
-    return digest_of([sources.digest(modules), versions, python])
-
-
-def find(key: str | None, asked: Obligation, folder: Path = FOLDER) -> Result | None:
-    """The result that was kept under a key, marked as cached; None if there is none that is intact."""
-    if key is None:
-        return None
-    try:
-        kept = json.loads((folder / f"{key}.json").read_text())
-        if kept["digest"] != digest_of([key, kept["result"]]):
-            return None
-        result = Result(**kept["result"])
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return None
-    if result.obligation != asked.name or not result.may_be_kept:
-        return None
-    return replace(result, cached=True)
-
-
-def keep(key: str | None, result: Result, folder: Path = FOLDER) -> None:
-    """Keep a result, if it is a verdict as expected, and if JSON can tell it. Raises OSError if it can't be written."""
-    if key is None or not result.may_be_kept:
-        return
-    told = asdict(result)
-    text = json.dumps({"digest": digest_of([key, told]), "result": told})
-    if json.loads(text)["result"] != told:
-        return
-    folder.mkdir(exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=folder)
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-    os.replace(name, folder / f"{key}.json")
-
-
-def digest_of(what: Any) -> str:
+def digest_of(*what: Any) -> str:
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
 @functools.cache
-def version_of(package: str) -> str:
+def read_source(name: str) -> tuple[str, list[str]] | None:
+    """The digest of a module's source, and the names that it imports anywhere in it; None if it is no module of ours."""
+    path = ROOT.joinpath(*name.split("."))
+    file = next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+    if file is None:
+        return None
+    data, names = file.read_bytes(), [name.rpartition(".")[0] or name]  # a package runs before what is in it
+    for node in ast.walk(ast.parse(data)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return hashlib.sha256(data).hexdigest(), names
+
+
+@functools.cache
+def what_runs(*modules: str) -> str:
+    """A digest of some modules and all that they import, of Python and of the solvers."""
+    found, pending = {}, list(modules)
+    while pending:
+        name = pending.pop()
+        if name not in found and (read := read_source(name)) is not None:
+            found[name], names = read
+            pending += names
+    versions = [version(package) for package in ("z3-solver", "cvc5", "bitwuzla")]
+    return digest_of(found, versions, platform.python_version(), sys.flags.optimize)
+
+
+FOLDER = ROOT / ".poolproof" / "cache"
+
+
+def find(key: str) -> Any:
+    """What was kept under a key; None if there is nothing that is intact."""
     try:
-        return version(package)
-    except PackageNotFoundError:
-        return "missing"
+        digest, kept = json.loads((FOLDER / f"{key}.json").read_text())
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+    return kept if digest == digest_of(key, kept) else None
+
+
+def keep(key: str, what: Any) -> None:
+    """Keep what JSON can tell. Raises OSError if it can't be written."""
+    if json.loads(json.dumps(what)) != what:
+        return
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    scratch = FOLDER / f"{key}.{os.getpid()}"
+    scratch.write_text(json.dumps([digest_of(key, what), what]))
+    scratch.replace(FOLDER / f"{key}.json")

@@ -1,10 +1,8 @@
 """Obligations: a claim about a revision, the body that shows it, and the verdict that is expected."""
 
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from model.claims import CLAIMS, Claim
@@ -140,36 +138,31 @@ class Result:
         return self.second is None or self.second["agreed"] == self.second["queries"]
 
 
-OBLIGATIONS: dict[str, Obligation] = {}
+class Obligations:
+    """The obligations that a module states, in order: a decorator for their bodies."""
 
+    def __init__(self, module: str) -> None:
+        self.module = module
+        self.stated: list[Obligation] = []
 
-def obligation(
-    claim: Claim,
-    revision: str,
-    *theories: Theory,
-    explain: Explain,
-    expected: Verdict = Verdict.PROVED,
-    case: str = "",
-) -> Callable[[Body], Body]:
-    """Make a body an obligation in each of the theories."""
-    module = module_that_is_loading()
+    def __call__(
+        self,
+        claim: Claim,
+        revision: str,
+        *theories: Theory,
+        explain: Explain,
+        expected: Verdict = Verdict.PROVED,
+        case: str = "",
+    ) -> Callable[[Body], Body]:
+        """Make a body an obligation in each of the theories."""
 
-    def register(body: Body) -> Body:
-        for theory in theories:
-            made = Obligation(claim, revision, theory, case, expected, body, explain, module)
-            assert made.name not in OBLIGATIONS, made.name
-            OBLIGATIONS[made.name] = made
-        return body
+        def state(body: Body) -> Body:
+            self.stated += [
+                Obligation(claim, revision, theory, case, expected, body, explain, self.module) for theory in theories
+            ]
+            return body
 
-    return register
-
-
-def module_that_is_loading() -> str:
-    """The module whose import has led here, by whatever helpers of other modules."""
-    frame = sys._getframe()
-    while frame.f_code.co_name != "<module>" and frame.f_back is not None:
-        frame = frame.f_back
-    return str(frame.f_globals["__name__"])
+        return state
 
 
 @dataclass(frozen=True)
@@ -185,13 +178,21 @@ class Settings:
 
 def prove(asked: Obligation, settings: Settings) -> Result:
     """Prove one obligation. Raises ModuleNotFoundError if another solver is asked for that is not installed."""
+    return prove_body([asked], settings)[0]
+
+
+def prove_body(asked: Sequence[Obligation], settings: Settings) -> list[Result]:
+    """Explore a body once: the verdict on each of these claims, all of which it shows of the same numbers."""
     started = time.perf_counter()
-    outcome, solver = explored(
-        asked.body,  # type: ignore[arg-type]  # a function is hashable
-        asked.theory,
-        settings.seed,
-        settings.limit,
-    )
+    solver = Solver(settings.seed, settings.limit)
+    outcome = explore(asked[0].body, asked[0].theory, solver)
+    share = (time.perf_counter() - started) / len(asked)
+    return [result_of(one, outcome, solver, settings, share) for one in asked]
+
+
+def result_of(asked: Obligation, outcome: Outcome, solver: Solver, settings: Settings, share: float) -> Result:
+    """The verdict on one claim of a body that has been explored, which has taken `share` seconds for each of its claims."""
+    started = time.perf_counter()
     verdict, why = outcome.verdict, outcome.why
     if verdict is Verdict.PROVED and asked.claim.name not in outcome.shown:
         verdict, why = Verdict.VACUOUS, f"{asked.claim.name} is never shown on a path that can be taken"
@@ -208,7 +209,7 @@ def prove(asked: Obligation, settings: Settings) -> Result:
             counterexample = {"expected": told.expected, "actual": told.actual}
             if told.trace is not None:
                 counterexample["trace"] = told.trace.to_json()
-    seconds = time.perf_counter() - started
+    seconds = share + time.perf_counter() - started
     script, opinion = None, None
     if verdict is Verdict.REFUTED and settings.smt2:
         script = smtlib.script(described(asked, outcome), [outcome.constraints])
@@ -247,13 +248,6 @@ def prove(asked: Obligation, settings: Settings) -> Result:
         non_linear=any(map(smtlib.is_non_linear, smtlib.subterms(solver.asked.values()))),
         smt2=script.text if script is not None and settings.smt2 else "",
     )
-
-
-@lru_cache(maxsize=1)
-def explored(body: Body, theory: Theory, seed: int, limit: int) -> tuple[Outcome, Solver]:
-    """What exploring a body gives; a body that shows several claims is explored for all of them at once."""
-    solver = Solver(seed, limit)
-    return explore(body, theory, solver), solver
 
 
 def described(asked: Obligation, outcome: Outcome) -> list[str]:

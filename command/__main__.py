@@ -6,7 +6,7 @@ from importlib import import_module
 
 from command.output import exit_with
 
-COMMANDS = ("prove", "audit", "crosshair", "fuzz", "replay", "compare", "report", "bugs", "claims")
+COMMANDS = ("demo", "prove", "audit", "crosshair", "fuzz", "replay", "compare", "report", "bugs", "claims")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,18 +1,41 @@
-"""The table of claims in README.md, from the code: `make claims` writes it, and a test compares it."""
+"""`make claims`: the tables of claims in docs/claims.md and README.md, from the code; a test compares them."""
 
 import argparse
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from model.claims import CLAIMS
+from model.claims import CLAIMS, Claim
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict
 
-README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- claims: written by `make claims` -->\n", "<!-- end of claims -->\n"
+ROOT = Path(__file__).parent.parent
+README, LIST = ROOT / "README.md", ROOT / "docs" / "claims.md"
+
+PROVED_OF_C = {
+    "create_admits_what_is_promised",
+    "admitted_geometry_is_ordered",
+    "boundary_divides_the_allocation",
+    "alignment_divides_size_and_boundary",
+    "admitted_geometry_fits_an_int",
+    "next_boundary_is_a_multiple",
+    "layout_stays_between_boundaries",
+    "block_lies_inside_its_page",
+    "no_block_crosses_a_boundary",
+    "blocks_are_disjoint",
+    "blocks_are_aligned",
+    "offsets_fit_the_int_link",
+    "layout_ends",
+    "no_room_is_wasted",
+    "total_counts_the_blocks",
+    "lookup_finds_the_page_of_an_address",
+    "free_list_holds_the_free_blocks",
+    "pool_stays_in_its_memory",
+}
+"""The claims with obligations about a kernel's own C; tests/test_compiled.py compares them with those of the kernels."""
 
 
-def table() -> str:
+def table_of_claims() -> str:
     """A row per claim: what is promised, from where, of which revisions and numbers it is proved, and what breaks it."""
     lines = ["| claim | sentence | source | proved of | refuted, as expected |", "|---|---|---|---|---|"]
     for claim in CLAIMS.values():
@@ -38,18 +61,60 @@ def of_series_first(revisions: Iterable[str]) -> list[str]:
     return sorted(revisions, key=lambda revision: revision != "series")
 
 
-def with_table(text: str) -> str:
-    """A README's text with the table as it has to be. Raises ValueError if the marks for it are missing."""
-    head, found, rest = text.partition(BEGIN)
-    _, closed, tail = rest.partition(END)
+def table_of_topics() -> str:
+    """A row per topic: how many of its claims are proved, refuted and hunted of each revision, and of a kernel's own C."""
+    revisions = ("series", "v6.12", "v6.1")
+    lines = [f"| topic | claims | {' | '.join(revisions)} | your C |", "|---|---|---|---|---|---|"]
+    for topic in dict.fromkeys(claim.topic for claim in CLAIMS.values()):
+        about = [claim for claim in CLAIMS.values() if claim.topic == topic]
+        cells = [topic, str(len(about)), *(counted(about, revision) for revision in revisions), counted(about, None)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def counted(about: list[Claim], revision: str | None) -> str:
+    """How many of these claims are proved, refuted and hunted of a revision, or of a kernel's own C if that is None."""
+
+    def with_verdict(verdict: Verdict) -> set[str]:
+        return {o.claim.name for o in OBLIGATIONS.values() if (o.revision, o.expected) == (revision, verdict)}
+
+    names = {claim.name for claim in about}
+    counts = {
+        "proved": len(names & (PROVED_OF_C if revision is None else with_verdict(Verdict.PROVED))),
+        "refuted": len(names & with_verdict(Verdict.REFUTED)),
+        "hunted": len(names & hunted(inside=revision == "series")),
+    }
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "–"
+
+
+def hunted(*, inside: bool) -> set[str]:
+    """The claims that a run is checked against: those that the comparison with the simple pool names; and, of the series,
+    those that are looked at `inside` of it."""
+    sources = [file for file in (ROOT / "model").glob("*.py") if file.name not in ("claims.py", "promises.py")]
+    sources += [ROOT / "hunt" / "inside.py"] if inside else []
+    words = {word for file in sources for word in re.findall(r"\w+", file.read_text())}
+    return words & CLAIMS.keys()
+
+
+TABLES = {README: ("topics", table_of_topics), LIST: ("claims", table_of_claims)}
+"""For each document: the name of its table, which is in the marks around it, and what writes it."""
+
+
+def with_table(document: Path) -> str:
+    """A document's text with its table as it has to be. Raises ValueError if the marks for it are missing."""
+    name, table = TABLES[document]
+    begin, end = f"<!-- {name}: written by `make claims` -->\n", f"<!-- end of {name} -->\n"
+    head, found, rest = document.read_text().partition(begin)
+    _, closed, tail = rest.partition(end)
     if not found or not closed:
-        raise ValueError(f"{README.name}: the marks around the table of claims are missing")
-    return head + BEGIN + table() + END + tail
+        raise ValueError(f"{document.name}: the marks around the table of {name} are missing")
+    return head + begin + table() + end + tail
 
 
 def main(arguments: list[str] | None = None) -> int:
     argparse.ArgumentParser(
-        prog="python -m command claims", description="Write the table of claims into README.md."
+        prog="python -m command claims", description="Write the tables of claims into README.md and docs/claims.md."
     ).parse_args(arguments)
-    README.write_text(with_table(README.read_text()))
+    for document in TABLES:
+        document.write_text(with_table(document))
     return 0

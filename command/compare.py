@@ -1,4 +1,4 @@
-"""`python -m command compare BEFORE AFTER`: run two kernels with the same operations, and say what can be seen to change.
+"""`python -m command compare BEFORE AFTER`: run two kernels with the same operations, and say what a user would see change.
 
 With `--patches MBOX` instead of AFTER, each patch of a series is compared with what was before it, and all of them with BEFORE.
 A difference is no bug: a patch with “no functional changes” shows none, and another one those that it speaks of.
@@ -23,7 +23,7 @@ from report.runs import TRACES, keep
 from report.text import elided, lines_of, options_of
 
 
-def told(comparison: Comparison, prefix: str) -> list[str]:
+def differences(comparison: Comparison, prefix: str) -> list[str]:
     """What differs, in how many runs, and the smallest run that shows it."""
     lines = []
     for kind in (kind for kind in OBSERVED if kind in comparison.smallest):
@@ -35,8 +35,8 @@ def told(comparison: Comparison, prefix: str) -> list[str]:
         lines += [f"  with {', '.join(options)}"] if options else []
         calls = [line.partition(" → ")[0] for line in lines_of(found.trace.steps, "  ")]
         lines += elided(calls, 16, lambda left: f"  … {left} more")
-        for name, seen in (("before:", found.before), ("after:", found.after)):
-            lines.append(f"  {name:<8} {shorten(seen.of[kind], 160, placeholder=' …') or 'none'}")
+        for name, side in (("before:", found.before), ("after:", found.after)):
+            lines.append(f"  {name:<8} {shorten(side.of[kind], 160, placeholder=' …') or 'none'}")
         lines += [f"  the run: {file}"]
     return lines
 
@@ -72,7 +72,7 @@ def two(before: Source, after: Source, options: argparse.Namespace) -> int:
     done = compare(before, after, options.seed, options.runs)
     print(f"before: {before.file}\nafter:  {after.file}")
     print(f"{done.runs:,} pools, {done.steps:,} steps, seed {options.seed}: {summary(done)}")
-    print("\n".join(told(done, "compare")))
+    print("\n".join(differences(done, "compare")))
     return 1 if done.smallest else 0
 
 
@@ -95,7 +95,7 @@ def series(before: Source, options: argparse.Namespace) -> int:
                 details += [
                     "",
                     f"patch {number}, {patch.subject}:",
-                    *told(done, f"compare-{number:02}"),
+                    *differences(done, f"compare-{number:02}"),
                 ]
             former = source
         print("\nIn how many of the pools a step first differs in what.", end=" ")

@@ -1,4 +1,4 @@
-"""Where the command lines write what they found: tried before the work, and told in one line where it fails nevertheless.
+"""Where the command lines write what they found: tried out before the work; a failure is one line.
 
 And how far they are.
 """

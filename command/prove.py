@@ -159,7 +159,7 @@ def select(names: Iterable[str], catalogue: Catalogue = OBLIGATIONS) -> list[str
             fail(f"{name} has no obligation; it is hunted by the state machine: make test")
         if not found:
             near = difflib.get_close_matches(name, [*catalogue, *CLAIMS], n=1)
-            fail(f"there is no claim {name!r}; {f'did you mean {near[0]!r}?' if near else 'README.md lists them'}")
+            fail(f"there is no claim {name!r}; {f'did you mean {near[0]!r}?' if near else 'docs/claims.md lists them'}")
         chosen += [name for name in found if name not in chosen]
     return chosen or list(catalogue)
 

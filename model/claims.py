@@ -21,6 +21,7 @@ class Claim:
     sentence: str
     source: str
     holds: Callable[..., Any]
+    topic: str
 
     def __call__(self, *args: Any) -> Any:
         return self.holds(*args)
@@ -33,18 +34,25 @@ class Claim:
 CLAIMS: dict[str, Claim] = {}
 
 
-def claim(sentence: str, source: str) -> Callable[[Callable[..., Any]], Claim]:
-    """Make a predicate a claim, under the predicate's name."""
-
-    def register(holds: Callable[..., Any]) -> Claim:
-        made = Claim(holds.__name__, sentence, source, holds)
-        CLAIMS[made.name] = made
-        return made
-
-    return register
+Maker = Callable[[str, str], Callable[[Callable[..., Any]], Claim]]
 
 
-# What dma_pool_create lets in.
+def claims_about(topic: str) -> Maker:
+    """A decorator that makes predicates claims about a topic: called with a sentence and a source, it names a claim after
+    its predicate."""
+
+    def claim(sentence: str, source: str) -> Callable[[Callable[..., Any]], Claim]:
+        def register(holds: Callable[..., Any]) -> Claim:
+            new = Claim(holds.__name__, sentence, source, holds, topic)
+            CLAIMS[new.name] = new
+            return new
+
+        return register
+
+    return claim
+
+
+claim = claims_about("arguments of dma_pool_create")
 
 
 @claim(
@@ -84,7 +92,7 @@ def admitted_geometry_fits_an_int(geometry: Any, smallest_block: int = SMALLEST_
     return bool(geometry.size >= smallest_block and geometry.allocation <= INT_MAX)
 
 
-# How a page is laid out.
+claim = claims_about("layout of a page")
 
 
 @claim("While a page is laid out, the next boundary is a multiple of the boundary.", "pool_initialise_page; patch 03")
@@ -155,7 +163,7 @@ def total_counts_the_blocks(total: int, pages: int, blocks_per_page: int) -> boo
     return bool(total == pages * blocks_per_page)
 
 
-# How a page is found.
+claim = claims_about("finding a page; the tree of pages")
 
 
 @claim("The lookup finds a page exactly if the address is inside it.", "pool_find_page; patch 10")
@@ -234,7 +242,7 @@ def destroy_reads_no_freed_page(
     return list(visited) == list(postorder) and not read_when_freed
 
 
-# What the pool does.
+claim = claims_about("free blocks, and what is counted")
 
 
 @claim(
@@ -284,6 +292,9 @@ def pages_are_bounded_by_the_demand(pages: int, demand: int, at_once: int, block
     return bool(pages <= at_once or (pages - at_once) * blocks <= demand - at_once)
 
 
+claim = claims_about("what is in a block")
+
+
 @claim("An allocation fills a block at most once.", "dma_pool_alloc; patch 07")
 def block_is_filled_once(fills: int) -> bool:
     return fills <= 1
@@ -299,9 +310,15 @@ def patch_06_keeps_the_freed_block(before: bytes, after: bytes) -> bool:
     return before == after
 
 
+claim = claims_about("destroy, messages, locks, memory")
+
+
 @claim("Patch 08 changes nothing that the device or a reader of the messages sees.", "dma_pool_destroy; patch 08")
 def patch_08_changes_nothing(before: Sequence[Any], after: Sequence[Any]) -> bool:
     return list(before) == list(after)
+
+
+claim = claims_about("free blocks, and what is counted")
 
 
 @claim(
@@ -322,6 +339,9 @@ def alloc_fails_only_without_memory(failed: bool, could_serve: bool) -> bool:
 @claim("A block that is handed out is one of the pool's free blocks.", "dma_pool_alloc")
 def allocated_block_was_free(block: tuple[int, int], free: Collection[tuple[int, int]]) -> bool:
     return block in free
+
+
+claim = claims_about("what is in a block")
 
 
 @claim(
@@ -345,6 +365,9 @@ def freed_block_is_filled(content: bytes, debug: bool, init_on_free: bool, link:
 @claim("The pool leaves a block in use alone.", "dma_pool_alloc, dma_pool_free")
 def live_block_is_left_alone(written: bytes, read: bytes) -> bool:
     return written == read
+
+
+claim = claims_about("destroy, messages, locks, memory")
 
 
 @claim("Destroying a pool gives back every page without blocks in use, and no other.", "dma_pool_destroy; patch 08")

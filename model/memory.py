@@ -21,7 +21,7 @@ class Mapping:
 class Memory:
     """Gives and takes back coherent memory, at DMA addresses that are chosen from outside.
 
-    `place(nbytes)` is asked at each allocation for the DMA address, or None for a failure. The kernel drops the pool's
+    `place(nbytes)` returns the DMA address of each allocation, or None for a failure. The kernel drops the pool's
     lock around this call, so `place` may run other operations on the pool. Memory that is not coherent by itself is
     `remapped`: its virtual addresses are not in the linear map. A pool that runs elsewhere provides the `bytes_at` a virtual
     address itself, so that it shares them.
@@ -53,7 +53,7 @@ class Memory:
         return mapping
 
     def add(self, mapping: Mapping) -> None:
-        """Take a mapping that was made elsewhere into account, until it is taken back."""
+        """Count a mapping that exists already, such as one in another process, as live until it is freed."""
         self.mappings[mapping.vaddr] = mapping
         insort(self._starts, mapping.vaddr)
 

@@ -1,8 +1,9 @@
-"""What the revisions of the pool promise differently, seen from outside. The rest they promise alike.
+"""What the revisions of the pool promise differently, as a driver or a device notices it. All else they promise alike.
 
-A pool is *damaged* once a driver or a device has broken the rules unnoticed: a block freed twice, the middle of a block
-freed, the link in a free block overwritten. No more is promised of it then than the claims that it still `keeps`, for as
-long as it reads and writes only its pages: where it leaves them, the Python fails, and nothing is said of what C does then.
+A pool is *damaged*, or out of contract, once a driver or a device has broken the rules unnoticed: a block freed twice, the
+middle of a block freed, the link in a free block overwritten. No more is promised of it then than the claims that it still
+`keeps`, for as long as it reads and writes only its pages: where it leaves them, the Python fails, and nothing is said of
+what C does then.
 """
 
 from dataclasses import dataclass

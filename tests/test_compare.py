@@ -41,7 +41,7 @@ BOUNDARY = "(next + pool->size) >= next_boundary", "(next + pool->size) > next_b
 
 @pytest.fixture(autouse=True)
 def _out_of_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hunt.compare.TRACES", tmp_path / "traces")
+    monkeypatch.setattr("command.compare.TRACES", tmp_path / "traces")
 
 
 def test_what_can_be_seen_of_a_run() -> None:

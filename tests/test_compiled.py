@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from command.claims import PROVED_OF_C
 from command.prove import as_json
 from kernel.build import BuildError, Source, Variant
 from kernel.execute import Fault, Machine, Memory, Pointer, Struct
@@ -224,3 +225,8 @@ def test_a_missing_function_is_not_proved(tmp_path: Path) -> None:
     result = prove(made["layout_ends/kernel/u64"], Settings())
     assert result.verdict == "LOST"
     assert "no function pool_initialise_page" in result.why
+
+
+def test_the_readme_counts_what_is_proved_of_c() -> None:
+    kernels = [fetched("v6.1"), fetched("v6.12")]
+    assert {one.claim.name for source in kernels for one in obligations_of(source).values()} == PROVED_OF_C

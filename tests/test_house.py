@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from bench.mpt3sas import COVER_LETTER, SERIES_CHAIN, workload
-from command.claims import README, with_table
+from command.claims import TABLES, with_table
 from impl.history import OriginalPool
 from impl.pool import Pool
 from model.claims import CLAIMS
 from tests.pages import most_touched, within_the_claims
 
 ROOT = Path(__file__).parent.parent
+DOCS = sorted((ROOT / "docs").glob("*.md"))
 SOLVERS = {"z3", "cvc5", "bitwuzla", "distributed", "crosshair"}
 MAY_IMPORT = {
     "model": set[str](),
@@ -86,21 +87,47 @@ def test_what_runs_is_what_is_imported() -> None:
                 assert not re.search(hidden, file.read_text()), file
 
 
-def test_the_readme_lists_the_claims_as_they_are() -> None:
-    text = README.read_text()
-    assert with_table(text) == text, "run `make claims`"
+@pytest.mark.parametrize("document", TABLES, ids=lambda document: document.name)
+def test_the_documents_list_the_claims_as_they_are(document: Path) -> None:
+    assert with_table(document) == document.read_text(), "run `make claims`"
 
 
-def test_what_the_readme_names_exists() -> None:
-    for document in ("README.md", "TRUST.md", "docs/hunting.md", "docs/verify.md"):
-        text = (ROOT / document).read_text()
-        makefile = (ROOT / "Makefile").read_text()
-        for target in re.findall(r"`make ([a-z0-9_]+)", text):
-            assert re.search(rf"^{target}:", makefile, re.M), f"{document}: make {target}"
-        for claim in re.findall(r"`make prove-(\w+)`", text):
-            assert claim in CLAIMS, f"{document}: {claim}"
-        for file in re.findall(r"`((?:model|impl|kernel|bugs|hunt|proofs|report|command|tests|bench)/[\w/.]+)`", text):
-            assert (ROOT / file).exists(), f"{document}: {file}"
+@pytest.mark.parametrize("document", ["README.md", "TRUST.md", *(f"docs/{file.name}" for file in DOCS)])
+def test_what_a_document_names_exists(document: str) -> None:
+    text = (ROOT / document).read_text()
+    targets = set(re.findall(r"^([a-z0-9_]+):", (ROOT / "Makefile").read_text(), re.M))
+    for target in re.findall(r"(?:`|^\$ |^ *)make ([a-z0-9_]+)(?![\w-])", text, re.M):
+        assert target in targets, f"make {target}"
+    for claim in re.findall(r"make prove-(\w+)", text):
+        assert claim in CLAIMS, claim
+    for file in re.findall(rf"[`(]((?:{'|'.join([*MAY_IMPORT, 'tests', 'docs'])})/[\w/.]+)[`)]", text):
+        assert (ROOT / document).parent.joinpath(file).exists() or (ROOT / file).exists(), file
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_the_readme_shows_the_demo_as_it_is() -> None:
+    """All of its output, but for the times."""
+    command = [sys.executable, "-m", "command", "demo"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    shown, printed = (
+        re.sub(r" +\d+\.\d s| +\d+\.\d\d s", " … s", text) for text in ((ROOT / "README.md").read_text(), done.stdout)
+    )
+    assert printed in shown
+
+
+def test_help_has_a_line_for_each_target() -> None:
+    """Grouped, and narrow enough for a terminal."""
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    phony = re.search(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), re.M)
+    assert phony is not None
+    listed = re.findall(r"^  make (\S+) +\S", done.stdout, re.M)
+    assert sorted(listed) == sorted([*phony[1].split(), "prove-%"])
+    groups = [line for line in done.stdout.splitlines() if not line.startswith("  make ")]
+    assert groups == ["start:", "prove:", "hunt:", "report:", "check:"]
+    assert max(map(len, done.stdout.splitlines())) <= 100
 
 
 def test_the_oracle_is_compact() -> None:

@@ -69,7 +69,7 @@ test: $(VENV)/installed $(SCHEMA)  ## [check] style, types, and every test of th
 	@$(RUN) -m pytest -n auto $(ARGS)
 
 fuzz: $(VENV)/installed  ## [hunt] random operations: KERNEL=~/linux ON=series SEED=N PROFILE=nightly
-	@$(RUN) -m command fuzz $(ON) $(OF_KERNEL) $(addprefix --seed=,$(SEED)) $(addprefix --profile=,$(PROFILE)) $(if $(OBSERVE),--observe) $(ARGS)
+	@$(RUN) -m command fuzz $(ON) $(OF_KERNEL) $(addprefix --seed=,$(SEED)) $(addprefix --profile=,$(PROFILE)) $(ARGS)
 
 volume: $(VENV)/installed  ## [report] a million operations on each of six pools of KERNEL=~/linux
 	@test -n "$(KERNEL)" || { echo "volume: say which kernel: make volume KERNEL=~/linux" >&2; exit 2; }

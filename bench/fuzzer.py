@@ -17,9 +17,11 @@ from hypothesis.stateful import initialize, run_state_machine_as_test
 from bench.part import Part, Wanted
 from command.output import show_progress
 from hunt import profiles
+from hunt.events import Tally
 from hunt.fuzz import HUNTED
-from hunt.machine import Dice, PoolMachine, Tally, machine, surroundings
+from hunt.machine import Dice, PoolMachine, machine
 from hunt.revisions import TARGETS
+from hunt.surroundings import surroundings
 from kernel.pool import revision_of
 
 ROUNDS = 5

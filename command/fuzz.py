@@ -6,18 +6,16 @@ Exit status: 0 if nothing was found, 1 if a claim broke or an event was missed, 
 import argparse
 import difflib
 import json
-import multiprocessing
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from pathlib import Path
 from random import SystemRandom
 from typing import NoReturn
 
 from command.output import Unwritable, put_json, show_progress, try_out
 from hunt import profiles
+from hunt.events import missed
 from hunt.fuzz import HUNTED, Hunt, hunt
-from hunt.machine import missed
 from hunt.revisions import TARGETS, kernel_of, kernel_options
 from kernel.build import BuildError
 from model.lockstep import KERNEL
@@ -40,9 +38,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, help="repeat a hunt; default: a new seed, which is printed")
     parser.add_argument("--profile", default="ci", choices=profiles.OF_HUNTS, help="how long; default: ci")
     parser.add_argument("--json", metavar="FILE", help="write what was found and met as JSON; - for standard output")
-    parser.add_argument(
-        "--observe", action="store_true", help="write each input, and what came of it, as a line of JSON"
-    )
     parser.error = lambda message: fail(f"{message}; see --help")  # type: ignore[method-assign]
     options = parser.parse_args(arguments)
     try:
@@ -76,10 +71,7 @@ def run_hunts(options: argparse.Namespace) -> int:
     to_read = sys.stderr if options.json == "-" else sys.stdout
     print(f"seed {seed}: `{again}` repeats this hunt, if the database is the same", file=to_read, flush=True)
     hunts: dict[str, Hunt] = {}
-    context = None
-    if options.observe:
-        context = observed()
-    with ProcessPoolExecutor(min(len(revisions), os.cpu_count() or 1), mp_context=context) as executor:
+    with ProcessPoolExecutor(min(len(revisions), os.cpu_count() or 1)) as executor:
         running = [executor.submit(hunt, revision, seed, options.profile) for revision in revisions]
         for future in as_completed(running):
             hunts[future.result().revision] = future.result()
@@ -92,26 +84,13 @@ def run_hunts(options: argparse.Namespace) -> int:
     found = [one for one in done if one.found]
     for one in found:
         print(f"\n{coloured(described(one), to_read)}", file=to_read)
-    # A solver runs far too few steps to meet everything.
-    sound = [one for one in done if not one.found] if options.profile != "crosshair" else []
-    holes = {one.revision: missed(one.tally, one.revision) for one in sound}
+    holes = {one.revision: missed(one.tally, one.revision) for one in done if not one.found}
     for revision, events in holes.items():
         for event in events:
             print(f"\n{revision}: {event!r} never happened; such a hunt has a hole", file=sys.stderr)
     if not found:
         print(f"\nno claim is broken in {sum(one.tally.steps for one in done):,} steps", file=to_read)
     return 1 if found or any(holes.values()) else 0
-
-
-def observed() -> multiprocessing.context.SpawnContext:
-    """Have Hypothesis write what it observes, in new processes: it looks for the variables when it is imported."""
-    os.environ["HYPOTHESIS_EXPERIMENTAL_OBSERVABILITY"] = "1"
-    if sys.version_info < (3, 12):  # later ones collect the lines that ran at little cost
-        os.environ["HYPOTHESIS_EXPERIMENTAL_OBSERVABILITY_NOCOVER"] = "1"
-    folder = Path(os.environ.get("HYPOTHESIS_STORAGE_DIRECTORY", ".hypothesis")).absolute() / "observed"
-    try_out(None, str(folder))
-    print(f"observations: {folder}/DATE_testcases.jsonl", file=sys.stderr, flush=True)
-    return multiprocessing.get_context("spawn")
 
 
 def table(hunts: list[Hunt]) -> str:

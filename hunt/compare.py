@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from hunt import profiles
-from hunt.machine import PoolMachine, Tally
+from hunt.events import Tally
+from hunt.machine import PoolMachine
 from hunt.revisions import TARGETS, twin_of
 from hunt.shrink import measure, number_of_steps, shrink, untold
 from kernel.build import Source

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
 
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, settings
 from hypothesis import seed as seeded
-from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
-from hunt import profiles
-from hunt.machine import PoolMachine, Tally, dice, machine
+from hunt import directed, profiles
+from hunt.events import Tally
+from hunt.machine import PoolMachine, machine
 from hunt.revisions import TARGETS
 from hunt.shrink import smallest
 from model.claims import Claim
@@ -62,12 +62,12 @@ def hunt(revision: str, seed: int, profile: str | None = None) -> Hunt:
     profiles.register()
     wanted = profiles.chosen(profile or profiles.name())
     shrinks = Phase.shrink in wanted.phases
-    if wanted.backend != "crosshair":
-        # A trace is made smaller step by step, in a second; what it was drawn from, in minutes.
-        wanted = settings(wanted, phases=[phase for phase in wanted.phases if phase is not Phase.shrink])
+    # A trace is made smaller step by step, in a second; what it was drawn from, in minutes.
+    wanted = settings(wanted, phases=[phase for phase in wanted.phases if phase is not Phase.shrink])
     hunter = seeded(seed)(hunter_of(revision))
     wanted = settings(wanted, derandomize=False)  # which would draw the same with every seed
     started, done = time.perf_counter(), Hunt(revision, hunter.tally, 0, seed, profile or profiles.name())
+    broken: list[BrokenClaim] = []
     looked_at = Claim.__call__
 
     def counted(claim: Claim, *arguments: Any) -> Any:
@@ -76,13 +76,12 @@ def hunt(revision: str, seed: int, profile: str | None = None) -> Hunt:
 
     try:
         with patch.object(Claim, "__call__", counted):
-            if wanted.backend == "crosshair":
-                run_straight(hunter, wanted)
-            else:
+            broken += directed.run_all(hunter, most=None if shrinks else 1)
+            if not broken or shrinks:  # a seeded bug that is noticed is not looked for any further
                 run_state_machine_as_test(hunter, settings=wanted)
     except* BrokenClaim as several:
-        traces = [broken.trace for broken in several.exceptions if isinstance(broken, BrokenClaim)]
-        done.found = list({trace.claim: trace for trace in traces}.values())
+        broken += [one for one in several.exceptions if isinstance(one, BrokenClaim)]
+    done.found = list({one.claim.name: one.trace for one in reversed(broken)}.values())[::-1]
     done.seconds = time.perf_counter() - started
     # What every step is held to, without a look at anything.
     done.held["operations_end"] = done.held["pool_stays_in_its_memory"] = done.tally.steps
@@ -91,26 +90,3 @@ def hunt(revision: str, seed: int, profile: str | None = None) -> Hunt:
     if shrinks:
         done.found = [smallest(trace, revision) for trace in done.found]
     return done
-
-
-def run_straight(hunter: type[PoolMachine], wanted: settings) -> None:
-    """Run the machine's operations one after the other, for a solver that chooses the dice.
-
-    Hypothesis chooses among rules with a probability that is drawn, too; CrossHair takes what follows from a symbolic one for
-    something random, and gives up.
-    """
-
-    @wanted
-    @given(st.data())
-    def run(data: st.DataObject) -> None:
-        one = hunter()
-        try:
-            for _ in range(wanted.stateful_step_count):
-                if one.lockstep is None or one.lockstep.target is None:
-                    one.create(data)
-                else:
-                    one.operate(data.draw(dice), data.draw(st.lists(dice, max_size=6)))
-        finally:
-            one.teardown()
-
-    run()

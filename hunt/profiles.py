@@ -3,22 +3,23 @@
 `dev` draws the same inputs every time. `ci` draws new ones for every commit, and the same ones for the same commit;
 `nightly` those of a seed that is chosen for each night. Both try first what has failed before: it is kept in
 `.hypothesis/examples`, or, where `HYPOTHESIS_REDIS` has the address of a Redis server, in there, for a fleet of machines.
-`crosshair` has a solver choose the inputs; it is there where the package hypothesis-crosshair is.
+What a seed draws does not depend on which modules are loaded (`fix_constants`).
 """
 
 import os
 import subprocess
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 from hypothesis.errors import InvalidArgument
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 
 ROOT = Path(__file__).parent.parent
 
-NAMES = ("dev", "ci", "nightly", "crosshair")
+NAMES = ("dev", "ci", "nightly")
 """The profiles to hunt with."""
 
 OF_HUNTS = (*NAMES, "mutants")
@@ -26,6 +27,10 @@ OF_HUNTS = (*NAMES, "mutants")
 
 SECONDS_FOR_REDIS = 2
 """To connect or to answer; an address may say otherwise, as in `redis://HOST?socket_timeout=9`."""
+
+
+CONSTANTS = Constants(integers={2**power + nearby for power in range(2, 17) for nearby in (-1, 0, 1)})
+"""Numbers that Hypothesis draws more often than others: the edges of sizes, of pages and of boundaries."""
 
 
 class UnavailableError(Exception):
@@ -69,12 +74,13 @@ def no_answer(error: Exception) -> str:
 
 def register() -> None:
     """Make the profiles known to Hypothesis, and load the one that is asked for. Raises UnavailableError if it can't be had."""
-    # HypoFuzz leaves out what may nest @given; nothing here does.
-    checks = [check for check in HealthCheck if check is not HealthCheck.nested_given]
+    fix_constants()
     # Only nights are long enough to steer by `target()`: where failing inputs are kept, it takes most of the time.
     untargeted = [phase for phase in Phase if phase is not Phase.target]
     # Based on Hypothesis' own, since the profile that is loaded would be the basis otherwise.
-    basis = settings(settings.get_profile("default"), deadline=None, suppress_health_check=checks, phases=untargeted)
+    basis = settings(
+        settings.get_profile("default"), deadline=None, suppress_health_check=list(HealthCheck), phases=untargeted
+    )
     settings.register_profile("dev", basis, max_examples=300, stateful_step_count=50, derandomize=True, database=None)
     settings.register_profile(
         "ci", basis, max_examples=1_000, stateful_step_count=50, derandomize=False, database=database()
@@ -84,19 +90,20 @@ def register() -> None:
     )
     # A mutant has to be noticed, not understood: no shrinking, and nothing is kept.
     settings.register_profile("mutants", settings.get_profile("ci"), database=None, phases=[Phase.generate])
-    if find_spec("hypothesis_crosshair_provider"):
-        # Few and short runs, since a solver is slow.
-        settings.register_profile(
-            "crosshair",
-            basis,
-            max_examples=20,
-            stateful_step_count=5,
-            database=None,
-            backend="crosshair",
-            phases=[Phase.generate, Phase.shrink],
-        )
     chosen(name())
     settings.load_profile(name())
+
+
+def fix_constants() -> None:
+    """Have Hypothesis draw the numbers of `CONSTANTS` more often, instead of those in the source of each module that is loaded.
+
+    Otherwise what a seed draws would depend on which modules happen to be loaded, and so on which tests run. Hypothesis has
+    no option for it; raises RuntimeError where a version of it keeps the numbers elsewhere.
+    """
+    providers._get_local_constants = lambda: CONSTANTS
+    providers.CONSTANTS_CACHE.cache.clear()
+    if providers.HypothesisProvider(None)._local_constants is not CONSTANTS:
+        raise RuntimeError("this version of Hypothesis collects constants in another way: mend profiles.fix_constants")
 
 
 def chosen(profile: str) -> settings:
@@ -104,9 +111,6 @@ def chosen(profile: str) -> settings:
     try:
         return settings.get_profile(profile)
     except InvalidArgument:
-        if profile == "crosshair":
-            how = ".venv/bin/pip install hypothesis-crosshair"
-            raise UnavailableError(f"the profile crosshair needs the package hypothesis-crosshair: {how}") from None
         raise UnavailableError(f"there is no profile {profile!r}; there are {', '.join(NAMES)}") from None
 
 

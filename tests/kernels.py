@@ -7,7 +7,7 @@ import pytest
 from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from hunt import profiles
+from hunt import directed, profiles
 from hunt.machine import machine
 from kernel.build import KERNELS, BuildError, Source, Variant, compiler, find
 from kernel.pool import KernelPool, revision_of
@@ -40,9 +40,13 @@ def changed(version: str, folder: Path, *changes: str) -> Source:
     return Source(folder / "dmapool.c", source.tree)
 
 
-def hunt(source: Source, examples: int) -> int:
-    """Steps of a hunt in a source; raises the BrokenClaim that it finds."""
+def hunt(source: Source, examples: int = 0) -> int:
+    """Steps of a hunt in a source: the directed runs, and so many that are drawn. Raises the BrokenClaim that it finds."""
     hunter = machine(revision_of(source))
+    for broken in directed.run_all(hunter, most=1):
+        raise broken
+    if not examples:
+        return hunter.tally.steps
     profiles.register()
     phases = [Phase.generate]
     short = settings(settings.get_profile("mutants"), max_examples=examples, phases=phases, derandomize=False)

@@ -228,7 +228,7 @@ HARMLESS = [
 @pytest.mark.parametrize("change", HARMLESS, ids=range(len(HARMLESS)))
 def test_what_breaks_no_rule_is_no_finding(tmp_path: Path, change: tuple[str, ...]) -> None:
     version, *changes = change
-    assert hunt(changed(version, tmp_path, *changes), examples=30) > 1000
+    assert hunt(changed(version, tmp_path, *changes)) > 5000
 
 
 def test_a_lock_that_a_damaged_pool_keeps_is_found(tmp_path: Path) -> None:

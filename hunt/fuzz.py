@@ -57,8 +57,11 @@ def hunter_of(revision: str) -> type[PoolMachine]:
     return hunter
 
 
-def hunt(revision: str, seed: int, profile: str | None = None) -> Hunt:
-    """Run the machine on a revision; each claim that breaks has a trace, made smaller unless the profile says otherwise."""
+def hunt(revision: str, seed: int, profile: str | None = None, directed_first: bool = True) -> Hunt:
+    """Run the machine on a revision, after the directed runs unless only what is drawn is wanted.
+
+    Each claim that breaks has a trace, made smaller unless the profile says otherwise.
+    """
     profiles.register()
     wanted = profiles.chosen(profile or profiles.name())
     shrinks = Phase.shrink in wanted.phases
@@ -76,7 +79,8 @@ def hunt(revision: str, seed: int, profile: str | None = None) -> Hunt:
 
     try:
         with patch.object(Claim, "__call__", counted):
-            broken += directed.run_all(hunter, most=None if shrinks else 1)
+            if directed_first:
+                broken += directed.run_all(hunter, most=None if shrinks else 1)
             if not broken or shrinks:  # a seeded bug that is noticed is not looked for any further
                 run_state_machine_as_test(hunter, settings=wanted)
     except* BrokenClaim as several:

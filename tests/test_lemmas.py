@@ -1,8 +1,10 @@
 """Lemmas: a stub names the claim that says what it does, and a proof whose lemma is not proved says nothing."""
 
+import ast
 import inspect
 import json
 from dataclasses import replace
+from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
@@ -10,11 +12,11 @@ import pytest
 
 from command import prove
 from command.prove import as_json, as_text
-from impl import pool, rbtree
+from impl import block_stack, history, layout, list_head, pool, rbtree
 from impl.pool import Pool
 from model import claims
 from proofs.catalogue import OBLIGATIONS, prove_named
-from proofs.engine.explore import Path as WayThrough
+from proofs.engine import explore as engine
 from proofs.engine.explore import Replay, Theory, Verdict, explore
 from proofs.engine.obligation import Result
 from proofs.engine.resting import circle, with_what_undermines
@@ -54,7 +56,7 @@ def test_only_code_can_be_replaced_by_a_lemma() -> None:
         replay.by(claims.tree_is_balanced, rbtree.PageTree(1), "allocation", lambda: 2)
     with pytest.raises(AttributeError):
         replay.by(claims.tree_is_balanced, rbtree.PageTree(1), "_rebalanse", lambda: 2)
-    assert WayThrough.by is Replay.by
+    assert engine.Path.by is Replay.by
 
 
 def test_a_proof_whose_lemma_is_refuted_says_nothing(
@@ -119,3 +121,71 @@ def test_a_proof_may_not_rest_on_itself() -> None:
     assert circle([one, other]) == []
     assert circle([replace(one, lemmas=[one.label])]) == [one.label] * 2
     assert circle([one, replace(other, lemmas=[one.label])]) == [other.label, one.label, other.label]
+
+
+IN_PLACE_OF_MEMORY = {
+    "AnyPage": {"link", "set_link", "fill", "is_filled", "__repr__"},
+    "DamagedPage": {"link", "is_filled"},
+    "AnyPool": {"_new_page"},
+    "DamagedPool": {"_new_page"},
+    "AnyStack": {"_read_block", "_write_block", "_fill"},
+}
+"""What stands for a page's bytes, or for a stack's: all that a class of the proofs may override."""
+
+SOURCES = [file for file in (Path(__file__).parent.parent / "proofs").glob("**/*.py") if file.name != "explore.py"]
+SUBJECTS = [
+    kind
+    for module in (block_stack, history, layout, list_head, pool, rbtree)
+    for kind in vars(module).values()
+    if isinstance(kind, type)
+]
+CODE = {name for kind in SUBJECTS for name, value in vars(kind).items() if callable(value)}
+
+
+def replaced_in(tree: ast.AST) -> list[str]:
+    """The methods of subjects that a source replaces by assignment, `setattr` or an object of functions."""
+    found = []
+    for node in ast.walk(tree):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        for target in targets:
+            for one in ast.walk(target) if isinstance(target, ast.AST) else ():
+                if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Store) and one.attr in CODE:
+                    found.append(one.attr)
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            if called == "setattr" or called.endswith("__setattr__"):
+                found.append(called)
+            if called.endswith("SimpleNamespace"):
+                found += [str(given.arg) for given in node.keywords if isinstance(given.value, ast.Lambda)]
+    return found
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: file.stem)
+def test_no_code_is_replaced_but_by_a_lemma(file: Path) -> None:
+    assert replaced_in(ast.parse(file.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["pool._is_refused = lambda *_: False", "setattr(pool, name, f)", "SimpleNamespace(find=lambda _: None)"],
+)
+def test_a_replacement_is_found(source: str) -> None:
+    assert replaced_in(ast.parse(source))
+
+
+def test_no_class_overrides_code_but_what_reads_and_writes_memory() -> None:
+    """Code that is taken over from another revision is code, too. Subclasses are found once the catalogue is loaded."""
+    kinds = {one for kind in SUBJECTS for one in all_below(kind) if one.__module__.startswith("proofs.")}
+    assert {"AnyPage", "AnyPool", "AnyStack", "AnyTree"} <= {kind.__name__ for kind in kinds}
+    for kind in kinds:
+        bases = [base for base in kind.__mro__ if base.__module__.startswith("impl.")]
+        for name, value in vars(kind).items():
+            inherited = any(callable(vars(base).get(name)) for base in bases)
+            if inherited and name not in ("__init__", "__doc__", "__class_getitem__"):
+                is_real = getattr(value, "__module__", "").startswith("impl.")
+                assert is_real or name in IN_PLACE_OF_MEMORY.get(kind.__name__, ()), f"{kind.__name__}.{name}"
+
+
+def all_below(kind: type) -> set[type]:
+    below: set[type] = set(kind.__subclasses__())
+    return below.union(*map(all_below, below))

@@ -1,0 +1,150 @@
+"""Any stack of free blocks of the merged rewrite, v6.12, as far as an alloc or a free looks at it.
+
+The stack is of any size. Its upper blocks are known, one by one; of the rest only the address of its first block is, and
+whoever reads or writes a block of the rest fails. What an operation leaves is right if the known blocks are where they
+have to be, above that same rest. `tests/test_stubs.py` holds it to the stack with bytes.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from impl.block_stack import DMA_BLOCK, NULL, BlockStackPool
+from impl.layout import Geometry
+from impl.pool import POOL_POISON_FREED
+from model import claims
+from proofs.layout import PAGE_SIZE
+
+SMALLEST_BLOCK = DMA_BLOCK.size
+
+
+@dataclass
+class Block:
+    """A block that is known by name, and what it holds while it is free: the block below it, and a DMA address."""
+
+    name: str
+    vaddr: Any
+    dma: Any
+    below: Any = None
+    says_dma: Any = None
+
+
+@dataclass
+class Page:
+    """What the device gives, with the offsets of the blocks that are laid in it."""
+
+    vaddr: Any
+    dma: Any
+    offsets: list[Any]
+    data: bytearray
+
+
+class EnteredTheRest(BaseException):
+    """The code reads the first block of the rest of the stack, which is as unknown as the whole stack was."""
+
+
+class AnyStack(BlockStackPool):
+    """The running pool on a symbolic memory: blocks that are known, above the rest of the stack.
+
+    A DMA address is always one of the pool's. Whether a block is on the stack is answered as the walk is proved to, but for the
+    proof about the walk.
+    """
+
+    def __init__(self, path: Any, *, debug: bool, init_on_free: bool = False, walks: bool = False) -> None:
+        unread = Geometry(SMALLEST_BLOCK, PAGE_SIZE, PAGE_SIZE)  # no operation on the stack looks at it
+        super().__init__("pool", KnownBlocks(self), unread, debug=debug, init_on_free=init_on_free)
+        self.path = path
+        self.writes: list[Any] = []
+        self.rest = path.number("rest")  # the virtual address of the first block of the rest; NULL if it has none
+        self.known: list[Block] = []
+        self.free_blocks: list[Block] = []  # the known ones that lie above the rest
+        self.below: list[Block] = []  # known to be in the rest, but not where
+        self.page = Page(0, 0, [], bytearray(PAGE_SIZE))
+        self.next_block = self.rest
+        self.live, self.blocks = path.number("live"), path.number("blocks")  # before the operation
+        self.nr_active, self.nr_blocks = self.live, self.blocks
+        path.by(claims.blocks_are_disjoint, self, "_laid_offsets", lambda: iter(self.page.offsets))
+        path.by(claims.lookup_finds_the_page_of_an_address, self, "_find_page", lambda _: self.page)
+        if not walks:
+            path.by(claims.double_free_is_refused, self, "_is_free", self._is_known_to_be_free)
+
+    def block(self, name: str, vaddr: Any, dma: Any, anywhere: bool = False) -> Block:
+        """A block of the pool. Its address is not NULL, nor another known block's, nor that of the rest's first."""
+        if not anywhere:
+            self.path.assume(
+                "the blocks of the pool are at addresses of their own",
+                lambda: vaddr != NULL and vaddr != self.rest and all(vaddr != other.vaddr for other in self.known),
+            )
+        self.known.append(Block(name, vaddr, dma))
+        return self.known[-1]
+
+    def any_block(self, name: str, anywhere: bool = False) -> Block:
+        return self.block(name, self.path.number(f"vaddr of {name}"), self.path.number(f"dma of {name}"), anywhere)
+
+    def put(self, block: Block) -> Block:
+        """Have a block on top of the stack from the beginning."""
+        block.below, block.says_dma = self.next_block, block.dma
+        self.next_block = block.vaddr
+        self.free_blocks.insert(0, block)
+        return block
+
+    def stack(self) -> list[str]:
+        """The names of the blocks on the stack, as far as it can be followed."""
+        names: list[str] = []
+        at = self.next_block
+        while at != self.rest:
+            block = self._known(at)
+            if block is None or len(names) > len(self.known):
+                return [*names, "no end"]
+            names.append(block.name if block.says_dma == block.dma else f"{block.name} at a wrong DMA address")
+            at = block.below
+        return [*names, "the rest"]
+
+    def promised(self, *but: Block) -> list[str]:
+        """What is on the stack if these are not."""
+        return [*(block.name for block in self.free_blocks if block not in but), "the rest"]
+
+    def _known(self, vaddr: Any) -> Block | None:
+        return None if vaddr is None else next((block for block in self.known if block.vaddr == vaddr), None)
+
+    def _touched(self, vaddr: Any) -> Block:
+        block = self._known(vaddr)
+        assert block is not None, "the code touches what is no known block"
+        return block
+
+    # What takes the place of memory.
+
+    def _read_block(self, block: Any) -> tuple[Any, Any]:
+        if block == self.rest:
+            raise EnteredTheRest
+        read = self._touched(block)
+        return read.below, read.says_dma
+
+    def _write_block(self, block: Any, below: Any, dma: Any) -> None:
+        written = self._touched(block)
+        written.below, written.says_dma = below, dma
+        self.writes.append(block)
+
+    def _fill(self, block: Any, byte: int) -> None:  # noqa: ARG002
+        filled = self._touched(block)
+        filled.below = filled.says_dma = None
+        self.writes.append(block)
+
+    def _is_known_to_be_free(self, vaddr: Any) -> bool:
+        return any(block.vaddr == vaddr for block in (*self.free_blocks, *self.below))
+
+
+class KnownBlocks:
+    """The memory behind them: a block that is looked at has to be known, and nobody wrote to it while it was free."""
+
+    def __init__(self, pool: AnyStack) -> None:
+        self.pool = pool
+
+    def block(self, vaddr: Any, nbytes: int) -> memoryview:
+        self.pool._touched(vaddr)
+        return memoryview(bytearray([POOL_POISON_FREED]) * nbytes)
+
+    def alloc_coherent(self, nbytes: Any) -> Any:
+        raise AssertionError(f"the code asks for {nbytes} bytes, although the stack has a block")
+
+    def free_coherent(self, nbytes: Any, vaddr: Any, dma: Any) -> None:
+        raise AssertionError(f"the code gives back {nbytes} bytes at {vaddr} and {dma}")

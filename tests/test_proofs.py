@@ -169,7 +169,8 @@ def test_a_solver_that_gives_up_is_exit_status_2() -> None:
 
 
 def test_a_missing_solver_is_one_line() -> None:
-    hidden = "import sys; sys.modules['z3'] = None; import runpy; runpy.run_module('proofs', run_name='__main__')"
+    hide = "import sys, runpy; sys.modules['z3'] = None; sys.argv = ['command', 'prove']"
+    hidden = f"{hide}; runpy.run_module('command', run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", hidden], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

@@ -221,8 +221,8 @@ def test_a_disagreement_is_exit_status_1(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("package", ["cvc5", "bitwuzla"])
 def test_a_missing_second_solver_is_one_line(package: str) -> None:
-    hide = f"import sys, runpy; sys.modules['{package}'] = None; sys.argv[1:] = ['layout_ends', '--second']"
-    code = f"{hide}; runpy.run_module('proofs', run_name='__main__')"
+    hide = f"import sys, runpy; sys.modules['{package}'] = None; sys.argv = ['command', 'prove', 'layout_ends', '--second']"
+    code = f"{hide}; runpy.run_module('command', run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1

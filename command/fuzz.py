@@ -96,7 +96,8 @@ def run_hunts(options: argparse.Namespace) -> int:
 def table(hunts: list[Hunt]) -> str:
     """What happened how often, a column for each revision."""
     width = max(15, *(len(hunt.revision) + 2 for hunt in hunts))
-    events = sorted({event for hunt in hunts for event in hunt.tally.events})
+    sound = [hunt for hunt in hunts if not hunt.found]  # of the others, what broke is told instead
+    events = sorted({event for hunt in sound for event in hunt.tally.events})
     rows = [("", [hunt.revision for hunt in hunts])]
     rows.append(("steps", [f"{hunt.tally.steps:,}" for hunt in hunts]))
     rows.append(("steps per second", [f"{hunt.tally.steps / hunt.seconds:,.0f}" for hunt in hunts]))

@@ -4,30 +4,41 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
+from typing import Any
 
 from hunt.inside import inside_of_pages, inside_of_stack, look
 from impl.block_stack import BlockStackPool
 from impl.history import OriginalPool
+from impl.lock import LockingError
+from impl.pool import Options
 from impl.pool import Pool as SeriesPool
-from impl.struct_page import StructPagePool
 from kernel.build import BuildError, Source, Variant, find
 from kernel.pool import program_of, revision_of
 from model.lockstep import KERNEL, Revision
 from model.pool import Pool as ModelPool
 from model.promises import SERIES, V6_1, V6_12, Promises
 
+
+def python(pool: Any, promises: Promises = SERIES, **views: Any) -> Revision:
+    """A pool of impl/, created with the options of the kernel that a trace names."""
+
+    def create(name: str, memory: Any, size: int, align: int, boundary: int, **options: Any) -> Any:
+        return pool.create(name, memory, size, align, boundary, Options(**options))
+
+    return Revision(create, promises, locking_error=LockingError, **views)
+
+
 TARGETS: dict[str, Revision] = {
     "model": Revision(ModelPool.create),
-    "v4": Revision(StructPagePool.create, inside=inside_of_pages),
-    "series": Revision(SeriesPool.create, look=look, inside=inside_of_pages),
+    "series": python(SeriesPool, look=look, inside=inside_of_pages),
     # Held to what v6.1 was meant to promise, which it breaks; and to what it keeps in fact.
-    "v6.1": Revision(
-        OriginalPool.create,
+    "v6.1": python(
+        OriginalPool,
         replace(SERIES, notices_overlap=False, keeps_in_debug_builds=V6_1.keeps_in_debug_builds),
         inside=inside_of_pages,
     ),
-    "v6.1-as-it-is": Revision(OriginalPool.create, V6_1, inside=inside_of_pages),
-    "v6.12": Revision(BlockStackPool.create, V6_12, inside=inside_of_stack),
+    "v6.1-as-it-is": python(OriginalPool, V6_1, inside=inside_of_pages),
+    "v6.12": python(BlockStackPool, V6_12, inside=inside_of_stack),
 }
 
 

@@ -1,17 +1,20 @@
 """The DMA pool that Linux merged instead of the series, as of v6.12: one stack of free blocks through the whole pool.
 
-Every free block holds a `struct dma_block`: the virtual address of the free block below it, and its own DMA address. A
-free block is reached by its virtual address alone, so an alloc or a free looks for no page.
+Keith Busch's "dmapool: link blocks across pages" and the patches before it, of 2022 and 2023; the C functions are named with
+each function. Every free block holds a `struct dma_block`: the virtual address of the free block below it, and its own DMA
+address. A free block is reached by its virtual address alone, so an alloc or a free looks for no page.
 """
 
 import struct
 from collections.abc import Iterator
+from functools import partial
 from typing import ClassVar, Protocol, Self
 
-from impl import pool
-from impl.layout import Cursor, Geometry, align_up, first_block, kept
-from impl.pool import POOL_POISON_ALLOCATED, POOL_POISON_FREED, Mapping
-from impl.words import INT_MAX, size_t, unsigned_int
+from impl import layout, pool
+from impl.layout import Cursor, Geometry, first_block, kept
+from impl.lock import Lock
+from impl.pool import AS_SHIPPED, POOL_POISON_ALLOCATED, POOL_POISON_FREED, Mapping, Options
+from impl.words import size_t, unsigned_int
 
 DMA_BLOCK = struct.Struct("<QQ")  # struct dma_block: the block below, and this block's DMA address
 NULL = 0
@@ -23,28 +26,8 @@ class CoherentMemory(pool.CoherentMemory, Protocol):
     def block(self, vaddr: int, nbytes: int) -> memoryview: ...
 
 
-def admit(size: int, align: int, boundary: int, page_size: int) -> Geometry | None:
-    """The argument check of `dma_pool_create`: a geometry, or None where it returns NULL. In `size_t`, as patch 02's."""
-    if align == 0:
-        align = 1
-    elif align & (align - 1):
-        return None
-
-    if size == 0 or size > INT_MAX:
-        return None
-    if size < DMA_BLOCK.size:
-        size = DMA_BLOCK.size
-
-    size = align_up(size, align)
-    allocation = max(size, page_size)
-
-    if boundary == 0:
-        boundary = allocation
-    elif boundary < size or boundary & (boundary - 1):
-        return None
-    boundary = min(boundary, allocation)
-
-    return Geometry(size, boundary, allocation)
+admit = partial(layout.admit, smallest_block=DMA_BLOCK.size)
+"""The argument check of `dma_pool_create`: the series', for larger blocks."""
 
 
 def goes_on(geometry: Geometry, cursor: Cursor) -> bool:
@@ -90,17 +73,15 @@ class BlockStackPool:
         name: str,
         memory: CoherentMemory,
         admitted: Geometry,
-        *,
-        debug: bool = False,
-        init_on_alloc: bool = False,
-        init_on_free: bool = False,
+        options: Options = AS_SHIPPED,
     ) -> None:
         self.name = name[:31]  # char name[32]
         self.memory = memory
         self.geometry = kept(admitted)
-        self.debug = debug
-        self.init_on_alloc = init_on_alloc
-        self.init_on_free = init_on_free
+        self.debug = options.debug
+        self.init_on_alloc = options.init_on_alloc
+        self.init_on_free = options.init_on_free
+        self.lock = Lock()
         self.log: list[str] = []
         self.page_list: list[Mapping] = []  # the newest first
         self.next_block = NULL  # the top of the stack: a virtual address
@@ -116,28 +97,24 @@ class BlockStackPool:
         size: int,
         align: int,
         boundary: int,
-        *,
-        page_size: int = 4096,
-        debug: bool = False,
-        init_on_alloc: bool = False,
-        init_on_free: bool = False,
+        options: Options = AS_SHIPPED,
     ) -> Self | None:
         """`dma_pool_create`: a pool of blocks of `size` bytes, aligned to `align`, none across a `boundary`; or None."""
-        admitted = admit(size, align, boundary, page_size)
-        if admitted is None:
-            return None
-        return cls(name, memory, admitted, debug=debug, init_on_alloc=init_on_alloc, init_on_free=init_on_free)
+        admitted = admit(size, align, boundary, options.page_size)
+        return None if admitted is None else cls(name, memory, admitted, options)
 
     def alloc(self, zero: bool = False) -> tuple[int, int] | None:
         """`dma_pool_alloc`: (virtual address, DMA address) of a free block, zeroed if asked (`__GFP_ZERO`); or None."""
-        block = self._pop()
-        if block == NULL:
-            # The lock is dropped from here until the page is there: other calls may run inside alloc_coherent.
-            page = self.memory.alloc_coherent(self.geometry.allocation)
-            if page is None:
-                return None
-            self._initialise_page(page)
+        with self.lock:
             block = self._pop()
+            if block == NULL:
+                self.lock.drop()
+                page = self._alloc_page()
+                self.lock.take()
+                if page is None:
+                    return None
+                self._initialise_page(page)
+                block = self._pop()
 
         _, dma = self._read_block(block)
         want_zero = zero or self.init_on_alloc
@@ -151,14 +128,15 @@ class BlockStackPool:
 
     def free(self, vaddr: int, dma: int) -> None:
         """`dma_pool_free`: take back the block at these two addresses; only debug builds look at them."""
-        if self.debug:
-            if self._block_err(vaddr, dma):
-                return
-            self._fill(vaddr, POOL_POISON_FREED)
-        elif self.init_on_free:
-            self._fill(vaddr, 0)
-        self._push(vaddr, dma)
-        self.nr_active = size_t(self.nr_active - 1)
+        with self.lock:
+            if self.debug:
+                if self._block_err(vaddr, dma):
+                    return
+                self._fill(vaddr, POOL_POISON_FREED)
+            elif self.init_on_free:
+                self._fill(vaddr, 0)
+            self._push(vaddr, dma)
+            self.nr_active = size_t(self.nr_active - 1)
 
     def destroy(self) -> None:
         """`dma_pool_destroy`: give back every page; if any block is in use, report it and leak all pages instead."""
@@ -186,11 +164,17 @@ class BlockStackPool:
         self._write_block(block, self.next_block, dma)
         self.next_block = block
 
+    def _alloc_page(self) -> Mapping | None:
+        """`pool_alloc_page`. It may sleep, so the lock is dropped: other calls run inside alloc_coherent."""
+        self.lock.might_sleep()
+        return self.memory.alloc_coherent(self.geometry.allocation)
+
     def _initialise_page(self, page: Mapping) -> None:
         """`pool_initialise_page`: put the blocks of a page on top of the stack, the first one topmost.
 
         A block is written once the block below it is known; the kernel writes it before, and its link once more.
         """
+        self.lock.needed()
         if self.debug:
             page.data[:] = bytes([POOL_POISON_FREED]) * self.geometry.allocation
         first = last = NULL

@@ -1,35 +1,17 @@
-"""What the 2022 series replaced: the DMA pool of Linux v6.1, and the pieces of it that the prover refutes."""
+"""What the 2022 series replaced: the DMA pool of Linux v6.1, and two older ways to look a page up, which the prover refutes."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
-from impl.layout import Cursor, Geometry, align_up, laid_blocks
+from impl import layout
+from impl.layout import Cursor, Geometry, laid_blocks
 from impl.pool import POOL_POISON_ALLOCATED, POOL_POISON_FREED, Page, Pool
 from impl.rbtree import LEFT, RIGHT, N, PageTree
 from impl.words import size_t, unsigned_int
 
-
-def admit(size: int, align: int, boundary: int, page_size: int) -> Geometry | None:
-    """v6.1's argument check: the geometry is kept in `size_t`, no size is too large, no boundary is clipped."""
-    if align == 0:
-        align = 1
-    elif align & (align - 1):
-        return None
-
-    if size == 0:
-        return None
-    if size < 4:
-        size = 4
-
-    size = align_up(size, align)
-    allocation = max(size, page_size)
-
-    if boundary == 0:
-        boundary = allocation
-    elif boundary < size or boundary & (boundary - 1):
-        return None
-
-    return Geometry(size, boundary, allocation)
+admit = partial(layout.admit, largest_size=None, clips_boundary=False)
+"""v6.1's argument check: the geometry is kept in `size_t`, no size is too large, no boundary is clipped."""
 
 
 def blks_per_alloc(geometry: Geometry) -> int:
@@ -48,7 +30,7 @@ def next_block(geometry: Geometry, cursor: Cursor) -> Cursor:
 
 
 class TreeByEndAddress(PageTree[N]):
-    """A tree with the lookup that one might write first, by a page's end: it wraps around at the top of the address space."""
+    """A tree with Linux' own lookup of until 4.3 (2015), by a page's end: it wraps around at the top of the address space."""
 
     def __init__(self, allocation: int, dma_addr_t: Callable[[int], int] = size_t) -> None:
         super().__init__(allocation)
@@ -64,6 +46,20 @@ class TreeByEndAddress(PageTree[N]):
             else:
                 return node
         return None
+
+
+PAGE_OFFSET = 0xFFFF_8880_0000_0000
+"""Where the linear map begins: physical address 0, as x86-64 maps it."""
+MEMORY = 2**36
+"""Bytes of memory that the machine has: 64 GiB. There is no `struct page` above."""
+
+
+def page_frame(vaddr: int, page_size: int) -> int:
+    """`virt_to_page`, as an index into the array of every `struct page`: right in the linear map, and nowhere else.
+
+    The fourth version of the series, of 2018, looked pages up so, and was reverted (cover letter of 31 May 2022).
+    """
+    return size_t(vaddr - PAGE_OFFSET) // page_size
 
 
 class OriginalPool(Pool):
@@ -97,6 +93,7 @@ class OriginalPool(Pool):
         return None
 
     def _add_page(self, page: Page) -> bool:
+        self.lock.needed()
         self.page_list.insert(0, page)
         return True
 

@@ -1,4 +1,13 @@
-"""Argument check and layout of a page in the 2022 series: `dma_pool_create` and `pool_initialise_page`.
+"""Argument check and layout of a page: `dma_pool_create` and `pool_initialise_page`.
+
+A page of `allocation` bytes, with three blocks of `size` bytes below each `boundary`. The cursor is at block 3, the first
+one above the gap, where no block has room below `next_boundary`:
+
+    0         size                boundary  offset              next_boundary        allocation
+    |---------|---------|---------|....|    |---------|---------|---------|....|    ...|
+    | block 0 | block 1 | block 2 |gap |    | block 3 | block 4 | block 5 |gap |
+
+A free block's first bytes hold the offset of the next free block; the last one's offset is not inside the page.
 
 Every function here is small and free of side effects, because the prover calls it with symbolic numbers. All quantities
 are bytes, except where a name says blocks.
@@ -27,21 +36,31 @@ class Cursor(NamedTuple):
     next_boundary: int
 
 
-def admit(size: int, align: int, boundary: int, page_size: int) -> Geometry | None:
-    """The argument check of `dma_pool_create` (patch 02): a geometry, or None where it returns NULL.
+def admit(
+    size: int,
+    align: int,
+    boundary: int,
+    page_size: int,
+    *,
+    smallest_block: int = 4,
+    largest_size: int | None = INT_MAX,
+    clips_boundary: bool = True,
+) -> Geometry | None:
+    """The argument check of `dma_pool_create`: a geometry, or None where it returns NULL.
 
-    The check is done in `size_t`, but the pool keeps its geometry in `unsigned int`. Rounding up to a large `align` can
-    leave it: see the claim `admitted_geometry_fits_an_int`.
+    As patch 02 has it ("cleanup integer types", mail of 31 May 2022). v6.1 has no `largest_size`, and clips no boundary;
+    v6.12 has a larger `smallest_block`. The check is done in `size_t`, but from patch 02 on the pool
+    keeps its geometry in `unsigned int`. Rounding up to a large `align` can leave it: see `admitted_geometry_fits_an_int`.
     """
     if align == 0:
         align = 1
     elif align & (align - 1):
         return None
 
-    if size == 0 or size > INT_MAX:
+    if size == 0 or (largest_size is not None and size > largest_size):
         return None
-    if size < 4:
-        size = 4  # a free block holds the link to the next one
+    if size < smallest_block:
+        size = smallest_block  # a free block holds the link to the next one
 
     size = align_up(size, align)
     allocation = max(size, page_size)
@@ -50,7 +69,8 @@ def admit(size: int, align: int, boundary: int, page_size: int) -> Geometry | No
         boundary = allocation
     elif boundary < size or boundary & (boundary - 1):
         return None
-    boundary = min(boundary, allocation)
+    if clips_boundary:
+        boundary = min(boundary, allocation)
 
     return Geometry(size, boundary, allocation)
 

@@ -1,15 +1,20 @@
 """The DMA pool of the 2022 patch series, revision `series`: `dma_pool_create`, `_alloc`, `_free`, `_destroy`, `pools`.
 
+Ten patches, "mpt3sas and dmapool scalability", mailed to linux-mm on 31 May 2022; a docstring that names a patch means one of
+them, and what it leaves alone is mm/dmapool.c of v6.1.
+
 Addresses are plain integers. The bytes of a page belong to the environment; the links of the free list live inside the
 free blocks, four bytes each, as in the kernel.
 """
 
 import struct
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
 
 from impl import layout
 from impl.list_head import ListHead, list_add, list_del_init, list_empty
+from impl.lock import Lock
 from impl.rbtree import Node, PageTree
 from impl.words import unsigned_int
 
@@ -34,6 +39,19 @@ class CoherentMemory(Protocol):
 
     def alloc_coherent(self, nbytes: int) -> Mapping | None: ...
     def free_coherent(self, nbytes: int, vaddr: int, dma: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the kernel was built and booted."""
+
+    page_size: int = 4096  # bytes
+    debug: bool = False  # DMAPOOL_DEBUG
+    init_on_alloc: bool = False
+    init_on_free: bool = False
+
+
+AS_SHIPPED = Options()
 
 
 class Page(Node):
@@ -75,17 +93,15 @@ class Pool:
         name: str,
         memory: CoherentMemory,
         admitted: layout.Geometry,
-        *,
-        debug: bool = False,
-        init_on_alloc: bool = False,
-        init_on_free: bool = False,
+        options: Options = AS_SHIPPED,
     ) -> None:
         self.name = name[:31]  # char name[32]
         self.memory = memory
         self._set_geometry(admitted)
-        self.debug = debug
-        self.init_on_alloc = init_on_alloc
-        self.init_on_free = init_on_free
+        self.debug = options.debug
+        self.init_on_alloc = options.init_on_alloc
+        self.init_on_free = options.init_on_free
+        self.lock = Lock()
         self.log: list[str] = []
         self.page_tree: PageTree[Page] = PageTree(self.geometry.allocation, self.checks_below)
         self.avail_page_list = ListHead()
@@ -98,49 +114,46 @@ class Pool:
         size: int,
         align: int,
         boundary: int,
-        *,
-        page_size: int = 4096,
-        debug: bool = False,
-        init_on_alloc: bool = False,
-        init_on_free: bool = False,
+        options: Options = AS_SHIPPED,
     ) -> Self | None:
         """`dma_pool_create`: a pool of blocks of `size` bytes, aligned to `align`, none across a `boundary`; or None."""
-        admitted = cls.admit(size, align, boundary, page_size)
-        if admitted is None:
-            return None
-        return cls(name, memory, admitted, debug=debug, init_on_alloc=init_on_alloc, init_on_free=init_on_free)
+        admitted = cls.admit(size, align, boundary, options.page_size)
+        return None if admitted is None else cls(name, memory, admitted, options)
 
     def alloc(self, zero: bool = False) -> tuple[int, int] | None:
         """`dma_pool_alloc`: (virtual address, DMA address) of a free block, zeroed if asked (`__GFP_ZERO`); or None."""
-        page = self._page_with_room()
-        if page is None:
-            # The lock is dropped from here until the page is there: other calls may run inside alloc_coherent.
-            page = self._alloc_page()
-            if page is None or not self._add_page(page):
-                return None
+        with self.lock:
+            page = self._page_with_room()
+            if page is None:
+                self.lock.drop()
+                page = self._alloc_page()
+                self.lock.take()
+                if page is None or not self._add_page(page):
+                    return None
 
-        page.in_use += 1
-        offset = page.offset
-        page.offset = page.link(offset)
-        if page.offset >= self.geometry.allocation:
-            self._page_is_full(page)
+            page.in_use += 1
+            offset = page.offset
+            page.offset = page.link(offset)
+            if page.offset >= self.geometry.allocation:
+                self._page_is_full(page)
 
         self._fill_allocated(page, offset, zero)
         return page.vaddr + offset, page.dma + offset
 
     def free(self, vaddr: int, dma: int) -> None:
         """`dma_pool_free`: take back the block at these two addresses."""
-        page = self._find_page(vaddr, dma)
-        if page is None:
-            self._error(f"dma_pool_free {self.name}, {vaddr:016x}/{dma:#018x} (bad dma)")
-            return
-        offset = unsigned_int(vaddr - page.vaddr)
-        if not self._fill_freed(page, offset, vaddr, dma):
-            return
-        self._page_has_room(page)
-        page.in_use = unsigned_int(page.in_use - 1)
-        page.set_link(offset, page.offset)
-        page.offset = offset
+        with self.lock:
+            page = self._find_page(vaddr, dma)
+            if page is None:
+                self._error(f"dma_pool_free {self.name}, {vaddr:016x}/{dma:#018x} (bad dma)")
+                return
+            offset = unsigned_int(vaddr - page.vaddr)
+            if not self._fill_freed(page, offset, vaddr, dma):
+                return
+            self._page_has_room(page)
+            page.in_use = unsigned_int(page.in_use - 1)
+            page.set_link(offset, page.offset)
+            page.offset = offset
 
     def destroy(self) -> None:
         """`dma_pool_destroy`: give back every page; a page with blocks in use is reported and leaked instead."""
@@ -151,9 +164,10 @@ class Pool:
     def poolinfo(self) -> str:
         """The pool's row in the device's file `pools`: name, blocks in use, blocks, size in bytes, pages."""
         in_use = pages = 0
-        for page in self._pages():
-            in_use += page.in_use
-            pages += 1
+        with self.lock:
+            for page in self._pages():
+                in_use += page.in_use
+                pages += 1
         return f"{self.name:<16} {in_use:4} {self._total_blocks(pages):4} {self.geometry.size:4} {pages:2}"
 
     # What the revisions do differently; see impl.history for v6.1.
@@ -175,6 +189,8 @@ class Pool:
         return page
 
     def _add_page(self, page: Page) -> bool:
+        """`pool_insert_page` and the list of pages with room (patches 09 and 10)."""
+        self.lock.needed()
         overlapping = self.page_tree.insert(page)
         if overlapping is not None:
             # The kernel warns and leaks the page rather than crash.
@@ -230,6 +246,7 @@ class Pool:
 
     def _alloc_page(self) -> Page | None:
         """`pool_alloc_page` and `pool_initialise_page`: a page whose blocks are linked in the order of their offsets."""
+        self.lock.might_sleep()
         mapping = self.memory.alloc_coherent(self.geometry.allocation)
         if mapping is None:
             return None

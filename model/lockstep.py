@@ -75,6 +75,10 @@ class Inside:
     tree: TreeNode | None = None
 
 
+class LockingError(Exception):
+    """What a pool did against the rules of locks, of interrupts, or of a caller that may not sleep."""
+
+
 @dataclass(frozen=True)
 class Revision:
     """A pool under test: its `dma_pool_create`, what it promises, and a look inside, for claims that an outsider can't see.
@@ -87,17 +91,14 @@ class Revision:
     promises: Promises = SERIES
     look: "Callable[[Lockstep, Any, Page | None, bool], None] | None" = None
     inside: Callable[[Any], Inside] | None = None
+    locking_error: type[Exception] = LockingError
 
 
-class LockingError(Exception):
-    """What a pool did against the rules of locks, of interrupts, or of a caller that may not sleep."""
-
-
-def claim_broken_by(fault: Exception) -> Claim:
-    """The claim that a target breaks which raises this."""
+def claim_broken_by(fault: Exception, locking_error: type[Exception] = LockingError) -> Claim:
+    """The claim that a target breaks which raises this; `locking_error` is what it raises where it uses a lock wrongly."""
     if isinstance(fault, TimeoutError):
         return claims.operations_end
-    return claims.locking_rules_are_kept if isinstance(fault, LockingError) else claims.pool_stays_in_its_memory
+    return claims.locking_rules_are_kept if isinstance(fault, locking_error) else claims.pool_stays_in_its_memory
 
 
 class BrokenClaim(AssertionError):
@@ -595,7 +596,7 @@ class Lockstep:
             raise Ended from hang
         except Exception as fault:  # a crash of any kind is a finding
             told = "no fault", f"{type(fault).__name__}: {fault}"
-            self._break(record, claim_broken_by(fault), lambda: told)
+            self._break(record, claim_broken_by(fault, self.revision.locking_error), lambda: told)
             raise Ended from fault
 
     def is_memory(self, vaddr: int, nbytes: int) -> bool:

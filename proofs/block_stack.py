@@ -3,6 +3,7 @@
 from typing import Any
 
 from impl.block_stack import DMA_BLOCK, NULL, BlockStackPool
+from impl.pool import Options
 from model import claims
 from model.memory import VADDR_BASE, Memory
 from model.trace import Alloc, Create, Free, OtherPool, Trace, Write
@@ -178,7 +179,7 @@ def explain_mismatch(inputs: dict[str, Any]) -> Counterexample:  # noqa: ARG001
 
 
 def plain_pool(debug: bool) -> BlockStackPool:
-    pool = BlockStackPool.create("pool", Memory(), 1024, 1, 0, debug=debug)
+    pool = BlockStackPool.create("pool", Memory(), 1024, 1, 0, Options(debug=debug))
     assert pool is not None
     return pool
 

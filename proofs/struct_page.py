@@ -1,12 +1,10 @@
 """Why the fourth version of the series, of 2018, was reverted: what `virt_to_page` says of coherent memory."""
 
-from types import SimpleNamespace
 from typing import Any
 
-from impl.struct_page import MEMORY, PAGE_OFFSET, StructPagePool, page_frame
+from impl.history import MEMORY, PAGE_OFFSET, page_frame
 from model import claims
 from model.memory import VMALLOC_BASE, VMALLOC_END
-from model.trace import Alloc, Create, Free, Kernel, Trace
 from proofs.engine.explore import Theory, Verdict
 from proofs.engine.obligation import Counterexample, Obligations
 
@@ -20,12 +18,9 @@ def explain(inputs: dict[str, Any]) -> Counterexample:
     vaddr, physical, page_size = inputs["vaddr"], inputs["physical"], inputs["page_size"]
     frame = page_frame(vaddr, page_size)
     entries = MEMORY // page_size
-    kernel = Kernel(page_size=page_size, remapped=True)
-    trace = Trace((Create(64), Alloc("a"), Free("a")), kernel, claims.pool_stays_in_its_memory.name)
     return Counterexample(
         f"{vaddr:#x}, which is mapped to physical address {physical:#x}, leads to page frame {physical // page_size:#x}",
         f"virt_to_page leads to page frame {frame:#x}; the memory map ends at {entries:#x}",
-        trace,
     )
 
 
@@ -40,8 +35,7 @@ def any_coherent_memory(path: Any) -> tuple[Any, Any, Any]:
 def virtual_address_names_the_page(path: Any) -> None:
     page_size, physical, vaddr = any_coherent_memory(path)
     path.assume("coherent memory is in the linear map", lambda: vaddr == PAGE_OFFSET + physical)
-    pool: Any = SimpleNamespace(page_size=page_size)
-    frame = StructPagePool._entry(pool, vaddr)
+    frame = page_frame(vaddr, page_size)
     path.show("there is a struct page for the frame", lambda: frame < MEMORY // page_size)
     path.show_claim(claims.virtual_address_names_the_page, frame, physical, page_size)
 

@@ -6,6 +6,7 @@ from hunt.revisions import TARGETS
 from impl import block_stack
 from impl.block_stack import DMA_BLOCK, BlockStackPool
 from impl.layout import Cursor, Geometry, blks_per_alloc, kept
+from impl.pool import Options
 from model import geometry as promise
 from model.lockstep import BrokenClaim, replay
 from model.memory import DMA_BASE, VADDR_BASE, Memory
@@ -16,7 +17,7 @@ SIZE = 1024
 
 def a_pool(debug: bool = False, init_on_free: bool = False) -> tuple[BlockStackPool, Memory]:
     memory = Memory()
-    pool = BlockStackPool.create("pool", memory, SIZE, 1, 0, debug=debug, init_on_free=init_on_free)
+    pool = BlockStackPool.create("pool", memory, SIZE, 1, 0, Options(debug=debug, init_on_free=init_on_free))
     assert pool is not None
     return pool, memory
 

@@ -6,19 +6,22 @@ import pytest
 
 from hunt.revisions import TARGETS
 from impl.block_stack import BlockStackPool
-from impl.history import OriginalPool, TidiedPool
+from impl.history import MEMORY, PAGE_OFFSET, OriginalPool, TidiedPool
 from impl.layout import Geometry
 from impl.list_head import ListHead, list_add, list_del_init, list_empty
-from impl.pool import FREE_LINK, CheckedPool, Pool
+from impl.lock import Lock, LockingError
+from impl.pool import FREE_LINK, CheckedPool, Options, Pool
 from impl.rbtree import Node, PageTree
 from model import geometry as promise
-from model.memory import Memory
+from model.lockstep import replay
+from model.memory import VADDR_BASE, VMALLOC_BASE, Memory
 from model.pool import Pool as ModelPool
+from model.trace import Alloc, Create, Destroy, Free, Kernel, Trace
 
 
 def a_pool(debug: bool = False) -> tuple[Pool, Memory]:
     memory = Memory()
-    pool = Pool.create("pool", memory, 1024, 1, 0, debug=debug)
+    pool = Pool.create("pool", memory, 1024, 1, 0, Options(debug=debug))
     assert pool is not None
     return pool, memory
 
@@ -67,7 +70,7 @@ def test_a_free_list_that_is_too_long_is_reported_even_if_it_ends() -> None:
 
 def test_a_free_list_that_runs_in_a_circle_hangs_the_original() -> None:
     memory = Memory()
-    pool = OriginalPool.create("pool", memory, 1024, 1, 0, debug=True)
+    pool = OriginalPool.create("pool", memory, 1024, 1, 0, Options(debug=True))
     assert pool is not None
     vaddr, dma = pool.alloc() or (0, 0)
     FREE_LINK.pack_into(memory.block(vaddr + 1024, 1024), 0, 1024)
@@ -190,6 +193,34 @@ def test_a_page_is_visited_after_its_children() -> None:
         node.child[:] = [None, None]  # the page is freed, and must not be read again
         node.parent = None
     assert sorted(seen) == [0, 1, 2, 3, 4, 5, 7, 9, 11]
+
+
+def test_the_memory_begins_where_the_linear_map_does() -> None:
+    assert VADDR_BASE == PAGE_OFFSET
+    assert VMALLOC_BASE - PAGE_OFFSET >= MEMORY
+
+
+@pytest.mark.parametrize("revision", ["model", "series", "v6.1", "v6.12"])
+def test_remapped_memory_is_found(revision: str) -> None:
+    trace = Trace((Create(64), Alloc("a"), Free("a"), Destroy()), Kernel(remapped=True))
+    assert replay(trace, TARGETS[revision]).steps[-1].happened == "pages leaked: 0"
+
+
+def test_a_lock_has_an_order() -> None:
+    lock = Lock()
+    for wrong in (lock.drop, lock.needed):
+        with pytest.raises(LockingError, match="not taken"):
+            wrong()
+    with lock:
+        lock.needed()
+        with pytest.raises(LockingError, match="deadlock"):
+            lock.take()
+        with pytest.raises(LockingError, match="may sleep"):
+            lock.might_sleep()
+        lock.drop()
+        lock.might_sleep()
+        lock.take()
+    assert not lock.taken
 
 
 def test_a_ring_is_linked_both_ways() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from impl.block_stack import BlockStackPool
-from impl.pool import Page
+from impl.pool import Options, Page
 from model.memory import Memory
 from proofs.engine.explore import Replay, Theory
 from proofs.subjects.arbitrary import AnyPage
@@ -41,7 +41,7 @@ def test_a_page_that_is_a_log_reads_as_one_with_bytes(writes: list[tuple[str, in
 @given(st.booleans(), st.lists(st.integers(0, BLOCKS), max_size=16))
 def test_a_stack_of_known_blocks_is_one_with_bytes(init_on_free: bool, steps: list[int]) -> None:
     """A page of four blocks, all of them in use at first. A step frees the block of its number, or allocates one."""
-    real = BlockStackPool.create("pool", Memory(), 1024, 1, 0, init_on_free=init_on_free)
+    real = BlockStackPool.create("pool", Memory(), 1024, 1, 0, Options(init_on_free=init_on_free))
     assert real is not None
     blocks = [real.alloc() or (0, 0) for _ in range(BLOCKS)]
     numbers = {"rest": 0, "live": BLOCKS, "blocks": BLOCKS}

@@ -13,6 +13,7 @@ from typing import Any
 
 from impl.history import OriginalPool
 from impl.list_head import ListHead
+from impl.lock import Lock
 from impl.pool import FREE_LINK, Page, Pool
 from impl.rbtree import PageTree
 from model import claims
@@ -96,6 +97,7 @@ class AnyPool(Pool):
             for option in ("debug", "init_on_alloc", "init_on_free")
         )
         self.log: list[str] = []
+        self.lock = Lock()
         self.avail_page_list = ListHead()
         self.memory: Any = None
         self.found: AnyPage | None = None

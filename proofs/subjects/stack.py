@@ -10,7 +10,7 @@ from typing import Any
 
 from impl.block_stack import DMA_BLOCK, NULL, BlockStackPool
 from impl.layout import Geometry
-from impl.pool import POOL_POISON_FREED
+from impl.pool import POOL_POISON_FREED, Options
 from model import claims
 from proofs.layout import PAGE_SIZE
 
@@ -51,7 +51,7 @@ class AnyStack(BlockStackPool):
 
     def __init__(self, path: Any, *, debug: bool, init_on_free: bool = False, walks: bool = False) -> None:
         unread = Geometry(SMALLEST_BLOCK, PAGE_SIZE, PAGE_SIZE)  # no operation on the stack looks at it
-        super().__init__("pool", KnownBlocks(self), unread, debug=debug, init_on_free=init_on_free)
+        super().__init__("pool", KnownBlocks(self), unread, Options(debug=debug, init_on_free=init_on_free))
         self.path = path
         self.writes: list[Any] = []
         self.rest = path.number("rest")  # the virtual address of the first block of the rest; NULL if it has none

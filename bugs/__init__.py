@@ -1,6 +1,7 @@
 """Seeded bugs: small changes of the code, each with the claims that have to be seen broken. `make bugs` plants them all.
 
-The table is a TOML file for each file that is changed. `old` occurs there exactly once, and becomes `new`. Of a bug it says
+The table is a TOML file for each file that is changed; an entry may name another. `old` occurs in the file exactly once,
+and becomes `new`. Of a bug it says
 
 - `refuted`: what the prover must refute, where it proves the unchanged code. A claim is to be refuted in one of its cases
   at least, and CLAIM/REVISION or CLAIM/REVISION/CASE in each of its domains;

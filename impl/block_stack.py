@@ -1,8 +1,9 @@
 """The DMA pool that Linux merged instead of the series, as of v6.12: one stack of free blocks through the whole pool.
 
-Keith Busch's "dmapool: link blocks across pages" and the patches before it, of 2022 and 2023; the C functions are named with
-each function. Every free block holds a `struct dma_block`: the virtual address of the free block below it, and its own DMA
-address. A free block is reached by its virtual address alone, so an alloc or a free looks for no page.
+Keith Busch's series "dmapool enhancements" as mailed on 26 January 2023, whose patch 11, "dmapool: link blocks across pages",
+makes the stack, and "dmapool: push new blocks in ascending order" of 21 February 2023. Every free block holds a `struct
+dma_block`: the virtual address of the free block below it, and its own DMA address. A free block is reached by its virtual
+address alone, so an alloc or a free looks for no page.
 """
 
 import struct

@@ -119,7 +119,8 @@ class AsksTwice(Pool):
     def _alloc_page(self) -> Any:
         page = super()._alloc_page()
         assert page is not None
-        self._add_page(page)
+        with self.lock:
+            self._add_page(page)
         return super()._alloc_page()
 
 

@@ -1,18 +1,23 @@
-"""`python -m command audit`: drop every premise of every proof, and plant its seeded bugs: each has to be refuted."""
+"""`python -m command audit`: drop every premise of every proof, and plant its seeded bugs: each has to be refuted.
+
+A bug is planted under each lemma as well: every proof that rests on the lemma must stop counting then.
+"""
 
 import argparse
 import json
 import os
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from bugs import BUGS, Bug
-from command.bugs import Notice, obligations_of, plant_all
+from bugs import BUGS, Bug, plant
+from command.bugs import Notice, obligations_of, plant_all, run
 from command.output import Unwritable, put, show_progress, try_out
 from command.prove import OneLineParser, fail, positive, select
-from proofs.audit import Audit, audit
+from kernel.build import KERNELS, BuildError, find
+from proofs.audit import NO_BUG, SAYS_NOTHING, Audit, audit
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict
 
@@ -22,7 +27,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="CLAIM", help="a claim, or one of its obligations; default: all")
     parser.add_argument("--json", metavar="FILE", help="write every result as JSON; - for standard output")
     parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one per core)")
+    parser.add_argument(
+        "--executor-calls",
+        type=positive,
+        metavar="N",
+        help="only hold the executor of C to native code, in N random calls of each function of the fetched kernels",
+    )
     options: argparse.Namespace = parser.parse_args(arguments)
+    if options.executor_calls is not None:
+        return audit_executor(options.executor_calls)
     names = [name for name in select(options.names) if OBLIGATIONS[name].expected is Verdict.PROVED]
     try:
         try_out(options.json)
@@ -43,6 +56,25 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if all(result.passed for result in results) else 1
 
 
+def audit_executor(calls: int) -> int:
+    """Compare what `kernel.execute` does with native code, of each kernel that was fetched: 1 where they differ."""
+    from proofs.subjects.c_native import Differs, hold_to_native  # here, since only this needs a compiler
+
+    kernels = sorted(KERNELS.iterdir()) if KERNELS.is_dir() else []
+    if not kernels:
+        fail("no kernel is there: run `make kernels`")
+    for kernel in kernels:
+        try:
+            counts = hold_to_native(find(kernel), calls, seed=0)
+        except BuildError as error:
+            fail(str(error))
+        except Differs as differs:
+            print(f"{kernel.name}: {differs}")
+            return 1
+        print(f"{kernel.name}: {', '.join(f'{count:,} calls of {name}' for name, count in counts.items())}: all alike")
+    return 0
+
+
 def audit_all(names: list[str], jobs: int) -> list[Audit]:
     """Audit on several processes, with progress on a terminal; the results in the catalogue's order."""
     results: dict[str, Audit] = {}
@@ -60,7 +92,52 @@ def audit_all(names: list[str], jobs: int) -> list[Audit]:
                 results[name].bugs[bug.name] = verdict
 
     plant_all([bug for bug in with_bugs if bug.refuted], ("prover",), jobs, done)
+    break_lemmas(results, jobs)
     return [replace(results[name], bugs=dict(sorted(results[name].bugs.items()))) for name in names]
+
+
+def break_lemmas(results: dict[str, Audit], jobs: int) -> None:
+    """Plant a bug under each lemma, and note in each audit what becomes of a proof that rests on it."""
+    resting = {lemma: all_resting_on(lemma, results) for result in results.values() for lemma in result.lemmas}
+    bugs = {lemma: bug for bug in BUGS.values() if not bug.kernel for lemma in bug.refuted if lemma in resting}
+    for lemma in resting.keys() - bugs.keys():
+        for name in resting[lemma]:
+            results[name].lemmas[lemma] = NO_BUG
+    with ThreadPoolExecutor(jobs) as executor:
+        running = {executor.submit(broken, bug, lemma, resting[lemma]): lemma for lemma, bug in bugs.items()}
+        for number, future in enumerate(as_completed(running), 1):
+            lemma = running[future]
+            for name, became in future.result().items():
+                results[name].lemmas[lemma] = became
+            show_progress(f"{number} of {len(bugs)} lemmas")
+    show_progress("")
+
+
+def all_resting_on(lemma: str, results: dict[str, Audit]) -> list[str]:
+    """The obligations that rest on a lemma, directly or by way of other lemmas."""
+    labels = {lemma}
+    while True:
+        found = [name for name, result in results.items() if labels & result.lemmas.keys()]
+        with_found = labels | {OBLIGATIONS[name].label for name in found}
+        if with_found == labels:
+            return found
+        labels = with_found
+
+
+def broken(bug: Bug, lemma: str, resting: list[str]) -> dict[str, str]:
+    """What becomes of the proofs that rest on a lemma, in a copy of the repository where a bug breaks it."""
+    names = list(dict.fromkeys([*obligations_of(bug, lemma), *resting]))
+    with TemporaryDirectory() as folder:
+        plant(bug, Path(folder))
+        run(Path(folder), "command", "prove", "--json", "results.json", "--jobs", "1", *names)
+        file = Path(folder) / "results.json"
+        results = json.loads((file.read_text() if file.is_file() else "") or "[]")
+    became = dict.fromkeys(resting, "the prover gave no results")
+    for result in results:
+        if result["obligation"] in became:
+            says_nothing = result["verdict"] == "PROVED" and result["undermined"]
+            became[result["obligation"]] = SAYS_NOTHING if says_nothing else result["verdict"]
+    return became
 
 
 def narrowed(bug: Bug, names: list[str]) -> Bug:
@@ -76,11 +153,14 @@ def as_text(results: list[Audit], seconds: float) -> str:
         lines.append(f"{'ok    ' if result.passed else 'FAILED'} {result.obligation:<70} {result.seconds:6.2f} s")
         lines += [f"         without {premise}: {verdict}" for premise, verdict in result.dropped.items()]
         lines += [f"         bug     {bug}: {verdict}" for bug, verdict in result.bugs.items()]
+        lines += [f"         lemma   {lemma} broken: {became}" for lemma, became in result.lemmas.items()]
     premises = sum(len(result.dropped) for result in results)
     bugs = len({bug for result in results for bug in result.bugs})
+    lemmas = len({lemma for result in results for lemma in result.lemmas})
     failed = [result for result in results if not result.passed]
     lines += [
         "",
-        f"{len(results)} proofs in {seconds:.1f} s: {premises} premises dropped, {bugs} bugs planted; {len(failed)} failed.",
+        f"{len(results)} proofs in {seconds:.1f} s: {premises} premises dropped, {bugs} bugs planted, "
+        f"{lemmas} lemmas broken; {len(failed)} failed.",
     ]
     return "\n".join(lines)

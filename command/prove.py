@@ -1,7 +1,7 @@
 """`python -m command prove`: prove the catalogue, or what is named.
 
-Exit status: 0 if every verdict is the expected one; 1 if a verdict is not, or if a proof rests on what is not proved; 2 for
-bad input, a missing solver, or a solver that gave up.
+Exit status: 0 if every verdict is the expected one; 1 if a verdict is not, or if a proof rests on what is not proved, or on
+itself; 2 for bad input, a missing solver, or a solver that gave up.
 """
 
 import argparse
@@ -36,7 +36,7 @@ try:
     from proofs.engine import cache
     from proofs.engine.executors import executor
     from proofs.engine.obligation import Result, Settings
-    from proofs.engine.resting import with_what_undermines
+    from proofs.engine.resting import circle, with_what_undermines
     from proofs.engine.solver import DEFAULT_LIMIT
 except ModuleNotFoundError as missing:
     print(
@@ -120,6 +120,9 @@ def main(arguments: list[str] | None = None) -> int:
 
         show(surprises(read_prover(as_json(results))))
 
+    if way := circle(results):
+        print(f"proofs: a proof rests on itself, so that it proves nothing: {' rests on '.join(way)}", file=sys.stderr)
+        return 1
     gave_up = [result for result in results if result.verdict == "UNKNOWN"]
     if any(not result.as_expected for result in results if result not in gave_up and not result.undermined):
         return 1

@@ -99,6 +99,7 @@ class Module:
             del head
             names = re.findall(r"%([\w.]+)(?:,|$)", parameters)
             self.functions[name] = Function(name, names, blocks_of(body))
+        self._layouts: dict[str, tuple[list[int], int]] = {}  # of structs: the elements' offsets, and the size in bytes
         self.metadata = dict(re.findall(r"^(!\d+) = (.*)$", text, re.M))
 
     def function(self, name: str) -> Function:
@@ -162,6 +163,8 @@ class Module:
         return split(text[1:-1])
 
     def _laid_out(self, of: str) -> tuple[list[int], int]:
+        if of in self._layouts:
+            return self._layouts[of]
         offsets: list[int] = []
         end, most = 0, 1
         for element in self._elements(of):
@@ -170,7 +173,8 @@ class Module:
             offsets.append(end)
             end += self.size(element)
             most = max(most, align)
-        return offsets, end + -end % most
+        self._layouts[of] = offsets, end + -end % most
+        return self._layouts[of]
 
     def _align(self, of: str) -> int:
         if array := re.fullmatch(r"\[\d+ x (.*)\]", of):

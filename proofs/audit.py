@@ -1,7 +1,8 @@
 """Evidence that the proofs mean what they say.
 
 For each obligation that is proved: its premises can be met, for otherwise it were VACUOUS; dropping any one premise refutes
-it; and so does each seeded bug that has to, which `command.audit` plants. An UNKNOWN is a failure.
+it; and so does each seeded bug that has to, which `command.audit` plants. Under each lemma that it rests on, a bug is planted,
+too: then the proof must not count. An UNKNOWN is a failure.
 """
 
 import time
@@ -9,32 +10,39 @@ from dataclasses import dataclass, field
 
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Outcome, Verdict, explore
-from proofs.engine.obligation import Obligation
+from proofs.engine.obligation import Obligation, label
 from proofs.engine.solver import DEFAULT_LIMIT, Solver
+
+SAYS_NOTHING = "PROVED, but rests on what is broken"
+NO_BUG = "no seeded bug breaks it"
 
 
 @dataclass
 class Audit:
-    """What became of an obligation: as it is, without each premise, and with each seeded bug."""
+    """What became of an obligation: as it is, without each premise, with each seeded bug, and with a bug under each lemma."""
 
     obligation: str
     verdict: str
     dropped: dict[str, str] = field(default_factory=dict)
     bugs: dict[str, str] = field(default_factory=dict)
+    lemmas: dict[str, str] = field(default_factory=dict)  # by label; also those that it rests on by way of others
     seconds: float = 0.0
 
     @property
     def passed(self) -> bool:
         refuted = all(verdict == "REFUTED" for verdict in [*self.dropped.values(), *self.bugs.values()])
-        return self.verdict == "PROVED" and refuted and bool(self.bugs)
+        rests = all(became in (SAYS_NOTHING, "REFUTED") for became in self.lemmas.values())
+        return self.verdict == "PROVED" and refuted and rests and bool(self.bugs)
 
 
 def audit(name: str, limit: int = DEFAULT_LIMIT) -> Audit:
-    """Audit the premises of one obligation."""
+    """Audit the premises of one obligation, and name its lemmas."""
     asked = OBLIGATIONS[name]
     started = time.perf_counter()
     outcome = explore(asked.body, asked.theory, Solver(limit=limit))
     result = Audit(name, outcome.verdict.value)
+    for lemma in outcome.lemmas:
+        result.lemmas[label(lemma.claim, lemma.revision or asked.revision, lemma.case)] = NO_BUG
     for premise in outcome.premises:
         result.dropped[premise] = refuted(asked, limit, premise).verdict.value
     result.seconds = round(time.perf_counter() - started, 3)

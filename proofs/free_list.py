@@ -290,7 +290,8 @@ def page_is_laid_with_all_its_blocks(path: Any) -> None:
         any_cursor(path),
         Cursor(path.number("next offset"), path.number("boundary after it")),
     )
-    turns = iter([following, path.one_of("then comes", start, following)])
+    then_comes = {"the first place": start, "the place after it": following}
+    turns = iter([following, then_comes[path.one_of("then comes", *then_comes)]])
     laid = laid_blocks(geometry, lambda *_: next(turns), start)
     offset, link = next(laid)
     path.show("the first block is where the loop starts", lambda: offset == start.offset and link == following.offset)

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+import command.audit
 from bugs import BUGS
-from command.audit import audit_all, main
+from command.audit import audit_all, break_lemmas, main
 from model import claims
-from proofs.audit import Audit, audit
+from proofs.audit import NO_BUG, SAYS_NOTHING, Audit, audit
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Theory, Verdict
 from proofs.engine.obligation import Counterexample, Obligation
@@ -67,8 +68,34 @@ def test_a_bug_that_is_not_noticed_fails() -> None:
     assert not Audit("", "PROVED").passed  # since no bug is known
 
 
+def test_a_proof_that_still_counts_with_a_broken_lemma_fails() -> None:
+    for became in ("REFUTED", SAYS_NOTHING):
+        assert Audit("", "PROVED", {}, {"one": "REFUTED"}, {"lemma": became}).passed
+    for became in ("PROVED", "UNKNOWN", "LOST", "VACUOUS", NO_BUG):
+        assert not Audit("", "PROVED", {}, {"one": "REFUTED"}, {"a lemma": "REFUTED", "lemma": became}).passed
+
+
+def test_a_lemma_that_no_bug_breaks_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command.audit, "BUGS", {})
+    one, other = "freed_block_is_filled/series/u64", "double_free_is_refused/series/u64"
+    results = {
+        one: Audit(one, "PROVED", lemmas={"double_free_is_refused/series": SAYS_NOTHING}),
+        other: Audit(other, "PROVED", lemmas={"a lemma of the lemma": SAYS_NOTHING}),
+    }
+    break_lemmas(results, 1)
+    assert results[one].lemmas == {"double_free_is_refused/series": NO_BUG, "a lemma of the lemma": NO_BUG}
+    assert results[other].lemmas == {"a lemma of the lemma": NO_BUG}
+
+
+def test_with_a_bug_under_a_lemma_what_rests_on_it_stops_counting() -> None:
+    name = "freed_block_is_filled/series/u64/link"
+    (result,) = audit_all([name], 1)
+    assert result.passed, result
+    assert result.lemmas["double_free_is_refused/series"] == SAYS_NOTHING
+
+
 def test_the_table_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--jobs", "1", "lookup_finds_the_page_of_an_address/series/u64"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("ok     lookup_finds_the_page_of_an_address/series/u64")
-    assert "1 premises dropped, 1 bugs planted; 0 failed." in lines[-1]
+    assert "1 premises dropped, 1 bugs planted, 0 lemmas broken; 0 failed." in lines[-1]

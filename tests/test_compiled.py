@@ -1,25 +1,24 @@
 """Proofs about a kernel's own code: what executes it, against the same code run natively; its verdicts; changes of it."""
 
-import random
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from command.claims import PROVED_OF_C
 from command.prove import as_json
-from kernel.build import BuildError, Source, Variant
-from kernel.execute import Fault, Machine, Memory, Pointer, Struct
+from kernel import execute
+from kernel.build import BuildError, Source
+from kernel.execute import Fault, Frame, Machine, Memory, Pointer, Struct, arithmetic, compare
 from kernel.ir import Module, NotFollowed, ir_of
-from kernel.pool import KernelPool
-from model.geometry import INT_MAX
-from model.memory import Memory as Device
 from proofs.compiled import obligations_of
 from proofs.engine.obligation import Settings, prove
-from proofs.subjects.c_pool import Code, code_of, created, geometry_of, laid_offsets
+from proofs.subjects.c_native import FOLLOWED, Differs, hold_to_native
+from proofs.subjects.c_pool import Code, code_of
 from report.verdicts import read_prover
 from tests.kernels import fetched
 
@@ -128,37 +127,35 @@ def test_a_page_keeps_what_was_stored() -> None:
 
 @pytest.mark.parametrize("revision", ["v6.1", "v6.12"])
 def test_what_is_executed_is_what_runs(revision: str) -> None:
-    """The same arguments are refused, and the blocks of a page lie at the same places, as when the file runs natively."""
-    source = fetched(revision)
-    code = code_of(source)
-    chance = random.Random(revision)
-    laid = 0
-    for _ in range(60):
-        size = chance.choice([0, 1, 5, chance.randrange(5000), chance.randrange(40), 2**63, INT_MAX])
-        align = chance.choice([0, 1, 3, 2 ** chance.randrange(12)])
-        boundary = chance.choice([0, 100, 2 ** chance.randrange(13)])
-        kept = geometry_of(created(code, size, align, boundary, 4096))
-        device = Device()
-        pool = KernelPool.create(source, Variant(), "pool", device, size, align, boundary)
-        assert (pool is None) == (kept is None), (size, align, boundary)
-        if pool is None or kept is None or kept.allocation > 2**16:
-            continue
-        offsets, trouble = laid_offsets(code, kept, 2**16)
-        assert not trouble
-        natively = [blocks(pool) for _ in offsets]
-        start = natively[0] - offsets[0]
-        assert [place - start for place in natively] == offsets, (size, align, boundary)
-        assert len(device.mappings) == 1
-        blocks(pool)
-        assert len(device.mappings) == 2
-        laid += 1
-    assert laid > 10
+    """A few calls of each function; `make audit ARGS="--executor-calls 100000"` makes more."""
+    counts = hold_to_native(fetched(revision), 40, seed=1)
+    assert set(counts) == set(FOLLOWED)
+    assert min(counts.values()) >= 40
 
 
-def blocks(pool: KernelPool) -> int:
-    block = pool.alloc()
-    assert block is not None
-    return block[0]
+@pytest.mark.parametrize("function", FOLLOWED)
+def test_an_executor_that_errs_in_a_function_is_noticed(monkeypatch: pytest.MonkeyPatch, function: str) -> None:
+    """Where it compares, it takes "unequal" for "equal", or "greater" for "greater or equal"; or it adds one to a product."""
+    source, rest = fetched("v6.1"), Machine._rest
+    wrong = {"ne": "eq", "ugt": "uge", "ult": "ule"}
+
+    def compared(what: str, *operands: Any) -> Any:
+        return compare(wrong.get(what, what), *operands)
+
+    def computed(what: str, *operands: Any) -> Any:
+        return arithmetic(what, *operands) + (what == "mul")
+
+    def badly(machine: Machine, frame: Frame) -> None:
+        here = frame.function.name == function
+        with monkeypatch.context() as patched:
+            if here:
+                patched.setattr(execute, "compare", compared)
+                patched.setattr(execute, "arithmetic", computed)
+            rest(machine, frame)
+
+    monkeypatch.setattr(Machine, "_rest", badly)
+    with pytest.raises((Differs, Fault, NotFollowed, TimeoutError)):
+        hold_to_native(source, 60, seed=1)
 
 
 @pytest.mark.parametrize("revision", ["v6.1", "v6.12"])

@@ -112,7 +112,7 @@ def test_what_a_lemma_rests_on_counts_too() -> None:
     assert with_what_undermines([top], LABELS - {search.label})[0].undermined == ["double_free_is_refused"]
 
 
-def test_a_proof_may_not_rest_on_itself() -> None:
+def test_a_proof_may_not_rest_on_itself(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """By way of a lemma; parts of one invariant may be premises of each other."""
     one = proved("layout_stays_between_boundaries/series/Z")
     other = proved("next_boundary_is_a_multiple/series/u32")
@@ -121,6 +121,9 @@ def test_a_proof_may_not_rest_on_itself() -> None:
     assert circle([one, other]) == []
     assert circle([replace(one, lemmas=[one.label])]) == [one.label] * 2
     assert circle([one, replace(other, lemmas=[one.label])]) == [other.label, one.label, other.label]
+    monkeypatch.setattr(prove, "prove_all", lambda *_: [replace(one, lemmas=[one.label])])
+    assert prove.main([]) == 1
+    assert f"rests on itself, so that it proves nothing: {one.label} rests on {one.label}" in capsys.readouterr().err
 
 
 IN_PLACE_OF_MEMORY = {

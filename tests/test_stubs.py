@@ -1,15 +1,18 @@
 """What takes the place of memory in proofs does what the real thing does, on plain integers and drawn operations."""
 
 from types import SimpleNamespace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from impl.block_stack import BlockStackPool
+from impl.list_head import ListHead, list_add, list_del_init, list_empty
 from impl.pool import Options, Page
+from impl.rbtree import PageTree
 from model.memory import Memory
 from proofs.engine.explore import Replay, Theory
-from proofs.subjects.arbitrary import AnyPage
+from proofs.subjects.arbitrary import AnyPage, AnyPool, around, put_in_list
 from proofs.subjects.stack import AnyStack
 
 BLOCK, BLOCKS, DRIVERS = 16, 4, 0x55
@@ -62,3 +65,58 @@ def test_a_stack_of_known_blocks_is_one_with_bytes(init_on_free: bool, steps: li
         for vaddr, dma in blocks:
             if (vaddr, dma) not in live:
                 assert stack._read_block(vaddr) == real._read_block(vaddr)
+
+
+@given(st.lists(st.integers(0, 15), min_size=1, max_size=12), st.integers(0, BLOCK * BLOCKS - 1))
+def test_a_tree_of_pages_does_what_stands_for_it(places: list[int], inside: int) -> None:
+    """A page is taken in, and addresses are found in it; one at the same place as another is refused with that."""
+    allocation = BLOCK * BLOCKS
+    numbers = {"size": BLOCK, "boundary": allocation, "allocation": allocation, "blocks per page": BLOCKS}
+    pool = AnyPool(Replay(Theory.U64, numbers), needs=())
+    real: PageTree[Any] = PageTree(allocation)
+    pages: list[Any] = []
+    for place in places:
+        dma = place * allocation
+        mapping: Any = SimpleNamespace(vaddr=0, dma=dma, data=None)
+        overlapped = [page for page in pages if page.dma == dma]
+        pool.insertion_gives(lambda _, overlapped=overlapped: overlapped[0] if overlapped else None)  # type: ignore[misc]
+        page = pool._new_page(mapping)
+        refused = real.insert(page), pool.page_tree.insert(page)
+        assert [one is not None for one in refused] == [bool(overlapped)] * 2
+        assert all(one in overlapped for one in refused if one is not None)
+        if not overlapped:
+            pages.append(page)
+            assert real.find(dma + inside) is pool.page_tree.find(dma + inside) is page
+    assert {*real.postorder()} == {*pages}
+
+
+@given(st.integers(0, 4), st.lists(st.integers(0, 2), max_size=8))
+def test_a_ring_with_a_chain_of_any_length_is_a_ring(others: int, steps: list[int]) -> None:
+    """A step takes one of three pages out of the ring, or puts it in; the pages after them are a chain with two ends."""
+    kind = ("none", "one", "more")[min(others, 2)]
+    pool: Any = SimpleNamespace(path=Replay(Theory.U64, {"other pages with room": kind}), avail_page_list=ListHead())
+    named: list[Any] = [SimpleNamespace(avail_page_link=ListHead(f"page {number}")) for number in range(3)]
+    put_in_list(pool, named[:2])
+    head = ListHead()
+    links = [ListHead(f"page {number}") for number in range(3)]
+    for owner in ["more pages"] * (others - 1) + ["another page"] * (others > 0):
+        list_add(ListHead(owner), head)
+    for link in (links[1], links[0]):
+        list_add(link, head)
+    for step in steps:
+        for link, ring in ((named[step].avail_page_link, pool.avail_page_list), (links[step], head)):
+            if list_empty(link):
+                list_add(link, ring)
+            else:
+                list_del_init(link)
+        assert list_empty(pool.avail_page_list) == list_empty(head)
+        met = [link.owner for link in walk(head)]
+        assert around(pool.avail_page_list) == ([*dict.fromkeys(met)], [])
+
+
+def walk(head: ListHead) -> list[ListHead]:
+    links, link = [], head.next
+    while link is not head:
+        links.append(link)
+        link = link.next
+    return links

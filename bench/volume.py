@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from command.output import exit_with
-from hunt.revisions import TARGETS, kernel_of, kernel_options
+from hunt.revisions import kernel_of, kernel_options
 from kernel.build import BuildError, Source, Variant
 from kernel.pool import ALLOC, FREE, OPERATION, KernelPool
 from kernel.worker import KernelFault
@@ -26,7 +26,7 @@ from model.memory import Memory
 from model.promises import Promises
 from model.trace import Alloc, Create, Free, Step, Trace
 from report.runs import keep
-from report.verdicts import kernel_asked_for, replaying
+from report.verdicts import replaying
 
 OPERATIONS = 1_000_000
 MOST_LIVE = 2000
@@ -93,15 +93,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.error = lambda message: fail(f"{message}; see --help")  # type: ignore[method-assign]
     options = parser.parse_args(arguments)
     try:
-        source = kernel_of(options)
+        kernel = kernel_of(options)
     except BuildError as error:
         fail(str(error))
-    assert source is not None
+    assert kernel is not None
+    source, promises = kernel.source, kernel.revision().promises
+    print(source)
     run = drawn(options.operations, options.seed)
     full = Run([(ALLOC, slot) for slot in range(FULL)], FULL, FULL)
     status = 0
     for made, run in [*((made, run) for made in POOLS), (Create(16), full)]:
-        seconds, broken = held(source, made, TARGETS[KERNEL].promises, run)
+        seconds, broken = held(source, made, promises, run)
         rate = f"{len(run.operations) / seconds:>14,.0f} operations a second"
         rate += f", to {FULL:,} blocks in use" if run is full else ""
         print(f"size={made.size:<5} align={made.align:<3} boundary={made.boundary:<5} {rate}", flush=True)
@@ -109,11 +111,12 @@ def main(arguments: list[str] | None = None) -> int:
             status = 1
             print(f"\n{broken.claim.name} is BROKEN: {broken.claim.sentence}\n  {broken.told}")
             if run is full:  # whose trace would take hours beside the oracle
-                print(f"  run it again: make volume {kernel_asked_for()}\n")
+                print(f"  run it again: make volume {kernel.as_make_takes_it()}\n")
                 continue
             trace = run.trace(made, broken.claim, broken.operation)
-            file = keep(trace, f"volume-{broken.claim.name}-{made.size}")
-            print(f"  replay it: {replaying(file, KERNEL)} SHRINK=1\n")
+            file = keep(trace, f"volume-{broken.claim.name}-{made.size}-{source.label()}")
+            print(f"  replay it: {replaying(file, KERNEL, kernel)} SHRINK=1\n")
+    print(source)
     return status
 
 

@@ -69,10 +69,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def two(before: Source, after: Source, options: argparse.Namespace) -> int:
     built(before, after)
+    files = f"before: {before}\nafter:  {after}"
+    print(files, flush=True)
     done = compare(before, after, options.seed, options.runs)
-    print(f"before: {before.file}\nafter:  {after.file}")
     print(f"{done.runs:,} pools, {done.steps:,} steps, seed {options.seed}: {summary(done)}")
-    print("\n".join(differences(done, "compare")))
+    print("\n".join(differences(done, f"compare-{before.label()}-{after.label()}")))
+    print(f"\n{files}")
     return 1 if done.smallest else 0
 
 
@@ -82,6 +84,7 @@ def series(before: Source, options: argparse.Namespace) -> int:
         stages = list(applied(read_mbox(Path(options.patches)), before, Path(scratch)))
         built(before, *(source for _, source in stages))
         width = max(len(patch.subject) for patch, _ in stages)
+        print(f"before: {before}\n")
         print(f"{'':<4}{'patch':<{width}}  " + "".join(f"{kind:>10}" for kind in OBSERVED))
         details, former = [], before
         for number, (patch, source) in enumerate(stages, 1):
@@ -95,7 +98,7 @@ def series(before: Source, options: argparse.Namespace) -> int:
                 details += [
                     "",
                     f"patch {number}, {patch.subject}:",
-                    *differences(done, f"compare-{number:02}"),
+                    *differences(done, f"compare-{number:02}-{former.label()}-{source.label()}"),
                 ]
             former = source
         print("\nIn how many of the pools a step first differs in what.", end=" ")
@@ -103,7 +106,7 @@ def series(before: Source, options: argparse.Namespace) -> int:
         print(
             f"For each patch, {options.runs:,} runs of the machine, seed {options.seed}, and {edges:,} pools near 2^32."
         )
-        print("\n".join(details))
+        print("\n".join([*details, "", f"before: {before}"]))
         return 1 if details else 0
 
 

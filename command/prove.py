@@ -23,7 +23,7 @@ from model.claims import CLAIMS
 
 try:
     from command.output import Unwritable, put, put_json, put_traces, show_progress, try_out
-    from kernel.build import BuildError
+    from kernel.build import BuildError, find
     from proofs.catalogue import (
         OBLIGATIONS,
         Catalogue,
@@ -83,6 +83,17 @@ def main(arguments: list[str] | None = None) -> int:
             "--promises is for the hunt: what is proved of a kernel's file is what it promises by its features; leave it out"
         )
     catalogue = load(options.kernel)
+    if options.kernel is None:
+        return run(options, catalogue)
+    to_read = sys.stderr if options.json == "-" else sys.stdout
+    print(find(options.kernel), file=to_read, flush=True)
+    status = run(options, catalogue)
+    print(f"\n{find(options.kernel)}", file=to_read)
+    return status
+
+
+def run(options: argparse.Namespace, catalogue: Catalogue) -> int:
+    """Prove what is named, and print and write the results; returns the exit status."""
     names = select(options.names, catalogue)
     try:
         try_out(options.json, options.traces, options.smt2)

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from hunt.revisions import TARGETS, kernel_of, kernel_options
+from hunt.revisions import TARGETS, kernel_of, kernel_options, revisions
 from hunt.shrink import smallest
 from kernel.build import BuildError
 from model.lockstep import KERNEL
@@ -32,16 +32,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.error = lambda message: fail(f"{message}; see --help")  # type: ignore[method-assign]
     options = parser.parse_args(arguments)
     try:
-        source = kernel_of(options)
+        kernel = kernel_of(options)
     except BuildError as error:
         fail(str(error))
-    if source is not None:
+    if kernel is not None:
         options.on = KERNEL
-    if options.on not in TARGETS:
+        print(kernel.source)
+    if options.on not in revisions(kernel):
         near = difflib.get_close_matches(options.on, TARGETS, n=1, cutoff=0)[0]
         fail(f"there is no revision {options.on!r}; did you mean {near!r}? There are {', '.join(TARGETS)}")
     try:
-        scene = seen(loads(Path(options.trace).read_text()), options.on)
+        scene = seen(loads(Path(options.trace).read_text()), options.on, kernel)
     except TimeoutError:
         fail(f"{options.trace}: a step takes too long; ask for smaller pages")
     except OSError as error:
@@ -52,17 +53,19 @@ def main(arguments: list[str] | None = None) -> int:
     if options.shrink and scene.broken is None:
         shorter = "nothing to make smaller, since no claim breaks"
     elif options.shrink:
-        small = smallest(scene.trace, options.on)
+        small = smallest(scene.trace, options.on, revisions(kernel))
         shorter = f"written to {options.shrink}" + (", no smaller than it was" if small == scene.trace else "")
         try:
             Path(options.shrink).parent.mkdir(parents=True, exist_ok=True)
             Path(options.shrink).write_text(dumps(small))
         except OSError as error:
             fail(f"{options.shrink}: {error.strerror}; --shrink needs a file that can be written")
-        scene = seen(small, options.on)
+        scene = seen(small, options.on, kernel)
     print(coloured(told(scene, options.on), sys.stdout))
     if shorter:
         print(f"\n{shorter}")
+    if kernel is not None:
+        print(f"\n{kernel.source}")
     return 0 if scene.broken is None else 1
 
 

@@ -8,16 +8,14 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 from hunt.profiles import OF_HUNTS
-from hunt.revisions import TARGETS, kernel_of, kernel_options
+from hunt.revisions import TARGETS, KernelFile, kernel_of, kernel_options
 from kernel.build import BuildError
 from model.trace import TraceError, loads
-from report.formats import as_junit, as_sarif, c_site, claim_site, message
+from report.formats import as_junit, as_sarif, message
 from report.pages import index
 from report.runs import exhibit, seen, show
 from report.verdicts import (
@@ -58,11 +56,10 @@ def main(arguments: list[str] | None = None) -> int:
         f" --profile {options.profile}" if "fuzz" in engines else ""
     )
     of_kernel: list[str] = []
-    where = claim_site
     try:
-        source = kernel_of(options)
-        if source is not None:
-            where = partial(c_site, source=source)
+        kernel = kernel_of(options)
+        if kernel is not None:
+            print(kernel.source)
             of_kernel = ["--kernel", options.kernel]
             of_kernel += ["--promises", options.promises] if options.promises is not None else []
             command += f" {' '.join(of_kernel)}"
@@ -70,13 +67,15 @@ def main(arguments: list[str] | None = None) -> int:
         results = {engine: ask(engine, folder, options.profile, of_kernel) for engine in engines}
         verdicts = [verdict for engine, text in results.items() for verdict in READERS[engine](text)]
         verdicts += past_counterexamples() if options.kernel is None else []
-        write(folder, verdicts, read_tallies(results.get("fuzz", "[]")), command, where)
+        write(folder, verdicts, read_tallies(results.get("fuzz", "[]")), command, kernel)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}; name a folder that can be written with --out")
     except (BuildError, BadResults) as bad:
         fail(str(bad))
     wrong = [verdict for verdict in verdicts if not verdict.as_expected]
     print(f"{folder / 'index.html'}: {len(verdicts)} verdicts, {len(wrong)} not as expected")
+    if kernel is not None:
+        print(kernel.source)
     return 1 if wrong else 0
 
 
@@ -138,17 +137,17 @@ def write(
     verdicts: list[Verdict],
     tallies: dict[str, dict[str, int]],
     command: str,
-    where: Callable[[Verdict], tuple[str, int]] = claim_site,
+    kernel: KernelFile | None = None,
 ) -> None:
-    """Everything, also what breaks as text on the terminal. `where` says which line a verdict is about."""
-    exhibits = [exhibit(one, folder / "traces") for one in verdicts if one.counterexample is not None]
+    """Everything, also what breaks as text on the terminal."""
+    exhibits = [exhibit(one, folder / "traces", kernel) for one in verdicts if one.counterexample is not None]
     show(exhibits)
     for one in verdicts:
         if not one.as_expected and one.counterexample is None:
             print(f"\n{message(one)}")
     (folder / "index.html").write_text(index(verdicts, exhibits, tallies, command), encoding="utf-8")
-    (folder / "results.sarif").write_text(as_sarif(verdicts, where))
-    (folder / "junit.xml").write_text(as_junit(verdicts))
+    (folder / "results.sarif").write_text(as_sarif(verdicts, kernel))
+    (folder / "junit.xml").write_text(as_junit(verdicts, kernel))
     (folder / "results.json").write_text(json.dumps([verdict.to_json() for verdict in verdicts], indent=1) + "\n")
 
 

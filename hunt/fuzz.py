@@ -13,7 +13,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from hunt import directed, profiles
 from hunt.events import Tally
 from hunt.machine import PoolMachine, machine
-from hunt.revisions import TARGETS
+from hunt.revisions import KernelFile, revisions
 from hunt.shrink import smallest
 from model.claims import Claim
 from model.lockstep import KERNEL, BrokenClaim
@@ -48,16 +48,23 @@ class Hunt:
         }
 
 
-def hunter_of(revision: str) -> type[PoolMachine]:
+def hunter_of(revision: str, kernel: KernelFile | None = None) -> type[PoolMachine]:
     """The machine for a revision, of a name of its own."""
-    hunter = machine(TARGETS[revision])
+    hunter = machine(revisions(kernel)[revision])
     # Under the name the database keeps what was found. If all had the same, then a hunt in a sound revision would try what
     # breaks another one, and forget it.
     hunter.__name__ = hunter.__qualname__ = f"PoolMachine_{revision}"
     return hunter
 
 
-def hunt(revision: str, seed: int, profile: str | None = None, directed_first: bool = True) -> Hunt:
+def hunt(
+    revision: str,
+    seed: int,
+    profile: str | None = None,
+    kernel: KernelFile | None = None,
+    *,
+    directed_first: bool = True,
+) -> Hunt:
     """Run the machine on a revision, after the directed runs unless only what is drawn is wanted.
 
     Each claim that breaks has a trace, made smaller unless the profile says otherwise.
@@ -67,7 +74,7 @@ def hunt(revision: str, seed: int, profile: str | None = None, directed_first: b
     shrinks = Phase.shrink in wanted.phases
     # A trace is made smaller step by step, in a second; what it was drawn from, in minutes.
     wanted = settings(wanted, phases=[phase for phase in wanted.phases if phase is not Phase.shrink])
-    hunter = seeded(seed)(hunter_of(revision))
+    hunter = seeded(seed)(hunter_of(revision, kernel))
     wanted = settings(wanted, derandomize=False)  # which would draw the same with every seed
     started, done = time.perf_counter(), Hunt(revision, hunter.tally, 0, seed, profile or profiles.name())
     broken: list[BrokenClaim] = []
@@ -92,5 +99,5 @@ def hunt(revision: str, seed: int, profile: str | None = None, directed_first: b
     if revision == KERNEL:
         done.held["locking_rules_are_kept"] = done.tally.steps
     if shrinks:
-        done.found = [smallest(trace, revision) for trace in done.found]
+        done.found = [smallest(trace, revision, revisions(kernel)) for trace in done.found]
     return done

@@ -1,9 +1,9 @@
 """The pools that can be put beside the oracle, by the name of their revision."""
 
-import os
-import sys
 from argparse import ArgumentParser, Namespace
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from hunt.inside import inside_of_pages, inside_of_stack, look
@@ -28,18 +28,20 @@ def python(pool: Any, promises: Promises = SERIES, **views: Any) -> Revision:
     return Revision(create, promises, locking_error=LockingError, **views)
 
 
-TARGETS: dict[str, Revision] = {
-    "model": Revision(ModelPool.create),
-    "series": python(SeriesPool, look=look, inside=inside_of_pages),
-    # Held to what v6.1 was meant to promise, which it breaks; and to what it keeps in fact.
-    "v6.1": python(
-        OriginalPool,
-        replace(SERIES, notices_overlap=False, keeps_in_debug_builds=V6_1.keeps_in_debug_builds),
-        inside=inside_of_pages,
-    ),
-    "v6.1-as-it-is": python(OriginalPool, V6_1, inside=inside_of_pages),
-    "v6.12": python(BlockStackPool, V6_12, inside=inside_of_stack),
-}
+TARGETS: Mapping[str, Revision] = MappingProxyType(
+    {
+        "model": Revision(ModelPool.create),
+        "series": python(SeriesPool, look=look, inside=inside_of_pages),
+        # Held to what v6.1 was meant to promise, which it breaks; and to what it keeps in fact.
+        "v6.1": python(
+            OriginalPool,
+            replace(SERIES, notices_overlap=False, keeps_in_debug_builds=V6_1.keeps_in_debug_builds),
+            inside=inside_of_pages,
+        ),
+        "v6.1-as-it-is": python(OriginalPool, V6_1, inside=inside_of_pages),
+        "v6.12": python(BlockStackPool, V6_12, inside=inside_of_stack),
+    }
+)
 
 
 def twin_of(promises: Promises) -> str:
@@ -47,19 +49,34 @@ def twin_of(promises: Promises) -> str:
     return "series" if promises is SERIES else "v6.12" if promises is V6_12 else "v6.1-as-it-is"
 
 
-def add_kernel(path: str, promises: str | None = None) -> Source:
-    """Have a kernel tree, or a single dmapool.c, be the revision `kernel`; in processes that are started from now on, too.
+@dataclass(frozen=True)
+class KernelFile:
+    """A kernel's own file, as the user names it; it is held to what its features say, or to what another revision promises."""
 
-    It is held to what it promises by its features, or to what another revision promises. Raises BuildError.
-    """
+    path: str
+    source: Source
+    promises: str | None = None
+
+    def revision(self) -> Revision:
+        return revision_of(self.source, None if self.promises is None else TARGETS[self.promises].promises)
+
+    def as_make_takes_it(self) -> str:
+        return f"KERNEL={self.path}" + (f" PROMISES={self.promises}" if self.promises else "")
+
+
+def revisions(kernel: KernelFile | None = None) -> Mapping[str, Revision]:
+    """The pools of impl/ and model/, and a kernel's own file as the revision `kernel`, where there is one."""
+    return TARGETS if kernel is None else {**TARGETS, KERNEL: kernel.revision()}
+
+
+def kernel_file(path: str, promises: str | None = None) -> KernelFile:
+    """A kernel tree, or a single dmapool.c, compiled. Raises BuildError."""
     if promises is not None and promises not in TARGETS:
         raise BuildError(f"there are no promises {promises!r}; there are those of {', '.join(TARGETS)}")
     source = find(path)
     for debug in (False, True):
         program_of(source, Variant(debug))
-    TARGETS[KERNEL] = revision_of(source, None if promises is None else TARGETS[promises].promises)
-    os.environ |= {"POOLPROOF_KERNEL": str(path), "POOLPROOF_PROMISES": promises or ""}
-    return source
+    return KernelFile(path, source, promises)
 
 
 def kernel_options(parser: ArgumentParser, what: str, *, required: bool = False) -> None:
@@ -70,18 +87,10 @@ def kernel_options(parser: ArgumentParser, what: str, *, required: bool = False)
     parser.add_argument("--promises", metavar="REVISION", help="hold the kernel to what this revision promises")
 
 
-def kernel_of(options: Namespace) -> Source | None:
-    """The kernel that these options name, which is a revision from now on. Raises BuildError."""
+def kernel_of(options: Namespace) -> KernelFile | None:
+    """The kernel's file that these options name. Raises BuildError."""
     if options.kernel is not None:
-        return add_kernel(options.kernel, options.promises)
+        return kernel_file(options.kernel, options.promises)
     if options.promises is not None:
         raise BuildError("--promises is about a kernel: name one with --kernel")
     return None
-
-
-if os.environ.get("POOLPROOF_KERNEL"):
-    try:
-        add_kernel(os.environ["POOLPROOF_KERNEL"], os.environ.get("POOLPROOF_PROMISES") or None)
-    except BuildError as error:
-        print(f"kernel: {error}", file=sys.stderr)
-        raise SystemExit(2) from None

@@ -5,7 +5,7 @@ A trace is smaller if it has fewer steps, or as many, and is shorter as text, or
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from itertools import count, islice
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from hunt.revisions import TARGETS, twin_of
 from hunt.watchdog import SECONDS as SECONDS_OF_A_RUN
 from hunt.watchdog import begin, watchdog
-from model.lockstep import KERNEL, BrokenClaim, Lockstep, rerun
+from model.lockstep import KERNEL, BrokenClaim, Lockstep, Revision, rerun
 from model.trace import (
     Alloc,
     Create,
@@ -191,7 +191,7 @@ SECONDS_OF_A_STEP = 0.25
 """While a trace is made smaller: many are tried, and one that hangs would take long."""
 
 
-def smallest(trace: Trace, on: str) -> Trace:
+def smallest(trace: Trace, on: str, among: Mapping[str, Revision] = TARGETS) -> Trace:
     """A trace that breaks the same claim, with nothing in it that could be left out, as far as 20 seconds reach.
 
     Of a pool that nobody has damaged, since what a damaged one does may be no news. And of a kernel's own file: one that does
@@ -200,7 +200,7 @@ def smallest(trace: Trace, on: str) -> Trace:
 
     def run(candidate: Trace, seconds: float, on: str = on) -> tuple[Trace | None, bool]:
         """What breaks the claim, and whether the pool was damaged before."""
-        lockstep = Lockstep(TARGETS[on], candidate.kernel, candidate.claim)
+        lockstep = Lockstep(among[on], candidate.kernel, candidate.claim)
         try:
             rerun(candidate, lockstep, lambda: begin(seconds))
         except BrokenClaim as broken:
@@ -219,7 +219,7 @@ def smallest(trace: Trace, on: str) -> Trace:
             return None
         return found if twin is None or run(found, SECONDS_OF_A_STEP, twin)[0] is None else None
 
-    twin = twin_of(TARGETS[on].promises) if on == KERNEL else None
+    twin = twin_of(among[on].promises) if on == KERNEL else None
     with watchdog():
         _, was_damaged = run(trace, SECONDS_OF_A_RUN)
         if twin is not None and run(trace, SECONDS_OF_A_RUN, twin)[0] is not None:

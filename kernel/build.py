@@ -83,6 +83,31 @@ class Source:
         """The code, without comments."""
         return re.sub(r"/\*.*?\*/|//[^\n]*", " ", self.file.read_text(errors="replace"), flags=re.S)
 
+    def digest(self) -> str:
+        """The first eight hexadecimal digits of the content's SHA-256."""
+        return hashlib.sha256(self.file.read_bytes()).hexdigest()[:8]
+
+    def version(self) -> str:
+        """The kernel's version, by its Makefile, or by the folder that it was fetched into; "" where there is neither."""
+        if self.tree is None or self.tree not in self.file.parents:
+            return ""
+        try:
+            makefile = (self.tree / "Makefile").read_text(errors="replace")
+        except OSError:
+            return self.tree.name if self.tree.parent == KERNELS else ""
+        numbers: dict[str, str] = dict(
+            re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*=[ \t]*(\S*)", makefile, re.M)
+        )
+        named = [numbers.get(name, "") for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL")]
+        return "v" + ".".join(filter(None, named)) + numbers.get("EXTRAVERSION", "")
+
+    def label(self) -> str:
+        """The version and the content, for names of files."""
+        return "-".join(filter(None, [self.version(), self.digest()]))
+
+    def __str__(self) -> str:
+        return f"{self.file} ({', '.join(filter(None, [self.version(), f'SHA-256 {self.digest()}']))})"
+
     def uses_rbtree(self) -> bool:
         return re.search(r"^\s*#\s*include\s*<linux/rbtree\w*\.h>", self.text(), re.M) is not None
 

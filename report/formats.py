@@ -4,13 +4,13 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
 import junitparser
 from sarif_kit import Location, Result, Rule, SarifBuilder
 
+from hunt.revisions import KernelFile
 from kernel.build import Source
 from model.claims import CLAIMS
 from model.trace import dumps
@@ -46,7 +46,7 @@ def c_site(verdict: Verdict, source: Source) -> tuple[str, int]:
     return file, 1
 
 
-def as_sarif(verdicts: list[Verdict], where: Callable[[Verdict], tuple[str, int]] = claim_site) -> str:
+def as_sarif(verdicts: list[Verdict], kernel: KernelFile | None = None) -> str:
     """SARIF 2.1.0: an error for each verdict that is not as expected, a note for each refutation that is. It has no times,
     so that the same findings are the same text. The trace in it is text, since readers of JSON may round numbers above 2^53."""
     reported = [verdict for verdict in verdicts if is_wrong(verdict) or verdict.counterexample is not None]
@@ -57,12 +57,13 @@ def as_sarif(verdicts: list[Verdict], where: Callable[[Verdict], tuple[str, int]
         text, trace = message(verdict), trace_of(verdict)
         properties = {name: getattr(verdict, name) for name in ("engine", "name", "revision", "verdict", "expected")}
         if trace:
-            text += f" To replay it: save the property trace as trace.json, and {replay_of(verdict)}"
+            text += f" To replay it: save the property trace as trace.json, and {replay_of(verdict, kernel)}"
             properties["trace"] = trace
         text = text.replace("{", "{{").replace("}", "}}")  # or they would be placeholders
         text = text.encode(errors="backslashreplace").decode()  # half of a surrogate pair is no text
         level = "error" if is_wrong(verdict) else "note"
-        builder.add_result(Result(verdict.claim, text, Location(*where(verdict)), level, properties=properties))
+        site = claim_site(verdict) if kernel is None else c_site(verdict, kernel.source)
+        builder.add_result(Result(verdict.claim, text, Location(*site), level, properties=properties))
     log = builder.build()
     for result, verdict in zip(log["runs"][0]["results"], reported, strict=True):
         # The one fingerprint that GitHub reads. What it would compute is the same for all verdicts on a claim.
@@ -76,12 +77,12 @@ def fingerprint(verdict: Verdict) -> str:
     return hashlib.sha256(json.dumps(same).encode()).hexdigest()[:32]
 
 
-def as_junit(verdicts: list[Verdict]) -> str:
+def as_junit(verdicts: list[Verdict], kernel: KernelFile | None = None) -> str:
     """JUnit XML: a suite for each engine, a case for each verdict. A case passes if its verdict is as expected."""
     report = junitparser.JUnitXml()
     for engine, of_engine in groupby(sorted(verdicts, key=lambda one: one.engine), key=lambda one: one.engine):
         suite = junitparser.TestSuite(in_xml(engine))
-        suite.add_testcases([case_of(verdict) for verdict in of_engine])
+        suite.add_testcases([case_of(verdict, kernel) for verdict in of_engine])
         report.add_testsuite(suite)
     report.tests, report.errors = len(verdicts), sum(verdict.verdict in GAVE_UP for verdict in verdicts)
     report.failures = sum(map(is_wrong, verdicts)) - report.errors
@@ -89,7 +90,7 @@ def as_junit(verdicts: list[Verdict]) -> str:
     return text + "\n"
 
 
-def case_of(verdict: Verdict) -> junitparser.TestCase:
+def case_of(verdict: Verdict, kernel: KernelFile | None) -> junitparser.TestCase:
     """A verdict as a test: an error if it says nothing of the claim, a failure if it is not as expected."""
     case = junitparser.TestCase(in_xml(verdict.name), in_xml(f"{verdict.engine}.{verdict.claim}"), verdict.seconds)
     text, trace = message(verdict), trace_of(verdict)
@@ -97,7 +98,7 @@ def case_of(verdict: Verdict) -> junitparser.TestCase:
         kind = junitparser.Error if verdict.verdict in GAVE_UP else junitparser.Failure
         problem = kind(in_xml(text), in_xml(verdict.verdict))
         lines = [CLAIMS[verdict.claim].sentence, text]
-        lines += [f"To replay it: save this as trace.json, and {replay_of(verdict)}", trace] if trace else []
+        lines += [f"To replay it: save this as trace.json, and {replay_of(verdict, kernel)}", trace] if trace else []
         problem.text = in_xml("\n".join(lines))
         case.result = [problem]
     elif verdict.counterexample is not None:
@@ -111,9 +112,9 @@ def trace_of(verdict: Verdict) -> str:
     return dumps(found.trace) if found is not None and found.trace is not None else ""
 
 
-def replay_of(verdict: Verdict) -> str:
+def replay_of(verdict: Verdict, kernel: KernelFile | None) -> str:
     """How to replay a trace that was saved, in words."""
-    return f"run `{replaying('trace.json', verdict.revision)}`."
+    return f"run `{replaying('trace.json', verdict.revision, kernel)}`."
 
 
 def is_wrong(verdict: Verdict) -> bool:

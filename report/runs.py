@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hunt.revisions import TARGETS
+from hunt.revisions import KernelFile, revisions
 from hunt.watchdog import begin, watchdog
 from model.trace import Trace, TraceError, dumps
 from report.scene import Scene, scene_of
@@ -37,30 +37,32 @@ class Exhibit:
     trouble: str = ""
 
 
-def exhibit(verdict: Verdict, folder: Path = TRACES) -> Exhibit:
+def exhibit(verdict: Verdict, folder: Path = TRACES, kernel: KernelFile | None = None) -> Exhibit:
     """Run what refutes a claim, if it can be run, and write its trace into a folder."""
     found = verdict.counterexample
     assert found is not None
-    if found.trace is None or verdict.revision not in TARGETS:
+    if found.trace is None or verdict.revision not in revisions(kernel):
         return Exhibit(verdict)
     scene, replay, trouble = None, "", ""
     try:
-        scene = seen(found.trace, verdict.revision)
+        scene = seen(found.trace, verdict.revision, kernel)
     except (TraceError, TimeoutError) as error:
         trouble = f"its run cannot be drawn: {error}"
     if scene is not None and scene.broken is None:
         return Exhibit(verdict, trouble="its run breaks no claim: what is wrong can't be seen from outside the pool")
     try:
         trace = found.trace if scene is None else scene.trace
-        replay = replaying(keep(trace, f"{verdict.engine}-{verdict.name}", folder), verdict.revision)
+        of_file = f"-{kernel.source.label()}" if kernel is not None else ""  # or files of two kernels would be one
+        file = keep(trace, f"{verdict.engine}-{verdict.name}{of_file}", folder)
+        replay = replaying(file, verdict.revision, kernel)
     except OSError as error:
         trouble = f"its trace can't be written: {error.filename}: {error.strerror}"
     return Exhibit(verdict, scene, replay, trouble)
 
 
-def surprises(verdicts: Iterable[Verdict]) -> list[Exhibit]:
+def surprises(verdicts: Iterable[Verdict], kernel: KernelFile | None = None) -> list[Exhibit]:
     """What refutes claims that should hold."""
-    return [exhibit(one) for one in verdicts if not one.as_expected and one.counterexample is not None]
+    return [exhibit(one, kernel=kernel) for one in verdicts if not one.as_expected and one.counterexample is not None]
 
 
 def in_text(shown: Exhibit) -> str:
@@ -77,7 +79,7 @@ def show(exhibits: Iterable[Exhibit]) -> None:
             print(f"\n{coloured(in_text(one), sys.stdout)}")
 
 
-def seen(trace: Trace, on: str) -> Scene:
+def seen(trace: Trace, on: str, kernel: KernelFile | None = None) -> Scene:
     """A run, and the pool before and after what breaks. Raises TraceError, and TimeoutError for a run that takes too long."""
     with watchdog():
-        return scene_of(trace, TARGETS[on], begin)
+        return scene_of(trace, revisions(kernel)[on], begin)

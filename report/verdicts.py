@@ -1,12 +1,12 @@
 """What the engines say, read from the JSON that they write, in one form: an engine's verdict on a claim about a revision."""
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from hunt.revisions import KernelFile
 from model.claims import CLAIMS
 from model.lockstep import KERNEL
 from model.trace import Trace, TraceError, loads
@@ -249,12 +249,10 @@ def refutation_in_words(verdict: Verdict) -> str:
     return f"{f'With {numbers}{rest}: ' if found.inputs else ''}{found.actual}. Expected: {found.expected}."
 
 
-def replaying(file: Path | str, on: str) -> str:
-    """The command that replays a trace."""
-    return f"make replay TRACE={file} {kernel_asked_for() if on == KERNEL else f'ON={on}'}"
-
-
-def kernel_asked_for() -> str:
-    """The kernel's file that this run is about, and what it is held to, as `make` takes them."""
-    path, promises = os.environ.get("POOLPROOF_KERNEL"), os.environ.get("POOLPROOF_PROMISES")
-    return f"KERNEL={path}" + (f" PROMISES={promises}" if promises else "")
+def replaying(file: Path | str, on: str, kernel: KernelFile | None = None) -> str:
+    """The command that replays a trace on a revision; `kernel` is the file that the revision `kernel` stands for, and its path
+    is as the user named it, from the folder in which the commands run."""
+    if on != KERNEL:
+        return f"make replay TRACE={file} ON={on}"
+    assert kernel is not None, "the revision `kernel` needs a kernel's file"
+    return f"make replay TRACE={file} {kernel.as_make_takes_it()}"

@@ -93,7 +93,7 @@ def test_what_changes_is_told_with_a_small_run(tmp_path: Path, capsys: pytest.Ca
     told = capsys.readouterr().out
     assert "what differs: result, memory, row" in told
     assert "\nmessages" not in told
-    trace = loads((tmp_path / "traces" / "compare-result.json").read_text())
+    trace = loads(next((tmp_path / "traces").glob("compare-*-result.json")).read_text())
     assert len(trace.steps) == 3
     found = difference(trace, revision_of(find(V6_1)), revision_of(find(tmp_path / "changed" / "mm" / "dmapool.c")))
     assert found is not None
@@ -146,7 +146,9 @@ def test_a_series_is_told_patch_by_patch(tmp_path: Path, capsys: pytest.CaptureF
         (2, "dmapool: the comparison"),
     ]
     assert main([str(V6_1), "--patches", str(mbox), "--runs", "40"]) == 1
-    _, first, second, *rest = capsys.readouterr().out.splitlines()
+    file, _, _, first, second, *rest = capsys.readouterr().out.splitlines()
+    assert file.startswith(f"before: {V6_1}")
+    assert rest[-1] == file
     assert first.split() == ["1", "dmapool:", "a", "comment", *["-"] * 6]
     assert second.split()[:4] == ["2", "dmapool:", "the", "comparison"]
     assert second.split()[5] == second.split()[7] == second.split()[9] == "-"

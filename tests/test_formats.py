@@ -10,8 +10,10 @@ import pytest
 import xmlschema
 from sarif_kit.validate import validation_errors
 
+from hunt.revisions import KernelFile
 from kernel.build import Source
 from model.claims import CLAIMS
+from model.lockstep import KERNEL
 from model.trace import loads
 from report.formats import as_junit, as_sarif, c_site, claim_site
 from report.verdicts import Counterexample, Verdict, refutation_in_words
@@ -97,6 +99,14 @@ def test_a_location_is_the_predicate_of_the_claim_or_the_line_of_c(tmp_path: Pat
     for happened, at in (("it holds 00", 3), ("KernelFault: SIGSEGV, in dma_pool_alloc (dmapool.c:11)", 11)):
         found = replace(UNFORESEEN, claim="live_block_is_left_alone", counterexample=Counterexample({}, "", happened))
         assert c_site(found, Source(file_of_c, None)) == ("mm/dmapool.c", at)
+
+
+def test_a_kernels_finding_is_replayed_on_the_file_that_the_user_named(tmp_path: Path) -> None:
+    (tmp_path / "dmapool.c").write_text("")
+    kernel = KernelFile("../linux/mm/dmapool.c", Source(tmp_path / "dmapool.c", None), "series")
+    found = replace(UNFORESEEN, revision=KERNEL)
+    for text in (as_sarif([found], kernel), as_junit([found], kernel)):
+        assert "`make replay TRACE=trace.json KERNEL=../linux/mm/dmapool.c PROMISES=series`" in text
 
 
 def test_a_finding_is_recognised_from_run_to_run() -> None:

@@ -1,6 +1,5 @@
 """Your own kernel as a target: what cannot be built is told, what goes wrong in C is found, what is known breaks there too."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from kernel import fetch
 from kernel.build import BuildError, Source, Variant, build
 from kernel.pool import ALLOC, FREE, OPERATION, KernelPool, promises_of, revision_of
 from kernel.worker import KernelFault
-from model.lockstep import KERNEL, BrokenClaim, Lockstep, replay
+from model.lockstep import BrokenClaim, Lockstep, replay
 from model.memory import Memory
 from model.promises import SERIES, V6_1, V6_12
 from model.trace import Alloc, Create, Destroy, Free, Kernel, OtherPool, PageChoice, Trace, Write, loads
@@ -25,14 +24,6 @@ from tests.kernels import TINY, changed, created, fetched, hunt, needs_a_compile
 needs_a_compiler()
 
 TRACES = Path(__file__).parent / "traces"
-
-
-@pytest.fixture(autouse=True)
-def no_kernel_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for variable in ("POOLPROOF_KERNEL", "POOLPROOF_PROMISES"):
-        monkeypatch.setenv(variable, "")
-    yield
-    TARGETS.pop(KERNEL, None)
 
 
 # What is built.
@@ -321,6 +312,6 @@ def test_what_breaks_in_volume_is_a_trace(
     )
     assert volume.main([f"--kernel={source.file}", "--operations=50000"]) == 1
     assert "allocated_block_was_free is BROKEN" in capsys.readouterr().out
-    written = loads((tmp_path / "volume-allocated_block_was_free-128.json").read_text())
+    written = loads((tmp_path / f"volume-allocated_block_was_free-128-{source.label()}.json").read_text())
     with pytest.raises(BrokenClaim):
         replay(written, revision_of(source))

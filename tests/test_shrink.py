@@ -97,14 +97,11 @@ def test_a_sound_pool_is_not_damaged_to_make_a_run_smaller() -> None:
             return row.replace("   0 ", "   1 ", 1) if self.log else row
 
     run = Trace((Create(64), Alloc("a"), Free("a"), Free("a"), PoolInfo()), Kernel(debug=True))
-    TARGETS["miscounts"] = Revision(Miscounts.create)
-    try:
-        with pytest.raises(BrokenClaim) as broken:
-            replay(run, TARGETS["miscounts"])
-        assert broken.value.claim.name == "in_use_counts_the_live_blocks"
-        small = smallest(broken.value.trace, "miscounts")
-    finally:
-        del TARGETS["miscounts"]
+    among = {**TARGETS, "miscounts": Revision(Miscounts.create)}
+    with pytest.raises(BrokenClaim) as broken:
+        replay(run, among["miscounts"])
+    assert broken.value.claim.name == "in_use_counts_the_live_blocks"
+    small = smallest(broken.value.trace, "miscounts", among)
     assert small.kernel.debug
     with pytest.raises(BrokenClaim):
         replay(small, Revision(Miscounts.create))
@@ -132,7 +129,7 @@ def test_bold_changes_come_again_before_numbers_take_all_the_time() -> None:
     assert [type(step).__name__ for step in small.steps] == ["Create", "Alloc"]
 
 
-def test_what_is_new_in_a_kernel_does_not_shrink_to_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_new_in_a_kernel_does_not_shrink_to_what_is_known() -> None:
     """The series lets in a page that reaches into another one from below. One that lets in the same page twice is worse."""
 
     class SamePageTwice(SeriesPool):
@@ -143,11 +140,11 @@ def test_what_is_new_in_a_kernel_does_not_shrink_to_what_is_known(monkeypatch: p
                 return True
             return super()._add_page(page)
 
-    monkeypatch.setitem(TARGETS, KERNEL, Revision(SamePageTwice.create))
+    among = {**TARGETS, KERNEL: Revision(SamePageTwice.create)}
     twice = Alloc("a", page=PageChoice(0x3000)), Alloc("b", page=PageChoice(0x3000))
     found = Trace((Create(4000), *twice, Free("a")), claim="insertion_keeps_pages_disjoint")
     with pytest.raises(BrokenClaim) as broken:
-        replay(found, TARGETS[KERNEL])
-    smaller = smallest(broken.value.trace, KERNEL)
+        replay(found, among[KERNEL])
+    smaller = smallest(broken.value.trace, KERNEL, among)
     assert [step.page for step in smaller.steps if isinstance(step, Alloc)] == [PageChoice(0x3000)] * 2
     replay(smaller, TARGETS["series"])

@@ -91,7 +91,7 @@ def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_a_server_that_is_lost_in_a_hunt_is_told(
     server: TcpFakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def lose_it(_: object) -> int:
+    def lose_it(*_: object) -> int:
         server.shutdown()
         server.server_close()
         hunt("v6.1", seed=1, profile="short", directed_first=False)

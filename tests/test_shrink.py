@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from command.replay import main
-from hunt.revisions import TARGETS
+from hunt.revisions import TARGETS, python
 from hunt.shrink import measure, shrink, smallest
 from impl.list_head import list_add
 from impl.pool import Page
 from impl.pool import Pool as SeriesPool
-from model.lockstep import KERNEL, BrokenClaim, Revision, replay
+from model.lockstep import KERNEL, BrokenClaim, replay
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Trace, dumps, loads
 
 TRACES = Path(__file__).parent / "traces"
@@ -97,14 +97,14 @@ def test_a_sound_pool_is_not_damaged_to_make_a_run_smaller() -> None:
             return row.replace("   0 ", "   1 ", 1) if self.log else row
 
     run = Trace((Create(64), Alloc("a"), Free("a"), Free("a"), PoolInfo()), Kernel(debug=True))
-    among = {**TARGETS, "miscounts": Revision(Miscounts.create)}
+    among = {**TARGETS, "miscounts": python(Miscounts)}
     with pytest.raises(BrokenClaim) as broken:
         replay(run, among["miscounts"])
     assert broken.value.claim.name == "in_use_counts_the_live_blocks"
     small = smallest(broken.value.trace, "miscounts", among)
     assert small.kernel.debug
     with pytest.raises(BrokenClaim):
-        replay(small, Revision(Miscounts.create))
+        replay(small, python(Miscounts))
     replay(small, TARGETS["series"])
 
 
@@ -140,7 +140,7 @@ def test_what_is_new_in_a_kernel_does_not_shrink_to_what_is_known() -> None:
                 return True
             return super()._add_page(page)
 
-    among = {**TARGETS, KERNEL: Revision(SamePageTwice.create)}
+    among = {**TARGETS, KERNEL: python(SamePageTwice)}
     twice = Alloc("a", page=PageChoice(0x3000)), Alloc("b", page=PageChoice(0x3000))
     found = Trace((Create(4000), *twice, Free("a")), claim="insertion_keeps_pages_disjoint")
     with pytest.raises(BrokenClaim) as broken:

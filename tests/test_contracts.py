@@ -200,8 +200,8 @@ def test_results_as_text_as_json_and_as_traces(tmp_path: Path) -> None:
 
 def test_a_missing_crosshair_is_one_line() -> None:
     hidden = (
-        "import sys; sys.modules['crosshair'] = None; "
-        "import runpy; runpy.run_module('proofs.confirm', run_name='__main__')"
+        "import runpy, sys; sys.modules['crosshair'] = None; sys.argv = ['command', 'crosshair']; "
+        "runpy.run_module('command', run_name='__main__')"
     )
     done = subprocess.run([sys.executable, "-c", hidden], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2

@@ -14,7 +14,8 @@ from jsonschema import Draft202012Validator
 
 from command.prove import as_json
 from command.report import main, past_counterexamples, write
-from hunt.revisions import TARGETS
+from hunt.inside import inside_of_pages
+from hunt.revisions import TARGETS, python
 from impl.pool import Pool
 from model.trace import Alloc, Create, Destroy, Trace, dumps, loads
 from proofs.catalogue import OBLIGATIONS
@@ -38,14 +39,6 @@ def test_an_expected_refutation_is_told_as_ever(name: str) -> None:
     trace = verdict.counterexample.trace if verdict.counterexample is not None else None
     scene = seen(trace, verdict.revision) if trace is not None else None
     hold_against(GOLDEN / f"{name.replace('/', '-')}.txt", refuted(verdict, scene) + "\n")
-
-
-def test_the_readme_draws_what_a_replay_draws() -> None:
-    readme = (ROOT / "README.md").read_text()
-    shown = re.findall(r"```\n\$ make replay TRACE=(\S+) ON=(\S+)\n(.*?)```", readme, re.S)
-    assert len(shown) >= 1
-    for file, on, output in shown:
-        assert output == told(seen(loads((ROOT / file).read_text()), on), on) + "\n"
 
 
 def valid(results: list[dict[str, Any]]) -> bool:
@@ -123,7 +116,7 @@ def test_a_wrong_dma_address_is_marked_where_it_points() -> None:
             block = super().alloc(zero)
             return block and (block[0], block[1] + 68)
 
-    scene = scene_of(Trace((Create(64), Alloc("a"))), replace(TARGETS["series"], create=Wrong.create))
+    scene = scene_of(Trace((Create(64), Alloc("a"))), python(Wrong, inside=inside_of_pages))
     assert scene.broken is not None
     assert re.search(
         r"a: its DMA address 0x\w+44 is offset 68 of the page at 0x\w+, and the block at offset 0", told(scene, "it")

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from hunt.revisions import python
 from impl.pool import Pool as SeriesPool
 from kernel import worker as workers
 from kernel.build import BuildError, Variant
 from kernel.pool import KernelPool
 from kernel.worker import KernelFault
-from model.lockstep import KERNEL, LockingError, Revision
+from model.lockstep import KERNEL, LockingError
 from model.memory import Memory
 from model.trace import Alloc, Create, Trace, TraceError
 from report.scene import scene_of
@@ -162,7 +163,7 @@ def test_an_alloc_that_crashes_hands_out_no_block_and_its_messages_are_shown() -
                 raise ZeroDivisionError
             return super().alloc(zero)
 
-    scene = scene_of(Trace((Create(64), Alloc("a"), Alloc("b"))), Revision(Crashes.create))
+    scene = scene_of(Trace((Create(64), Alloc("a"), Alloc("b"))), python(Crashes))
     assert scene.broken is not None
     assert scene.after is not None
     assert scene.after.strips

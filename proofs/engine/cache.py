@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import sys
-from importlib.metadata import version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,8 @@ def what_runs(*modules: str) -> str:
         if name not in found and (read := read_source(name)) is not None:
             found[name], names = read
             pending += names
-    versions = [version(package) for package in ("z3-solver", "cvc5", "bitwuzla")]
+    solvers = ("z3-solver", "cvc5", "bitwuzla")  # one that is not installed has no version
+    versions = [[found.version for found in distributions(name=package)] for package in solvers]
     return digest_of(found, versions, platform.python_version(), sys.flags.optimize)
 
 

@@ -47,7 +47,7 @@ def what_runs(*modules: str) -> str:
             found[name], names = read
             pending += names
     solvers = ("z3-solver", "cvc5", "bitwuzla")  # one that is not installed has no version
-    versions = [[found.version for found in distributions(name=package)] for package in solvers]
+    versions = [[solver.version for solver in distributions(name=package)] for package in solvers]
     return digest_of(found, versions, platform.python_version(), sys.flags.optimize)
 
 

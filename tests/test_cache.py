@@ -4,6 +4,7 @@ import json
 import platform
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -77,5 +78,5 @@ def test_another_python_or_solver_has_another_answer(monkeypatch: Any) -> None:
     keys += [key_of(asked, Settings(second=True)), key_of(replace(asked, case="another"), Settings())]
     monkeypatch.setattr(platform, "python_version", lambda: "3.99")
     keys.append(key_of(asked, Settings()))
-    monkeypatch.setattr(cache, "version", lambda _: "99")
+    monkeypatch.setattr(cache, "distributions", lambda name: [SimpleNamespace(version=f"99 of {name}")])
     assert len({*keys, key_of(asked, Settings())}) == 5

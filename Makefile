@@ -78,8 +78,6 @@ volume: $(VENV)/installed  ## [report] a million operations on each of six pools
 bugs: $(VENV)/installed  ## [check] plant every seeded bug, and print who notices: ARGS="name …"
 	@$(RUN) -m command bugs $(ARGS)
 
-bugs: bugs
-
 report: $(VENV)/installed  ## [report] write reports/index.html: ENGINES="prove fuzz" KERNEL=~/linux
 	@$(RUN) -m command report $(ENGINES) $(OF_KERNEL) $(addprefix --profile=,$(PROFILE)) $(ARGS)
 
@@ -101,5 +99,5 @@ claims: $(VENV)/installed  ## [check] write the tables of claims into README.md 
 	@$(RUN) -m command claims
 
 clean:  ## [start] remove .venv, caches and reports
-	rm -rf $(VENV) .poolproof mutants reports .hypothesis .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .poolproof reports .hypothesis .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,5 +1,7 @@
 """Loads the Hypothesis profile before any test runs, and says which one, and from which seed."""
 
+import os
+
 import pytest
 from hypothesis import settings
 
@@ -7,6 +9,9 @@ from hunt import profiles
 
 
 def pytest_configure() -> None:
+    # A test that calls make is not run by the make that runs the tests: neither its flags nor its depth are inherited.
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
+        os.environ.pop(name, None)
     try:
         profiles.register()
     except profiles.UnavailableError as unavailable:

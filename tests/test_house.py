@@ -120,7 +120,9 @@ def test_the_readme_shows_the_demo_as_it_is() -> None:
 
 def test_help_has_a_line_for_each_target() -> None:
     """Grouped, and narrow enough for a terminal."""
-    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     phony = re.search(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), re.M)
     assert phony is not None
     listed = re.findall(r"^  make (\S+) +\S", done.stdout, re.M)

@@ -13,7 +13,8 @@ from command.output import Unwritable, exit_with, put, try_out
 from kernel.build import KERNELS, BuildError, Source, Variant, compiler, find
 from kernel.pool import program_of
 from kernel.worker import KernelFault
-from model.lockstep import BrokenClaim, LockingError
+from model.checks import BrokenClaim
+from model.revision import LockingError
 
 try:
     from bench import fuzzer, growth, headline, prover

@@ -19,11 +19,12 @@ from kernel.build import BuildError, Source, Variant
 from kernel.pool import ALLOC, FREE, OPERATION, KernelPool
 from kernel.worker import KernelFault
 from model import claims
+from model.checks import claim_broken_by
 from model.claims import Claim
 from model.geometry import Refusal, block_offsets, create
-from model.lockstep import KERNEL, LockingError, claim_broken_by
 from model.memory import Memory
 from model.promises import Promises
+from model.revision import KERNEL, LockingError
 from model.trace import Alloc, Create, Free, Step, Trace
 from report.runs import keep
 from report.verdicts import replaying

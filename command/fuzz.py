@@ -18,7 +18,7 @@ from hunt.events import missed
 from hunt.fuzz import HUNTED, Hunt, hunt
 from hunt.revisions import TARGETS, KernelFile, kernel_of, kernel_options, revisions
 from kernel.build import BuildError
-from model.lockstep import KERNEL
+from model.revision import KERNEL
 from report.runs import in_text, surprises
 from report.text import coloured
 from report.verdicts import read_machine

@@ -15,7 +15,7 @@ from typing import NoReturn
 from hunt.revisions import TARGETS, kernel_of, kernel_options, revisions
 from hunt.shrink import smallest
 from kernel.build import BuildError
-from model.lockstep import KERNEL
+from model.revision import KERNEL
 from model.trace import TraceError, dumps, loads
 from report.runs import seen
 from report.text import coloured, told

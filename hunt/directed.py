@@ -12,7 +12,7 @@ from typing import NamedTuple
 from hunt.machine import PoolMachine
 from hunt.operations import OPERATIONS
 from hunt.surroundings import EDGES, Surroundings
-from model.lockstep import BrokenClaim
+from model.checks import BrokenClaim
 from model.trace import Create, Kernel
 
 NUMBERS = {operation.name: number for number, operation in enumerate(OPERATIONS)}

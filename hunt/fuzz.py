@@ -15,8 +15,9 @@ from hunt.events import Tally
 from hunt.machine import PoolMachine, machine
 from hunt.revisions import KernelFile, revisions
 from hunt.shrink import smallest
+from model.checks import BrokenClaim
 from model.claims import Claim
-from model.lockstep import KERNEL, BrokenClaim
+from model.revision import KERNEL
 from model.trace import Trace
 
 HUNTED = ("model", "series", "v6.1-as-it-is", "v6.12")

@@ -8,9 +8,10 @@ from impl.block_stack import NULL, BlockStackPool
 from impl.pool import FREE_LINK, Page, Pool
 from impl.rbtree import LEFT, RIGHT
 from model import claims
-from model.lockstep import Inside, Lockstep, TreeNode
+from model.lockstep import Lockstep
 from model.pool import Page as OraclePage
 from model.pool import Pool as Oracle
+from model.revision import Inside, TreeNode
 
 MOST_PAGES = 1000
 """Of a pool that is drawn."""
@@ -42,30 +43,32 @@ def look(lockstep: Lockstep, pool: Pool, touched: OraclePage | None, added: bool
 
 
 def tree_keeps_pages_in_order(lockstep: Lockstep, lower: Page, higher: Page) -> None:
-    def told() -> tuple[str, str]:
+    def described() -> tuple[str, str]:
         return "pages in the order of their addresses", f"the page at {lower.dma:#x} before that at {higher.dma:#x}"
 
-    lockstep.hold(claims.tree_keeps_pages_in_order, lower.dma, higher.dma, told=told)
+    lockstep.check(claims.tree_keeps_pages_in_order, lower.dma, higher.dma, description=described)
 
 
 def insertion_keeps_pages_disjoint(lockstep: Lockstep, pool: Pool, lower: Page, higher: Page) -> None:
-    def told() -> tuple[str, str]:
+    def described() -> tuple[str, str]:
         overlap = lower.dma + pool.geometry.allocation - higher.dma
         return "pages that are apart", f"pages at {lower.dma:#x} and {higher.dma:#x}, which share {overlap} bytes"
 
-    lockstep.hold(claims.insertion_keeps_pages_disjoint, lower.dma, higher.dma, pool.geometry.allocation, told=told)
+    lockstep.check(
+        claims.insertion_keeps_pages_disjoint, lower.dma, higher.dma, pool.geometry.allocation, description=described
+    )
 
 
 def lookup_finds_the_page_of_an_address(lockstep: Lockstep, pool: Pool, page: Page, address: int) -> None:
     found, allocation = pool.page_tree.find(address), pool.geometry.allocation
 
-    def told() -> tuple[str, str]:
+    def described() -> tuple[str, str]:
         finds = "finds" if 0 <= address - page.dma < allocation else "does not find"
         where = "nothing" if found is None else f"the page at {found.dma:#x}"
         return f"a lookup of {address:#x} that {finds} the page at {page.dma:#x}", f"one that finds {where}"
 
     claim = claims.lookup_finds_the_page_of_an_address
-    lockstep.hold(claim, page.dma, allocation, address, found is page, told=told)
+    lockstep.check(claim, page.dma, allocation, address, found is page, description=described)
 
 
 def tree_is_balanced(lockstep: Lockstep, pool: Pool) -> None:
@@ -87,14 +90,14 @@ def tree_is_balanced(lockstep: Lockstep, pool: Pool) -> None:
     root = pool.page_tree.root
     walk(root, None, 0)
     red_root = root is not None and root.red
-    lockstep.hold(claims.tree_is_balanced, loose, red_root, red_above_red, black_heights)
+    lockstep.check(claims.tree_is_balanced, loose, red_root, red_above_red, black_heights)
 
 
 def tree_height_is_logarithmic(lockstep: Lockstep, pool: Pool, pages: int) -> None:
     def height(node: Any) -> int:
         return 0 if node is None else 1 + max(height(node.child[LEFT]), height(node.child[RIGHT]))
 
-    lockstep.hold(claims.tree_height_is_logarithmic, pages, height(pool.page_tree.root))
+    lockstep.check(claims.tree_height_is_logarithmic, pages, height(pool.page_tree.root))
 
 
 def pages_with_room_are_listed(lockstep: Lockstep, pool: Pool, oracle: Oracle) -> None:
@@ -106,19 +109,22 @@ def pages_with_room_are_listed(lockstep: Lockstep, pool: Pool, oracle: Oracle) -
         if link.next.prev is not link:
             torn.append(link.owner.dma)
         link = link.next
-    lockstep.hold(
+    lockstep.check(
         claims.list_is_a_ring,
         torn,
         listed,
         listed,
-        told=lambda: ("a ring", f"a list whose links are torn behind {hexadecimal(torn)}"),
+        description=lambda: ("a ring", f"a list whose links are torn behind {hexadecimal(torn)}"),
     )
     room = {page.mapping.dma for page in oracle.pages if len(page.in_use) < len(oracle.offsets)}
-    lockstep.hold(
+    lockstep.check(
         claims.pages_with_room_are_listed,
         listed,
         room,
-        told=lambda: (f"the pages with room in the list: {hexadecimal(room)}", f"in the list: {hexadecimal(listed)}"),
+        description=lambda: (
+            f"the pages with room in the list: {hexadecimal(room)}",
+            f"in the list: {hexadecimal(listed)}",
+        ),
     )
 
 
@@ -130,24 +136,24 @@ def in_use_counts_the_live_blocks(lockstep: Lockstep, pool: Pool, page: OraclePa
     twin = pool.page_tree.find(page.mapping.dma)
     counted = twin.in_use if twin else 0
 
-    def told() -> tuple[str, str]:
+    def described() -> tuple[str, str]:
         return (
             f"{len(page.in_use)} blocks in use, as the page at {page.mapping.dma:#x} counts them",
             f"{counted} counted",
         )
 
-    lockstep.hold(claims.in_use_counts_the_live_blocks, counted, len(page.in_use), told=told)
+    lockstep.check(claims.in_use_counts_the_live_blocks, counted, len(page.in_use), description=described)
 
 
 def free_list_holds_the_free_blocks(lockstep: Lockstep, pool: Pool, oracle: Oracle, page: OraclePage) -> None:
     listed = chain(pool, pool.page_tree.find(page.mapping.dma), len(oracle.offsets))
     free = set(oracle.offsets) - page.in_use
 
-    def told() -> tuple[str, str]:
+    def described() -> tuple[str, str]:
         where = f"in the free list of the page at {page.mapping.dma:#x}, the blocks at"
         return f"{where} {briefly(sorted(free))}", f"those at {briefly(listed)}"
 
-    lockstep.hold(claims.free_list_holds_the_free_blocks, listed, free, told=told)
+    lockstep.check(claims.free_list_holds_the_free_blocks, listed, free, description=described)
 
 
 def briefly(offsets: list[int]) -> str:

@@ -21,8 +21,9 @@ from hunt.operations import OPERATIONS
 from hunt.surroundings import Surroundings, surroundings
 from impl.pool import Pool
 from impl.rbtree import LEFT, PageTree
-from model.lockstep import Lockstep, Revision
+from model.lockstep import Lockstep
 from model.pool import Page
+from model.revision import Revision
 from model.trace import Alloc, Destroy, Free, PageChoice, Step
 
 DEEPEST = 4
@@ -98,7 +99,7 @@ class PoolMachine(RuleBasedStateMachine):
             if not self.lockstep.blocks[name].of_other_pool and self.lockstep.target is not None:
                 self.run(Free(name))
         if self.lockstep.target is not None:
-            if self.lockstep.in_use_of_pool == 0 and not self.lockstep.damaged_by and self.number_of_pages() > 1:
+            if self.lockstep.in_use_of_pool == 0 and not self.lockstep.corrupted_by and self.number_of_pages() > 1:
                 self.count("destroy gives every page back")
             self.run(Destroy())
 
@@ -122,12 +123,12 @@ class PoolMachine(RuleBasedStateMachine):
 
     def run(self, step: Any) -> None:
         self.tally.steps += 1
-        lockstep, damage = self.lockstep, len(self.lockstep.damage)
+        lockstep, before = self.lockstep, len(self.lockstep.violations)
         watchdog.begin()
         lockstep.run(step)
-        for claim in list(lockstep.damage)[damage:]:
+        for claim in list(lockstep.violations)[before:]:
             self.count(f"damage: {claim}")
-        if lockstep.target is None or lockstep.damaged_by:
+        if lockstep.target is None or lockstep.corrupted_by:
             return
         if isinstance(step, Alloc | Free) and step.block in lockstep.blocks:
             self.count_filling(step, lockstep.oracle.page_of(lockstep.blocks[step.block].dma))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from model.lockstep import Block
+from model.checks import Block
 from model.trace import Alloc, Destroy, Free, OtherPool, PoolInfo, Step, Write
 
 if TYPE_CHECKING:

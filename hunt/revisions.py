@@ -14,9 +14,9 @@ from impl.pool import Options
 from impl.pool import Pool as SeriesPool
 from kernel.build import BuildError, Source, Variant, find
 from kernel.pool import program_of, revision_of
-from model.lockstep import KERNEL, Revision
 from model.pool import Pool as ModelPool
 from model.promises import SERIES, V6_1, V6_12, Promises
+from model.revision import KERNEL, Revision
 
 
 def python(pool: Any, promises: Promises = SERIES, **views: Any) -> Revision:

@@ -13,7 +13,9 @@ from typing import Any
 from hunt.revisions import TARGETS, twin_of
 from hunt.watchdog import SECONDS as SECONDS_OF_A_RUN
 from hunt.watchdog import begin, watchdog
-from model.lockstep import KERNEL, BrokenClaim, Lockstep, Revision, rerun
+from model.checks import BrokenClaim
+from model.lockstep import Lockstep, rerun
+from model.revision import KERNEL, Revision
 from model.trace import (
     Alloc,
     Create,
@@ -204,7 +206,7 @@ def smallest(trace: Trace, on: str, among: Mapping[str, Revision] = TARGETS) -> 
         try:
             rerun(candidate, lockstep, lambda: begin(seconds))
         except BrokenClaim as broken:
-            return (broken.trace if broken.claim.name == trace.claim else None), bool(lockstep.damaged_by)
+            return (broken.trace if broken.claim.name == trace.claim else None), bool(lockstep.corrupted_by)
         except (TraceError, TimeoutError):
             pass
         return None, False

@@ -23,9 +23,9 @@ from kernel.worker import (
     processor,
     worker_of,
 )
-from model.lockstep import LARGEST_PAGE, LockingError, Revision
 from model.memory import Memory
 from model.promises import SERIES, V6_1, V6_12, Promises
+from model.revision import LARGEST_PAGE, LockingError, Revision
 from model.trace import TraceError
 
 # As in kernel/shim/shim.h.

@@ -1,6 +1,6 @@
 """What the revisions of the pool promise differently, as a driver or a device notices it. All else they promise alike.
 
-A pool is *damaged*, or out of contract, once a driver or a device has broken the rules unnoticed: a block freed twice, the
+A pool is *out of contract* once a driver or a device has broken the rules unnoticed: a block freed twice, the
 middle of a block freed, the link in a free block overwritten. No more is promised of it then than the claims that it still
 `keeps`, for as long as it reads and writes only its pages: where it leaves them, the Python fails, and nothing is said of
 what C does then.
@@ -40,7 +40,7 @@ class Promises:
     notices_overlap: bool = True  # of the pages that a device gives
     refuses_before_filling: bool = True  # otherwise a refused free has zeroed the block already, with init_on_free
     leaks_every_page: bool = False  # on destroy, if any block is in use; otherwise the busy pages only
-    keeps: frozenset[Claim] = KEPT_BY_THE_SERIES  # also where it is damaged
+    keeps: frozenset[Claim] = KEPT_BY_THE_SERIES  # also out of contract
     keeps_in_debug_builds: frozenset[Claim] = KEPT_BY_THE_SERIES
 
 

@@ -17,7 +17,7 @@ from impl.rbtree import Node, PageTree
 from model import claims
 from model import geometry as promise
 from model.claims import Claim
-from model.lockstep import LARGEST_PAGE
+from model.revision import LARGEST_PAGE
 from model.trace import Alloc, Create, Free, Kernel, PageChoice, Trace
 from proofs import admission, counting
 from proofs import layout as laying

@@ -9,7 +9,7 @@ import jinja2
 
 from model.claims import CLAIMS
 from model.geometry import Refusal
-from model.lockstep import KERNEL
+from model.revision import KERNEL
 from model.trace import Create, dumps
 from report.pictures import strip_picture, tree_picture
 from report.runs import Exhibit

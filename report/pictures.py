@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from model.lockstep import TreeNode
+from model.revision import TreeNode
 from report.scene import Moment, Strip
 
 WIDTH = 700

@@ -7,8 +7,10 @@ from typing import Any
 
 from model import claims
 from model import geometry as geometry_of
+from model.checks import BrokenClaim, Description, Record
 from model.geometry import Geometry, Refusal
-from model.lockstep import LARGEST_PAGE, BrokenClaim, Inside, Lockstep, Record, Revision, Told, TreeNode, rerun
+from model.lockstep import Lockstep, rerun
+from model.revision import LARGEST_PAGE, Inside, Revision, TreeNode
 from model.trace import Alloc, Create, Free, Step, Trace
 
 NEIGHBOURS = 4
@@ -106,7 +108,7 @@ class Scene:
     before: Moment | None = None
     after: Moment | None = None
     messages: tuple[str, ...] = ()  # what the pool's code has logged in the step that breaks the claim
-    damaged_by: str = ""  # what a driver or the device had done to the pool by then
+    corrupted_by: str = ""  # what a driver or the device had done to the pool by then
 
     @property
     def step(self) -> Step:
@@ -131,7 +133,7 @@ class Watched(Lockstep):
         finally:
             self.before, self.logged = outer, logged
 
-    def broken(self, record: Record, claim: claims.Claim, told: Told) -> BrokenClaim:
+    def broken(self, record: Record, claim: claims.Claim, told: Description) -> BrokenClaim:
         self.moments[claim.name] = self.before, self.moment(record.step, claim)
         self.messages[claim.name] = () if self.target is None else tuple(self.target.log[self.logged :])
         return super().broken(record, claim, told)
@@ -167,7 +169,7 @@ def scene_of(trace: Trace, revision: Revision, before_a_step: Callable[[], None]
         blocks = len(geometry_of.block_offsets(geometry, revision.promises.lays_up_to_the_boundary))
     place = None if focus is None else (focus[0].dma, focus[1].start)
     return Scene(
-        happened, geometry, blocks, broken, focused(before, place), focused(after, place), messages, run.damaged_by
+        happened, geometry, blocks, broken, focused(before, place), focused(after, place), messages, run.corrupted_by
     )
 
 

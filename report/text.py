@@ -8,7 +8,7 @@ from typing import TextIO, TypeVar
 
 from model import claims
 from model.claims import CLAIMS
-from model.lockstep import KERNEL, TreeNode
+from model.revision import KERNEL, TreeNode
 from model.trace import Alloc, Create, Kernel, Step
 from report.scene import Cell, Moment, Scene, Strip, moment_of_inputs
 from report.verdicts import Verdict, refutation_in_words
@@ -98,8 +98,8 @@ def break_in_words(scene: Scene) -> str:
             f"the page at {dma[-1]:#x}" if dma else "no page" for dma in (scene.after.path, scene.after.right_path)
         ]
         happened += f"; the lookup of {scene.after.sought:#x} ends at {places[0]}, and should end at {places[1]}"
-    damaged = f", after {scene.damaged_by}" if scene.damaged_by else ""
-    return f"{asked}{damaged}: {happened}."
+    after = f", after {scene.corrupted_by}" if scene.corrupted_by else ""
+    return f"{asked}{after}: {happened}."
 
 
 def options_of(kernel: Kernel) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from hunt.revisions import KernelFile
 from model.claims import CLAIMS
-from model.lockstep import KERNEL
+from model.revision import KERNEL
 from model.trace import Trace, TraceError, loads
 
 ENGINES = {

@@ -8,7 +8,8 @@ from impl.block_stack import DMA_BLOCK, BlockStackPool
 from impl.layout import Cursor, Geometry, blks_per_alloc, kept
 from impl.pool import Options
 from model import geometry as promise
-from model.lockstep import BrokenClaim, replay
+from model.checks import BrokenClaim
+from model.lockstep import replay
 from model.memory import DMA_BASE, VADDR_BASE, Memory
 from model.trace import Alloc, Create, Free, PageChoice, Trace
 

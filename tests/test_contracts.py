@@ -17,7 +17,8 @@ from command.crosshair import as_text, confirm_all, main
 from hunt.revisions import TARGETS
 from impl.rbtree import Node, PageTree
 from model import claims
-from model.lockstep import BrokenClaim, replay
+from model.checks import BrokenClaim
+from model.lockstep import replay
 from model.trace import loads
 from proofs.confirm import Result, again, confirm
 from proofs.contracts import CONTRACTS, ORDERS, Contract, Outcome, known

@@ -13,7 +13,7 @@ from sarif_kit.validate import validation_errors
 from hunt.revisions import KernelFile
 from kernel.build import Source
 from model.claims import CLAIMS
-from model.lockstep import KERNEL
+from model.revision import KERNEL
 from model.trace import loads
 from report.formats import as_junit, as_sarif, c_site, claim_site
 from report.verdicts import Counterexample, Verdict, refutation_in_words

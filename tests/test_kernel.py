@@ -14,7 +14,8 @@ from kernel import fetch
 from kernel.build import BuildError, Source, Variant, build
 from kernel.pool import ALLOC, FREE, OPERATION, KernelPool, promises_of, revision_of
 from kernel.worker import KernelFault
-from model.lockstep import BrokenClaim, Lockstep, replay
+from model.checks import BrokenClaim
+from model.lockstep import Lockstep, replay
 from model.memory import Memory
 from model.promises import SERIES, V6_1, V6_12
 from model.trace import Alloc, Create, Destroy, Free, Kernel, OtherPool, PageChoice, Trace, Write, loads

@@ -13,8 +13,8 @@ from kernel import worker as workers
 from kernel.build import BuildError, Variant
 from kernel.pool import KernelPool
 from kernel.worker import KernelFault
-from model.lockstep import KERNEL, LockingError
 from model.memory import Memory
+from model.revision import KERNEL, LockingError
 from model.trace import Alloc, Create, Trace, TraceError
 from report.scene import scene_of
 from report.text import told

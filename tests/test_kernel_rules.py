@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from kernel.pool import revision_of
-from model.lockstep import BrokenClaim, replay
+from model.checks import BrokenClaim
+from model.lockstep import replay
 from model.trace import Alloc, Create, Destroy, Free, Kernel, Trace, Write
 from tests.kernels import changed, fetched, hunt, needs_a_compiler
 

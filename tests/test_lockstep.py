@@ -7,7 +7,8 @@ import pytest
 from hunt.revisions import TARGETS, python
 from impl.pool import Pool
 from model import claims
-from model.lockstep import BrokenClaim, Lockstep, replay
+from model.checks import BrokenClaim
+from model.lockstep import Lockstep, replay
 from model.memory import DMA_BASE, VADDR_BASE, Memory
 from model.trace import (
     Alloc,
@@ -238,9 +239,9 @@ def test_what_is_seen_inside_is_held_against_the_latest_step() -> None:
     lockstep = Lockstep(TARGETS["series"], Kernel())
     for step in (Create(64), A, B):
         lockstep.run(step)
-    lockstep.hold(claims.layout_ends, 4, 8)
+    lockstep.check(claims.layout_ends, 4, 8)
     with pytest.raises(BrokenClaim) as broken:
-        lockstep.hold(claims.layout_ends, 8, 4)
+        lockstep.check(claims.layout_ends, 8, 4)
     assert broken.value.claim is claims.layout_ends
     assert [step.happened for step in broken.value.trace.steps][-1] == "it is not so of offset: 8, following: 4"
     assert broken.value.expected == claims.layout_ends.sentence
@@ -252,8 +253,8 @@ def test_a_free_after_destroy_reads_what_is_gone() -> None:
     lockstep = Lockstep(TARGETS["series"], Kernel())
     for step in steps:
         lockstep.run(step)
-    assert lockstep.damaged_by == "a free after the pool was destroyed"
-    assert [*lockstep.damage] == ["pool_stays_in_its_memory"]
+    assert lockstep.corrupted_by == "a free after the pool was destroyed"
+    assert [*lockstep.violations] == ["pool_stays_in_its_memory"]
     assert lockstep.ended
     lockstep.run(PoolInfo())
     assert len(lockstep.trace().steps) == len(steps)
@@ -312,7 +313,7 @@ def test_a_write_damages_only_a_link(data: str, offset: int, damage: str) -> Non
     lockstep = Lockstep(TARGETS["series"], Kernel())
     for step in (Create(64), A, Write("a", 0, "00000000"), Write("a", offset, data)):
         lockstep.run(step)
-    assert lockstep.damaged_by == damage
+    assert lockstep.corrupted_by == damage
     assert lockstep.memory.block(VADDR_BASE + offset, 1)[0] == int(data[:2], 16)
 
 

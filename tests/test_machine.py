@@ -17,7 +17,7 @@ from hunt.events import missed
 from hunt.fuzz import HUNTED, hunt
 from hunt.machine import machine
 from hunt.revisions import TARGETS
-from model.lockstep import BrokenClaim
+from model.checks import BrokenClaim
 
 BROKEN_IN_V6_1 = {
     "no_room_is_wasted",

@@ -11,7 +11,9 @@ from hunt.shrink import measure, shrink, smallest
 from impl.list_head import list_add
 from impl.pool import Page
 from impl.pool import Pool as SeriesPool
-from model.lockstep import KERNEL, BrokenClaim, replay
+from model.checks import BrokenClaim
+from model.lockstep import replay
+from model.revision import KERNEL
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Trace, dumps, loads
 
 TRACES = Path(__file__).parent / "traces"

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from model.claims import CLAIMS, Claim
-from model.lockstep import KERNEL
+from model.revision import KERNEL
 from model.trace import Trace
 from proofs.engine import smtlib
 from proofs.engine.explore import Body, Outcome, Theory, Verdict, explore

@@ -9,10 +9,11 @@ from impl.layout import Geometry
 from kernel.ir import NotFollowed
 from kernel.pool import revision_of
 from model import geometry as promise
+from model.checks import BrokenClaim
 from model.claims import Claim
-from model.lockstep import KERNEL, BrokenClaim
 from model.lockstep import replay as run_beside_the_oracle
 from model.promises import SERIES, V6_1
+from model.revision import KERNEL
 from model.trace import Alloc, Create, Trace
 from proofs import admission
 from proofs.engine.explore import Theory, Verdict

@@ -1,0 +1,277 @@
+"""The state of a run of a pool beside the oracle, and the checks that compare the two after an operation.
+
+What is determined is compared: success or failure, pages, blocks in use, the `pools` row, the messages. What is the
+pool's choice is checked: the block lies in one live page, is aligned, crosses no boundary, overlaps no block in use.
+
+A pool that is out of contract (`model.promises`) is checked only against the claims that it keeps even then. What else breaks
+is recorded, and the run continues, to show how far the corruption spreads.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from model import claims
+from model.claims import Claim
+from model.memory import Memory
+from model.pool import Pool
+from model.revision import LockingError, Revision, Target
+from model.trace import Alloc, Free, Kernel, PageChoice, Step, Trace, TraceError
+
+T = TypeVar("T")
+
+Description = Callable[[], tuple[str, str]]
+"""What was expected and what happened, in words; computed only where somebody reads it."""
+
+
+def claim_broken_by(fault: Exception, locking_error: type[Exception] = LockingError) -> Claim:
+    """The claim that a target breaks which raises this; `locking_error` is what it raises where it uses a lock wrongly."""
+    if isinstance(fault, TimeoutError):
+        return claims.operations_end
+    return claims.locking_rules_are_kept if isinstance(fault, locking_error) else claims.pool_stays_in_its_memory
+
+
+class BrokenClaim(AssertionError):
+    """A pool broke a claim; `trace` replays it."""
+
+    def __init__(self, claim: Claim, expected: str, happened: str, broken_by: Trace) -> None:
+        super().__init__(f"{claim.name}: {claim.sentence}\n  expected: {expected}\n  happened: {happened}")
+        self.claim = claim
+        self.expected = expected
+        self.happened = happened
+        self.trace = broken_by
+
+
+class Ended(Exception):
+    """A pool out of contract has crashed, or hangs: there is nothing more to run."""
+
+
+@dataclass(slots=True)
+class Record:
+    """A step that was begun, what the device gave, and the steps that ran while it had dropped the lock."""
+
+    step: Step
+    page: PageChoice | None = None
+    meanwhile: list["Record"] = field(default_factory=list)
+    description: Description | None = None
+
+    def written(self) -> Step:
+        expected, happened = self.description() if self.description is not None else ("", "")
+        step = replace(self.step, expected=expected, happened=happened)
+        if isinstance(step, Alloc) and (self.page is not None or self.meanwhile):
+            page = self.page or PageChoice(None)  # which nobody has chosen yet, if the run ended while others ran
+            return replace(step, page=replace(page, meanwhile=tuple(record.written() for record in self.meanwhile)))
+        return step
+
+
+@dataclass(slots=True)
+class Block:
+    """A block that a driver was given, under its name in the trace, and what the driver wrote into it."""
+
+    vaddr: int
+    dma: int
+    content: bytes  # empty once the block is freed
+    of_other_pool: bool = False
+
+
+class Checks:
+    """A target and the oracle after so many operations. A check raises BrokenClaim, unless the target is out of contract.
+
+    `about` is the claim that a trace is expected to break: earlier violations are recorded, and the run continues.
+    """
+
+    def __init__(self, revision: Revision, kernel: Kernel, about: str | None = None) -> None:
+        self.revision = revision
+        self.kernel = kernel
+        self.about = about
+        promises = revision.promises
+        self.keeps = promises.keeps_in_debug_builds if kernel.debug else promises.keeps
+        self.corrupted_by = ""  # what a driver or a device has done that left the contract, unnoticed
+        self.violations: dict[str, BrokenClaim] = {}  # recorded since then, by the claim
+        self.memory = Memory(remapped=kernel.remapped)
+        self.shadow = Memory(lambda _: None)  # the oracle's view: the same addresses, bytes of its own
+        self.target: Target | None = None
+        self.oracle: Pool | None = None
+        self.align = 1  # of blocks, in bytes
+        self.blocks: dict[str, Block] = {}
+        self.in_use: dict[int, str] = {}  # the names of the blocks in use, by virtual address
+        self.in_use_of_pool = 0
+        self.at_once = self.peak = 0  # the most allocations under way; the most blocks, in use or asked for
+        self.records: list[Record] = []
+        self._starts: list[int] = []  # the virtual addresses of the blocks in use, ascending
+        self._now: list[Record] = self.records  # where the current depth of nesting records
+        self._messages_seen = 0
+
+    def _check_room(self, record: Record, vaddr: int) -> None:
+        """A page is asked for, although there is a free block."""
+        geometry, start = self._live_oracle().geometry, self.memory.offset(vaddr)
+        gap = (start, start + geometry.size)
+        if not claims.no_room_is_wasted(gap, start, geometry.size, geometry.boundary):
+            description = f"the free block at offset {start} of a page", "another page is asked for"
+            self._break(record, claims.no_room_is_wasted, lambda: description)
+
+    def _check_block(self, record: Record, vaddr: int, dma: int) -> None:
+        oracle, geometry = self._live_oracle(), self._live_oracle().geometry
+        size, allocation = geometry.size, geometry.allocation
+        if self.corrupted_by:
+            starts = [page.mapping.vaddr for page in oracle.pages]
+            self._check(record, claims.block_starts_in_a_page, vaddr, starts, allocation)
+        pages = [page.mapping for page in oracle.pages if 0 <= vaddr - page.mapping.vaddr < allocation]
+        for page in pages:
+            start = vaddr - page.vaddr
+            self._check(record, claims.block_lies_inside_its_page, start, size, allocation)
+            self._check(record, claims.no_block_crosses_a_boundary, start, size, geometry.boundary)
+            self._check(record, claims.blocks_are_aligned, dma - page.dma, self.align)
+        # Blocks in use don't overlap, so it is enough to look at the neighbours.
+        place = bisect_left(self._starts, vaddr)
+        for other in self._starts[max(place - 1, 0) : place + 1]:
+            if not claims.blocks_are_disjoint(vaddr, other, size):
+                description = (
+                    "a block that is not in use",
+                    f"block {self.in_use[other]!r}, which is in use, or a part of it",
+                )
+                self._break(record, claims.blocks_are_disjoint, lambda: description)  # noqa: B023
+        if not self.corrupted_by:
+            self._check(record, claims.allocated_block_was_free, (vaddr, dma), oracle.free_blocks())
+
+    def _check_content(self, record: Record, name: str) -> None:
+        """The pool has not written to a block in use."""
+        block = self.blocks[name]
+        read = bytes(self.memory.block(block.vaddr, len(block.content)))
+        if not claims.live_block_is_left_alone(block.content, read):
+            description = f"block {name!r} as the driver left it", f"it holds {read[:8].hex(' ')} …"
+            self._break(record, claims.live_block_is_left_alone, lambda: description)
+
+    def _check_reports(self, record: Record) -> None:
+        """Compare the row and the messages, after every step."""
+        row = self._call(record, self._live_target().poolinfo)
+        if self.target is None:
+            return
+        oracle, expected = self._live_oracle(), self._live_oracle().poolinfo()
+        if self.corrupted_by or row != expected:
+            self._check_row(record, row, expected)
+        if self.corrupted_by:
+            self._messages_seen = len(self._live_target().log)
+            return
+        bound = len(oracle.pages), self.peak, self.at_once, len(oracle.offsets)
+        if not claims.pages_are_bounded_by_the_demand(*bound):
+            description = (
+                f"{bound[1]} blocks were asked for, by {bound[2]} callers at once",
+                f"{bound[0]} pages of {bound[3]}",
+            )
+            self._break(record, claims.pages_are_bounded_by_the_demand, lambda: description)
+        self._check_messages(record)
+
+    def _check_row(self, record: Record, row: str, expected: str) -> None:
+        in_use, total, _, pages = row.rsplit(maxsplit=4)[-4:]
+
+        def rows() -> tuple[str, str]:
+            return f"the row: {expected}", f"the row: {row}"
+
+        if not claims.in_use_counts_the_live_blocks(int(in_use), self.in_use_of_pool):
+            self._break(record, claims.in_use_counts_the_live_blocks, rows)
+        if not claims.total_counts_the_blocks(int(total), int(pages), self._live_oracle().counted_per_page()):
+            self._break(record, claims.total_counts_the_blocks, rows)
+        if self.corrupted_by:
+            return
+        if not claims.reports_are_the_kernels([row], [expected]):
+            self._break(record, claims.reports_are_the_kernels, rows)
+
+    def _check_messages(self, record: Record) -> None:
+        """Compare what was logged since the last check, in any order: destroy may visit the pages as it likes."""
+        if len(self._live_target().log) == self._messages_seen == len(self._live_oracle().log):
+            return
+        messages = self._live_target().log[self._messages_seen :]
+        expected = self._live_oracle().log[self._messages_seen :]
+        self._messages_seen += len(messages)
+        if not claims.reports_are_the_kernels(messages, expected):
+            description = f"the messages: {expected}", f"the messages: {messages}"
+            self._break(record, claims.reports_are_the_kernels, lambda: description)
+
+    def _look_inside(self, record: Record, added: bool) -> None:
+        look, target, step = self.revision.look, self.target, record.step
+        if look is None or self.corrupted_by:
+            return
+        touched = None
+        if isinstance(step, Alloc | Free) and step.block in self.blocks:
+            touched = self._live_oracle().page_of(self.blocks[step.block].dma)
+        self._call(record, lambda: look(self, target, touched, added))
+
+    def check(self, claim: Claim, *arguments: object, description: Description | None = None) -> None:
+        """Hold the target to a claim after the latest step, from what is seen inside it."""
+        if not claim(*arguments):
+            seen = ", ".join(f"{name}: {value}" for name, value in claim.named(*arguments).items())
+            self._break(self._now[-1], claim, description or (lambda: (claim.sentence, f"it is not so of {seen}")))
+
+    def broken(self, record: Record, claim: Claim, description: Description) -> BrokenClaim:
+        """The exception for a broken claim."""
+        record.description = description
+        return BrokenClaim(claim, *description(), self.trace(claim.name))
+
+    def _break(self, record: Record, claim: Claim, description: Description) -> None:
+        """A claim is broken. In contract, that ends the run; out of contract, it is recorded, unless the pool keeps this claim
+        even then, or the trace is about it."""
+        if self.corrupted_by and claim.name in self.violations:
+            return
+        broken = self.broken(record, claim, description)
+        if not self.corrupted_by or claim in self.keeps or claim.name == self.about:
+            self.target = None
+            raise broken
+        self.violations[claim.name] = broken
+
+    def _check(self, record: Record, claim: Claim, *arguments: object) -> None:
+        """Hold the target to a claim; `record` tells what was expected and what happened."""
+        if not claim(*arguments):
+            assert record.description is not None
+            self._break(record, claim, record.description)
+
+    def _call(self, record: Record, operation: Callable[[], T], hangs: Claim = claims.operations_end) -> T:
+        """Run the target's code; whatever it raises is a broken claim, and `hangs` the one if it never ends. A pool that is
+        damaged is let go then."""
+        try:
+            return operation()
+        except (BrokenClaim, TraceError, Ended):
+            raise
+        except TimeoutError as hang:
+            description, claim = ("an answer", str(hang)), hangs if not self.corrupted_by else claims.operations_end
+            self._break(record, claim, lambda: description)
+            raise Ended from hang
+        except Exception as fault:  # a crash of any kind is a finding
+            description = "no fault", f"{type(fault).__name__}: {fault}"
+            self._break(record, claim_broken_by(fault, self.revision.locking_error), lambda: description)
+            raise Ended from fault
+
+    def trace(self, claim: str | None = None) -> Trace:
+        """What has been run so far."""
+        return Trace(tuple(record.written() for record in self.records), self.kernel, claim)
+
+    def live(self) -> list[str]:
+        """The names of the blocks in use, oldest first."""
+        return list(self.in_use.values())
+
+    def is_memory(self, vaddr: int, nbytes: int) -> bool:
+        """Whether so many bytes at a virtual address are in one page of the device."""
+        try:
+            self.memory.block(vaddr, nbytes)
+        except ValueError:
+            return False
+        return True
+
+    def _described(self, block: tuple[int, int] | None) -> Callable[[], str]:
+        """What an allocation gave, to be description later, when its page may be gone."""
+        if block is None:
+            return lambda: "NULL"
+        start, geometry, dma = self.memory.offset(block[0]), self._live_oracle().geometry, block[1]
+        others = {other.vaddr for other in self.blocks.values() if other.of_other_pool}
+        page = "another pool's memory" if block[0] - start in others else f"a page of {geometry.allocation}"
+        return lambda: f"bytes {start} to {start + geometry.size} of {page}, at DMA address {dma:#x}"
+
+    def _live_target(self) -> Target:
+        if self.target is None:
+            raise TraceError("the pool was refused or destroyed; nothing can follow")
+        return self.target
+
+    def _live_oracle(self) -> Pool:
+        assert self.oracle is not None
+        return self.oracle

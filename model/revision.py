@@ -1,0 +1,66 @@
+"""A pool under test: what it has to offer, and what is known of it beside its code."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from model.pool import Page
+from model.promises import SERIES, Promises
+
+if TYPE_CHECKING:
+    from model.checks import Checks
+
+KERNEL = "kernel"
+"""The name of the revision that is a kernel's own file, if there is one."""
+
+LARGEST_PAGE = 2**22
+"""Bytes of the largest page that a run may ask for: they are really allocated."""
+
+
+class Target(Protocol):
+    """A pool under test. It raises TimeoutError where the kernel would never return, LockingError where it uses a lock wrongly,
+    and anything else for a crash."""
+
+    log: list[str]
+
+    def alloc(self, zero: bool = False) -> tuple[int, int] | None: ...
+    def free(self, vaddr: int, dma: int) -> None: ...
+    def destroy(self) -> None: ...
+    def poolinfo(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class TreeNode:
+    """A node of a pool's tree of pages: the page's DMA address, the node's colour, what hangs on its left and right."""
+
+    dma: int
+    red: bool
+    left: "TreeNode | None"
+    right: "TreeNode | None"
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What a pool keeps to itself, for pictures: its free lists, as the virtual addresses of their blocks, and its tree."""
+
+    free_lists: list[list[int]]
+    tree: TreeNode | None = None
+
+
+class LockingError(Exception):
+    """What a pool did against the rules of locks, of interrupts, or of a caller that may not sleep."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A pool under test: its `dma_pool_create`, what it promises, and a look inside, for claims that an outsider can't see.
+
+    `look` is given the page that a step was about, if there is one, and whether the step has added a page. `inside` says what
+    pictures show of the pool.
+    """
+
+    create: Callable[..., Target | None]
+    promises: Promises = SERIES
+    look: "Callable[[Checks, Any, Page | None, bool], None] | None" = None
+    inside: Callable[[Any], Inside] | None = None
+    locking_error: type[Exception] = LockingError

@@ -8,8 +8,9 @@ from model import claims
 from model import geometry as promise
 from model.geometry import INT_MAX, SMALLEST_BLOCK, Refusal
 from model.trace import Create, Kernel, Trace
-from proofs.engine.explore import Theory, Verdict
+from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations
+from proofs.engine.path import Theory
 
 obligation = Obligations(__name__)
 

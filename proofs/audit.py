@@ -37,21 +37,21 @@ class Audit:
 
 def audit(name: str, limit: int = DEFAULT_LIMIT) -> Audit:
     """Audit the premises of one obligation, and name its lemmas."""
-    asked = OBLIGATIONS[name]
+    obligation = OBLIGATIONS[name]
     started = time.perf_counter()
-    outcome = explore(asked.body, asked.theory, Solver(limit=limit))
+    outcome = explore(obligation.body, obligation.theory, Solver(limit=limit))
     result = Audit(name, outcome.verdict.value)
     for lemma in outcome.lemmas:
-        result.lemmas[label(lemma.claim, lemma.revision or asked.revision, lemma.case)] = NO_BUG
+        result.lemmas[label(lemma.claim, lemma.revision or obligation.revision, lemma.case)] = NO_BUG
     for premise in outcome.premises:
-        result.dropped[premise] = refuted(asked, limit, premise).verdict.value
+        result.dropped[premise] = refuted(obligation, limit, premise).verdict.value
     result.seconds = round(time.perf_counter() - started, 3)
     return result
 
 
-def refuted(asked: Obligation, limit: int, dropped: str | None = None) -> Outcome:
+def refuted(obligation: Obligation, limit: int, dropped: str | None = None) -> Outcome:
     """Look for any counterexample; for the smallest one, where the first one is not confirmed on plain integers."""
-    outcome = explore(asked.body, asked.theory, Solver(limit=limit), dropped, minimise=False)
+    outcome = explore(obligation.body, obligation.theory, Solver(limit=limit), dropped, minimise=False)
     if outcome.verdict is Verdict.UNKNOWN:
-        outcome = explore(asked.body, asked.theory, Solver(limit=limit), dropped)
+        outcome = explore(obligation.body, obligation.theory, Solver(limit=limit), dropped)
     return outcome

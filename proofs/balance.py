@@ -12,8 +12,8 @@ from typing import Any
 
 from impl.rbtree import LEFT, RIGHT, Node, PageTree, Place, is_red, place_of
 from model import claims
-from proofs.engine.explore import Theory
 from proofs.engine.obligation import Obligations, from_this_state
+from proofs.engine.path import Theory
 
 obligation = Obligations(__name__)
 

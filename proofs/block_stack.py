@@ -7,8 +7,9 @@ from impl.pool import Options
 from model import claims
 from model.memory import VADDR_BASE, Memory
 from model.trace import Alloc, Create, Free, OtherPool, Trace, Write
-from proofs.engine.explore import Theory, Verdict
+from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
+from proofs.engine.path import Theory
 from proofs.layout import PAGE_SIZE
 from proofs.stack_layout import REVISION
 from proofs.subjects.stack import AnyStack, Block, EnteredTheRest, KnownBlocks, Page

@@ -102,11 +102,11 @@ def digest_of_kernel(path: str) -> str:
     return cache.digest_of([sha256(Path(file).read_bytes()).hexdigest() for file in files if file.is_file()], clang())
 
 
-def key_of(asked: Obligation, settings: Settings, kernel: str | None = None) -> str:
+def key_of(obligation: Obligation, settings: Settings, kernel: str | None = None) -> str:
     """What a result depends on, as a digest."""
-    runs = cache.what_runs(*PROVER, asked.module, asked.body.__module__)
+    runs = cache.what_runs(*PROVER, obligation.module, obligation.body.__module__)
     compiled_from = None if kernel is None else digest_of_kernel(kernel)
-    return cache.digest_of(asked.name, asdict(settings), runs, compiled_from)
+    return cache.digest_of(obligation.name, asdict(settings), runs, compiled_from)
 
 
 def what_runs_here(kernel: str | None = None) -> str:

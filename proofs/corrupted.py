@@ -11,8 +11,8 @@ from typing import Any
 from impl.list_head import list_empty
 from impl.pool import Page
 from model import claims
-from proofs.engine.explore import Theory
 from proofs.engine.obligation import Obligations, from_this_state
+from proofs.engine.path import Theory
 from proofs.free_list import Device
 from proofs.subjects.arbitrary import (
     AnyPage,

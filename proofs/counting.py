@@ -10,8 +10,9 @@ from impl.layout import Cursor, Geometry
 from model import claims
 from model import geometry as promise
 from model.trace import Alloc, Create, Trace
-from proofs.engine.explore import Body, Theory, Verdict
+from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations
+from proofs.engine.path import Body, Theory
 from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, WIDTHS, any_admitted_geometry, any_block, first_ones
 
 obligation = Obligations(__name__)

@@ -6,8 +6,8 @@ from impl.history import OriginalPool, TidiedPool
 from impl.pool import POOL_POISON_FREED
 from model import claims
 from model.trace import Alloc, Create, Destroy, Free, Trace
-from proofs.engine.explore import Theory
 from proofs.engine.obligation import Obligations, from_this_state
+from proofs.engine.path import Theory
 from proofs.subjects.arbitrary import AnyPage, AnyPool, around, put_in_list
 
 obligation = Obligations(__name__)

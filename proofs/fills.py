@@ -9,8 +9,9 @@ from typing import Any
 from impl.pool import POOL_POISON_FREED
 from model import claims
 from model.geometry import SMALLEST_BLOCK
-from proofs.engine.explore import Theory, Verdict
+from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
+from proofs.engine.path import Theory
 from proofs.subjects.arbitrary import AnyOriginalPool, AnyPage, AnyPool, put_in_list
 
 obligation = Obligations(__name__)

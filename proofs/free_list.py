@@ -14,8 +14,9 @@ from impl.list_head import ListHead, list_add, list_del_init, list_empty
 from impl.words import INT_MAX
 from model import claims
 from model.trace import Alloc, Create, Free, Kernel, Trace
-from proofs.engine.explore import Body, Theory, Verdict
+from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
+from proofs.engine.path import Body, Theory
 from proofs.layout import any_cursor, any_geometry
 from proofs.subjects.arbitrary import (
     DISJOINT,

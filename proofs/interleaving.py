@@ -9,8 +9,9 @@ together; that sum grows only where a caller begins to wait.
 from typing import Any
 
 from model import claims
-from proofs.engine.explore import Theory, Verdict
+from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
+from proofs.engine.path import Theory
 from proofs.free_list import Device
 from proofs.subjects.arbitrary import AnyPool, put_in_list
 

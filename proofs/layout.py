@@ -15,8 +15,9 @@ from impl.layout import Cursor, Geometry
 from model import claims
 from model import geometry as promise
 from model.trace import Alloc, Create, Trace
-from proofs.engine.explore import Theory, Verdict
+from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations
+from proofs.engine.path import Theory
 
 obligation = Obligations(__name__)
 

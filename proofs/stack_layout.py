@@ -19,8 +19,9 @@ from model.trace import Alloc, Create, Trace
 from proofs import admission
 from proofs.admission import arguments, arguments_that_round_up_to_an_int, kept_geometry
 from proofs.counting import Turn, by_turns
-from proofs.engine.explore import Theory, Verdict
+from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations
+from proofs.engine.path import Theory
 from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, WIDTHS, any_cursor, any_geometry, first_ones
 
 obligation = Obligations(__name__)

@@ -5,8 +5,9 @@ from typing import Any
 from impl.history import MEMORY, PAGE_OFFSET, page_frame
 from model import claims
 from model.memory import VMALLOC_BASE, VMALLOC_END
-from proofs.engine.explore import Theory, Verdict
+from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations
+from proofs.engine.path import Theory
 
 obligation = Obligations(__name__)
 

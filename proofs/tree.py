@@ -16,8 +16,9 @@ from impl.rbtree import LEFT, RIGHT, Node, PageTree
 from impl.words import size_t, unsigned_int
 from model import claims
 from model.trace import Alloc, Create, Free, PageChoice, Trace
-from proofs.engine.explore import Theory, Verdict
+from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
+from proofs.engine.path import Theory
 
 obligation = Obligations(__name__)
 

@@ -12,8 +12,8 @@ from typing import Any
 from impl.rbtree import LEFT, RIGHT, Node, PageTree
 from model import claims
 from model.claims import Claim
-from proofs.engine.explore import Theory
 from proofs.engine.obligation import Obligations, from_this_state
+from proofs.engine.path import Theory
 
 obligation = Obligations(__name__)
 

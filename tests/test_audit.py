@@ -10,8 +10,9 @@ from command.audit import audit_all, break_lemmas, main
 from model import claims
 from proofs.audit import NO_BUG, SAYS_NOTHING, Audit, audit
 from proofs.catalogue import OBLIGATIONS
-from proofs.engine.explore import Theory, Verdict
+from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligation
+from proofs.engine.path import Theory
 
 PROVED = [o for o in OBLIGATIONS.values() if o.expected is Verdict.PROVED]
 QUICK = (

@@ -16,9 +16,10 @@ from impl import block_stack, history, layout, list_head, pool, rbtree
 from impl.pool import Pool
 from model import claims
 from proofs.catalogue import OBLIGATIONS, prove_named
-from proofs.engine import explore as engine
-from proofs.engine.explore import Replay, Theory, Verdict, explore
+from proofs.engine import path as engine
+from proofs.engine.explore import Verdict, explore
 from proofs.engine.obligation import Result
+from proofs.engine.path import Replay, Theory
 from proofs.engine.resting import circle, with_what_undermines
 from proofs.engine.solver import DEFAULT_LIMIT, Solver
 from report.formats import as_junit, as_sarif
@@ -135,7 +136,7 @@ IN_PLACE_OF_MEMORY = {
 }
 """What stands for a page's bytes, or for a stack's: all that a class of the proofs may override."""
 
-SOURCES = [file for file in (Path(__file__).parent.parent / "proofs").glob("**/*.py") if file.name != "explore.py"]
+SOURCES = [file for file in (Path(__file__).parent.parent / "proofs").glob("**/*.py") if file.name != "path.py"]
 SUBJECTS = [
     kind
     for module in (block_stack, history, layout, list_head, pool, rbtree)

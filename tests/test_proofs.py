@@ -22,8 +22,9 @@ from model.lockstep import replay
 from model.trace import loads
 from proofs import counting
 from proofs.catalogue import OBLIGATIONS, prove_named
-from proofs.engine.explore import Theory, Verdict, explore
+from proofs.engine.explore import Verdict, explore
 from proofs.engine.obligation import Result
+from proofs.engine.path import Theory
 from proofs.engine.resting import circle, with_what_undermines
 from proofs.engine.solver import DEFAULT_LIMIT, Solver
 from report.pages import kind_of

@@ -15,8 +15,8 @@ from bugs import Bug, plant
 from command.bugs import run
 from proofs.catalogue import OBLIGATIONS, prove_named
 from proofs.engine import second
-from proofs.engine.explore import Path as WayThrough
-from proofs.engine.explore import Theory
+from proofs.engine.path import Path as WayThrough
+from proofs.engine.path import Theory
 from proofs.engine.smtlib import is_input, script, subterms
 from proofs.engine.solver import DEFAULT_LIMIT, Answer, Solver
 from proofs.engine.symbolic import AsIntegers

@@ -11,7 +11,7 @@ from impl.list_head import ListHead, list_add, list_del_init, list_empty
 from impl.pool import Options, Page
 from impl.rbtree import PageTree
 from model.memory import Memory
-from proofs.engine.explore import Replay, Theory
+from proofs.engine.path import Replay, Theory
 from proofs.subjects.arbitrary import AnyPage, AnyPool, around, put_in_list
 from proofs.subjects.stack import AnyStack
 

@@ -1,4 +1,4 @@
-"""The symbolic numbers mean what Python's own do: a constant input gives the same result in every reading."""
+"""The symbolic numbers mean what Python's own do: a constant input gives the same result in every encoding."""
 
 from typing import Any
 
@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from impl import history, layout
 from impl.words import size_t, unsigned_int
 from model import geometry as promise
-from proofs.engine.explore import Path, Theory, Verdict, explore
+from proofs.engine.explore import Verdict, explore
+from proofs.engine.path import Path, Theory
 from proofs.engine.solver import Solver
-from proofs.engine.symbolic import AsBits, AsIntegers, NoSuchReading, Number
+from proofs.engine.symbolic import AsBits, AsIntegers, Number, Unsupported
 
 words = st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 200), st.sampled_from([2**31 - 1, 2**31, 2**32, 2**63]))
 OPERATIONS: dict[str, Any] = {
@@ -45,19 +46,19 @@ def same(path: Path, symbolic: Any, plain: Any) -> bool:
     return bool(symbolic == plain)
 
 
-@pytest.mark.parametrize("reading", [AsIntegers, AsBits], ids=lambda reading: reading.__name__)
+@pytest.mark.parametrize("encoding", [AsIntegers, AsBits], ids=lambda encoding: encoding.__name__)
 @settings(max_examples=80)
 @given(name=st.sampled_from(sorted(OPERATIONS)), x=words, y=words)
-def test_an_operation_is_pythons(reading: type[Number], name: str, x: int, y: int) -> None:
+def test_an_operation_is_pythons(encoding: type[Number], name: str, x: int, y: int) -> None:
     operation = OPERATIONS[name]
-    path = Path(Theory.U64, reading, Solver(), [])
+    path = Path(Theory.U64, encoding, Solver(), [])
     try:
         result = operation(constant(path, "x", x), constant(path, "y", y))
     except ZeroDivisionError:
         assert y == 0
         return
-    except NoSuchReading:
-        assert reading is AsIntegers
+    except Unsupported:
+        assert encoding is AsIntegers
         assert name in ("and", "invert")
         return
     assert same(path, result, operation(x, y))

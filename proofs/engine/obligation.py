@@ -9,13 +9,14 @@ from model.claims import CLAIMS, Claim
 from model.revision import KERNEL
 from model.trace import Trace
 from proofs.engine import smtlib
-from proofs.engine.explore import Body, Outcome, Theory, Verdict, explore
+from proofs.engine.explore import Outcome, Verdict, explore
+from proofs.engine.path import Body, Theory, code_of
 from proofs.engine.solver import DEFAULT_LIMIT, Solver
 
 
 @dataclass(frozen=True)
 class Counterexample:
-    """A refutation in the field's words, told from a run of the code on plain integers."""
+    """A refutation in the field's words, from a run of the code on plain integers."""
 
     expected: str
     actual: str
@@ -48,7 +49,7 @@ class Obligation:
     @property
     def proof(self) -> str:
         """Where the proof is, for who wants to read it."""
-        return f"{self.body.__code__.co_name} in {self.body.__module__.replace('.', '/')}.py"
+        return f"{code_of(self.body).co_name} in {self.body.__module__.replace('.', '/')}.py"
 
     @property
     def label(self) -> str:
@@ -176,58 +177,58 @@ class Settings:
     smt2: bool = False
 
 
-def prove(asked: Obligation, settings: Settings) -> Result:
+def prove(obligation: Obligation, settings: Settings) -> Result:
     """Prove one obligation. Raises ModuleNotFoundError if another solver is asked for that is not installed."""
-    return prove_body([asked], settings)[0]
+    return prove_body([obligation], settings)[0]
 
 
-def prove_body(asked: Sequence[Obligation], settings: Settings) -> list[Result]:
+def prove_body(obligations: Sequence[Obligation], settings: Settings) -> list[Result]:
     """Explore a body once: the verdict on each of these claims, all of which it shows of the same numbers."""
     started = time.perf_counter()
     solver = Solver(settings.seed, settings.limit)
-    outcome = explore(asked[0].body, asked[0].theory, solver)
-    share = (time.perf_counter() - started) / len(asked)
-    return [result_of(one, outcome, solver, settings, share) for one in asked]
+    outcome = explore(obligations[0].body, obligations[0].theory, solver)
+    share = (time.perf_counter() - started) / len(obligations)
+    return [result_of(one, outcome, solver, settings, share) for one in obligations]
 
 
-def result_of(asked: Obligation, outcome: Outcome, solver: Solver, settings: Settings, share: float) -> Result:
+def result_of(obligation: Obligation, outcome: Outcome, solver: Solver, settings: Settings, share: float) -> Result:
     """The verdict on one claim of a body that has been explored, which has taken `share` seconds for each of its claims."""
     started = time.perf_counter()
     verdict, why = outcome.verdict, outcome.why
-    if verdict is Verdict.PROVED and asked.claim.name not in outcome.shown:
-        verdict, why = Verdict.VACUOUS, f"{asked.claim.name} is never shown on a path that can be taken"
+    if verdict is Verdict.PROVED and obligation.claim.name not in outcome.shown:
+        verdict, why = Verdict.VACUOUS, f"{obligation.claim.name} is never shown on a path that can be taken"
     counterexample: dict[str, Any] | None = None
     if verdict is Verdict.REFUTED:
-        told: Counterexample | None
+        explained: Counterexample | None
         try:
-            told = asked.explain(outcome.values)
+            explained = obligation.explain(outcome.values)
         except NotImplementedError as changed:
-            verdict, why, told = Verdict.LOST, f"{outcome.broken}: {changed}", None
+            verdict, why, explained = Verdict.LOST, f"{outcome.broken}: {changed}", None
         except Exception as failure:  # the code under proof may be as wrong as can be
-            told = Counterexample("the code runs", f"{type(failure).__name__}: {failure}")
-        if told is not None:
-            counterexample = {"expected": told.expected, "actual": told.actual}
-            if told.trace is not None:
-                counterexample["trace"] = told.trace.to_json()
+            explained = Counterexample("the code runs", f"{type(failure).__name__}: {failure}")
+        if explained is not None:
+            counterexample = {"expected": explained.expected, "actual": explained.actual}
+            if explained.trace is not None:
+                counterexample["trace"] = explained.trace.to_json()
     seconds = share + time.perf_counter() - started
     script, opinion = None, None
     if verdict is Verdict.REFUTED and settings.smt2:
-        script = smtlib.script(described(asked, outcome), [outcome.constraints])
+        script = smtlib.script(described(obligation, outcome), [outcome.constraints])
     if verdict is Verdict.PROVED and (settings.second or settings.smt2):
-        script = smtlib.script(described(asked, outcome), solver.impossible)
+        script = smtlib.script(described(obligation, outcome), solver.impossible)
         if settings.second:
             from proofs.engine.second import check  # here, since only those who want it need the other solvers
 
             opinion = asdict(check(script))
     return Result(
-        obligation=asked.name,
-        claim=asked.claim.name,
-        revision=asked.revision,
-        theory=asked.theory.value,
-        case=asked.case,
-        expected=asked.expected.value,
+        obligation=obligation.name,
+        claim=obligation.claim.name,
+        revision=obligation.revision,
+        theory=obligation.theory.value,
+        case=obligation.case,
+        expected=obligation.expected.value,
         verdict=verdict.value,
-        proof=asked.proof,
+        proof=obligation.proof,
         seconds=round(seconds, 3),
         queries=solver.queries,
         paths=outcome.paths,
@@ -238,7 +239,7 @@ def result_of(asked: Obligation, outcome: Outcome, solver: Solver, settings: Set
                 + [lemma.claim for lemma in outcome.lemmas]
             )
         ),
-        lemmas=[label(lemma.claim, lemma.revision or asked.revision, lemma.case) for lemma in outcome.lemmas],
+        lemmas=[label(lemma.claim, lemma.revision or obligation.revision, lemma.case) for lemma in outcome.lemmas],
         why=why,
         inputs=outcome.values,
         broken=outcome.broken,
@@ -250,7 +251,7 @@ def result_of(asked: Obligation, outcome: Outcome, solver: Solver, settings: Set
     )
 
 
-def described(asked: Obligation, outcome: Outcome) -> list[str]:
+def described(obligation: Obligation, outcome: Outcome) -> list[str]:
     """What the text of the queries of a proof, or of the one of a refutation, begins with."""
     meaning = ["Each query is a case that the proof rules out: every check-sat has to answer unsat."]
     if outcome.verdict is Verdict.REFUTED:
@@ -260,8 +261,8 @@ def described(asked: Obligation, outcome: Outcome) -> list[str]:
             *(f"Input: {name} = {value}" for name, value in outcome.values.items()),
         ]
     return [
-        f"{asked.name}: {asked.claim.sentence}",
+        f"{obligation.name}: {obligation.claim.sentence}",
         *meaning,
-        f"Theory: {asked.theory.value}. Reading: {outcome.reading}, see proofs/engine/symbolic.py.",
+        f"Theory: {obligation.theory.value}. Encoding: {outcome.encoding}, see proofs/engine/symbolic.py.",
         *(f"Premise: {premise}" for premise in outcome.premises),
     ]

@@ -5,9 +5,9 @@ A symbolic number is an integer, exact like Python's own: nothing wraps until th
 a `Truth`; when Python asks for its `bool`, the path that runs decides which way to go, and comes back for the other
 (`proofs.engine.explore`).
 
-The solver can be asked about the same run in two *readings*: over integers, which is fast where there are products and
-quotients, or over bit-vectors that are wide enough to be exact, which knows `&` and `~`. What a reading cannot say
-exactly, it refuses with `NoSuchReading`.
+The solver can be asked about the same run in two *encodings*: over integers, which is fast where there are products and
+quotients, or over bit-vectors that are wide enough to be exact, which knows `&` and `~`. What an encoding cannot say
+exactly, it refuses with `Unsupported`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import z3
 Term = Any  # a z3 integer or bit-vector; z3's own annotations do not know its operators
 
 
-class NoSuchReading(Exception):
-    """This reading has no exact term for an operation; another one has to be asked."""
+class Unsupported(Exception):
+    """This encoding has no exact term for an operation; another one has to be tried."""
 
 
 class Decider(Protocol):
@@ -55,7 +55,7 @@ class Truth:
 
 
 class Number:
-    """A symbolic integer. Subclasses are the readings."""
+    """A symbolic integer. Subclasses are the encodings."""
 
     def __init__(self, path: Decider, term: Term) -> None:
         self.path = path
@@ -93,7 +93,7 @@ class Number:
 
     def __rpow__(self, base: int) -> Number:
         if base != 2 or self < 0:
-            raise NoSuchReading("power but those of two")
+            raise Unsupported("power but those of two")
         return self._power_of_two()
 
     def __and__(self, other: Operand) -> Number:
@@ -141,7 +141,7 @@ class Number:
         if right == 0:
             raise ZeroDivisionError("division by zero")
         if left < 0 or right < 0:
-            raise NoSuchReading("division of negative numbers")
+            raise Unsupported("division of negative numbers")
         return self._apply(operation, left, right)
 
     def _compare(self, operation: str, other: object) -> Truth:
@@ -160,14 +160,14 @@ class Number:
         raise NotImplementedError
 
     def _power_of_two(self) -> Number:
-        raise NoSuchReading("2 to an unknown power")
+        raise Unsupported("2 to an unknown power")
 
 
 Operand = int | Number
 
 
 class AsIntegers(Number):
-    """The reading over the integers."""
+    """The encoding over the integers."""
 
     def _apply(self, operation: str, left: Operand, right: Operand) -> Number:
         x, y = self._terms(left, right)
@@ -177,7 +177,7 @@ class AsIntegers(Number):
             case "mod":
                 term = self._quotient_and_remainder(x, y)[1]
             case "and_":
-                raise NoSuchReading("& over the integers")
+                raise Unsupported("& over the integers")
             case _:
                 term = getattr(operator, operation)(x, y)
         return AsIntegers(self.path, term)
@@ -221,7 +221,7 @@ class AsIntegers(Number):
 
 
 class AsBits(Number):
-    """The reading over signed bit-vectors, each as wide as its value can need."""
+    """The encoding over signed bit-vectors, each as wide as its value can need."""
 
     def _apply(self, operation: str, left: Operand, right: Operand) -> Number:
         x, y = self._terms(left, right)

@@ -16,8 +16,9 @@ from model.promises import SERIES, V6_1
 from model.revision import KERNEL
 from model.trace import Alloc, Create, Trace
 from proofs import admission
-from proofs.engine.explore import Theory, Verdict
+from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligation, from_this_state
+from proofs.engine.path import Theory
 from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, TRIED, first_ones
 from proofs.subjects.c_pool import Code, Layout, created, geometry_of, laid_offsets, total_in_the_row
 

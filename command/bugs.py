@@ -32,13 +32,22 @@ PROVED = [o for o in OBLIGATIONS.values() if o.expected is Verdict.PROVED]
 
 @dataclass(frozen=True)
 class Notice:
-    """What one engine says of a bug: what it sees broken, what of the table it does not, and what that took, in words."""
+    """What one engine says of a bug: what it sees broken, what of the table it does not, and what that took, in words.
+
+    Where the prover cannot follow a kernel's changed code, it has found nothing: that is missed, and named by itself, too.
+    """
 
     broken: tuple[str, ...]
     missed: tuple[str, ...]
     took: str
     output: str = ""
     verdicts: dict[str, str] = field(default_factory=dict)  # of the prover, by obligation
+    not_followed: tuple[str, ...] = ()  # obligations
+
+    def __str__(self) -> str:
+        said = f"MISSED {', '.join(self.missed)}; " if self.missed else ""
+        said += f"not followed {', '.join(self.not_followed)}; " if self.not_followed else ""
+        return f"{said}{', '.join(self.broken) or 'nothing'} ({self.took})"
 
 
 def run(folder: Path, *module: str) -> tuple[int, str]:
@@ -57,7 +66,7 @@ def obligations_of(bug: Bug, named: str) -> list[str]:
 
 
 def prover(bug: Bug, folder: Path) -> Notice:
-    """What of the bug's `refuted` the prover refutes. Of a kernel's file, code that it cannot follow is not proved either."""
+    """What of the bug's `refuted` the prover refutes."""
     started = time.perf_counter()
     names = [name for named in bug.refuted for name in obligations_of(bug, named)]
     what = ("--kernel", "linux", *bug.refuted) if bug.kernel else ("--jobs", "1", *names)
@@ -66,15 +75,17 @@ def prover(bug: Bug, folder: Path) -> Notice:
     took = f"{time.perf_counter() - started:.0f} s"
     results = [result for result in results if result["expected"] == "PROVED"]
     verdicts = {result["obligation"]: result["verdict"] for result in results}
-    may = {"REFUTED", "LOST"} if bug.kernel else {"REFUTED"}
-    noticed = {result["obligation"] for result in results if result["verdict"] in may}
-    claims = {result["claim"] for result in results if result["verdict"] in may}
+    noticed = {name for name, verdict in verdicts.items() if verdict == "REFUTED"}
+    claims = {result["claim"] for result in results if result["verdict"] == "REFUTED"}
 
     def is_noticed(named: str) -> bool:
-        return bool(noticed.issuperset(obligations_of(bug, named)) if "/" in named else named in claims)
+        wanted = obligations_of(bug, named)
+        return bool(wanted) and noticed.issuperset(wanted) if "/" in named else named in claims
 
     missed = tuple(named for named in bug.refuted if not is_noticed(named))
-    return Notice(tuple(named for named in bug.refuted if named not in missed), missed, took, output, verdicts)
+    broken = tuple(named for named in bug.refuted if named not in missed)
+    lost = tuple(name for name, verdict in verdicts.items() if verdict == "LOST")
+    return Notice(broken, missed, took, output, verdicts, lost)
 
 
 def hunter(bug: Bug, folder: Path) -> Notice:
@@ -178,8 +189,7 @@ def main(arguments: list[str] | None = None) -> int:
     def done(bug: Bug, notice: dict[str, Notice]) -> None:
         said[bug.name] = notice
         for name, one in notice.items():
-            missed = f"MISSED {', '.join(one.missed)}; " if one.missed else ""
-            print(f"{bug.name:<56} {name:<10} {missed}{', '.join(one.broken) or 'nothing'} ({one.took})", flush=True)
+            print(f"{bug.name:<56} {name:<10} {one}", flush=True)
 
     started = time.perf_counter()
     plant_all(chosen, engines, options.jobs, done)

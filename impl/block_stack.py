@@ -3,36 +3,29 @@
 Keith Busch's series "dmapool enhancements" as mailed on 26 January 2023, whose patch 11, "dmapool: link blocks across pages",
 makes the stack, and "dmapool: push new blocks in ascending order" of 21 February 2023. Every free block holds a `struct
 dma_block`: the virtual address of the free block below it, and its own DMA address. A free block is reached by its virtual
-address alone, so an alloc or a free looks for no page.
+address alone, so an alloc or a free looks for no page. A docstring that names a patch means one of that series' twelve.
 """
 
 import struct
 from collections.abc import Iterator
 from functools import partial
-from typing import ClassVar, Protocol, Self
+from typing import Any
 
-from impl import layout, pool
-from impl.layout import Cursor, Geometry, first_block, kept
-from impl.lock import Lock
-from impl.pool import AS_SHIPPED, POOL_POISON_ALLOCATED, POOL_POISON_FREED, Mapping, Options
+from impl import layout
+from impl.layout import Cursor, Geometry, first_block
+from impl.pool import POOL_POISON_ALLOCATED, POOL_POISON_FREED, DmaPool, Mapping
 from impl.words import size_t, unsigned_int
 
 DMA_BLOCK = struct.Struct("<QQ")  # struct dma_block: the block below, and this block's DMA address
 NULL = 0
 
 
-class CoherentMemory(pool.CoherentMemory, Protocol):
-    """Coherent memory that is also reached by a virtual address; one that points elsewhere is a fault, and raises."""
-
-    def block(self, vaddr: int, nbytes: int) -> memoryview: ...
-
-
 admit = partial(layout.admit, smallest_block=DMA_BLOCK.size)
-"""The argument check of `dma_pool_create`: the series', for larger blocks."""
+"""The argument check of `dma_pool_create` (patches 04 and 11): the series', for larger blocks."""
 
 
 def goes_on(geometry: Geometry, cursor: Cursor) -> bool:
-    """The condition of the loop in `pool_initialise_page`. The sum is an `unsigned int`, and can wrap around."""
+    """The condition of the loop in `pool_initialise_page` (patch 11). The sum is an `unsigned int`, and can wrap around."""
     return unsigned_int(cursor.offset + geometry.size) <= geometry.allocation
 
 
@@ -64,48 +57,22 @@ def laid_offsets(geometry: Geometry) -> Iterator[int]:
         cursor = following
 
 
-class BlockStackPool:
+class BlockStackPool(DmaPool):
     """A pool of blocks of coherent memory, revision `v6.12`. Make one with `BlockStackPool.create`."""
 
-    revision: ClassVar[str] = "v6.12"
+    revision = "v6.12"
+    admit = staticmethod(admit)
 
-    def __init__(
-        self,
-        name: str,
-        memory: CoherentMemory,
-        admitted: Geometry,
-        options: Options = AS_SHIPPED,
-    ) -> None:
-        self.name = name[:31]  # char name[32]
-        self.memory = memory
-        self.geometry = kept(admitted)
-        self.debug = options.debug
-        self.init_on_alloc = options.init_on_alloc
-        self.init_on_free = options.init_on_free
-        self.lock = Lock()
-        self.log: list[str] = []
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.page_list: list[Mapping] = []  # the newest first
         self.next_block = NULL  # the top of the stack: a virtual address
         self.nr_blocks = 0
         self.nr_active = 0  # blocks in use
         self.nr_pages = 0
 
-    @classmethod
-    def create(
-        cls,
-        name: str,
-        memory: CoherentMemory,
-        size: int,
-        align: int,
-        boundary: int,
-        options: Options = AS_SHIPPED,
-    ) -> Self | None:
-        """`dma_pool_create`: a pool of blocks of `size` bytes, aligned to `align`, none across a `boundary`; or None."""
-        admitted = admit(size, align, boundary, options.page_size)
-        return None if admitted is None else cls(name, memory, admitted, options)
-
     def alloc(self, zero: bool = False) -> tuple[int, int] | None:
-        """`dma_pool_alloc`: (virtual address, DMA address) of a free block, zeroed if asked (`__GFP_ZERO`); or None."""
+        """`dma_pool_alloc` (patches 05, 07 and 11): (virtual address, DMA address) of a free block, or None."""
         with self.lock:
             block = self._pop()
             if block == NULL:
@@ -128,7 +95,7 @@ class BlockStackPool:
         return block, dma
 
     def free(self, vaddr: int, dma: int) -> None:
-        """`dma_pool_free`: take back the block at these two addresses; only debug builds look at them."""
+        """`dma_pool_free` (patches 10 and 11): take back the block at these two addresses; only debug builds look at them."""
         with self.lock:
             if self.debug:
                 if self._block_err(vaddr, dma):
@@ -140,7 +107,7 @@ class BlockStackPool:
             self.nr_active = size_t(self.nr_active - 1)
 
     def destroy(self) -> None:
-        """`dma_pool_destroy`: give back every page; if any block is in use, report it and leak all pages instead."""
+        """`dma_pool_destroy` (patch 11): give back every page; if any block is in use, report it and leak all pages."""
         if self.nr_active:
             self._error(f"dma_pool_destroy {self.name} busy")
         else:
@@ -149,11 +116,11 @@ class BlockStackPool:
         del self.page_list, self.next_block  # with the pool; who calls it later reads freed memory
 
     def poolinfo(self) -> str:
-        """The pool's row in the device's file `pools`: name, blocks in use, blocks, size in bytes, pages."""
+        """`pools_show` (patch 11), a pool's row in the file `pools`: name, blocks in use, blocks, size in bytes, pages."""
         return f"{self.name:<16} {self.nr_active:4} {self.nr_blocks:4} {self.geometry.size:4} {self.nr_pages:2}"
 
     def _pop(self) -> int:
-        """`pool_block_pop`: the topmost free block, which counts as in use from now on; or NULL."""
+        """`pool_block_pop` (patch 11): the topmost free block, which counts as in use from now on; or NULL."""
         block = self.next_block
         if block != NULL:
             self.next_block, _ = self._read_block(block)
@@ -161,19 +128,20 @@ class BlockStackPool:
         return block
 
     def _push(self, block: int, dma: int) -> None:
-        """`pool_block_push`: put a block on top of the stack. Its DMA address is what the driver says that it is."""
+        """`pool_block_push` (patch 11): put a block on top of the stack. Its DMA address is what the driver says it is."""
         self._write_block(block, self.next_block, dma)
         self.next_block = block
 
     def _alloc_page(self) -> Mapping | None:
-        """`pool_alloc_page`. It may sleep, so the lock is dropped: other calls run inside alloc_coherent."""
+        """`pool_alloc_page` (patch 08). It may sleep, so the lock is dropped: other calls run inside alloc_coherent."""
         self.lock.might_sleep()
         return self.memory.alloc_coherent(self.geometry.allocation)
 
     def _initialise_page(self, page: Mapping) -> None:
-        """`pool_initialise_page`: put the blocks of a page on top of the stack, the first one topmost.
+        """`pool_initialise_page` (mail of 21 February 2023): put a page's blocks on top of the stack, the first one topmost.
 
-        A block is written once the block below it is known; the kernel writes it before, and its link once more.
+        Patch 11 had the last one topmost, which broke drivers. A block is written once the block below it is known; the
+        kernel writes it before, and its link once more.
         """
         self.lock.needed()
         if self.debug:
@@ -193,7 +161,7 @@ class BlockStackPool:
         self.nr_pages += 1
 
     def _block_err(self, vaddr: int, dma: int) -> bool:
-        """`pool_block_err` in debug builds: report a DMA address of no page, and a block that is free already.
+        """`pool_block_err` in debug builds (patch 11): report a DMA address of no page, and a block that is free already.
 
         Whether the two addresses name the same block, it does not look.
         """
@@ -206,14 +174,14 @@ class BlockStackPool:
         return False
 
     def _find_page(self, dma: int) -> Mapping | None:
-        """`pool_find_page`, in debug builds only."""
+        """`pool_find_page`, in debug builds only: v6.1's scan."""
         for page in self.page_list:
             if dma >= page.dma and dma - page.dma < self.geometry.allocation:
                 return page
         return None
 
     def _is_free(self, vaddr: int) -> bool:
-        """Whether a block is on the stack. Raises TimeoutError if the stack runs in a circle: it has too many blocks."""
+        """The loop of `pool_block_err`: whether a block is on the stack. Raises TimeoutError if the stack has no end."""
         block = self.next_block
         followed = 0
         while block != NULL:
@@ -226,7 +194,7 @@ class BlockStackPool:
         return False
 
     def _check_block(self, block: int) -> None:
-        """`pool_check_block` in debug builds: report a block that was written to while it was free, below its link."""
+        """`pool_check_block` in debug builds (patches 06 and 11): report a block that was written to while it was free."""
         unlinked = bytes(self.memory.block(block, self.geometry.size)[DMA_BLOCK.size :])
         if unlinked.count(POOL_POISON_FREED) != len(unlinked):
             self._error(f"pool_check_block {self.name}, {block:016x} (corrupted)")
@@ -237,7 +205,7 @@ class BlockStackPool:
         return laid_offsets(self.geometry)
 
     def _read_block(self, block: int) -> tuple[int, int]:
-        """The block below, and the DMA address, of a free block."""
+        """`block->next_block` and `block->dma`: the block below, and the DMA address, of a free block."""
         below, dma = DMA_BLOCK.unpack(self.memory.block(block, DMA_BLOCK.size))
         return below, dma
 
@@ -246,6 +214,3 @@ class BlockStackPool:
 
     def _fill(self, block: int, byte: int) -> None:
         self.memory.block(block, self.geometry.size)[:] = bytes([byte]) * self.geometry.size
-
-    def _error(self, message: str) -> None:
-        self.log.append(message)

@@ -15,12 +15,15 @@ admit = partial(layout.admit, largest_size=None, clips_boundary=False)
 
 
 def blks_per_alloc(geometry: Geometry) -> int:
-    """How many blocks a page has, to `pools_show` of v6.1: it knows of no boundary."""
+    """`pools_show` of v6.1: how many blocks a page has, to which it knows of no boundary."""
     return geometry.allocation // geometry.size
 
 
 def next_block(geometry: Geometry, cursor: Cursor) -> Cursor:
-    """One turn of v6.1's loop: `unsigned int` variables, a `size_t` geometry, and `>=` where patch 03 has `>`."""
+    """One turn of the loop in `pool_initialise_page` of v6.1: `unsigned int` variables, a `size_t` geometry, and `>=`.
+
+    Commit e34f44b3517f (2007) brought it; patch 03 of the series has `>`.
+    """
     offset = unsigned_int(cursor.offset + geometry.size)
     next_boundary = cursor.next_boundary
     if size_t(offset + geometry.size) >= next_boundary:
@@ -30,7 +33,7 @@ def next_block(geometry: Geometry, cursor: Cursor) -> Cursor:
 
 
 class TreeByEndAddress(PageTree[N]):
-    """A tree with Linux' own lookup of until 4.3 (2015), by a page's end: it wraps around at the top of the address space."""
+    """A tree with the comparison of `pool_find_page` until Linux 4.3 (2015), which wraps at the top of the address space."""
 
     def __init__(self, allocation: int, dma_addr_t: Callable[[int], int] = size_t) -> None:
         super().__init__(allocation)
@@ -65,7 +68,7 @@ def page_frame(vaddr: int, page_size: int) -> int:
 class OriginalPool(Pool):
     """Revision `v6.1`: one list of pages, the newest first, scanned on every allocation and every free.
 
-    The rest is the series'.
+    The rest is the series'. What it does otherwise is named by the patch that replaced it.
     """
 
     revision = "v6.1"
@@ -86,6 +89,7 @@ class OriginalPool(Pool):
         return laid_blocks(self.geometry, next_block)
 
     def _page_with_room(self) -> Page | None:
+        """The first loop of `dma_pool_alloc` (before patch 09)."""
         allocation = self.geometry.allocation
         for page in self.page_list:
             if page.offset < allocation:
@@ -93,6 +97,7 @@ class OriginalPool(Pool):
         return None
 
     def _add_page(self, page: Page) -> bool:
+        """`list_add` in `dma_pool_alloc` (before patch 10)."""
         self.lock.needed()
         self.page_list.insert(0, page)
         return True
@@ -104,12 +109,14 @@ class OriginalPool(Pool):
         pass
 
     def _longest_free_list(self, page: Page) -> int:  # noqa: ARG002
-        return self.geometry.allocation  # in so many steps, a list has ended or runs in a circle
+        """v6.1 follows a list to its end (before patch 05): in so many steps, it has ended or runs in a circle."""
+        return self.geometry.allocation
 
     def _report_endless_list(self, page: Page) -> None:
         raise TimeoutError(f"dma_pool_free never ends: the free list of {page.vaddr:016x} runs in a circle")
 
     def _find_page(self, vaddr: int, dma: int) -> Page | None:  # noqa: ARG002
+        """`pool_find_page` (before patch 10)."""
         for page in self.page_list:
             if dma >= page.dma and dma - page.dma < self.geometry.allocation:
                 return page
@@ -119,6 +126,7 @@ class OriginalPool(Pool):
         return self.page_list
 
     def _fill_allocated(self, page: Page, offset: int, zero: bool) -> None:
+        """The end of `dma_pool_alloc` (before patch 07): a block may be poisoned, and zeroed at once."""
         if self.debug:
             self._report_if_corrupted(page, offset)
             if not zero:
@@ -127,6 +135,7 @@ class OriginalPool(Pool):
             page.fill(offset, self.geometry.size, 0)
 
     def _fill_freed(self, page: Page, offset: int, vaddr: int, dma: int) -> bool:
+        """The middle of `dma_pool_free` (before patch 06): a block is zeroed before the free may be refused."""
         if self.init_on_free:
             page.fill(offset, self.geometry.size, 0)
         if self.debug:
@@ -136,13 +145,13 @@ class OriginalPool(Pool):
         return True
 
     def destroy(self) -> None:
+        """`dma_pool_destroy` (before patch 08)."""
         for page in tuple(self.page_list):  # list_for_each_entry_safe
             if page.in_use:
                 self._error(f"dma_pool_destroy {self.name}, {page.vaddr:016x} busy")
-                self.page_list.remove(page)
             else:
                 self._give_back(page)
-                self.page_list.remove(page)
+            self.page_list.remove(page)
         del self.page_list
 
 
@@ -152,6 +161,7 @@ class TidiedPool(OriginalPool):
     revision = "patch-08"
 
     def destroy(self) -> None:
+        """`dma_pool_destroy` of patch 08."""
         while self.page_list:
             self._free_page(self.page_list[0])
         del self.page_list

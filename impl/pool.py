@@ -10,9 +10,10 @@ free blocks, four bytes each, as in the kernel.
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from impl import layout
+from impl.layout import Geometry
 from impl.list_head import ListHead, list_add, list_del_init, list_empty
 from impl.lock import Lock
 from impl.rbtree import Node, PageTree
@@ -35,10 +36,11 @@ class Mapping(Protocol):
 
 
 class CoherentMemory(Protocol):
-    """The device's `dma_alloc_coherent` and `dma_free_coherent`."""
+    """The device's `dma_alloc_coherent` and `dma_free_coherent`, and the memory behind them, by its virtual addresses."""
 
     def alloc_coherent(self, nbytes: int) -> Mapping | None: ...
     def free_coherent(self, nbytes: int, vaddr: int, dma: int) -> None: ...
+    def block(self, vaddr: int, nbytes: int) -> memoryview: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Page(Node):
         self.offset = 0  # of the first free block; at least `allocation` if there is none
 
     def link(self, offset: int) -> int:
-        """What the free block at `offset` links to."""
+        """`*(int *)(page->vaddr + offset)`: what the free block at `offset` links to."""
         following: int = FREE_LINK.unpack_from(self.data, offset)[0]
         return following
 
@@ -82,19 +84,13 @@ class Page(Node):
         return bytes(self.data[offset : offset + nbytes]).count(byte) == nbytes
 
 
-class Pool:
-    """A pool of blocks of coherent memory. Make one with `Pool.create`."""
+class DmaPool:
+    """What every revision keeps in `struct dma_pool`, and makes of the arguments of `dma_pool_create`."""
 
-    revision: ClassVar[str] = "series"
-    checks_below: ClassVar[bool] = False
+    revision: ClassVar[str]
+    admit = staticmethod(layout.admit)
 
-    def __init__(
-        self,
-        name: str,
-        memory: CoherentMemory,
-        admitted: layout.Geometry,
-        options: Options = AS_SHIPPED,
-    ) -> None:
+    def __init__(self, name: str, memory: CoherentMemory, admitted: Geometry, options: Options = AS_SHIPPED) -> None:
         self.name = name[:31]  # char name[32]
         self.memory = memory
         self._set_geometry(admitted)
@@ -103,25 +99,39 @@ class Pool:
         self.init_on_free = options.init_on_free
         self.lock = Lock()
         self.log: list[str] = []
-        self.page_tree: PageTree[Page] = PageTree(self.geometry.allocation, self.checks_below)
-        self.avail_page_list = ListHead()
 
     @classmethod
     def create(
-        cls,
-        name: str,
-        memory: CoherentMemory,
-        size: int,
-        align: int,
-        boundary: int,
-        options: Options = AS_SHIPPED,
+        cls, name: str, memory: CoherentMemory, size: int, align: int, boundary: int, options: Options = AS_SHIPPED
     ) -> Self | None:
         """`dma_pool_create`: a pool of blocks of `size` bytes, aligned to `align`, none across a `boundary`; or None."""
         admitted = cls.admit(size, align, boundary, options.page_size)
         return None if admitted is None else cls(name, memory, admitted, options)
 
+    def _set_geometry(self, admitted: Geometry) -> None:
+        self.geometry = layout.kept(admitted)
+
+    def _error(self, message: str) -> None:
+        """`dev_err`."""
+        self.log.append(message)
+
+
+class Pool(DmaPool):
+    """A pool of blocks of coherent memory. Make one with `Pool.create`."""
+
+    revision = "series"
+    checks_below: ClassVar[bool] = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.page_tree: PageTree[Page] = PageTree(self.geometry.allocation, self.checks_below)
+        self.avail_page_list = ListHead()
+
     def alloc(self, zero: bool = False) -> tuple[int, int] | None:
-        """`dma_pool_alloc`: (virtual address, DMA address) of a free block, zeroed if asked (`__GFP_ZERO`); or None."""
+        """`dma_pool_alloc` (patch 09): (virtual address, DMA address) of a free block, or None.
+
+        The block is zeroed if asked (`__GFP_ZERO`). The lock is dropped while a page is allocated, and others may run.
+        """
         with self.lock:
             page = self._page_with_room()
             if page is None:
@@ -141,7 +151,7 @@ class Pool:
         return page.vaddr + offset, page.dma + offset
 
     def free(self, vaddr: int, dma: int) -> None:
-        """`dma_pool_free`: take back the block at these two addresses."""
+        """`dma_pool_free` (patches 06, 09 and 10): take back the block at these two addresses."""
         with self.lock:
             page = self._find_page(vaddr, dma)
             if page is None:
@@ -156,13 +166,13 @@ class Pool:
             page.offset = offset
 
     def destroy(self) -> None:
-        """`dma_pool_destroy`: give back every page; a page with blocks in use is reported and leaked instead."""
+        """`dma_pool_destroy` (patches 08 and 10): give back every page; one with blocks in use is reported and leaked."""
         for page in self.page_tree.postorder():
             self._free_page(page)
         del self.page_tree  # with the pool; who calls it later reads freed memory
 
     def poolinfo(self) -> str:
-        """The pool's row in the device's file `pools`: name, blocks in use, blocks, size in bytes, pages."""
+        """`pools_show`, a pool's row in the device's file `pools`: name, blocks in use, blocks, size in bytes, pages."""
         in_use = pages = 0
         with self.lock:
             for page in self._pages():
@@ -172,19 +182,19 @@ class Pool:
 
     # What the revisions do differently; see impl.history for v6.1.
 
-    admit = staticmethod(layout.admit)
-
-    def _set_geometry(self, admitted: layout.Geometry) -> None:
-        self.geometry = layout.kept(admitted)
+    def _set_geometry(self, admitted: Geometry) -> None:
+        super()._set_geometry(admitted)
         self.blks_per_alloc = layout.blks_per_alloc(admitted)  # in size_t, before the geometry is narrowed
 
     def _total_blocks(self, pages: int) -> int:
+        """Of `pools_show` (patch 04)."""
         return pages * self.blks_per_alloc
 
     def _laid_blocks(self) -> Iterable[tuple[int, int]]:
         return layout.laid_blocks(self.geometry)
 
     def _page_with_room(self) -> Page | None:
+        """The first of `pool->avail_page_list` (patch 09)."""
         page: Page | None = self.avail_page_list.next.owner  # an empty ring's head follows itself, and owns nothing
         return page
 
@@ -195,9 +205,8 @@ class Pool:
         if overlapping is not None:
             # The kernel warns and leaks the page rather than crash.
             old, new = overlapping.dma, page.dma
-            self._error(
-                f"{self.name}: DMA address overlap: old {old:#018x} new {new:#018x} len {self.geometry.allocation}"
-            )
+            length = self.geometry.allocation
+            self._error(f"{self.name}: DMA address overlap: old {old:#018x} new {new:#018x} len {length}")
             return False
         list_add(page.avail_page_link, self.avail_page_list)
         return True
@@ -206,17 +215,19 @@ class Pool:
         list_del_init(page.avail_page_link)
 
     def _page_has_room(self, page: Page) -> None:
+        """A page that was full is listed again, as the first (patch 09)."""
         if list_empty(page.avail_page_link):
             list_add(page.avail_page_link, self.avail_page_list)
 
     def _find_page(self, vaddr: int, dma: int) -> Page | None:  # noqa: ARG002
+        """`pool_find_page` (patch 10)."""
         return self.page_tree.find(dma)
 
     def _pages(self) -> Iterable[Page]:
         return self.page_tree
 
     def _fill_allocated(self, page: Page, offset: int, zero: bool) -> None:
-        """Patch 07: a block that is going to be zeroed is not poisoned before."""
+        """The end of `dma_pool_alloc` (patch 07): a block that is going to be zeroed is not poisoned before."""
         want_zero = zero or self.init_on_alloc
         if self.debug:
             self._report_if_corrupted(page, offset)
@@ -269,12 +280,14 @@ class Pool:
         list_del_init(page.avail_page_link)
 
     def _give_back(self, page: Page) -> None:
+        """What `pool_free_page` does with a page of which no block is in use."""
         if self.debug:
             page.fill(0, self.geometry.allocation, POOL_POISON_FREED)
         self.memory.free_coherent(self.geometry.allocation, page.vaddr, page.dma)
 
     def _is_refused(self, page: Page, offset: int, vaddr: int, dma: int) -> bool:
-        """Debug: whether the two addresses don't match, the block is free already, or the free list is too long."""
+        """Debug builds' part of `dma_pool_free`, with patch 05: whether the two addresses don't match, the block is free
+        already, or the free list is too long. Unlike patch 05, it takes a free list that is too short."""
         if dma - page.dma != offset:
             self._error(f"dma_pool_free {self.name}, {vaddr:016x} (bad vaddr)/{dma:#018x}")
             return True
@@ -291,13 +304,10 @@ class Pool:
         return False
 
     def _report_if_corrupted(self, page: Page, offset: int) -> None:
-        """Debug: report a block that was written to while it was free; its first four bytes held the link."""
+        """Debug builds' part of `dma_pool_alloc`: report a block that was written to while it was free, behind its link."""
         unlinked = offset + FREE_LINK.size, self.geometry.size - FREE_LINK.size
         if not page.is_filled(*unlinked, POOL_POISON_FREED):
             self._error(f"dma_pool_alloc {self.name}, {page.vaddr + offset:016x} (corrupted)")
-
-    def _error(self, message: str) -> None:
-        self.log.append(message)
 
 
 class CheckedPool(Pool):

@@ -66,7 +66,7 @@ test: $(VENV)/installed $(SCHEMA)  ## [check] style, types, and every test of th
 	@$(VENV)/bin/ruff format --quiet --check .
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy --no-error-summary
-	@$(RUN) -m pytest -n auto $(ARGS)
+	@$(if $(SEED),HYPOTHESIS_SEED=$(SEED)) $(RUN) -m pytest -n auto $(if $(SEED),--shuffle=$(SEED)) $(ARGS)
 
 fuzz: $(VENV)/installed  ## [hunt] random operations: KERNEL=~/linux ON=series SEED=N PROFILE=nightly
 	@$(RUN) -m command fuzz $(ON) $(OF_KERNEL) $(addprefix --seed=,$(SEED)) $(addprefix --profile=,$(PROFILE)) $(ARGS)

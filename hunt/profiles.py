@@ -1,7 +1,8 @@
 """How hard to hunt: Hypothesis' profiles. `HYPOTHESIS_PROFILE` names one; where CI is set, it is `ci`, and otherwise `dev`.
 
-`dev` draws the same inputs every time. `ci` draws new ones for every commit, and the same ones for the same commit;
-`nightly` those of a seed that is chosen for each night. Both try first what has failed before: it is kept in
+A hunt begins with the directed runs of `hunt.directed`; a profile says how much is drawn afterwards. `directed` draws one run.
+`dev` draws the same inputs every time, or those of HYPOTHESIS_SEED. `ci` draws new ones for every commit, and the same ones for
+the same commit; `nightly` those of a seed that is chosen for each night. Both try first what has failed before: it is kept in
 `.hypothesis/examples`, or, where `HYPOTHESIS_REDIS` has the address of a Redis server, in there, for a fleet of machines.
 What a seed draws does not depend on which modules are loaded (`fix_constants`).
 """
@@ -19,7 +20,7 @@ from hypothesis.internal.constants_ast import Constants
 
 ROOT = Path(__file__).parent.parent
 
-NAMES = ("dev", "ci", "nightly")
+NAMES = ("directed", "dev", "ci", "nightly")
 """The profiles to hunt with."""
 
 OF_HUNTS = (*NAMES, "mutants")
@@ -81,7 +82,15 @@ def register() -> None:
     basis = settings(
         settings.get_profile("default"), deadline=None, suppress_health_check=list(HealthCheck), phases=untargeted
     )
-    settings.register_profile("dev", basis, max_examples=300, stateful_step_count=50, derandomize=True, database=None)
+    settings.register_profile(
+        "dev",
+        basis,
+        max_examples=100,
+        stateful_step_count=50,
+        derandomize=not os.environ.get("HYPOTHESIS_SEED"),
+        database=None,
+    )
+    settings.register_profile("directed", settings.get_profile("dev"), max_examples=1)
     settings.register_profile(
         "ci", basis, max_examples=1_000, stateful_step_count=50, derandomize=False, database=database()
     )

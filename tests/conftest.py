@@ -1,11 +1,21 @@
-"""Loads the Hypothesis profile before any test runs, and says which one, and from which seed."""
+"""Loads the Hypothesis profile before any test runs, says which one and from which seed, and orders or shuffles the tests."""
 
+import fcntl
 import os
+from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import core, settings
 
 from hunt import profiles
+
+if TYPE_CHECKING:
+    from tests.proved import Proved
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="run the files, and the tests in each, in any order")
 
 
 def pytest_configure() -> None:
@@ -16,13 +26,36 @@ def pytest_configure() -> None:
         profiles.register()
     except profiles.UnavailableError as unavailable:
         raise pytest.UsageError(str(unavailable)) from None
+    if not settings().derandomize:
+        core.global_force_seed = profiles.seed()  # type: ignore[assignment]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Past counterexamples first: what was broken once breaks again before anything else."""
-    items.sort(key=lambda item: "past_counterexample" not in item.name)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Past counterexamples first: what was broken once breaks again before anything else. Or any order, by a seed."""
+    seed = config.getoption("--shuffle")
+    if seed is None:
+        items.sort(key=lambda item: "past_counterexample" not in item.name)
+        return
+    random = Random(seed)
+    random.shuffle(items)
+    files = sorted({item.path for item in items})
+    random.shuffle(files)
+    items.sort(key=lambda item: files.index(item.path))
 
 
 def pytest_report_header() -> str:
     drawn = "the same inputs every time" if settings().derandomize else f"inputs of seed {profiles.seed()}"
     return f"hypothesis profile {profiles.name()}: {drawn}"
+
+
+@pytest.fixture(scope="session")
+def proved(tmp_path_factory: pytest.TempPathFactory) -> "Proved":
+    """Every result of the catalogue. The first worker that needs them has all processors prove, and the others wait for it."""
+    from tests.proved import prove_all  # here, since it loads the solver, which few test files need
+
+    folder = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        folder = folder.parent
+    with (folder / "proved.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return prove_all(folder)

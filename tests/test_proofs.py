@@ -29,41 +29,23 @@ from proofs.engine.resting import circle, with_what_undermines
 from proofs.engine.solver import DEFAULT_LIMIT, Solver
 from report.pages import kind_of
 from report.verdicts import read_prover
-
-ROOT = Path(__file__).parent.parent
-REFUTED = [o.name for o in OBLIGATIONS.values() if o.expected is Verdict.REFUTED]
-
-
-def run(*arguments: str) -> tuple[int, str, str]:
-    command = [sys.executable, "-m", "command", "prove", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout, done.stderr
+from tests.proved import REFUTED, ROOT, Proved, run
 
 
 def test_no_verdict_but_proved_and_refuted_is_ever_expected() -> None:
     assert {o.expected for o in OBLIGATIONS.values()} == {Verdict.PROVED, Verdict.REFUTED}
 
 
-@pytest.fixture(scope="session")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """Every result of the catalogue; what an earlier run has found, `make prove` above all, is not proved again."""
-    file = tmp_path_factory.mktemp("prove") / "results.json"
-    status, out, err = run("--json", str(file))
-    assert status == 0, out + err
-    return {result["obligation"]: result for result in json.loads(file.read_text())}
-
-
-def test_every_verdict_is_the_expected_one(results: dict[str, dict[str, Any]]) -> None:
-    assert {name: result["verdict"] for name, result in results.items()} == {
+def test_every_verdict_is_the_expected_one_and_no_proof_rests_on_itself(proved: Proved) -> None:
+    fields = [{key: value for key, value in one.items() if key != "as_expected"} for one in proved.results.values()]
+    labels = {obligation.label for obligation in OBLIGATIONS.values()}
+    results = with_what_undermines([Result(**one) for one in fields], labels)
+    assert {one.obligation: one.verdict for one in results} == {
         name: o.expected.value for name, o in OBLIGATIONS.items()
     }
-
-
-def test_no_proof_rests_on_itself(results: dict[str, dict[str, Any]]) -> None:
-    fields = [{key: value for key, value in result.items() if key != "as_expected"} for result in results.values()]
-    recorded = [Result(**one) for one in fields]
-    assert sum(bool(result.lemmas) for result in recorded) > 30
-    assert circle(recorded) == []
+    assert all(one.as_expected for one in results)
+    assert sum(bool(one.lemmas) for one in results) > 30
+    assert circle(results) == []
 
 
 INT_MAX_WITH_ALIGN_2 = {"align": 2, "size": 2**31 - 1, "boundary": 0}
@@ -112,9 +94,9 @@ MINIMAL: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", REFUTED)
-def test_refuted_with_the_smallest_counterexample(name: str, results: dict[str, dict[str, Any]]) -> None:
+def test_refuted_with_the_smallest_counterexample(name: str, proved: Proved) -> None:
     """Its trace, where it has one, breaks the claim on the running pool too."""
-    result = results[name]
+    result = proved.results[name]
     assert MINIMAL[name].items() <= result["inputs"].items()
     assert result["counterexample"] is not None
     if "trace" in result["counterexample"]:

@@ -20,8 +20,8 @@ from proofs.engine.path import Theory
 from proofs.engine.smtlib import is_input, script, subterms
 from proofs.engine.solver import DEFAULT_LIMIT, Answer, Solver
 from proofs.engine.symbolic import AsIntegers
-from tests.test_proofs import REFUTED, ROOT
-from tests.test_proofs import run as proofs
+from tests.proved import REFUTED, ROOT, Proved
+from tests.proved import run as proofs
 
 QUICK = (  # one of each logic
     "admitted_geometry_is_ordered/series/u64",
@@ -165,13 +165,10 @@ def test_the_file_is_read_as_a_whole(name: str, tmp_path: Path) -> None:
     assert answers == ["unsat"] * text.count("(check-sat)")
 
 
-def test_the_file_of_each_refutation_can_be_met_by_its_numbers(tmp_path: Path) -> None:
-    """In one test, so that what no earlier run has refuted is refuted once."""
-    status, out, err = proofs(*REFUTED, "--smt2", str(tmp_path))
-    assert status == 0, out + err
-    assert len(list(tmp_path.iterdir())) == len(REFUTED)
+def test_the_file_of_each_refutation_can_be_met_by_its_numbers(proved: Proved) -> None:
+    assert len(list(proved.smt2.iterdir())) == len(REFUTED)
     for name in REFUTED:
-        text = (tmp_path / f"{name.replace('/', '-')}.smt2").read_text()
+        text = (proved.smt2 / f"{name.replace('/', '-')}.smt2").read_text()
         assert text.startswith(f"; {name}: {OBLIGATIONS[name].claim.sentence}\n"), name
         assert "; The query is a path on which this is refuted: the check-sat has to answer sat.\n" in text, name
         assert f"; Theory: {OBLIGATIONS[name].theory.value}." in text, name

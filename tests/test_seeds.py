@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bugs import Bug, plant
 from command.bugs import run as run_in
-from tests.test_proofs import run
+from tests.proved import run
 
 LINEAR, NON_LINEAR = "blocks_are_disjoint/series/Z", "next_boundary_is_a_multiple/series/Z"
 GIVES_UP = Bug("unlucky_seed", "proofs/engine/solver.py", "rlimit=limit)", "rlimit=50 if self.seed == 2 else limit)")

@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
-from hunt import profiles
+from hunt import directed, profiles
 from hunt.events import Tally
 from hunt.machine import PoolMachine
 from hunt.revisions import TARGETS, twin_of
@@ -42,7 +42,7 @@ EDGES = (
 """Sizes, aligns and boundaries about which a word of 32 or 64 bits can be wrong. No device has pages of such sizes."""
 
 RUNS = 500
-"""Of at most 50 calls each, and of what others do meanwhile."""
+"""That are drawn, of at most 50 calls each, and of what others do meanwhile."""
 
 
 @dataclass
@@ -235,7 +235,7 @@ class ComparingMachine(PoolMachine):
 
 
 def compare(before: Source, after: Source, seed: int, runs: int) -> Comparison:
-    """Run both with the same operations. Raises BuildError."""
+    """Run both with the same operations: the edges of words, the directed runs, and so many that are drawn. Raises BuildError."""
     revisions = revision_of(before), revision_of(after)
     comparison = Comparison()
     hunter = type(
@@ -254,6 +254,7 @@ def compare(before: Source, after: Source, seed: int, runs: int) -> Comparison:
     for arguments in product(*EDGES):
         edge = Trace((Create(*arguments), Alloc("a"), Destroy()))
         comparison.add(difference(edge, *revisions), number_of_steps(edge.steps))
+    directed.run_all(hunter)
     run_state_machine_as_test(seeded(seed)(hunter), settings=wanted)
     for kind, found in comparison.smallest.items():
         comparison.smallest[kind] = made_smaller(found, kind, *revisions)
@@ -261,7 +262,7 @@ def compare(before: Source, after: Source, seed: int, runs: int) -> Comparison:
 
 
 def made_smaller(found: Difference, kind: str, before: Revision, after: Revision) -> Difference:
-    """A run in which nothing else differs before, with nothing in it that could be left out, as far as 10 seconds reach."""
+    """A run in which nothing else differs before, with nothing in it that could be left out, as far as 10 seconds of the processor reach."""
 
     def replayed(candidate: Trace) -> Trace | None:
         try:

@@ -32,7 +32,7 @@ from model.trace import (
 )
 
 SECONDS = 20.0
-"""After which what has been found by then has to do."""
+"""Of the processor, so that a busy machine shrinks as far as an idle one; then what has been found has to do."""
 
 Replayed = Callable[[Trace], Trace | None]
 """What happened in a run, up to the step that breaks the claim; None if the claim does not break."""
@@ -40,10 +40,10 @@ Replayed = Callable[[Trace], Trace | None]
 
 def shrink(trace: Trace, replayed: Replayed, seconds: float = SECONDS) -> Trace:
     """A trace that breaks the same claim, and that no single change makes smaller, unless the time is up before."""
-    ends = time.monotonic() + seconds
+    ends = time.process_time() + seconds
     for found in smaller_and_smaller(trace, replayed):
         trace = found
-        if time.monotonic() > ends:
+        if time.process_time() > ends:
             break
     return trace
 
@@ -194,10 +194,10 @@ SECONDS_OF_A_STEP = 0.25
 
 
 def smallest(trace: Trace, on: str, among: Mapping[str, Revision] = TARGETS) -> Trace:
-    """A trace that breaks the same claim, with nothing in it that could be left out, as far as 20 seconds reach.
+    """A trace that breaks the same claim, with nothing in it that could be left out, as far as 20 seconds of the processor reach.
 
-    Of a pool that nobody has damaged, since what a damaged one does may be no news. And of a kernel's own file: one that does
-    not break the revision of impl/ as well that promises the same, or it would be something that is known.
+    Shrinking adds no misuse: a trace in contract stays so. A trace of a kernel's own file that the revision of impl/ with the same
+    promises does not break is not shrunk to one that it breaks, which would be a known failure.
     """
 
     def run(candidate: Trace, seconds: float, on: str = on) -> tuple[Trace | None, bool]:

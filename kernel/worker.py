@@ -23,10 +23,13 @@ SCRATCH = 2**28
 """Bytes of shared memory behind it: pages that an operation gives back, and batches."""
 
 SECONDS = 10
-"""That an operation may take, should the count of basic blocks not end it before."""
+"""Of a processor, that an operation may take, should the count of basic blocks not end it before."""
 
 SECONDS_OF_A_BATCH = 120
 """Of some hundred thousand operations, each of which may look through a long list."""
+
+SECONDS_TO_END = 60
+"""That a process may take to end once it has closed its connection."""
 
 MOST_WORKERS = 4
 """Processes; who makes one more pool takes away the oldest."""
@@ -96,15 +99,31 @@ class Worker:
         process.kill()
         return process.wait()
 
+    def receive_late(self) -> int:
+        """The size of an answer that is late, since the machine is busy; 0 if none comes, since the process has ended.
+
+        Raises TimeoutError if it runs for as many seconds of the processor as it was given, or waits for something.
+        """
+        begun = ends = self.processor_seconds()
+        while ends is not None and begun is not None and ends - begun < self.seconds:
+            with contextlib.suppress(BlockingIOError):
+                return self.receive(self.answer)
+            ends = self.processor_seconds()
+        self.stop()
+        raise TimeoutError(f"no answer within {self.seconds} seconds")
+
+    def processor_seconds(self) -> float | None:
+        """The time that the process has had a processor; None if it wants none."""
+        assert self.process is not None
+        state, *numbers = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(numbers[10]) + int(numbers[11])) / os.sysconf("SC_CLK_TCK") if state in "RD" else None
+
     def died(self) -> Exception:
-        """The process has ended without a word, as a sanitizer ends it, or is far too slow."""
-        process = self.process
-        with contextlib.suppress(AttributeError, subprocess.TimeoutExpired):
-            process.wait(1)  # type: ignore[union-attr]
-        slow = process is not None and process.returncode is None
+        """The process has ended without a word, as a sanitizer ends it."""
+        if self.process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(SECONDS_TO_END)
         status = self.stop()
-        if slow:
-            return TimeoutError(f"no answer within {self.seconds} seconds")
         self.errors.seek(0)
         said = self.errors.read().decode(errors="replace").splitlines()
         reports = [line for line in said if re.search("ERROR: |runtime error: |panic: ", line)]

@@ -83,13 +83,13 @@ def test_the_first_difference_between_revisions() -> None:
 @needs_kernels
 def test_a_kernel_does_what_it_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     same = changed(tmp_path, ("static DEFINE_MUTEX(pools_lock);", "static DEFINE_MUTEX(pools_lock); /* nothing */"))
-    assert main([str(V6_1), str(same), "--runs", "40"]) == 0
+    assert main([str(V6_1), str(same), "--runs", "1"]) == 0
     assert "nothing differs" in capsys.readouterr().out
 
 
 @needs_kernels
 def test_what_changes_is_told_with_a_small_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(V6_1), str(changed(tmp_path, BOUNDARY)), "--runs", "40"]) == 1
+    assert main([str(V6_1), str(changed(tmp_path, BOUNDARY)), "--runs", "1"]) == 1
     told = capsys.readouterr().out
     assert "what differs: result, memory, row" in told
     assert "\nmessages" not in told
@@ -145,7 +145,7 @@ def test_a_series_is_told_patch_by_patch(tmp_path: Path, capsys: pytest.CaptureF
         (1, "dmapool: a comment"),
         (2, "dmapool: the comparison"),
     ]
-    assert main([str(V6_1), "--patches", str(mbox), "--runs", "40"]) == 1
+    assert main([str(V6_1), "--patches", str(mbox), "--runs", "1"]) == 1
     file, _, _, first, second, *rest = capsys.readouterr().out.splitlines()
     assert file.startswith(f"before: {V6_1}")
     assert rest[-1] == file

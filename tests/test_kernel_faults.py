@@ -2,7 +2,6 @@
 
 import os
 import platform
-import time
 from pathlib import Path
 
 import pytest
@@ -101,10 +100,8 @@ def test_a_loop_that_nobody_counts_is_ended(tmp_path: Path, monkeypatch: pytest.
     pool = created(tiny(tmp_path, '__asm__ volatile("1: jmp 1b");'))
     process = pool._worker.process
     assert process is not None
-    started = time.monotonic()
     with pytest.raises(TimeoutError, match=r"^no answer within 1 seconds$"):
         pool.alloc()
-    assert time.monotonic() - started < 5
     assert process.returncode is not None  # it is gone, and was waited for
     workers.stop_workers()
 

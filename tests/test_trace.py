@@ -18,14 +18,16 @@ from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolIn
 SCHEMA = Draft202012Validator(json.loads((Path(__file__).parent.parent / "model" / "trace.schema.json").read_text()))
 TRACES = sorted((Path(__file__).parent / "traces").glob("*.json"))
 words = st.integers(0, 2**64 - 1)
-said = st.text(max_size=8)
+said = st.text(max_size=3)
 pages = st.builds(PageChoice, dma=st.none() | words, meanwhile=st.just(()) | st.just((PoolInfo(),)))
 
 
 @given(
     create=st.builds(Create, size=words, align=words, boundary=words, name=said, expected=said, happened=said),
     allocs=st.lists(
-        st.builds(Alloc, block=said, zero=st.booleans(), page=st.none() | pages), unique_by=lambda a: a.block
+        st.builds(Alloc, block=said, zero=st.booleans(), page=st.none() | pages),
+        unique_by=lambda a: a.block,
+        max_size=4,
     ),
     kernel=st.builds(Kernel, page_size=st.sampled_from([4, 4096, 65536]), debug=st.booleans()),
 )

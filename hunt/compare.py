@@ -235,7 +235,10 @@ class ComparingMachine(PoolMachine):
 
 
 def compare(before: Source, after: Source, seed: int, runs: int) -> Comparison:
-    """Run both with the same operations: the edges of words, the directed runs, and so many that are drawn. Raises BuildError."""
+    """Run both with the same operations: at the edges of words, the directed runs, and `runs` that are drawn.
+
+    Raises BuildError.
+    """
     revisions = revision_of(before), revision_of(after)
     comparison = Comparison()
     hunter = type(
@@ -262,7 +265,7 @@ def compare(before: Source, after: Source, seed: int, runs: int) -> Comparison:
 
 
 def made_smaller(found: Difference, kind: str, before: Revision, after: Revision) -> Difference:
-    """A run in which nothing else differs before, with nothing in it that could be left out, as far as 10 seconds of the processor reach."""
+    """A run in which nothing else differs before, with nothing in it that could be left out, as far as the time reaches."""
 
     def replayed(candidate: Trace) -> Trace | None:
         try:

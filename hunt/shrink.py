@@ -43,7 +43,7 @@ def shrink(trace: Trace, replayed: Replayed, seconds: float = SECONDS) -> Trace:
     ends = time.process_time() + seconds
     for found in smaller_and_smaller(trace, replayed):
         trace = found
-        if time.process_time() > ends:
+        if time.process_time() >= ends:
             break
     return trace
 
@@ -194,10 +194,10 @@ SECONDS_OF_A_STEP = 0.25
 
 
 def smallest(trace: Trace, on: str, among: Mapping[str, Revision] = TARGETS) -> Trace:
-    """A trace that breaks the same claim, with nothing in it that could be left out, as far as 20 seconds of the processor reach.
+    """A trace that breaks the same claim, with nothing in it that could be left out, as far as the time reaches.
 
-    Shrinking adds no misuse: a trace in contract stays so. A trace of a kernel's own file that the revision of impl/ with the same
-    promises does not break is not shrunk to one that it breaks, which would be a known failure.
+    Shrinking adds no misuse: a trace in contract stays so. A trace of a kernel's own file shows a new failure if the
+    revision of impl/ with the same promises passes it; then it is not shrunk to one that this revision fails, too.
     """
 
     def run(candidate: Trace, seconds: float, on: str = on) -> tuple[Trace | None, bool]:

@@ -200,7 +200,10 @@ class Machine:
         here = frame.block
         for instruction in frame.function.blocks[here]:
             if instruction.operation != "phi":
-                result = self._do(frame, instruction)
+                try:
+                    result = self._do(frame, instruction)
+                except NotFollowed as lost:
+                    raise lost.at(self.module.place(frame.function.name, here, instruction)) from lost
                 if instruction.name:
                     frame.values[instruction.name] = result
         frame.came_from = here

@@ -36,10 +36,15 @@ FLAGS = [
 
 
 class NotFollowed(NotImplementedError):
-    """Code that is not followed: an instruction, a call, or a loop that no proof knows. Says which.
+    """Code that is not followed: an instruction, a call, or a loop that no proof knows. Says which, and the line of C.
 
     `proofs.engine.explore` knows it as what it is to Python, since proofs of impl/ have nothing to do with a kernel.
     """
+
+    def at(self, place: str) -> "NotFollowed":
+        """The same, with the line of C where it happened, unless it has one already."""
+        said = str(self)
+        return self if not place or re.search(r"\(\S+:\d+\)$", said) else NotFollowed(f"{said}, in {place}")
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class Instruction:
     name: str
     operation: str
     rest: str
+    location: str = ""  # the debug information that says where in C it comes from
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,18 @@ class Module:
         if name not in self.functions:
             raise NotFollowed(f"there is no function {name}")
         return self.functions[name]
+
+    def place(self, function: str, block: str, instruction: Instruction | None = None) -> str:
+        """The function, the file and the line of an instruction, or of the first of a block that has one; "" if none has."""
+        instructions = [instruction] if instruction is not None else self.function(function).blocks[block]
+        for one in instructions:
+            location = self.metadata.get(one.location, "")
+            line, scope = (re.search(rf"{key}: (!?\d+)", location) for key in ("line", "scope"))
+            file = re.search(r"file: (!\d+)", self.metadata.get(scope[1], "")) if scope else None
+            name = re.search(r'filename: "([^"]*)"', self.metadata[file[1]]) if file else None
+            if line and name and line[1] != "0":
+                return f"{function} ({name[1].rpartition('/')[2]}:{line[1]})"
+        return ""
 
     def fields(self, struct: str) -> dict[int, Field]:
         """The fields of a struct of C by their offset in bytes, from the debug information."""
@@ -191,13 +209,16 @@ def blocks_of(body: str) -> dict[str, list[Instruction]]:
         if label := re.match(r"([\w.]+):", line):
             blocks[label[1]] = []
             continue
+        location = re.search(r"!dbg (!\d+)", line)
         line = re.sub(r"(, !\w+(\.\w+)* !\d+)+$|\s*;.*$", "", line.strip())
         if not line or line.startswith("#dbg"):
             continue
         told = re.fullmatch(r"(?:%([\w.]+) = )?(?:tail |notail )?(\w+)\s*(.*)", line)
         if told is None:
             raise NotFollowed(f"an instruction is not followed: {line}")
-        blocks[next(reversed(blocks))].append(Instruction(told[1] or "", told[2], told[3]))
+        blocks[next(reversed(blocks))].append(
+            Instruction(told[1] or "", told[2], told[3], location[1] if location else "")
+        )
     return blocks
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from kernel.build import SHIM, BuildError, Source, Variant, build
 from kernel.worker import (
@@ -26,7 +26,7 @@ from kernel.worker import (
 from model.memory import Memory
 from model.promises import SERIES, V6_1, V6_12, Promises
 from model.revision import LARGEST_PAGE, LockingError, Revision
-from model.trace import TraceError
+from model.trace import Kernel, TraceError
 
 # As in kernel/shim/shim.h.
 CREATE, ALLOC, FREE, DESTROY, PAGE, BATCH, ALLOC_ZEROED = range(1, 8)
@@ -91,17 +91,17 @@ class KernelPool:
         size: int,
         align: int,
         boundary: int,
-        *,
-        page_size: int = 4096,
-        debug: bool = False,
-        init_on_alloc: bool = False,
-        init_on_free: bool = False,
+        **options: Any,
     ) -> Self | None:
-        """`dma_pool_create` of the kernel's file; None where it returns NULL. Raises BuildError."""
-        variant = replace(variant, debug=debug)
+        """`dma_pool_create` of the kernel's file; None where it returns NULL. The options are those of a `Kernel`. Raises
+        BuildError."""
+        kernel = Kernel(**options)
+        variant = replace(variant, debug=kernel.debug)
         pool = cls(program_of(source, variant), memory, variant.dma_bits)
-        flags = init_on_alloc + 2 * init_on_free + 4 * processor()
-        admitted, _ = pool._run(CREATE, flags, size, align, boundary, page_size, memory.base, name=name.encode()[:255])
+        flags = kernel.init_on_alloc + 2 * kernel.init_on_free + 4 * processor()
+        admitted, _ = pool._run(
+            CREATE, flags, size, align, boundary, kernel.page_size, memory.base, name=name.encode()[:255]
+        )
         return pool if admitted else None
 
     def alloc(self, zero: bool = False) -> tuple[int, int] | None:

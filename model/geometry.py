@@ -5,6 +5,7 @@ This is the promise, in exact numbers and by brute force; `impl.layout` is the k
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any, Self
 
 INT_MAX = 2**31 - 1
 SMALLEST_BLOCK = 4  # a free block holds the link to the next one, an int
@@ -17,6 +18,20 @@ class Geometry:
     size: int
     boundary: int
     allocation: int
+
+
+@dataclass(frozen=True)
+class LaidPage:
+    """A page as some code lays it out: of each block, its offset, and how far the DMA address that it is given is from the
+    page's, which is None where a block is given its address when it is allocated."""
+
+    geometry: Geometry
+    blocks: tuple[tuple[int, int | None], ...]
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Self:
+        """What `dataclasses.asdict` gives, after it was JSON."""
+        return cls(Geometry(**document["geometry"]), tuple((offset, dma) for offset, dma in document["blocks"]))
 
 
 class Refusal(Enum):
@@ -71,6 +86,11 @@ def block_offsets(geometry: Geometry, up_to_the_boundary: bool = True) -> list[i
 def crosses(start: int, size: int, boundary: int) -> bool:
     """Whether [start, start + size) has bytes on both sides of a multiple of `boundary`."""
     return start // boundary != (start + size - 1) // boundary
+
+
+def number(value: object) -> str:
+    """A value as people read it: numbers from 2^16 on in hexadecimal, as addresses and wrapped sums are."""
+    return f"{value:#x}" if type(value) is int and abs(value) >= 2**16 else str(value)
 
 
 def is_a_power_of_two(number: int) -> bool:

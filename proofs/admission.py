@@ -6,7 +6,7 @@ from typing import Any
 from impl import layout
 from model import claims
 from model import geometry as promise
-from model.geometry import INT_MAX, SMALLEST_BLOCK, Refusal
+from model.geometry import INT_MAX, SMALLEST_BLOCK, Refusal, number
 from model.trace import Create, Kernel, Trace
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations
@@ -43,7 +43,7 @@ def explain_kept(inputs: dict[str, Any], keep: Admit, smallest: int) -> Countere
 
 def describe(geometry: Any) -> str:
     """A geometry, in bytes."""
-    return f"size={geometry.size}, boundary={geometry.boundary}, allocation={geometry.allocation}"
+    return ", ".join(f"{name}={number(getattr(geometry, name))}" for name in ("size", "boundary", "allocation"))
 
 
 def arguments(path: Any) -> tuple[Any, Any, Any, Any]:

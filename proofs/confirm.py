@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NoReturn
 
 from crosshair import statespace
@@ -96,6 +96,8 @@ def confirm(asked: Contract, longest: float = LONGEST) -> Result:
         counterexample = {"expected": told.expected, "actual": told.actual}
         if told.trace is not None:
             counterexample["trace"] = replace(told.trace, claim=asked.claim.name).to_json()
+        if told.page is not None:
+            counterexample["page"] = asdict(told.page)
     return Result(
         contract=asked.name,
         claim=asked.claim.name,

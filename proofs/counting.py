@@ -13,7 +13,7 @@ from model.trace import Alloc, Create, Trace
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations
 from proofs.engine.path import Body, Theory
-from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, WIDTHS, any_admitted_geometry, any_block, first_ones
+from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, WIDTHS, any_admitted_geometry, any_block, first_ones, page_of
 
 obligation = Obligations(__name__)
 
@@ -34,18 +34,18 @@ def explain(inputs: dict[str, Any], revision: Any) -> Counterexample:
     if geometry.allocation > LARGEST_DRAWN:
         return Counterexample(f"{where}: the blocks that fit are counted", actual)
     fit = promise.block_offsets(promise.Geometry(geometry.size, geometry.boundary, geometry.allocation))
+    laid: list[int] = []
     try:
-        laid = [
-            offset for offset, _ in islice(layout.laid_blocks(geometry, revision.next_block), geometry.allocation + 1)
-        ]
+        for offset, _ in islice(layout.laid_blocks(geometry, revision.next_block), geometry.allocation + 1):
+            laid.append(offset)
         actual += f"; blocks that are laid: {len(laid)}, at {first_ones(laid)}"
     except TimeoutError as endless:
         actual += f"; {endless}"
     expected = f"{where}: blocks that fit: {len(fit)}, at {first_ones(fit)}"
     arguments = (geometry.size, 1, geometry.boundary, PAGE_SIZE)
     if isinstance(promise.create(*arguments), promise.Refusal) or geometry.allocation != max(geometry.size, PAGE_SIZE):
-        return Counterexample(expected, actual)
-    return Counterexample(expected, actual, Trace((Create(*arguments[:3]), Alloc("a"))))
+        return Counterexample(expected, actual, page=page_of(geometry, laid))
+    return Counterexample(expected, actual, Trace((Create(*arguments[:3]), Alloc("a"))), page_of(geometry, laid))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ The other claims follow from it at an arbitrary block. Premises with products co
 solver then has fewer branches to weigh with them in hand.
 """
 
-from dataclasses import asdict, replace
+from collections.abc import Iterable
+from dataclasses import asdict, astuple, replace
 from itertools import islice
 from typing import Any
 
@@ -101,7 +102,7 @@ def laid_out(geometry: Geometry, revision: Any) -> Counterexample | None:
     size, allocation = geometry.size, geometry.allocation
     if not 0 < size <= min(geometry.boundary, allocation) <= allocation <= LARGEST_DRAWN:
         return None
-    where = f"a page of {allocation} bytes, blocks of {size}, boundary {geometry.boundary}"
+    where = f"a page of {allocation} bytes, blocks of {size}, boundary {promise.number(geometry.boundary)}"
     promised = promise.block_offsets(promise.Geometry(size, min(geometry.boundary, allocation), allocation))
     laid: list[int] = []
     endless = ""
@@ -130,9 +131,14 @@ def laid_out(geometry: Geometry, revision: Any) -> Counterexample | None:
         return None
     arguments = (size, 1, geometry.boundary, PAGE_SIZE)
     if isinstance(promise.create(*arguments), promise.Refusal) or allocation != max(size, PAGE_SIZE):
-        return Counterexample(expected, actual)
+        return Counterexample(expected, actual, page=page_of(geometry, laid))
     steps = (Create(*arguments[:3]), *(Alloc(f"block {n}") for n in range(1, blocks + 1)))
-    return Counterexample(expected, actual, Trace(steps))
+    return Counterexample(expected, actual, Trace(steps), page_of(geometry, laid))
+
+
+def page_of(geometry: Geometry, laid: Iterable[int]) -> promise.LaidPage:
+    """A page whose blocks get their DMA addresses when they are allocated."""
+    return promise.LaidPage(promise.Geometry(*astuple(geometry)), tuple((offset, None) for offset in laid))
 
 
 @obligation(claims.next_boundary_is_a_multiple, "series", *WIDTHS, explain=explain_series)

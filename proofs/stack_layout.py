@@ -15,6 +15,7 @@ from impl.layout import Cursor, Geometry, first_block
 from model import claims
 from model import geometry as promise
 from model.claims import Claim
+from model.geometry import number
 from model.trace import Alloc, Create, Trace
 from proofs import admission
 from proofs.admission import arguments, arguments_that_round_up_to_an_int, kept_geometry
@@ -22,7 +23,7 @@ from proofs.counting import Turn, by_turns
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations
 from proofs.engine.path import Theory
-from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, WIDTHS, any_cursor, any_geometry, first_ones
+from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, WIDTHS, any_cursor, any_geometry, first_ones, page_of
 
 obligation = Obligations(__name__)
 
@@ -137,16 +138,16 @@ def explain_layout(inputs: dict[str, Any]) -> Counterexample:
     expected = f"{where}: {len(promised)} blocks, at offsets {first_ones(promised)}"
     laid: list[int] = []
     try:
-        laid += islice(block_stack.laid_offsets(geometry), len(promised) + 2)
+        for offset in islice(block_stack.laid_offsets(geometry), len(promised) + 2):
+            laid.append(offset)
     except TimeoutError as endless:
-        return Counterexample(expected, str(endless), trace_of(geometry, 1))
+        return Counterexample(expected, str(endless), trace_of(geometry, 1), page_of(geometry, laid))
     if laid == promised:
         return Counterexample(
             expected, "these blocks are laid; the step of the induction fails in a state that the loop may never reach"
         )
-    return Counterexample(
-        expected, f"{len(laid)} blocks are laid, at {first_ones(laid)}", trace_of(geometry, len(promised) + 1)
-    )
+    actual = f"{len(laid)} blocks are laid, at {first_ones(laid)}"
+    return Counterexample(expected, actual, trace_of(geometry, len(promised) + 1), page_of(geometry, laid))
 
 
 def trace_of(geometry: Geometry, blocks: int) -> Trace | None:
@@ -325,8 +326,9 @@ def explain_overrun(inputs: dict[str, Any]) -> Counterexample:
     kept = kept_geometry(inputs["size"], inputs["align"], inputs["boundary"], inputs["page_size"], block_stack.admit)
     assert kept is not None
     laid = list(islice(block_stack.laid_offsets(kept), 2))
-    actual = f"{told.actual}; block 2 lies at {laid[1]}, past the page's end, for {laid[1]} + {kept.size} wraps around"
-    return replace(told, actual=actual)
+    end, size = number(laid[1]), number(kept.size)
+    actual = f"{told.actual}; block 2 lies at {end}, past the page's end, for {end} + {size} wraps around"
+    return replace(told, actual=actual, page=page_of(kept, laid))
 
 
 def explain_endless(inputs: dict[str, Any]) -> Counterexample:

@@ -1,21 +1,20 @@
 """The report that people read: one file of HTML that needs no other, with a matrix of verdicts and every counterexample."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
 from model.claims import CLAIMS
-from model.geometry import Refusal
+from model.geometry import Refusal, number
 from model.revision import KERNEL
 from model.trace import Create, dumps
 from report.pictures import strip_picture, tree_picture
 from report.runs import Exhibit
-from report.scene import Moment, moment_of_inputs
-from report.text import break_in_words, described, elided, lines_of
-from report.verdicts import ENGINES, SAYS_NOTHING, SMT2, Verdict, refutation_in_words
+from report.scene import Moment
+from report.text import break_in_words, described, elided, lines_of, moment_of_proof, surroundings
+from report.verdicts import ADVICE, ENGINES, SAYS_NOTHING, SHOWN, SMT2, Verdict, refutation_in_words
 
 REVISIONS = {
     "series": "the patch series of 2022",
@@ -50,16 +49,18 @@ def numbers(shown: Exhibit) -> dict[str, str]:
     """What the pool was asked for, and what it should be."""
     if shown.scene is None:
         found = shown.verdict.counterexample
-        return {name: written(value) for name, value in found.inputs.items()} if found is not None else {}
+        return {name: number(value) for name, value in found.inputs.items()} if found is not None else {}
     create, kernel, geometry = shown.scene.trace.steps[0], shown.scene.trace.kernel, shown.scene.geometry
     assert isinstance(create, Create)
-    asked = {"size": create.size, "align": create.align, "boundary": create.boundary, "page size": kernel.page_size}
-    told = {name: written(value) for name, value in asked.items()}
-    told |= {name.replace("_", " "): "yes" for name, value in vars(kernel).items() if value is True}
+    asked = {name: number(getattr(create, name)) for name in ("size", "align", "boundary")}
+    asked["page size"] = number(kernel.page_size)
+    if options := surroundings(kernel):
+        asked["run"] = options
     if isinstance(geometry, Refusal):
-        return {**told, "promised": f"no pool: {geometry.value}"}
-    promised = f"blocks of {geometry.size} bytes, boundary {geometry.boundary}, pages of {geometry.allocation} bytes"
-    return {**told, "promised": f"{promised}; blocks a page: {shown.scene.blocks_per_page}"}
+        return {**asked, "promised": f"no pool: {geometry.value}"}
+    size, boundary, allocation = map(number, (geometry.size, geometry.boundary, geometry.allocation))
+    promised = f"blocks of {size} bytes, boundary {boundary}, pages of {allocation} bytes"
+    return {**asked, "promised": f"{promised}; blocks a page: {shown.scene.blocks_per_page}"}
 
 
 def steps(shown: Exhibit) -> list[tuple[str, str, str]]:
@@ -73,18 +74,13 @@ def steps(shown: Exhibit) -> list[tuple[str, str, str]]:
 
 def moments(shown: Exhibit) -> list[tuple[str, Moment]]:
     """What is drawn, under its title."""
-    if shown.scene is None:
-        found = shown.verdict.counterexample
-        moment = moment_of_inputs(found.inputs) if found is not None else None
+    found = shown.verdict.counterexample
+    if shown.scene is None or (shown.scene.after is None and found is not None):
+        moment = moment_of_proof(found) if found is not None else None
         return [] if moment is None else [("", moment)]
     step = described(shown.scene.step)
     both = [(f"before {step}", shown.scene.before), (f"after {step}", shown.scene.after)]
     return [(title, moment) for title, moment in both if moment is not None]
-
-
-def written(value: Any) -> str:
-    """A number as people read it: large ones in hexadecimal as well."""
-    return f"{value} ({value:#x})" if type(value) is int and value >= 2**16 else str(value)
 
 
 def anchor(verdict: Verdict) -> str:
@@ -106,6 +102,15 @@ def column_of(verdict: Verdict) -> str:
     return verdict.revision if verdict.revision in REVISIONS else "other"
 
 
+def why_none(column: str, asked: Collection[str], hunted: Collection[str]) -> str:
+    """Why a claim has no verdict on a revision. `asked` are the engines that were run, `hunted` the revisions of hunts."""
+    proof = "the prover states no proof of it" if "prover" in asked else "the prover was not run (`prove`)"
+    hunt = "the hunt was not run (`fuzz`)"
+    if "machine" in asked:
+        hunt = "no step of the hunt looked at it" if column in hunted else "this revision was not hunted in"
+    return f"{proof}; {hunt}"
+
+
 def marks(verdicts: list[Verdict]) -> list[tuple[str, str, list[Verdict]]]:
     """What a cell of the matrix says: each engine's verdicts of a kind."""
 
@@ -117,9 +122,13 @@ def marks(verdicts: list[Verdict]) -> list[tuple[str, str, list[Verdict]]]:
 
 
 def index(
-    verdicts: list[Verdict], exhibits: list[Exhibit], tallies: Mapping[str, Mapping[str, int]], command: str
+    verdicts: list[Verdict],
+    exhibits: list[Exhibit],
+    tallies: Mapping[str, Mapping[str, int]],
+    command: str,
+    asked: Collection[str] = tuple(ENGINES),
 ) -> str:
-    """The page. `tallies` are what hunts have met on a revision; `command` has made all of it."""
+    """The page. `tallies` are what hunts have met on a revision; `command` has made all of it, and run the engines `asked`."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -138,6 +147,13 @@ def index(
         }
         for claim in CLAIMS
     }
+    missing: dict[
+        str, dict[str, list[str]]
+    ] = {}  # by the claim: the reasons, and the revisions that have no verdict for each
+    for claim, row in cells.items():
+        for column in row:
+            if not row[column] and column != "other":
+                missing.setdefault(claim, {}).setdefault(why_none(column, asked, tallies), []).append(column)
     return environment.get_template("page.html").render(
         claims=CLAIMS,
         revisions=columns,
@@ -146,7 +162,10 @@ def index(
         glyphs=GLYPHS,
         smt2=SMT2,
         cells=cells,
+        missing=missing,
         verdicts=verdicts,
+        unanswered=[verdict for verdict in verdicts if verdict.verdict in ADVICE],
+        shown=SHOWN,
         wrong=[verdict for verdict in verdicts if not verdict.as_expected],
         exhibits=sorted(exhibits, key=lambda one: (one.verdict.as_expected, list(CLAIMS).index(one.verdict.claim))),
         tallies=tallies,

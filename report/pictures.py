@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from model.geometry import number
 from model.revision import TreeNode
 from report.scene import Moment, Strip
 
@@ -33,7 +34,7 @@ class StripPicture:
 
     strip: Strip
     boxes: list[Box]
-    ticks: list[tuple[float, int]]
+    ticks: list[tuple[float, str]]
     walls: list[float]
     end: float | None
     arcs: list[tuple[float, float]]
@@ -66,10 +67,10 @@ def strip_picture(strip: Strip) -> StripPicture:
             Box(x(cell.start), width, kind, label if 7.5 * len(label) < width else "", 13 * len(label) < width)
         )
     wrong = [end for cell in strip.cells if cell.wrong for end in (cell.start, cell.end)]
-    ticks: list[tuple[float, int]] = []
+    ticks: list[tuple[float, str]] = []
     for offset in [*wrong, strip.nbytes, strip.end, *(cell.start for cell in strip.cells)]:
         if strip.start <= offset <= strip.end and all(abs(x(offset) - other) > LEAST for other, _ in ticks):
-            ticks.append((x(offset), offset))
+            ticks.append((x(offset), number(offset)))
     middle = {cell.start: x(cell.start) + (x(cell.end) - x(cell.start)) / 2 for cell in strip.cells}
     return StripPicture(
         strip,
@@ -95,8 +96,8 @@ def tree_picture(moment: Moment) -> dict[str, Any]:
 
     walk(moment.tree, 0, None)
     width, height = NODE
-    for number, (node, depth, _) in enumerate(order):
-        places[node.dma] = (number * width * 0.72 + width / 2, depth * 84 + height / 2 + 4)
+    for place, (node, depth, _) in enumerate(order):
+        places[node.dma] = (place * width * 0.72 + width / 2, depth * 84 + height / 2 + 4)
     for node, _, parent in order:
         ends, should = moment.found == node.dma, moment.right_path[-1:] == [node.dma]
         nodes.append(

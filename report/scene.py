@@ -1,5 +1,6 @@
 """What is drawn of a run that breaks a claim: the pool before and after the step that breaks it."""
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -8,7 +9,7 @@ from typing import Any
 from model import claims
 from model import geometry as geometry_of
 from model.checks import BrokenClaim, Description, Record
-from model.geometry import Geometry, Refusal
+from model.geometry import Geometry, LaidPage, Refusal, number
 from model.lockstep import Lockstep, rerun
 from model.revision import LARGEST_PAGE, Inside, Revision, TreeNode
 from model.trace import Alloc, Create, Free, Step, Trace
@@ -27,8 +28,8 @@ MOST_STRIPS = 4
 class Cell:
     """A block in a page, from byte `start` on and before byte `end`.
 
-    It is "in use", or "free", or "lost" if it is neither in use nor in a free list; "new" in a page that is being added, and
-    "promised" where there is no pool.
+    It is "in use", or "free", or "lost" if it is neither in use nor in a free list; "new" in a page that is being added; and
+    "room" where a page that nobody uses yet has room for a block and none is laid.
     """
 
     start: int
@@ -40,7 +41,7 @@ class Cell:
     @property
     def label(self) -> str:
         """What is written into it."""
-        return self.name or ("" if self.state in ("in use", "promised") else self.state)
+        return self.name or ("" if self.state == "in use" else self.state)
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ class Strip:
         left_out = [
             f"{number} blocks {side}" for number, side in ((self.before, "before"), (self.after, "behind")) if number
         ]
-        return f"{self.what}: {self.nbytes} bytes{where}" + (f", without {' and '.join(left_out)}" if left_out else "")
+        return f"{self.what}: {number(self.nbytes)} bytes{where}" + (
+            f", without {' and '.join(left_out)}" if left_out else ""
+        )
 
 
 @dataclass(frozen=True)
@@ -205,18 +208,48 @@ def zoomed(strip: Strip, offset: int) -> Strip:
     )
 
 
-def moment_of_inputs(inputs: dict[str, Any]) -> Moment | None:
-    """The page, or the tree, that the numbers of a refutation are about; None if they are about neither."""
-    size, boundary, allocation = (inputs.get(name, 0) for name in ("size", "boundary", "allocation"))
-    if 0 < size <= boundary <= allocation <= LARGEST_PAGE:
-        offsets = geometry_of.block_offsets(Geometry(size, boundary, allocation))
-        at = inputs.get("start", inputs.get("offset"))
-        cells = [Cell(offset, offset + size, "promised", wrong=offset == at) for offset in offsets]
-        boundaries = list(range(boundary, allocation + 1, boundary))
-        page = Strip("page, as it should be laid out", None, allocation, 0, allocation, cells, [], boundaries)
-        return focused(Moment([page]), (None, at or 0))
+def moment_of_page(page: LaidPage) -> Moment:
+    """A page as the code lays it out before anybody uses it: wrong are blocks that share bytes, stick out, cross a boundary or
+    have the DMA address of another place, and room in which no block is laid."""
+    size, boundary, allocation = page.geometry.size, page.geometry.boundary, page.geometry.allocation
+    cells, end = [], 0
+    for offset, dma in sorted(page.blocks):
+        crosses = size > 0 and boundary > 0 and geometry_of.crosses(offset, size, boundary)
+        wrong = offset < end or offset + size > allocation or crosses or dma not in (None, offset)
+        end = offset + size
+        cells.append(Cell(offset, end, "free", wrong=wrong))
+    if 0 < size <= min(boundary, allocation) <= LARGEST_PAGE:
+        for room in geometry_of.block_offsets(Geometry(size, min(boundary, allocation), allocation)):
+            if all(cell.end <= room or room + size <= cell.start for cell in cells):
+                cells.append(Cell(room, room + size, "room", wrong=True))
+    cells.sort(key=lambda cell: cell.start)
+    length = max([allocation, *(cell.end for cell in cells)])
+    misaddressed = tuple(
+        f"the block at offset {number(offset)} has the DMA address of offset {number(dma)}"
+        for offset, dma in page.blocks
+        if dma not in (None, offset)
+    )
+    boundaries = list(range(boundary, allocation + 1, boundary)) if boundary else []
+    strip = Strip(
+        "page, as the code lays it out",
+        None,
+        allocation,
+        0,
+        length,
+        cells,
+        [],
+        boundaries,
+        misaddressed=misaddressed[:MOST_STRIPS],
+    )
+    first = next((cell.start for cell in cells if cell.wrong), 0)
+    return focused(Moment([strip]), (None, first)) or Moment([])
+
+
+def moment_of_lookup(inputs: dict[str, Any]) -> Moment | None:
+    """The tree of one page in which an address is looked up; None if a refutation is not about that."""
     if "root" in inputs and "address" in inputs:
         root, address = inputs["root"], inputs["address"]
+        allocation = inputs["allocation"]
         node = TreeNode(root, False, None, None)
         right_path = [root] if 0 <= address - root < allocation else []
         return Moment([], tree=node, allocation=allocation, sought=address, path=[root], right_path=right_path)
@@ -244,13 +277,16 @@ def moment_of(run: Lockstep, inside: Inside, step: Step | None, broken: claims.C
     for page in run.memory.mappings.values():
         first, end = page.vaddr, page.vaddr + len(page.data)
         what = "memory of another pool" if first in others else "page" if first in pages else "page that is being added"
-        promised = set() if first in others else {first + offset for offset in run.oracle.offsets}
-        known = promised | listed | set(names) | ({latest[0]} if latest is not None else set())
+        # Of a pool that cannot be looked into, the blocks are known that it has handed out.
+        inside_unknown = run.revision.inside is None
+        handed_out = {block.vaddr for block in run.blocks.values()} if inside_unknown else set()
+        promised = set() if first in others or inside_unknown else {first + offset for offset in run.oracle.offsets}
+        known = promised | handed_out | listed | set(names) | ({latest[0]} if latest is not None else set())
         cells = []
         for vaddr in sorted(vaddr for vaddr in known if first <= vaddr < end):
             if vaddr in names:
                 state = "in use"
-            elif vaddr in listed or run.revision.inside is None:
+            elif vaddr in listed or inside_unknown:
                 state = "free"
             else:
                 state = "lost" if first in pages else "new"
@@ -261,6 +297,7 @@ def moment_of(run: Lockstep, inside: Inside, step: Step | None, broken: claims.C
                 name = f"{name} and {step.block}" if name else step.block
             cells.append(Cell(vaddr - first, vaddr - first + size, state, name, wrong or wasted))
         cells = without_covered(cells)
+        unseen = inside_unknown and first in pages
         arrows = [(one - first, other - first) for one, other in links if first <= one < end and first <= other < end]
         length = max([len(page.data), *(cell.end for cell in cells)])
         boundary = run.oracle.geometry.boundary
@@ -271,7 +308,17 @@ def moment_of(run: Lockstep, inside: Inside, step: Step | None, broken: claims.C
             if first <= vaddr < end and dma - page.dma != vaddr - first
         )
         strips.append(
-            Strip(what, page.dma, len(page.data), 0, length, cells, arrows, boundaries, misaddressed=misaddressed)
+            Strip(
+                what + " (drawn are the blocks that were handed out)" * unseen,
+                page.dma,
+                len(page.data),
+                0,
+                length,
+                cells,
+                arrows,
+                boundaries,
+                misaddressed=misaddressed,
+            )
         )
     if latest is None or inside.tree is None:
         return Moment(strips)
@@ -300,12 +347,19 @@ def pointed_to(run: Lockstep, dma: int) -> str:
 
 
 def without_covered(cells: list[Cell]) -> list[Cell]:
-    """The blocks of a page in order, but for places into which one sticks out that is in use, or that the claim is about."""
+    """The blocks of a page in order, but for places into which one sticks out that is in use, or that the claim is about; and
+    for promised ones that share bytes with a block that is really there."""
+    real = [cell.start for cell in cells if cell.state in ("in use", "free")]
+
+    def overlaps_a_real_one(cell: Cell) -> bool:
+        place = bisect_right(real, cell.start - (cell.end - cell.start))
+        return place < len(real) and real[place] < cell.end
+
     kept, covered = [], 0
     for cell in cells:
         if cell.wrong or cell.state == "in use":
             covered = max(covered, cell.end)
-        elif cell.start < covered:
+        elif cell.start < covered or (cell.state == "lost" and overlaps_a_real_one(cell)):
             continue
         kept.append(cell)
     return kept

@@ -8,10 +8,11 @@ from typing import TextIO, TypeVar
 
 from model import claims
 from model.claims import CLAIMS
+from model.geometry import number
 from model.revision import KERNEL, TreeNode
 from model.trace import Alloc, Create, Kernel, Step
-from report.scene import Cell, Moment, Scene, Strip, moment_of_inputs
-from report.verdicts import Verdict, refutation_in_words
+from report.scene import Cell, Moment, Scene, Strip, moment_of_lookup, moment_of_page
+from report.verdicts import Counterexample, Verdict, refutation_in_words
 
 T = TypeVar("T")
 
@@ -21,14 +22,14 @@ WIDTH = 76
 MOST_STEPS = 24
 """Lines of a run; the middle of a longer one is left out."""
 
-FILLS = {"in use": "▒", "free": " ", "lost": "·", "new": " ", "promised": " "}
+FILLS = {"in use": "▒", "free": " ", "lost": "·", "new": " ", "room": " "}
 
 LEGEND = "  ▒ in use   · lost: in no free list   ! what the claim is about   ▲ a boundary, or the page's end"
 
 
 def told(scene: Scene, on: str) -> str:
     """A run, step by step; and, if it breaks a claim, what that is, and the pool before and after it."""
-    lines = steps_of(scene.trace.steps)
+    lines = [*filter(None, [surroundings(scene.trace.kernel)]), *steps_of(scene.trace.steps)]
     if scene.broken is None:
         return "\n".join([*lines, "", f"{on} breaks no claim."])
     claim = scene.broken.claim
@@ -53,12 +54,16 @@ def refuted(verdict: Verdict, scene: Scene | None) -> str:
     found = verdict.counterexample
     if found is not None and found.fails:
         lines.append(f"  what fails in the proof: {found.fails}")
+    moment = moment_of_proof(found) if found is not None and (scene is None or scene.after is None) else None
+    drawn = ["", *(f"  {line}" for line in drawing(moment))] if moment is not None else []
     if scene is not None:
-        return "\n".join([*lines, "", told(scene, verdict.revision)])
-    moment = moment_of_inputs(found.inputs) if found is not None else None
-    if moment is not None:
-        lines += ["", *(f"  {line}" for line in drawing(moment))]
-    return "\n".join(lines)
+        return "\n".join([*lines, *drawn, "", told(scene, verdict.revision)])
+    return "\n".join(lines + drawn)
+
+
+def moment_of_proof(found: Counterexample) -> Moment | None:
+    """What is drawn of a proof's counterexample that no run shows: the page as the code lays it out, or a tree."""
+    return moment_of_page(found.page) if found.page is not None else moment_of_lookup(found.inputs)
 
 
 def break_in_words(scene: Scene) -> str:
@@ -66,7 +71,7 @@ def break_in_words(scene: Scene) -> str:
     create, broken = scene.trace.steps[0], scene.broken
     assert isinstance(create, Create)
     assert broken is not None
-    asked = f"With size={create.size}, align={create.align}, boundary={create.boundary}"
+    asked = f"With size={number(create.size)}, align={number(create.align)}, boundary={number(create.boundary)}"
     asked += "".join(f", {option}" for option in options_of(scene.trace.kernel))
     strip, cell = (scene.after.marked if scene.after is not None else None) or (None, None)
     happened = f"{described(scene.step)} → {broken.happened}; expected: {broken.expected}"
@@ -83,7 +88,8 @@ def break_in_words(scene: Scene) -> str:
         row, expected = columns(broken.happened), columns(broken.expected)
         happened = f"the pools file counts {row['in use']} blocks in use, and there are {expected['in use']}"
     elif strip is not None and cell is not None and isinstance(scene.step, Alloc):
-        where = f"block {scene.step.block.removeprefix('block ')} starts at offset {cell.start} and ends at {cell.end}"
+        block, start, end = scene.step.block.removeprefix("block "), number(cell.start), number(cell.end)
+        where = f"block {block} starts at offset {start} and ends at {end}"
         crossed = [at for at in strip.boundaries if cell.start < at < cell.end]
         if broken.claim is claims.block_lies_inside_its_page:
             happened = f"{where}, {cell.end - strip.nbytes} bytes past the page's end"
@@ -108,6 +114,14 @@ def options_of(kernel: Kernel) -> list[str]:
     return page + [name for name, value in vars(kernel).items() if value is True]
 
 
+def surroundings(kernel: Kernel) -> str:
+    """How the kernel was built and booted, as far as that is not usual."""
+    options = options_of(kernel)
+    if kernel.page_size < Kernel().page_size:
+        options[0] += ", which no kernel has: small ones fill after a few operations"
+    return f"on a kernel with {'; '.join(options)}" if options else ""
+
+
 def columns(row: str) -> dict[str, str]:
     """A row of the pools file, by the names that its columns have in `pools_show`."""
     return dict(zip(("in use", "total", "size", "pages"), row.rsplit(maxsplit=4)[1:], strict=True))
@@ -119,7 +133,7 @@ def described(step: Step) -> str:
     for name, value in vars(step).items():
         usual = getattr(type(step), name, None)
         if name not in ("expected", "happened", "page") and (value != usual or name == "align"):
-            arguments.append(f"{name}={value:#x}" if name == "dma" else f"{name}={value}")
+            arguments.append(f"{name}={value:#x}" if name == "dma" else f"{name}={number(value)}")
     return f"{type(step).__name__.lower()}({', '.join(arguments)})"
 
 
@@ -172,7 +186,7 @@ def page(strip: Strip) -> list[str]:
     for offset in sorted(
         {cell.start for cell in strip.cells} | wrong | {strip.end}, key=lambda at: (at not in wrong, at)
     ):
-        write(ruler, column(offset), str(offset))
+        write(ruler, column(offset), number(offset))
     if strip.start <= strip.nbytes < strip.end:
         write(marks, column(strip.nbytes), "▲ end of the page")
     for offset in [*strip.boundaries, *([strip.nbytes] if strip.nbytes == strip.end else [])]:

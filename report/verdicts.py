@@ -1,6 +1,7 @@
 """What the engines say, read from the JSON that they write, in one form: an engine's verdict on a claim about a revision."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from hunt.revisions import KernelFile
 from model.claims import CLAIMS
+from model.geometry import LaidPage, number
 from model.revision import KERNEL
 from model.trace import Trace, TraceError, loads
 
@@ -25,6 +27,16 @@ NOTHING = (0, False, "none", "")
 SAYS_NOTHING = "says nothing, since"
 """The evidence against a proof whose premise is not what it should be."""
 
+SHOWN = {"LOST": "not followed", "HELD": "not broken"}
+"""How people read a verdict, where it is not its name."""
+
+ADVICE = {
+    "LOST": "hunt for it with `make fuzz KERNEL=…`: this says nothing of the claim",
+    "UNKNOWN": "try again with a higher --limit: this says nothing of the claim",
+    "VACUOUS": "look for a premise that contradicts another one: this says nothing of the claim",
+}
+"""What to do about verdicts that say nothing of a claim."""
+
 SMT2 = "SMT-LIB 2"
 """The evidence that is a file, beside the page."""
 
@@ -36,13 +48,14 @@ class BadResults(Exception):
 @dataclass(frozen=True)
 class Counterexample:
     """What refutes a claim: the inputs, what is expected of them, what happens instead, a run that shows it, if there is one
-    that a driver can bring about; and of a proof, the step that fails."""
+    that a driver can bring about; and of a proof, the step that fails and the page that it is about."""
 
     inputs: dict[str, Any]
     expected: str
     actual: str
     trace: Trace | None = None
     fails: str = ""
+    page: LaidPage | None = None  # as the code lays it out
 
 
 @dataclass(frozen=True)
@@ -64,21 +77,24 @@ class Verdict:
     @property
     def outcome(self) -> str:
         """The verdict, and whether it was expected, in words."""
+        name = SHOWN.get(self.verdict, self.verdict)
         if self.as_expected:
             mended = (self.verdict, self.expected) == ("PROVED", "REFUTED")
-            return f"{self.verdict}, as expected" if not mended else f"{self.verdict}: a known defect is mended"
+            return f"{name}, as expected" if not mended else f"{name}: a known defect is mended"
         if SAYS_NOTHING in self.evidence:
-            return f"{self.verdict}, but it {SAYS_NOTHING} {self.evidence[SAYS_NOTHING]}"
+            return f"{name}, but it {SAYS_NOTHING} {self.evidence[SAYS_NOTHING]}"
         if self.verdict == self.expected:
-            return f"{self.verdict}, but not for the reason that was expected"
-        return f"{self.verdict}, but {self.expected} was expected"
+            return f"{name}, but not for the reason that was expected"
+        return f"{name}, but {self.expected} was expected"
 
     def to_json(self) -> dict[str, Any]:
         said = asdict(replace(self, counterexample=None))
         found = self.counterexample
         if found is not None:
             told = {"inputs": found.inputs, "expected": found.expected, "actual": found.actual, "fails": found.fails}
-            said["counterexample"] = told if found.trace is None else {**told, "trace": found.trace.to_json()}
+            told |= {"trace": found.trace.to_json()} if found.trace is not None else {}
+            told |= {"page": asdict(found.page)} if found.page is not None else {}
+            said["counterexample"] = told
         return said
 
 
@@ -138,6 +154,8 @@ def proved(result: dict[str, Any]) -> list[Verdict]:
     }
     if result["why"]:
         evidence["because"] = result["why"]
+    if result["verdict"] in ADVICE:
+        evidence["to do"] = ADVICE[result["verdict"]]
     if result["undermined"]:
         evidence[SAYS_NOTHING] = f"it rests on {', '.join(result['undermined'])}"
     if result["not_asked"]:
@@ -225,8 +243,9 @@ def counterexample_of(result: dict[str, Any]) -> Counterexample | None:
     trace = trace_of(told["trace"]) if "trace" in told else None
     fails = str(result.get("broken", ""))
     if arguments := result.get("arguments"):
-        fails += f"({', '.join(f'{name}={value}' for name, value in arguments.items())})"
-    return Counterexample(result["inputs"], told["expected"], told["actual"], trace, fails)
+        fails += f"({', '.join(f'{name}={in_hexadecimal(value)}' for name, value in arguments.items())})"
+    page = LaidPage.from_json(told["page"]) if "page" in told else None
+    return Counterexample(result["inputs"], told["expected"], told["actual"], trace, fails, page)
 
 
 def trace_of(found: Any) -> Trace:
@@ -234,6 +253,11 @@ def trace_of(found: Any) -> Trace:
         return loads(json.dumps(found))
     except TraceError as error:
         raise BadResults(f"a trace in it cannot be read: {error}") from error
+
+
+def in_hexadecimal(text: str) -> str:
+    """A value that was written as text, as `number` writes it."""
+    return number(int(text)) if re.fullmatch(r"\d+", text) else text
 
 
 def refutation_in_words(verdict: Verdict) -> str:
@@ -244,7 +268,7 @@ def refutation_in_words(verdict: Verdict) -> str:
     told = {name: value for name, value in found.inputs.items() if value not in NOTHING}
     if len(found.inputs) - len(told) <= 2:  # what is left out has to be worth the words
         told = found.inputs
-    numbers = ", ".join(f"{name}={value}" for name, value in told.items())
+    numbers = ", ".join(f"{name}={number(value)}" for name, value in told.items())
     rest = " and the rest 0, none or False" if len(told) < len(found.inputs) else ""
     return f"{f'With {numbers}{rest}: ' if found.inputs else ''}{found.actual}. Expected: {found.expected}."
 

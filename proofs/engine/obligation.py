@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from model.claims import CLAIMS, Claim
+from model.geometry import LaidPage
 from model.revision import KERNEL
 from model.trace import Trace
 from proofs.engine import smtlib
@@ -21,6 +22,7 @@ class Counterexample:
     expected: str
     actual: str
     trace: Trace | None = None  # where the arguments are ones that a driver can pass
+    page: LaidPage | None = None  # as the code lays it out, where the claim is about that
 
 
 Explain = Callable[[dict[str, Any]], Counterexample]
@@ -210,6 +212,8 @@ def result_of(obligation: Obligation, outcome: Outcome, solver: Solver, settings
             counterexample = {"expected": explained.expected, "actual": explained.actual}
             if explained.trace is not None:
                 counterexample["trace"] = explained.trace.to_json()
+            if explained.page is not None:
+                counterexample["page"] = asdict(explained.page)
     seconds = share + time.perf_counter() - started
     script, opinion = None, None
     if verdict is Verdict.REFUTED and settings.smt2:

@@ -16,7 +16,7 @@ from kernel.pool import KernelPool
 from model.geometry import INT_MAX
 from model.memory import DMA_BASE, Memory
 from proofs.layout import PAGE_SIZE
-from proofs.subjects.c_pool import Code, Layout, code_of, created, geometry_of, laid_offsets, total_in_the_row
+from proofs.subjects.c_pool import Code, Layout, code_of, created, geometry_of, laid_blocks, total_in_the_row
 
 FOLLOWED = ("dma_pool_create", "pool_initialise_page", "pools_show", "pool_find_page")
 LARGEST_PAGE = 2**16
@@ -56,7 +56,8 @@ def compare_layouts(code: Code, chance: random.Random, counts: Counter[str]) -> 
     expect("dma_pool_create", arguments, int(pool.poolinfo().split()[3]), geometry.size)
     if geometry.allocation > LARGEST_PAGE or geometry.allocation > MOST_BLOCKS * geometry.size:
         return
-    offsets, trouble = laid_offsets(code, geometry, MOST_BLOCKS + 1)
+    laid, trouble = laid_blocks(code, geometry, MOST_BLOCKS + 1)
+    offsets = [offset for offset, _ in laid]
     total, at_once = laid_at_once(code, geometry)
     blocks = [pool.alloc() or (0, 0) for _ in offsets]
     (page,) = device.mappings.values()

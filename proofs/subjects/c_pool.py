@@ -9,6 +9,7 @@ from kernel.execute import Machine, Memory, Pointer, Struct
 from kernel.ir import Field, Module, NotFollowed, ir_of
 from kernel.pool import promises_of
 from model import geometry as promise
+from model.memory import DMA_BASE
 from model.promises import SERIES, V6_1, V6_12
 from proofs.layout import PAGE_SIZE
 
@@ -117,16 +118,16 @@ class Layout:
 
     def first(self) -> Cursor:
         """Run to the first turn. Raises NotFollowed for a loop that is not the one that the proof knows."""
-        heads = self.frame.function.loops
+        function = self.frame.function
+        heads = function.loops
         if len(heads) != 1:
             raise NotFollowed(f"pool_initialise_page has {len(heads)} loops, not 1")
         arrived = self.machine.advance(self.frame, heads[0])
         if arrived is None:
             raise NotFollowed("pool_initialise_page returns before its loop")
         if set(arrived) != self.known:
-            raise NotFollowed(
-                f"this loop changes {', '.join(sorted(arrived))}; the proof knows {', '.join(sorted(self.known))}"
-            )
+            changes = f"this loop changes {', '.join(sorted(arrived))}; the proof knows {', '.join(sorted(self.known))}"
+            raise NotFollowed(changes).at(self.machine.module.place(function.name, heads[0]))
         if self.code.stacks and (arrived["first"], arrived["last"]) != (0, 0):
             raise NotFollowed("the loop begins with blocks")
         if self.memory.log:
@@ -210,15 +211,21 @@ def node_field(page: Struct, place: int) -> str:
     return names[place]
 
 
-def laid_offsets(code: Code, geometry: Any, most: int) -> tuple[list[int], str]:
-    """Where the C lays the blocks of a page, on plain integers, at most so many; and what else went wrong."""
-    laid: list[int] = []
-    at_work = Layout(code, geometry, 0)
+def laid_blocks(code: Code, geometry: Any, most: int) -> tuple[list[tuple[int, int | None]], str]:
+    """The blocks that the C lays in a page, on plain integers, at most so many; and what else went wrong.
+
+    Of each block, its offset, and how far the DMA address that is stored in it is from the page's: None where none is stored.
+    """
+    laid: list[tuple[int, int | None]] = []
+    at_work = Layout(code, geometry, DMA_BASE)
+    field = code.struct("dma_block").offset_of("dma") if code.stacks else None
     try:
         cursor, last = at_work.first(), None
         for _ in range(2 * most + 2):
             following = at_work.turn(cursor, last)
-            laid += at_work.laid
+            laid += [
+                (start, None if field is None else at_work.stored(start + field) - DMA_BASE) for start in at_work.laid
+            ]
             last = at_work.last if code.stacks else None
             if following is None:
                 return laid, ""

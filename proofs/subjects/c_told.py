@@ -11,6 +11,7 @@ from kernel.pool import revision_of
 from model import geometry as promise
 from model.checks import BrokenClaim
 from model.claims import Claim
+from model.geometry import LaidPage
 from model.lockstep import replay as run_beside_the_oracle
 from model.promises import SERIES, V6_1
 from model.revision import KERNEL
@@ -20,7 +21,7 @@ from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligation, from_this_state
 from proofs.engine.path import Theory
 from proofs.layout import LARGEST_DRAWN, PAGE_SIZE, TRIED, first_ones
-from proofs.subjects.c_pool import Code, Layout, created, geometry_of, laid_offsets, total_in_the_row
+from proofs.subjects.c_pool import Code, Layout, created, geometry_of, laid_blocks, total_in_the_row
 
 
 def explain_state(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
@@ -37,12 +38,14 @@ def explain_arguments(code: Code, claim: Claim, inputs: dict[str, Any]) -> Count
     told = admission.explain_kept(inputs, keep, code.smallest)
     assert told.trace is not None
     kept = keep(inputs["size"], inputs["align"], inputs["boundary"], inputs["page_size"])
-    actual, steps = told.actual, told.trace.steps
+    actual, steps, page = told.actual, told.trace.steps, None
     if kept is not None:
-        laid, endless = laid_offsets(code, kept, 3)
-        actual += f", whose blocks lie at {first_ones(laid)}{endless}"
+        laid, endless = laid_blocks(code, kept, 3)
+        page = LaidPage(promise.Geometry(*astuple(kept)), tuple(laid))
+        actual += f", whose blocks lie at {where(laid)}{endless}"
         steps += (Alloc("block 1"), Alloc("block 2"))
-    return with_the_compiled(code, told.expected, actual, replace(told.trace, steps=steps, claim=claim.name))
+    trace = replace(told.trace, steps=steps, claim=claim.name)
+    return with_the_compiled(code, Counterexample(told.expected, actual, trace, page))
 
 
 def explain_page(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
@@ -58,21 +61,22 @@ def explain_page(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexa
         if allocation > LARGEST_DRAWN or not 0 < size <= boundary <= allocation or size < code.smallest:
             continue
         promised = promise.block_offsets(geometry)
-        laid, trouble = laid_offsets(code, geometry, len(promised) + 2)
-        if laid == promised and not trouble:
+        laid, trouble = laid_blocks(code, geometry, len(promised) + 2)
+        if [offset for offset, _ in laid] == promised and all(dma in (None, at) for at, dma in laid) and not trouble:
             continue
-        where = f"a page of {allocation} bytes, blocks of {size}, boundary {boundary}"
-        expected = f"{where}: {len(promised)} blocks, at offsets {first_ones(promised)}"
-        actual = f"{len(laid)} blocks are laid, at {first_ones(laid)}{trouble}"
+        of_page = f"a page of {allocation} bytes, blocks of {size}, boundary {boundary}"
+        expected = f"{of_page}: {len(promised)} blocks, at offsets {first_ones(promised)}"
+        actual, page = f"{len(laid)} blocks are laid, at {where(laid)}{trouble}", LaidPage(geometry, tuple(laid))
         wanted = (size, 1, boundary, PAGE_SIZE)
         if promise.create(*wanted, code.smallest) == geometry:
             blocks = min(len(laid), len(promised)) + 1
             steps = (Create(*wanted[:3]), *(Alloc(f"block {n + 1}") for n in range(blocks)))
             trace = Trace(steps, claim=claim.name)
             if told is None:
-                return with_the_compiled(code, expected, actual, trace)
-            return with_the_compiled(code, told.expected, f"{told.actual}; in {where}: {actual}", trace)
-        told = told or Counterexample(expected, actual)
+                return with_the_compiled(code, Counterexample(expected, actual, trace, page))
+            both = f"{told.actual}; in {of_page}: {actual}"
+            return with_the_compiled(code, replace(told, actual=both, trace=trace))
+        told = told or Counterexample(expected, actual, page=page)
     if told is None:
         raise NotFollowed("this step does not hold of the code, but no page was found that shows anything wrong")
     return told
@@ -84,20 +88,30 @@ def explain_total(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterex
     fit = promise.block_offsets(promise.Geometry(*astuple(geometry)))
     expected = f"{len(fit)} blocks fit, at {first_ones(fit)}"
     steps = (Create(geometry.size, 1, geometry.boundary), Alloc("a"))
-    return with_the_compiled(code, expected, f"{total} blocks are counted", Trace(steps, claim=claim.name))
+    trace = Trace(steps, claim=claim.name)
+    return with_the_compiled(code, Counterexample(expected, f"{total} blocks are counted", trace))
 
 
-def with_the_compiled(code: Code, expected: str, actual: str, trace: Trace) -> Counterexample:
+def where(laid: list[tuple[int, int | None]]) -> str:
+    """The offsets of blocks, and of the first one with the DMA address of another place, which."""
+    wrong = [(offset, dma) for offset, dma in laid if dma not in (None, offset)]
+    said = first_ones([offset for offset, _ in laid])
+    return said + "".join(f"; the block at {offset} has the DMA address of offset {dma}" for offset, dma in wrong[:1])
+
+
+def with_the_compiled(code: Code, found: Counterexample) -> Counterexample:
     """The counterexample, with what the natively compiled file does of its trace."""
+    trace = found.trace
+    assert trace is not None
     try:
         run_beside_the_oracle(trace, revision_of(code.source, SERIES if code.promises is V6_1 else None))
-        seen = "natively, this breaks no claim yet"
+        natively = "natively, this breaks no claim yet"
     except BrokenClaim as broken:
         agrees = "the same" if broken.claim.name == trace.claim else "first"
-        seen = f"natively, this breaks {agrees}: {broken.claim.name} ({broken.trace.last_step().happened})"
+        natively = f"natively, this breaks {agrees}: {broken.claim.name} ({broken.trace.last_step().happened})"
     except Exception as trouble:  # the code may be as wrong as can be
-        seen = f"not run natively: {type(trouble).__name__}: {trouble}"
-    return Counterexample(expected, f"{actual}; {seen}", trace)
+        natively = f"not run natively: {type(trouble).__name__}: {trouble}"
+    return replace(found, actual=f"{found.actual}; {natively}")
 
 
 Explanation = Callable[[Code, Claim, dict[str, Any]], Counterexample]

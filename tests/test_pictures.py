@@ -1,0 +1,129 @@
+"""What is drawn and said of proofs: what the code did, where it could not be followed, and why a claim has no verdict."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from command.prove import as_json
+from hunt.revisions import TARGETS
+from kernel.build import Source
+from model.geometry import Geometry, LaidPage
+from model.trace import Alloc, Create, Kernel, Trace
+from proofs.compiled import obligations_of
+from proofs.engine.obligation import Result, Settings, prove
+from report.pages import index
+from report.pictures import strip_picture
+from report.runs import Exhibit
+from report.scene import moment_of_page, scene_of
+from report.text import drawing, told
+from report.verdicts import Counterexample, Verdict, read_prover
+from tests.kernels import fetched
+
+LAID = {
+    "across a boundary": (
+        LaidPage(Geometry(24, 32, 96), ((0, 0), (24, 24), (64, 64))),
+        [(0, False), (24, True), (64, False)],
+    ),
+    "past the end": (
+        LaidPage(Geometry(24, 64, 64), ((0, 0), (24, 24), (48, 48))),
+        [(0, False), (24, False), (48, True)],
+    ),
+    "over another": (LaidPage(Geometry(16, 32, 32), ((0, 0), (8, 8))), [(0, False), (8, True)]),
+    "not where there is room": (
+        LaidPage(Geometry(16, 64, 64), ((0, None), (32, None))),
+        [(0, False), (16, True), (32, False), (48, True)],
+    ),
+    "with the DMA address of another": (LaidPage(Geometry(32, 64, 64), ((0, 0), (32, 0))), [(0, False), (32, True)]),
+}
+
+
+@pytest.mark.parametrize("case", LAID)
+def test_a_page_is_drawn_as_the_code_lays_it_out(case: str) -> None:
+    """And what is wrong there is marked, in text and on the page of HTML."""
+    page, expected = LAID[case]
+    (strip,) = moment_of_page(page).strips
+    assert [(cell.start, cell.wrong) for cell in strip.cells] == expected
+    assert [box.kind == "wrong" for box in strip_picture(strip).boxes] == [wrong for _, wrong in expected]
+    text = "\n".join(drawing(moment_of_page(page)))
+    assert "!!" in text
+    assert ("the block at offset 32 has the DMA address of offset 0" in text) == (
+        case == "with the DMA address of another"
+    )
+
+
+def of_changed_c(revision: str, old: str, new: str, claim: str, tmp_path: Path) -> tuple[Result, str]:
+    """What the prover says of a claim about a kernel's file in which something is replaced; and that file's text."""
+    source = fetched(revision)
+    text = source.file.read_text()
+    assert text.count(old) == 1
+    changed = tmp_path / "dmapool.c"
+    changed.write_text(text.replace(old, new))
+    return prove(obligations_of(Source(changed, source.tree))[f"{claim}/kernel/u64"], Settings()), changed.read_text()
+
+
+def test_the_dma_addresses_that_the_c_stores_are_looked_at_and_drawn(tmp_path: Path) -> None:
+    old, new = "block->dma = page->dma + offset;", "block->dma = page->dma;"
+    result, _ = of_changed_c("v6.12", old, new, "free_list_holds_the_free_blocks", tmp_path)
+    (verdict,) = read_prover(as_json([result]))
+    found = verdict.counterexample
+    assert (result.verdict, result.expected) == ("REFUTED", "PROVED")
+    assert found is not None
+    assert re.search(r"the block at (\d+) has the DMA address of offset 0", found.actual)
+    assert found.page is not None
+    assert {dma for _, dma in found.page.blocks} == {0}
+    (drawn,) = index([verdict], [Exhibit(verdict)], {}, "a test").split('aria-label="page, as the code lays it out')[1:]
+    assert 'class="block wrong"' in drawn
+
+
+def test_what_is_not_followed_has_its_line_of_c_and_what_to_do(tmp_path: Path) -> None:
+    old, new = (
+        "unsigned int next = offset + pool->size;",
+        "unsigned int next = offset + __builtin_popcount(pool->size);",
+    )
+    result, text = of_changed_c("v6.1", old, new, "layout_ends", tmp_path)
+    line = text[: text.index(new)].count("\n") + 1
+    assert result.verdict == "LOST"
+    assert result.why.endswith(f", in pool_initialise_page (dmapool.c:{line})")
+    (verdict,) = read_prover(as_json([result]))
+    page = index([verdict], [], {}, "a test")
+    (article,) = re.findall(r"<article.*?</article>", page, re.S)
+    assert "not followed, but PROVED was expected" in article
+    assert f"in pool_initialise_page (dmapool.c:{line})" in article
+    assert "hunt for it with `make fuzz KERNEL=…`" in article
+    assert page.count(f'id="prover/{verdict.name}"') == 1
+
+
+def test_a_claim_without_a_verdict_says_why() -> None:
+    proved = Verdict("prover", "layout_ends/series/Z", "layout_ends", "series", "PROVED", "PROVED", True, 1.0)
+    hunted = replace(proved, engine="machine", revision="v6.12", verdict="HELD", expected="HELD")
+    reasons = {
+        ("prover",): "series, v6.12: the prover states no proof of it; the hunt was not run (`fuzz`)",
+        ("machine",): "series: the prover was not run (`prove`); no step of the hunt looked at it",
+        (): "series, v6.12: the prover was not run (`prove`); the hunt was not run (`fuzz`)",
+        ("prover", "machine"): "v6.12: the prover states no proof of it; this revision was not hunted in",
+    }
+    for asked, reason in reasons.items():
+        page = index([proved, hunted], [], {"series": {}} if "machine" in asked else {}, "a test", asked)
+        assert f"No verdict on {reason}" in page.partition('<h3 id="blocks_are_aligned">')[2], asked
+        assert "not broken" in page
+
+
+def test_pages_that_no_kernel_has_are_explained_where_they_are_named() -> None:
+    run = Trace((Create(64), Alloc("a")), Kernel(page_size=16, debug=True))
+    first = told(scene_of(run, TARGETS["series"]), "series").partition("\n")[0]
+    assert (
+        first
+        == "on a kernel with pages of 16 bytes, which no kernel has: small ones fill after a few operations; debug"
+    )
+    usual = replace(run, kernel=Kernel())
+    assert told(scene_of(usual, TARGETS["series"]), "series").startswith("create(")
+
+
+def test_large_numbers_are_hexadecimal() -> None:
+    found = Counterexample({"address": 2**64 - 1, "size": 64}, "so", "not so")
+    verdict = Verdict("prover", "n", "layout_ends", "series", "REFUTED", "PROVED", False, 1.0, counterexample=found)
+    page = index([verdict], [Exhibit(verdict)], {}, "a test")
+    assert "With address=0xffffffffffffffff, size=64: not so." in page
+    assert str(2**64 - 1) not in page

@@ -3,7 +3,6 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-REVISION := $(or $(ON),series)
 OF_KERNEL = $(if $(KERNEL),--kernel "$(KERNEL)") $(if $(PROMISES),--promises "$(PROMISES)")
 ifeq ($(origin KERNEL) $(KERNEL),command line )
   $(error KERNEL is empty: name a kernel tree, or a mm/dmapool.c)
@@ -48,7 +47,7 @@ $(SCHEMA): $(VENV)/installed
 	@$(RUN) -m tests.schemas $@ || echo "without it, a test is skipped" >&2
 
 kernels: $(VENV)/installed  ## [start] fetch Linux v6.1 and v6.12 into .poolproof/kernels (from Debian, as root)
-	@$(RUN) -m kernel.fetch $(ARGS)
+	@$(RUN) -m command kernels $(ARGS)
 
 prove: $(VENV)/installed  ## [prove] prove all claims: of impl/, or of your C with KERNEL=~/linux
 	@$(RUN) -m command prove $(OF_KERNEL) $(ARGS)
@@ -73,7 +72,7 @@ fuzz: $(VENV)/installed  ## [hunt] random operations: KERNEL=~/linux ON=series S
 
 volume: $(VENV)/installed  ## [report] a million operations on each of six pools of KERNEL=~/linux
 	@test -n "$(KERNEL)" || { echo "volume: say which kernel: make volume KERNEL=~/linux" >&2; exit 2; }
-	@$(RUN) -m bench.volume $(OF_KERNEL) $(addprefix --seed=,$(SEED)) $(ARGS)
+	@$(RUN) -m command volume $(OF_KERNEL) $(addprefix --seed=,$(SEED)) $(ARGS)
 
 bugs: $(VENV)/installed  ## [check] plant every seeded bug, and print who notices: ARGS="name …"
 	@$(RUN) -m command bugs $(ARGS)
@@ -83,17 +82,17 @@ report: $(VENV)/installed  ## [report] write reports/index.html: ENGINES="prove 
 
 replay: $(VENV)/installed  ## [hunt] run a trace: TRACE=file ON=v6.1, or KERNEL=~/linux; SHRINK=1
 	@test -n "$(TRACE)" || { echo "replay: say which trace: make replay TRACE=tests/traces/… ON=v6.1" >&2; exit 2; }
-	@$(RUN) -m command replay "$(TRACE)" --on "$(REVISION)" $(OF_KERNEL) $(if $(SHRINK),--shrink "reports/traces/$(notdir $(TRACE:.json=)).smaller.json")
+	@$(RUN) -m command replay "$(TRACE)" $(if $(ON),--on "$(ON)") $(OF_KERNEL) $(if $(SHRINK),--shrink "reports/traces/$(notdir $(TRACE:.json=)).smaller.json")
 
 compare: $(VENV)/installed  ## [hunt] what a driver sees change: BEFORE=… AFTER=…, or PATCHES=file
 	@test -n "$(BEFORE)" || { echo "compare: say what with what: make compare BEFORE=~/linux AFTER=~/linux-b, or PATCHES=series.mbox" >&2; exit 2; }
 	@$(RUN) -m command compare "$(BEFORE)" $(if $(AFTER),"$(AFTER)") $(if $(PATCHES),--patches "$(PATCHES)") $(addprefix --seed=,$(SEED)) $(ARGS)
 
 bench: $(VENV)/installed  ## [report] measure into reports/bench: QUICK=1 PARTS="headline growth"
-	@$(RUN) -m bench $(PARTS) $(if $(QUICK),--quick) $(if $(KERNEL),--kernel "$(KERNEL)") $(ARGS)
+	@$(RUN) -m command bench $(PARTS) $(if $(QUICK),--quick) $(if $(KERNEL),--kernel "$(KERNEL)") $(ARGS)
 
 mpt3sas: $(VENV)/installed  ## [report] the six pools of the cover letter, on v6.1 and on the series
-	@$(RUN) -m bench.mpt3sas
+	@$(RUN) -m command mpt3sas
 
 claims: $(VENV)/installed  ## [check] write the tables of claims into README.md and docs/claims.md
 	@$(RUN) -m command claims

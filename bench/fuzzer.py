@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from bench.part import Part, Wanted
-from command.output import show_progress
 from hunt import profiles
 from hunt.events import Tally
 from hunt.fuzz import HUNTED
@@ -23,6 +22,7 @@ from hunt.machine import Dice, PoolMachine, machine
 from hunt.revisions import TARGETS
 from hunt.surroundings import surroundings
 from kernel.pool import revision_of
+from report.text import show_progress
 
 ROUNDS = 5
 EXAMPLES = 60

@@ -11,11 +11,11 @@ from unittest.mock import patch
 
 from bench.part import Part, Timings, Wanted
 from bench.workload import ALIGN, POOLS, SIZE, alloc_and_free, in_c, in_python, work_in_c
-from command.output import show_progress
 from hunt.revisions import twin_of
 from impl.pool import Page
 from kernel.pool import promises_of
 from model.memory import Memory
+from report.text import show_progress
 
 SIZES = (1_000, 4_000, 25_000, 100_000, 400_000)
 QUICK = (1_000, 4_000, 16_000)

@@ -5,15 +5,12 @@ driver's. Blocks are freed newest first, so that v6.1's list, whose newest page 
 driver's own order costs v6.1 billions of steps, and is the benchmark's subject, not the table's.
 """
 
-import argparse
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from command.output import show_progress
-from impl.history import OriginalPool
 from impl.pool import Pool
 from model.memory import Memory
+from report.text import show_progress
 
 
 @dataclass(frozen=True)
@@ -74,24 +71,3 @@ def table(title: str, rows: list[Row]) -> str:
     lines = [f"{title:<24} in use   total    size  pages"]
     lines += [f"{row.name:<22} {row.in_use:>8} {row.total:>7} {row.size:>7} {row.pages:>6}" for row in rows]
     return "\n".join(lines)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    argparse.ArgumentParser(
-        prog="python -m bench.mpt3sas", description="Print the pools of the cover letter."
-    ).parse_args(arguments)
-    original = workload(OriginalPool)
-    series = workload(Pool)
-    show_progress("")
-    print(table("v6.1", original), table("series", series), EXPLANATION, sep="\n\n")
-    expected = [SERIES_CHAIN if row.name == "chain" else row for row in COVER_LETTER]
-    if original != list(COVER_LETTER) or series != expected:
-        print(
-            "mpt3sas: the tables differ from the cover letter's, or from what the series makes of it", file=sys.stderr
-        )
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,8 +8,8 @@ from multiprocessing import get_context
 from statistics import median
 from typing import Any
 
-from command.output import show_progress
 from kernel.build import Source
+from report.text import show_progress
 
 Measured = Callable[..., Mapping[str, float]]
 """Does some work once; returns the seconds of its parts, by name. It is run in another process."""

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.part import Failed, Part, Wanted
-from command.output import show_progress
+from report.text import show_progress
 
 QUICK = ("layout_ends", "blocks_are_disjoint")
 ROUNDS = 3

@@ -1,21 +1,15 @@
-"""`python -m bench.volume --kernel PATH`: a million operations of well-behaved drivers, natively, in one call (`make volume`).
+"""A million operations of well-behaved drivers on a kernel's pools, natively, in one call (`make volume`).
 
 Which block each allocation gave is checked afterwards, against the claims that need no look at the bytes. What breaks is kept
-as a trace of the operations up to there, for a replay beside the oracle.
-
-Exit status: 0 if nothing broke, 1 if a claim did, 2 for bad input.
+as a trace of the operations up to there, for a replay beside the simple pool.
 """
 
-import argparse
 import random
-import sys
 import time
 from dataclasses import dataclass
-from typing import NoReturn
 
-from command.output import exit_with
-from hunt.revisions import kernel_of, kernel_options
-from kernel.build import BuildError, Source, Variant
+from hunt.revisions import KernelFile
+from kernel.build import Source, Variant
 from kernel.pool import ALLOC, FREE, OPERATION, KernelPool
 from kernel.worker import KernelFault
 from model import claims
@@ -86,30 +80,19 @@ def drawn(number: int, seed: int) -> Run:
     return Run(operations[:number], slots, peak)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.volume", description="Run many operations natively.")
-    kernel_options(parser, "run", required=True)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--operations", type=int, default=OPERATIONS, help=f"default: {OPERATIONS:,}")
-    parser.error = lambda message: fail(f"{message}; see --help")  # type: ignore[method-assign]
-    options = parser.parse_args(arguments)
-    try:
-        kernel = kernel_of(options)
-    except BuildError as error:
-        fail(str(error))
-    assert kernel is not None
-    source, promises = kernel.source, kernel.revision().promises
+def run(kernel: KernelFile, seed: int, number: int) -> bool:
+    """So many operations on each of `POOLS`, and then many blocks in use at once; whether no claim broke."""
+    source, promises, sound = kernel.source, kernel.revision().promises, True
     print(source)
-    run = drawn(options.operations, options.seed)
+    operations = drawn(number, seed)
     full = Run([(ALLOC, slot) for slot in range(FULL)], FULL, FULL)
-    status = 0
-    for made, run in [*((made, run) for made in POOLS), (Create(16), full)]:
+    for made, run in [*((made, operations) for made in POOLS), (Create(16), full)]:
         seconds, broken = held(source, made, promises, run)
         rate = f"{len(run.operations) / seconds:>14,.0f} operations a second"
         rate += f", to {FULL:,} blocks in use" if run is full else ""
         print(f"size={made.size:<5} align={made.align:<3} boundary={made.boundary:<5} {rate}", flush=True)
         if broken is not None:
-            status = 1
+            sound = False
             print(f"\n{broken.claim.name} is BROKEN: {broken.claim.sentence}\n  {broken.told}")
             if run is full:  # whose trace would take hours beside the oracle
                 print(f"  run it again: make volume {kernel.as_make_takes_it()}\n")
@@ -118,7 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
             file = keep(trace, f"volume-{broken.claim.name}-{made.size}-{source.label()}")
             print(f"  replay it: {replaying(file, KERNEL, kernel)} SHRINK=1\n")
     print(source)
-    return status
+    return sound
 
 
 def held(source: Source, made: Create, promises: Promises, run: Run) -> tuple[float, Broken | None]:
@@ -168,13 +151,3 @@ def held(source: Source, made: Create, promises: Promises, run: Run) -> tuple[fl
         if not holds:
             return seconds, Broken(claim, last, f"the row: {row}, with {len(live)} blocks in use, {run.peak} at most")
     return seconds, None
-
-
-def fail(message: str) -> NoReturn:
-    """Say in one line what to do, and exit with status 2."""
-    print(f"volume: {message}", file=sys.stderr)
-    raise SystemExit(2)
-
-
-if __name__ == "__main__":
-    exit_with(main)

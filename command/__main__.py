@@ -1,23 +1,73 @@
-"""`python -m command SUBCOMMAND …`: everything that poolproof does, under one name."""
+"""`python -m command SUBCOMMAND …`: everything that poolproof does, under one name. `command.line` has the exit statuses."""
 
-import difflib
+import os
 import sys
 from importlib import import_module
+from pathlib import Path
 
-from command.output import exit_with
+from command.line import Parser, Status, unknown
+from model.bad_input import BadInput
 
-COMMANDS = ("demo", "prove", "audit", "crosshair", "fuzz", "replay", "compare", "report", "bugs", "claims")
+COMMANDS = {
+    "demo": "one proof, one refutation with its drawing, and one replay, in under a minute",
+    "prove": "prove what a DMA pool promises, of impl/ or of a kernel's own C",
+    "audit": "drop every premise of every proof, and plant bugs: each has to refute the proof",
+    "crosshair": "check the claims as contracts, with CrossHair",
+    "fuzz": "hunt for broken claims with random operations",
+    "replay": "run a trace on a revision, beside the simple pool, and draw what breaks",
+    "compare": "run two kernels with the same operations, and say what a driver would see change",
+    "report": "ask the engines, and write pages, SARIF, JUnit XML, JSON, traces and SMT-LIB 2",
+    "bugs": "plant each seeded bug, and see who notices it",
+    "claims": "write the tables of claims into README.md and docs/claims.md",
+    "kernels": "fetch the kernels to run against, once",
+    "bench": "measure pools, the prover and the hunt",
+    "volume": "run a million operations of well-behaved drivers on a kernel's pools",
+    "mpt3sas": "fill the six pools of the series' cover letter, on v6.1 and on the series",
+}
+"""The subcommands: each is a module of this folder, whose `add` gives a parser its options, and whose `run` does the work."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    name, *rest = (sys.argv[1:] if arguments is None else arguments) or [""]
-    if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0)[0]
-        print(f"poolproof: no subcommand {name!r}; did you mean {near!r}? {', '.join(COMMANDS)}", file=sys.stderr)
-        return 2
-    status: int = import_module(f"command.{name}").main(rest)
+    """Run a subcommand: its exit status. Bad input is told in one line on standard error."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return run(arguments)
+    except BadInput as bad:
+        message = str(bad)
+    except ModuleNotFoundError as missing:
+        package = str(missing.name).partition(".")[0]
+        if (Path(__file__).parent.parent / package).is_dir():
+            raise  # that is ours, and no package to install
+        message = f"the Python package {package!r} is missing; `make setup` installs it into .venv"
+    name = arguments[0] if arguments and arguments[0] in COMMANDS else "poolproof"
+    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+    return Status.NO_ANSWER
+
+
+def run(arguments: list[str]) -> int:
+    """Raises BadInput, and ModuleNotFoundError where a package is missing."""
+    parser = Parser(prog="python -m command", description="Check the Linux kernel's DMA pool allocator.")
+    subparsers = parser.add_subparsers(metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=summary, description=f"{name}: {summary}.", allow_abbrev=False)
+        if arguments[:1] == [name]:  # only this one is imported: others may need packages that are not there
+            module = import_module(f"command.{name}")
+            module.add(subparser)
+            subparser.set_defaults(run=module.run)
+    if not arguments:
+        raise BadInput(f"say what to do: one of {', '.join(COMMANDS)}")
+    if arguments[0] not in (*COMMANDS, "-h", "--help"):
+        raise unknown("subcommand", arguments[0], COMMANDS)
+    options = parser.parse_args(arguments)
+    status: int = options.run(options)
     return status
 
 
 if __name__ == "__main__":
-    exit_with(main)
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain once more
+        status = Status.READER_LEFT
+    sys.exit(status)

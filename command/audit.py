@@ -5,7 +5,6 @@ A bug is planted under each lemma as well: every proof that rests on the lemma m
 
 import argparse
 import json
-import os
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, replace
@@ -13,66 +12,62 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bugs import BUGS, Bug, plant
-from command.bugs import Notice, obligations_of, plant_all, run
-from command.output import Unwritable, put, show_progress, try_out
-from command.prove import OneLineParser, fail, positive, select
-from kernel.build import KERNELS, BuildError, find
+from command.bugs import Notice, obligations_of, plant_all, run_in
+from command.files import put_json, try_out
+from command.line import Status, add_jobs, add_json, add_names, number
+from command.prove import select
+from kernel.build import KERNELS, find
+from model.bad_input import BadInput
 from proofs.audit import NO_BUG, SAYS_NOTHING, Audit, audit
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict
+from report.text import show_progress
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = OneLineParser(prog="python -m command audit", description="Show that every premise and the code matter.")
-    parser.add_argument("names", nargs="*", metavar="CLAIM", help="a claim, or one of its obligations; default: all")
-    parser.add_argument("--json", metavar="FILE", help="write every result as JSON; - for standard output")
-    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one per core)")
+def add(parser: argparse.ArgumentParser) -> None:
+    add_names(parser, "CLAIM", "a claim, or one of its obligations")
+    add_json(parser)
+    add_jobs(parser)
     parser.add_argument(
         "--executor-calls",
-        type=positive,
+        type=number(1),
         metavar="N",
-        help="only hold the executor of C to native code, in N random calls of each function of the fetched kernels",
+        help="only compare the executor of C with native code, in N random calls of each function of the fetched kernels",
     )
-    options: argparse.Namespace = parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace) -> Status:
     if options.executor_calls is not None:
+        if options.names or options.json is not None:
+            raise BadInput("--executor-calls is about the executor only: leave out claims and --json")
         return audit_executor(options.executor_calls)
     names = [name for name in select(options.names) if OBLIGATIONS[name].expected is Verdict.PROVED]
-    try:
-        try_out(options.json)
-    except Unwritable as unwritable:
-        fail(str(unwritable))
+    if not names:
+        raise BadInput(f"nothing is expected to be proved of {', '.join(options.names)}: name another claim")
+    try_out(options.json)
     started = time.perf_counter()
     results = audit_all(names, options.jobs)
-    text = json.dumps([asdict(result) | {"passed": result.passed} for result in results], indent=1)
-    if options.json == "-":
-        print(text)
-    else:
+    put_json(options.json, [asdict(result) | {"passed": result.passed} for result in results])
+    if options.json != "-":
         print(as_text(results, time.perf_counter() - started))
-        if options.json is not None:
-            try:
-                put(Path(options.json), text + "\n")
-            except Unwritable as unwritable:
-                fail(str(unwritable))
-    return 0 if all(result.passed for result in results) else 1
+    return Status.EXPECTED if all(result.passed for result in results) else Status.SURPRISE
 
 
-def audit_executor(calls: int) -> int:
-    """Compare what `kernel.execute` does with native code, of each kernel that was fetched: 1 where they differ."""
+def audit_executor(calls: int) -> Status:
+    """Compare what `kernel.execute` does with native code, of each kernel that was fetched. Raises BadInput."""
     from proofs.subjects.c_native import Differs, hold_to_native  # here, since only this needs a compiler
 
     kernels = sorted(KERNELS.iterdir()) if KERNELS.is_dir() else []
     if not kernels:
-        fail("no kernel is there: run `make kernels`")
+        raise BadInput("no kernel is there: run `make kernels`")
     for kernel in kernels:
         try:
             counts = hold_to_native(find(kernel), calls, seed=0)
-        except BuildError as error:
-            fail(str(error))
         except Differs as differs:
             print(f"{kernel.name}: {differs}")
-            return 1
+            return Status.SURPRISE
         print(f"{kernel.name}: {', '.join(f'{count:,} calls of {name}' for name, count in counts.items())}: all alike")
-    return 0
+    return Status.EXPECTED
 
 
 def audit_all(names: list[str], jobs: int) -> list[Audit]:
@@ -129,7 +124,7 @@ def broken(bug: Bug, lemma: str, resting: list[str]) -> dict[str, str]:
     names = list(dict.fromkeys([*obligations_of(bug, lemma), *resting]))
     with TemporaryDirectory() as folder:
         plant(bug, Path(folder))
-        run(Path(folder), "command", "prove", "--json", "results.json", "--jobs", "1", *names)
+        run_in(Path(folder), "command", "prove", "--json", "results.json", "--jobs", "1", *names)
         file = Path(folder) / "results.json"
         results = json.loads((file.read_text() if file.is_file() else "") or "[]")
     became = dict.fromkeys(resting, "the prover gave no results")

@@ -1,16 +1,17 @@
 """`python -m command bugs`: plant each seeded bug, and see who notices it.
 
 A bug is planted in a copy of the repository, so that what notices it is exactly what would notice a mistake of ours.
-Exit status: 0 if each is noticed by all that the table names, 1 if one is not, 2 for bad input.
+Status 1 if a bug is not noticed by all that the table names.
 """
 
-import difflib
+import argparse
 import json
 import os
 import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -18,10 +19,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bugs import BUGS, Bug, plant
-from command.output import show_progress
-from command.prove import OneLineParser, positive
+from command.line import Status, add_jobs, add_names, unknown
+from model.bad_input import BadInput
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict
+from report.text import show_progress
 
 SEEDS = ("0", "1", "2")
 """Of hunts, until one notices something. What a seed draws changes with the sources, since Hypothesis tries the numbers that it
@@ -50,7 +52,7 @@ class Notice:
         return f"{said}{', '.join(self.broken) or 'nothing'} ({self.took})"
 
 
-def run(folder: Path, *module: str) -> tuple[int, str]:
+def run_in(folder: Path, *module: str) -> tuple[int, str]:
     """Exit status and output of `python -m module` on the copy."""
     environment = {**os.environ, "HYPOTHESIS_PROFILE": "mutants", "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", *module]
@@ -70,7 +72,7 @@ def prover(bug: Bug, folder: Path) -> Notice:
     started = time.perf_counter()
     names = [name for named in bug.refuted for name in obligations_of(bug, named)]
     what = ("--kernel", "linux", *bug.refuted) if bug.kernel else ("--jobs", "1", *names)
-    status, output = run(folder, "command", "prove", "--json", "results.json", *what)
+    status, output = run_in(folder, "command", "prove", "--json", "results.json", *what)
     results = json.loads((folder / "results.json").read_text() or "[]") if status in (0, 1) else []
     took = f"{time.perf_counter() - started:.0f} s"
     results = [result for result in results if result["expected"] == "PROVED"]
@@ -103,7 +105,7 @@ def hunter(bug: Bug, folder: Path) -> Notice:
 def hunt(bug: Bug, folder: Path, seed: str) -> tuple[str, int | None, str]:
     """A hunt in the copy: the claim that it sees broken, or "", its steps, None if it has failed, and its output."""
     what = ("--kernel", "linux") if bug.kernel else (bug.revision,)
-    _, output = run(folder, "command", "fuzz", *what, "--profile", "mutants", "--seed", seed)
+    _, output = run_in(folder, "command", "fuzz", *what, "--profile", "mutants", "--seed", seed)
     found = re.search(r"^\S+ breaks (\w+):", output, re.M)
     ran = re.search(r"^steps +([\d,]+)$", output, re.M)
     return found[1] if found else "", int(ran[1].replace(",", "")) if ran else None, output
@@ -112,7 +114,7 @@ def hunt(bug: Bug, folder: Path, seed: str) -> tuple[str, int | None, str]:
 def crosshair(bug: Bug, folder: Path) -> Notice:
     """The bug's contracts that CrossHair refutes, where it has confirmed them."""
     started = time.perf_counter()
-    status, output = run(folder, "command", "crosshair", "--jobs", "1", "--json", "results.json", *bug.contracts)
+    status, output = run_in(folder, "command", "crosshair", "--jobs", "1", "--json", "results.json", *bug.contracts)
     results = json.loads((folder / "results.json").read_text()) if status == 1 else []
     refuted = {result["contract"] for result in results if result["outcome"] == "REFUTED" != result["expected"]}
     broken = tuple(contract for contract in bug.contracts if contract in refuted)
@@ -149,41 +151,32 @@ def plant_all(
 
 
 def select(names: list[str]) -> list[Bug]:
-    """The bugs of these names, or of these parts of the table; all of them if nothing is named. Raises ValueError."""
+    """The bugs of these names, or of these parts of the table; all of them if nothing is named. Raises BadInput."""
     chosen: dict[str, Bug] = {}
     for name in names:
         found = {bug.name: bug for bug in BUGS.values() if name in (bug.name, *bug.name.split("/"))}
         if not found:
             known = [part for bug in BUGS for part in (bug, *bug.split("/"))]
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-            raise ValueError(f"there is no seeded bug {name!r}; did you mean {near!r}?")
+            raise unknown("seeded bug", name, known, "bugs/ lists them")
         chosen |= found
     return list((chosen or BUGS).values())
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = OneLineParser(prog="python -m command bugs", description="See who notices seeded bugs.")
-    parser.add_argument(
-        "names", nargs="*", metavar="BUG", help="a bug, or a part of the table such as tree; default: all"
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    add_names(parser, "BUG", "a bug, or a part of the table such as tree")
     parser.add_argument("--only", choices=ENGINES, action="append", help="ask only this engine; may be repeated")
-    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one per core)")
-    options = parser.parse_args(arguments)
-    try:
-        chosen = select(options.names)
-    except ValueError as unknown:
-        print(f"bugs: {unknown}", file=sys.stderr)
-        return 2
+    add_jobs(parser)
+
+
+def run(options: argparse.Namespace) -> Status:
     engines = options.only or list(ENGINES)
-    chosen = [bug for bug in chosen if any(ENGINES[name][1](bug) for name in engines)]
-    absent = [bug for bug in chosen if not bug.original.is_file()]
-    for version in sorted({bug.kernel for bug in absent}):
-        left_out = sum(bug.kernel == version for bug in absent)
-        print(
-            f"bugs: the kernel {version} is not there, so that {left_out} are left out: run `make kernels`",
-            file=sys.stderr,
-        )
-    chosen = [bug for bug in chosen if bug not in absent]
+    named = [bug for bug in select(options.names) if any(ENGINES[name][1](bug) for name in engines)]
+    chosen = [bug for bug in named if bug.original.is_file()]
+    absent = Counter(bug.kernel for bug in named if bug not in chosen)
+    for version, count in absent.items():
+        print(f"bugs: {count} are left out, since {version} is not there: run `make kernels`", file=sys.stderr)
+    if not chosen:
+        raise BadInput(f"none of these bugs is for {' or '.join(engines)} to notice: name others, or other engines")
     said: dict[str, dict[str, Notice]] = {}
 
     def done(bug: Bug, notice: dict[str, Notice]) -> None:
@@ -193,10 +186,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     started = time.perf_counter()
     plant_all(chosen, engines, options.jobs, done)
-    by = [tuple(name for name, one in notice.items() if not one.missed) for notice in said.values()]
+    by = Counter(" and ".join(name for name, one in notice.items() if not one.missed) for notice in said.values())
     missed = [name for name, notice in said.items() if any(one.missed for one in notice.values())]
     print(f"\n{len(chosen)} seeded bugs in {time.perf_counter() - started:.0f} s. Noticed by")
-    for engine_names in sorted(set(by), key=by.count, reverse=True):
-        print(f"  {' and '.join(engine_names) or 'nobody':<32} {by.count(engine_names):>4}")
+    for engine_names, count in by.most_common():
+        print(f"  {engine_names or 'nobody':<32} {count:>4}")
     print(f"{len(missed)} not noticed by all that have to{': ' if missed else ''}{', '.join(missed)}.")
-    return 1 if missed or not said else 0
+    return Status.SURPRISE if missed else Status.EXPECTED

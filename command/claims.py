@@ -5,6 +5,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from command.files import put
+from command.line import Status
+from model.bad_input import BadInput
 from model.claims import CLAIMS, Claim
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict
@@ -101,20 +104,23 @@ TABLES = {README: ("topics", table_of_topics), LIST: ("claims", table_of_claims)
 
 
 def with_table(document: Path) -> str:
-    """A document's text with its table as it has to be. Raises ValueError if the marks for it are missing."""
+    """A document's text with its table as it has to be. Raises BadInput if the marks for it are missing."""
     name, table = TABLES[document]
     begin, end = f"<!-- {name}: written by `make claims` -->\n", f"<!-- end of {name} -->\n"
     head, found, rest = document.read_text().partition(begin)
     _, closed, tail = rest.partition(end)
     if not found or not closed:
-        raise ValueError(f"{document.name}: the marks around the table of {name} are missing")
+        raise BadInput(f"{document.name}: the marks around the table of {name} are missing: bring them back")
     return head + begin + table() + end + tail
 
 
-def main(arguments: list[str] | None = None) -> int:
-    argparse.ArgumentParser(
-        prog="python -m command claims", description="Write the tables of claims into README.md and docs/claims.md."
-    ).parse_args(arguments)
+def add(parser: argparse.ArgumentParser) -> None:
+    del parser  # there is nothing to choose
+
+
+def run(options: argparse.Namespace) -> Status:
+    del options
     for document in TABLES:
-        document.write_text(with_table(document))
-    return 0
+        text = with_table(document)
+        put(document, text)
+    return Status.EXPECTED

@@ -1,79 +1,58 @@
 """`python -m command crosshair`: have CrossHair check the contracts of `proofs.contracts`, or what is named.
 
-Exit status: 0 if every contract has its expected outcome; 1 if one has not, also if one that is to be CONFIRMED was only
-SEARCHED; 2 for bad input or a missing package.
+Status 1 also if a contract that is to be CONFIRMED was only SEARCHED.
 """
 
 import argparse
-import difflib
-import json
 import multiprocessing
-import os
-import sys
 import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from itertools import groupby
-from typing import NoReturn
 
-from command.output import Unwritable, put_json, put_traces, show_progress, try_out
+from command.files import put_json, put_traces, try_out
+from command.line import Status, add_jobs, add_json, add_names, add_traces, unknown
 from model.claims import CLAIMS
-
-try:
-    from proofs.confirm import Result, confirm_named
-    from proofs.contracts import CONTRACTS
-except ModuleNotFoundError as missing:
-    name = str(missing.name).partition(".")[0]
-    print(
-        f"crosshair: the Python package {name!r} is missing; `make crosshair` installs it into .venv", file=sys.stderr
-    )
-    sys.exit(2)
+from proofs.confirm import Result, confirm_named
+from proofs.contracts import CONTRACTS
+from report.runs import show, surprises
+from report.text import show_progress
+from report.verdicts import of_contract
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = OneLineParser(prog="python -m command crosshair", description="Check contracts with CrossHair.")
-    parser.add_argument("names", nargs="*", metavar="CLAIM", help="a claim, or one of its contracts; default: all")
-    parser.add_argument("--json", metavar="FILE", help="write every result as JSON; - for standard output")
-    parser.add_argument("--traces", metavar="FOLDER", help="write the trace of every refutation that has one")
-    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one per core)")
-    options = parser.parse_args(arguments)
+def add(parser: argparse.ArgumentParser) -> None:
+    add_names(parser, "CLAIM", "a claim, or one of its contracts")
+    add_json(parser)
+    add_traces(parser)
+    add_jobs(parser)
 
+
+def run(options: argparse.Namespace) -> Status:
     names = select(options.names)
-    try:
-        try_out(options.json, options.traces)
-    except Unwritable as unwritable:
-        fail(str(unwritable))
-
+    try_out(options.json, options.traces)
     started = time.perf_counter()
     results = confirm_all(names, options.jobs)
-    seconds = time.perf_counter() - started
-    print(as_json(results) if options.json == "-" else as_text(results, seconds))
-    try:
-        put_json(options.json, as_json(results))
-        put_traces(options.traces, {result.short_name: result.counterexample for result in results})
-    except Unwritable as unwritable:
-        fail(str(unwritable))
-    if options.json != "-" and not all(result.as_expected for result in results):
-        from report.runs import show, surprises
-        from report.verdicts import read_contracts  # here, since it is for those who want to look
-
-        show(surprises(read_contracts(as_json(results))))
-    return 0 if all(result.as_expected for result in results) else 1
+    if options.json != "-":
+        print(as_text(results, time.perf_counter() - started))
+    put_json(options.json, [asdict(result) for result in results])
+    put_traces(options.traces, {result.short_name: result.counterexample for result in results})
+    if options.json != "-":
+        show(surprises(map(of_contract, results)))
+    return Status.EXPECTED if all(result.as_expected for result in results) else Status.SURPRISE
 
 
 def select(names: Iterable[str]) -> list[str]:
-    """The contracts that are named by claim or in full; all of them if nothing is named."""
-    chosen: list[str] = []
+    """The contracts that are named by claim or in full; all of them if nothing is named. Raises BadInput."""
+    chosen: dict[str, None] = {}
     for name in names:
-        found = [made.name for made in CONTRACTS.values() if name in (made.name, made.claim.name)]
+        found = [contract.name for contract in CONTRACTS.values() if name in (contract.name, contract.claim.name)]
         if not found:
-            with_contracts = [made.claim.name for made in CONTRACTS.values()]
-            near = difflib.get_close_matches(name, [*CONTRACTS, *with_contracts], n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(dict.fromkeys(with_contracts))}"
-            fail(f"no contract is about {name!r}; {hint}")
-        chosen += [name for name in found if name not in chosen]
-    return chosen or list(CONTRACTS)
+            claims = dict.fromkeys(contract.claim.name for contract in CONTRACTS.values())
+            listed = f"there are contracts about {', '.join(claims)}"
+            raise unknown("contract about", name, [*CONTRACTS, *claims], listed)
+        chosen |= dict.fromkeys(found)
+    return list(chosen or CONTRACTS)
 
 
 def confirm_all(names: list[str], jobs: int) -> list[Result]:
@@ -90,10 +69,6 @@ def confirm_all(names: list[str], jobs: int) -> list[Result]:
             show_progress(f"{len(results)} of {len(names)} contracts: {running[future][:70]}")
     show_progress("")
     return [results[name] for name in names]
-
-
-def as_json(results: list[Result]) -> str:
-    return json.dumps([asdict(result) for result in results], indent=1)
 
 
 def as_text(results: list[Result], seconds: float) -> str:
@@ -130,22 +105,3 @@ def told_of(result: Result) -> list[str]:
     if result.why:
         lines.append(f"            because  {result.why}")
     return lines
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        fail(f"{message}; see --help")
-
-
-def positive(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 1000:
-        raise argparse.ArgumentTypeError(f"a number from 1 to 999 is needed, not {text!r}")
-    return int(text)
-
-
-def fail(message: str) -> NoReturn:
-    """Say in one line what to do, and exit with status 2."""
-    print(f"crosshair: {message}", file=sys.stderr)
-    raise SystemExit(2)

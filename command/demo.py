@@ -1,7 +1,7 @@
 """`python -m command demo`: one proof, one refutation with its drawing, and one replay, in under a minute.
 
-It runs three other subcommands as a user would type them, and needs no package but Z3. The exit status is 0 if each of
-them ends as it should, and 1 if one does not.
+It runs three other subcommands as a user would type them, and needs no package but Z3. Status 1 if one of them does not end
+as it should.
 """
 
 import argparse
@@ -9,7 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from command import prove, replay
+from command.__main__ import run as run_command
+from command.line import Status
 
 CLAIM = "block_lies_inside_its_page"
 CASE = "boundary_above_the_page"
@@ -20,24 +21,26 @@ PROOF, REFUTATION = f"{CLAIM}/series/u32", f"{CLAIM}/v6.1/u64/{CASE}"
 
 STEPS = (
     ("With the patches of 2022, no block leaves its page; in v6.1, one can. The smallest example is kept.",
-     prove.main, ["prove", PROOF, REFUTATION, "--fresh", "--traces", str(FOLDER)], 0),
-    ("The example, run on v6.1 and drawn.", replay.main, ["replay", str(TRACE), "--on", "v6.1"], 1),
-    ("The same operations, run with the patches.", replay.main, ["replay", str(TRACE), "--on", "series"], 0),
+     ["prove", PROOF, REFUTATION, "--fresh", "--traces", str(FOLDER)], Status.EXPECTED),
+    ("The example, run on v6.1 and drawn.", ["replay", str(TRACE), "--on", "v6.1"], Status.SURPRISE),
+    ("The same operations, run with the patches.", ["replay", str(TRACE), "--on", "series"], Status.EXPECTED),
 )  # fmt: skip
-"""What to say, what to run, its arguments, and the exit status that it should have."""
+"""What to say, what to run, and the exit status that it should have."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    argparse.ArgumentParser(prog="python -m command demo", description=(__doc__ or "").split("\n")[0]).parse_args(
-        arguments
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    del parser  # there is nothing to choose
+
+
+def run(options: argparse.Namespace) -> Status:
+    del options
     started = time.perf_counter()
-    for title, run, (name, *rest), expected in STEPS:
-        print(f"# {title}\n$ python -m command {' '.join([name, *rest])}")
-        status = run(rest)
+    for title, arguments, expected in STEPS:
+        print(f"# {title}\n$ python -m command {' '.join(arguments)}")
+        status = run_command(arguments)
         print(flush=True)
         if status != expected:
-            print(f"demo: {name} ended with status {status}, and should with {expected}", file=sys.stderr)
-            return 1
+            print(f"demo: {arguments[0]} ended with status {status}, and should with {expected}", file=sys.stderr)
+            return Status.SURPRISE
     print(f"{len(STEPS)} commands in {time.perf_counter() - started:.1f} s, each as it should be.")
-    return 0
+    return Status.EXPECTED

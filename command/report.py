@@ -1,82 +1,76 @@
 """`python -m command report`: ask the engines, and write what they say as pages, SARIF, JUnit XML, JSON, traces and SMT-LIB 2.
 
-Exit status: 0 if every verdict is the expected one, 1 if one is not, 2 for bad input or an engine that fails. With status 1,
-too, the whole report is there.
+With status 1, too, the whole report is there.
 """
 
 import argparse
 import json
-import subprocess
-import sys
+import os
 from pathlib import Path
-from typing import NoReturn
 
-from hunt.profiles import OF_HUNTS
-from hunt.revisions import TARGETS, KernelFile, kernel_of, kernel_options
-from kernel.build import BuildError
+from command.files import try_out, usable
+from command.fuzz import hunt_all
+from command.line import Status, add_kernel, add_profile, kernel_of, refuse_promises, unknown
+from hunt.fuzz import HUNTED
+from hunt.revisions import TARGETS, KernelFile
+from model.bad_input import BadInput
+from model.revision import KERNEL
 from model.trace import TraceError, loads
 from report.formats import as_junit, as_sarif, message
 from report.pages import index
 from report.runs import exhibit, seen, show
-from report.verdicts import (
-    BadResults,
-    Verdict,
-    of_trace,
-    read_contracts,
-    read_machine,
-    read_prover,
-    read_tallies,
-)
+from report.text import show_progress
+from report.verdicts import Verdict, of_contract, of_hunt, of_proof, of_trace
 
 PAST = Path(__file__).parent.parent / "tests" / "traces"
+ENGINES = ("prove", "fuzz", "crosshair")
 
-READERS = {"prove": read_prover, "fuzz": read_machine, "crosshair": read_contracts}
-"""The engines, as `make` calls them, and who reads what they write."""
+Tallies = dict[str, dict[str, int]]
+"""What the state machine has met on each revision, and how often."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m command report", description="Ask the engines, and write a report."
-    )
-    parser.add_argument("engines", nargs="*", metavar="ENGINE", help="of prove, fuzz, crosshair; default: prove fuzz")
-    parser.add_argument("--out", default="reports", metavar="FOLDER", help="default: reports")
+def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--profile", default="dev", choices=OF_HUNTS, help="how long to hunt; default: dev, which is short"
+        "engines", nargs="*", metavar="ENGINE", help=f"of {', '.join(ENGINES)}; default: prove and fuzz"
     )
-    kernel_options(parser, "ask them about")
-    parser.error = lambda message: fail(f"{message}; see --help")  # type: ignore[method-assign]
-    options = parser.parse_args(arguments)
-    for engine in options.engines:
-        if engine not in READERS:
-            fail(f"there is no engine {engine!r}; there are {', '.join(READERS)}")
-    if options.kernel is not None and "crosshair" in options.engines:
-        fail("CrossHair reads Python only: ask prove or fuzz about a kernel")
+    parser.add_argument("--out", default="reports", metavar="FOLDER", help="default: reports")
+    add_profile(parser, "dev")
+    add_kernel(parser, "ask them about")
+
+
+def run(options: argparse.Namespace) -> Status:
     engines, folder = options.engines or ["prove", "fuzz"], Path(options.out)
-    command = f"python -m command report {' '.join(engines)}" + (
-        f" --profile {options.profile}" if "fuzz" in engines else ""
-    )
-    of_kernel: list[str] = []
-    try:
-        kernel = kernel_of(options)
-        if kernel is not None:
-            print(kernel.source)
-            of_kernel = ["--kernel", options.kernel]
-            of_kernel += ["--promises", options.promises] if options.promises is not None else []
-            command += f" {' '.join(of_kernel)}"
+    for engine in engines:
+        if engine not in ENGINES:
+            raise unknown("engine", engine, ENGINES)
+    if options.kernel is not None and "crosshair" in engines:
+        raise BadInput("CrossHair reads Python only: ask prove or fuzz about a kernel")
+    if "prove" in engines:
+        refuse_promises(options)
+    kernel = kernel_of(options)
+    with usable(options.out, "name a folder that can be written with --out"):
         clear(folder)
-        results = {engine: ask(engine, folder, options.profile, of_kernel) for engine in engines}
-        verdicts = [verdict for engine, text in results.items() for verdict in READERS[engine](text)]
-        verdicts += past_counterexamples() if options.kernel is None else []
-        write(folder, verdicts, read_tallies(results.get("fuzz", "[]")), command, kernel)
-    except OSError as error:
-        fail(f"{error.filename}: {error.strerror}; name a folder that can be written with --out")
-    except (BuildError, BadResults) as bad:
-        fail(str(bad))
+    try_out(None, options.out, *(str(folder / part) for part in ("traces", "smt2")))
+    if kernel is not None:
+        print(kernel.source)
+    verdicts: list[Verdict] = []
+    tallies: Tallies = {}
+    for engine in engines:
+        said, met = ask(engine, folder, options.profile, kernel)
+        verdicts += said
+        tallies |= met
+    verdicts += past_counterexamples() if kernel is None else []
+    command = f"python -m command report {' '.join(engines)}"
+    command += f" --profile {options.profile}" if "fuzz" in engines else ""
+    command += f" --kernel {options.kernel}" if options.kernel is not None else ""
+    command += f" --promises {options.promises}" if options.promises is not None else ""
+    with usable(options.out, "name a folder that can be written with --out"):
+        write(folder, verdicts, tallies, command, kernel)
     wrong = [verdict for verdict in verdicts if not verdict.as_expected]
     print(f"{folder / 'index.html'}: {len(verdicts)} verdicts, {len(wrong)} not as expected")
     if kernel is not None:
         print(kernel.source)
-    return 1 if wrong else 0
+    return Status.SURPRISE if wrong else Status.EXPECTED
 
 
 def clear(folder: Path) -> None:
@@ -89,39 +83,48 @@ def clear(folder: Path) -> None:
         old.unlink()
 
 
-def ask(engine: str, folder: Path, profile: str, of_kernel: list[str]) -> str:
-    """Run an engine, which shows its progress; returns the results that it has written."""
-    file = folder / f"{engine}.json"
-    file.unlink(missing_ok=True)
-    commands = {
-        "prove": ["prove", *of_kernel[:2], "--json", str(file), "--smt2", str(folder / "smt2")],
-        "fuzz": ["fuzz", *of_kernel, "--profile", profile, "--json", str(file)],
-        "crosshair": ["crosshair", "--json", str(file)],
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "command", *commands[engine]], stdout=subprocess.PIPE, text=True, check=False
-    )
-    text = file.read_text() if file.exists() else ""
-    if not text and done.returncode == 2:
-        raise SystemExit(2)  # it has said why
-    if not text:
-        fail(f"{engine} has failed with status {done.returncode}, and written nothing")
-    return text
+def ask(engine: str, folder: Path, profile: str, kernel: KernelFile | None) -> tuple[list[Verdict], Tallies]:
+    """Run an engine, which shows its progress: its verdicts. The prover's queries are written into `folder`. Raises BadInput.
+
+    An engine is imported here, since each needs packages of its own.
+    """
+    jobs = os.cpu_count() or 1
+    if engine == "prove":
+        from command.prove import write_smt2
+        from proofs.catalogue import catalogue_of
+        from proofs.engine.obligation import Settings
+        from proofs.run import Where, prove_named
+
+        path = None if kernel is None else kernel.path
+        try:
+            names = list(catalogue_of(path))
+        except NotImplementedError as not_followed:
+            raise BadInput(f"{path}: cannot follow the code: {not_followed}; ask fuzz only") from not_followed
+        results = prove_named(names, Settings(smt2=True), Where(path, None, jobs), show_progress)
+        write_smt2(results, folder / "smt2")
+        return [of_proof(result) for result in results], {}
+    if engine == "crosshair":
+        from command.crosshair import confirm_all, select
+
+        return [of_contract(result) for result in confirm_all(select([]), jobs)], {}
+    hunts = hunt_all(HUNTED if kernel is None else [KERNEL], None, profile, kernel)
+    verdicts = [verdict for hunt in hunts for verdict in of_hunt(hunt)]
+    return verdicts, {hunt.revision: dict(sorted(hunt.tally.events.items())) for hunt in hunts}
 
 
 def past_counterexamples() -> list[Verdict]:
     """Every trace of the past, run again on the revision that its name begins with: it has to break its claim. Raises
-    BadResults for one that cannot be run."""
+    BadInput for one that cannot be run."""
     verdicts = []
     for file in sorted(PAST.glob("*.json")):
         revision = file.name.partition("-")[0]
         if revision not in TARGETS:
-            raise BadResults(f"{file}: its name has to begin with a revision, and {revision!r} is none")
+            raise BadInput(f"{file}: its name has to begin with a revision, and {revision!r} is none")
         try:
             trace = loads(file.read_text())
             broken = seen(trace, revision).broken
         except (UnicodeDecodeError, TraceError, TimeoutError) as error:
-            raise BadResults(f"{file}: {error}") from error
+            raise BadInput(f"{file}: {error}") from error
         claim = broken.claim.name if broken is not None else str(trace.claim)
         name = file.stem.removeprefix(f"{revision}-")
         found = None if broken is None else of_trace(broken.trace)
@@ -133,13 +136,9 @@ def past_counterexamples() -> list[Verdict]:
 
 
 def write(
-    folder: Path,
-    verdicts: list[Verdict],
-    tallies: dict[str, dict[str, int]],
-    command: str,
-    kernel: KernelFile | None = None,
+    folder: Path, verdicts: list[Verdict], tallies: Tallies, command: str, kernel: KernelFile | None = None
 ) -> None:
-    """Everything, also what breaks as text on the terminal."""
+    """Everything, also what breaks as text on the terminal. Raises OSError."""
     exhibits = [exhibit(one, folder / "traces", kernel) for one in verdicts if one.counterexample is not None]
     show(exhibits)
     for one in verdicts:
@@ -149,9 +148,3 @@ def write(
     (folder / "results.sarif").write_text(as_sarif(verdicts, kernel))
     (folder / "junit.xml").write_text(as_junit(verdicts, kernel))
     (folder / "results.json").write_text(json.dumps([verdict.to_json() for verdict in verdicts], indent=1) + "\n")
-
-
-def fail(message: str) -> NoReturn:
-    """Say in one line what to do, and exit with status 2."""
-    print(f"report: {message}", file=sys.stderr)
-    raise SystemExit(2)

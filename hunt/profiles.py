@@ -18,6 +18,8 @@ from hypothesis.errors import InvalidArgument
 from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
 
+from model.bad_input import BadInput
+
 ROOT = Path(__file__).parent.parent
 
 NAMES = ("directed", "dev", "ci", "nightly")
@@ -34,7 +36,7 @@ CONSTANTS = Constants(integers={2**power + nearby for power in range(2, 17) for 
 """Numbers that Hypothesis draws more often than others: the edges of sizes, of pages and of boundaries."""
 
 
-class UnavailableError(Exception):
+class UnavailableError(BadInput):
     """A profile or a database that is asked for cannot be had; says why, and how to get it."""
 
 

@@ -1,6 +1,5 @@
 """The pools that can be put beside the oracle, by the name of their revision."""
 
-from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -77,20 +76,3 @@ def kernel_file(path: str, promises: str | None = None) -> KernelFile:
     for debug in (False, True):
         program_of(source, Variant(debug))
     return KernelFile(path, source, promises)
-
-
-def kernel_options(parser: ArgumentParser, what: str, *, required: bool = False) -> None:
-    """The options of a command line that can be about a kernel's own file."""
-    parser.add_argument(
-        "--kernel", metavar="PATH", required=required, help=f"{what} a kernel tree's mm/dmapool.c, or a single file"
-    )
-    parser.add_argument("--promises", metavar="REVISION", help="hold the kernel to what this revision promises")
-
-
-def kernel_of(options: Namespace) -> KernelFile | None:
-    """The kernel's file that these options name. Raises BuildError."""
-    if options.kernel is not None:
-        return kernel_file(options.kernel, options.promises)
-    if options.promises is not None:
-        raise BuildError("--promises is about a kernel: name one with --kernel")
-    return None

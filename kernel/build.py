@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from model.bad_input import BadInput
+
 ROOT = Path(__file__).parent.parent
 SHIM = Path(__file__).parent / "shim"
 BUILDS = ROOT / ".poolproof" / "builds"
 KERNELS = ROOT / ".poolproof" / "kernels"
-"""Where `python -m kernel.fetch` puts what it gets."""
+"""Where `make kernels` puts what it fetches."""
 
 FROM_THE_TREE = ("list.h", "poison.h", "rbtree.h", "rbtree_types.h", "rbtree_augmented.h")
 """Headers of include/linux/ that are used as they are."""
@@ -68,7 +70,7 @@ OPERATIONS = ("dma_pool_create", "dma_pool_alloc", "dma_pool_free", "dma_pool_de
 """What is run of a file."""
 
 
-class BuildError(Exception):
+class BuildError(BadInput):
     """A program that cannot be built, or no kernel; says in one line why, and what to do."""
 
 
@@ -134,7 +136,7 @@ class Variant:
 def find(kernel: str | Path) -> Source:
     """The source that a path names: a kernel tree, or a single file.
 
-    A file that is in no tree is compiled with the headers of the newest kernel that `python -m kernel.fetch` has got. Raises
+    A file that is in no tree is compiled with the headers of the newest kernel that `make kernels` has fetched. Raises
     BuildError.
     """
     path = Path(kernel).expanduser().absolute()

@@ -1,18 +1,18 @@
-"""`python -m kernel.fetch [VERSION …]`: get the kernels to run against, once, into `.poolproof/kernels/`.
+"""Fetches the kernels to run against, once, into `.poolproof/kernels/`.
 
 They come in Debian's source packages; of each, the few files that a build needs are kept. The machine's own lists of packages
-stay as they are. Exit status: 2 if a kernel cannot be had; then one line says what is missing.
+stay as they are.
 """
 
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 from pathlib import Path
 
 from kernel.build import FROM_THE_TREE, KERNELS
+from model.bad_input import BadInput
 
 SUITES = {"v6.1": "bookworm", "v6.12": "trixie"}
 """The releases of Debian whose kernels these are."""
@@ -28,23 +28,8 @@ OPTIONAL = {"mm/dmapool_test.c", "COPYING"}  # v6.1 has no test
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
-class UnavailableError(Exception):
+class UnavailableError(BadInput):
     """A kernel that cannot be had; says in one line what is missing."""
-
-
-def main(arguments: list[str] | None = None) -> int:
-    versions = (sys.argv[1:] if arguments is None else arguments) or list(SUITES)
-    for version in versions:
-        if version not in SUITES:
-            print(f"kernels: there is no kernel {version!r}; there are {', '.join(SUITES)}", file=sys.stderr)
-            return 2
-        try:
-            fetch(version)
-        except UnavailableError as error:
-            how = "or lay the files of a kernel tree there by hand"
-            print(f"kernels: no {version}: {error}; {how}: {KERNELS / version}", file=sys.stderr)
-            return 2
-    return 0
 
 
 def fetch(version: str) -> Path:
@@ -54,9 +39,14 @@ def fetch(version: str) -> Path:
         return folder
     KERNELS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=KERNELS) as scratch:
-        package = download(f"linux-source-{version.removeprefix('v')}", SUITES[version], Path(scratch))
-        files = Path(scratch) / "tree"
-        unpack(package, files)
+        try:
+            package = download(f"linux-source-{version.removeprefix('v')}", SUITES[version], Path(scratch))
+            files = Path(scratch) / "tree"
+            unpack(package, files)
+        except UnavailableError as error:
+            raise UnavailableError(
+                f"no {version}: {error}; or lay the files of a kernel tree there by hand: {folder}"
+            ) from error
         files.rename(folder)
     print(f"kernels: {package.name.replace('%3a', ':')} → {os.path.relpath(folder)}")
     return folder
@@ -122,7 +112,3 @@ def unpack(package: Path, into: Path) -> None:
             contents.kill()
     if missing - OPTIONAL:
         raise UnavailableError(f"{package.name} has no {', '.join(sorted(missing - OPTIONAL))}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -160,13 +160,19 @@ def loads(text: str) -> Trace:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise TraceError(f"not JSON that can be read: {error}") from error
+    return from_json(document)
+
+
+def from_json(document: Any) -> Trace:
+    """The trace that parsed JSON says: what `Trace.to_json` gives. Raises TraceError."""
     if not isinstance(document, dict) or "poolproof" not in document:
         raise TraceError('not a poolproof trace: there is no "poolproof": 1')
-    version = document.pop("poolproof")
+    fields = {key: value for key, value in document.items() if key != "poolproof"}
+    version = document["poolproof"]
     if type(version) is not int or version != VERSION:
         raise TraceError(f"poolproof: version {version!r}, but only version {VERSION} can be read")
     try:
-        trace = _decode(Trace, document, "trace")
+        trace = _decode(Trace, fields, "trace")
     except RecursionError as error:
         raise TraceError("too many operations inside each other") from error
     assert isinstance(trace, Trace)

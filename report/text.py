@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from typing import TextIO, TypeVar
@@ -248,3 +249,9 @@ def coloured(text: str, stream: TextIO) -> str:
         return text
     wrong = re.compile(r" breaks \w+: |!!|should be found")
     return "\n".join(f"\x1b[1;31m{line}\x1b[0m" if wrong.search(line) else line for line in text.split("\n"))
+
+
+def show_progress(what: str) -> None:
+    """One line on a terminal, in place of the one before; nothing elsewhere."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)

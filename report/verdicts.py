@@ -1,17 +1,19 @@
-"""What the engines say, read from the JSON that they write, in one form: an engine's verdict on a claim about a revision."""
+"""What the engines say, in one form: an engine's verdict on a claim about a revision."""
 
-import json
 import re
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hunt.revisions import KernelFile
-from model.claims import CLAIMS
 from model.geometry import LaidPage, number
 from model.revision import KERNEL
-from model.trace import Trace, TraceError, loads
+from model.trace import Trace, from_json
+
+if TYPE_CHECKING:  # or whoever reads a report would need Z3, Hypothesis and CrossHair
+    from hunt.fuzz import Hunt
+    from proofs.confirm import Result as Checked
+    from proofs.engine.obligation import Result
 
 ENGINES = {
     "prover": "the prover (Z3)",
@@ -39,10 +41,6 @@ ADVICE = {
 
 SMT2 = "SMT-LIB 2"
 """The evidence that is a file, beside the page."""
-
-
-class BadResults(Exception):
-    """A file of results that cannot be read; says why in one line."""
 
 
 @dataclass(frozen=True)
@@ -98,115 +96,75 @@ class Verdict:
         return said
 
 
-def read_prover(text: str) -> list[Verdict]:
-    """The results of `python -m command prove --json`. Raises BadResults."""
-    return [verdict for result in results_in(text, "obligation") for verdict in whole(proved, result)]
-
-
-def read_contracts(text: str) -> list[Verdict]:
-    """The results of `python -m command crosshair --json`. Raises BadResults."""
-    return [verdict for result in results_in(text, "contract") for verdict in whole(confirmed, result)]
-
-
-def read_machine(text: str) -> list[Verdict]:
-    """The results of `python -m command fuzz --json`. Raises BadResults."""
-    return [verdict for hunt in results_in(text, "tally") for verdict in whole(hunted, hunt)]
-
-
-def whole(read: Callable[[dict[str, Any]], list[Verdict]], result: dict[str, Any]) -> list[Verdict]:
-    """What is read from an object. Raises BadResults if something is missing there, or is something else."""
-    try:
-        named = {result["claim"]} if "claim" in result else {*result["held"]}
-        if unknown := named - set(CLAIMS):
-            raise BadResults(f"it is about {min(unknown)!r}, which is no claim")
-        return read(result)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BadResults(f"a result is not whole: {type(error).__name__}: {error}") from error
-
-
-def read_tallies(text: str) -> dict[str, dict[str, int]]:
-    """What the machine has met on each revision, and how often, in the same results. Raises BadResults."""
-    return {hunt["revision"]: hunt["tally"] for hunt in results_in(text, "tally")}
-
-
-def results_in(text: str, needed: str) -> list[dict[str, Any]]:
-    """The objects in a list, all of which have what is needed."""
-    try:
-        results = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadResults(f"not JSON that can be read: {error}") from error
-    if not isinstance(results, list) or not all(isinstance(one, dict) and needed in one for one in results):
-        raise BadResults(f"a list of objects with {needed!r} is expected")
-    return results
-
-
-def proved(result: dict[str, Any]) -> list[Verdict]:
-    premises, rests_on = result["premises"], result["rests_on"]
+def of_proof(result: "Result") -> Verdict:
+    """The prover's verdict on an obligation."""
     evidence = {
         "theory": {"Z": "all non-negative integers", "u32": "words of 32 bits", "u64": "words of 64 bits"}[
-            result["theory"]
+            result.theory
         ],
-        "proof": result["proof"],
-        "premises": "; ".join(premises) or "none",
-        "rests on": ", ".join(rests_on) or "no other claim",
-        "solver": f"Z3, {result['queries']} queries on {result['paths']} paths",
-        "seconds": f"{result['seconds']:.2f}{', in an earlier run' if result['cached'] else ''}",
+        "proof": result.proof,
+        "premises": "; ".join(result.premises) or "none",
+        "rests on": ", ".join(result.rests_on) or "no other claim",
+        "solver": f"Z3, {result.queries} queries on {result.paths} paths",
+        "seconds": f"{result.seconds:.2f}{', in an earlier run' if result.cached else ''}",
     }
-    if result["why"]:
-        evidence["because"] = result["why"]
-    if result["verdict"] in ADVICE:
-        evidence["to do"] = ADVICE[result["verdict"]]
-    if result["undermined"]:
-        evidence[SAYS_NOTHING] = f"it rests on {', '.join(result['undermined'])}"
-    if result["not_asked"]:
-        evidence["not asked for"] = ", ".join(result["not_asked"])
-    if result["smt2"]:
-        evidence[SMT2] = f"smt2/{result['smt2']}"
-    verdict = Verdict(
+    if result.why:
+        evidence["because"] = result.why
+    if result.verdict in ADVICE:
+        evidence["to do"] = ADVICE[result.verdict]
+    if result.undermined:
+        evidence[SAYS_NOTHING] = f"it rests on {', '.join(result.undermined)}"
+    if result.not_asked:
+        evidence["not asked for"] = ", ".join(result.not_asked)
+    if result.smt2:
+        evidence[SMT2] = f"smt2/{result.smt2_file}"
+    fails = result.broken
+    if result.arguments:
+        fails += f"({', '.join(f'{name}={in_hexadecimal(value)}' for name, value in result.arguments.items())})"
+    return Verdict(
         "prover",
-        result["obligation"],
-        result["claim"],
-        result["revision"],
-        result["verdict"],
-        result["expected"],
-        result["as_expected"],
-        result["seconds"],
-        " ".join(filter(None, (result["theory"], result["case"].replace("_", " ")))),
+        result.obligation,
+        result.claim,
+        result.revision,
+        result.verdict,
+        result.expected,
+        result.as_expected,
+        result.seconds,
+        " ".join(filter(None, (result.theory, result.case.replace("_", " ")))),
         evidence,
-        counterexample_of(result),
+        counterexample_of(result.inputs, result.counterexample, fails),
     )
-    return [verdict]
 
 
-def confirmed(result: dict[str, Any]) -> list[Verdict]:
-    evidence = {"inputs": result["about"], "paths": str(result["paths"]), "seconds": f"{result['seconds']:.2f}"}
-    if result["why"]:
-        evidence["because"] = result["why"]
-    verdict = Verdict(
+def of_contract(result: "Checked") -> Verdict:
+    """CrossHair's verdict on a contract."""
+    evidence = {"inputs": result.about, "paths": str(result.paths), "seconds": f"{result.seconds:.2f}"}
+    if result.why:
+        evidence["because"] = result.why
+    return Verdict(
         "contracts",
-        result["contract"],
-        result["claim"],
-        result["revision"],
-        result["outcome"],
-        result["expected"],
-        result["outcome"] == result["expected"] and not result["why"],
-        result["seconds"],
-        result["about"],
+        result.contract,
+        result.claim,
+        result.revision,
+        result.outcome,
+        result.expected,
+        result.as_expected,
+        result.seconds,
+        result.about,
         evidence,
-        counterexample_of(result),
+        counterexample_of(result.inputs, result.counterexample),
     )
-    return [verdict]
 
 
-def hunted(hunt: dict[str, Any]) -> list[Verdict]:
-    """A verdict for each claim that the machine has held a revision to."""
-    traces = {found["claim"]: trace_of(found) for found in hunt["found"]}
+def of_hunt(hunt: "Hunt") -> list[Verdict]:
+    """A verdict for each claim that the state machine has checked on a revision."""
+    traces = {str(trace.claim): trace for trace in hunt.found}
     evidence = {
-        "seed": f"{hunt['seed']}, profile {hunt['profile']}",
-        "steps": f"{hunt['steps']:,}",
-        "seconds": f"{hunt['seconds']:.1f}",
+        "seed": f"{hunt.seed}, profile {hunt.profile}",
+        "steps": f"{hunt.tally.steps:,}",
+        "seconds": f"{hunt.seconds:.1f}",
     }
-    held = hunt["held"] | {claim: 0 for claim in traces if claim not in hunt["held"]}
+    held = dict(sorted(hunt.held.items())) | {claim: 0 for claim in traces if claim not in hunt.held}
     verdicts = []
     sound = "SEARCHED" if traces else "HELD"  # what breaks a claim ends the hunt, before it has gone far in the others
     for claim, times in held.items():
@@ -214,13 +172,13 @@ def hunted(hunt: dict[str, Any]) -> list[Verdict]:
         verdicts.append(
             Verdict(
                 "machine",
-                f"{claim}/{hunt['revision']}",
+                f"{claim}/{hunt.revision}",
                 claim,
-                hunt["revision"],
+                hunt.revision,
                 "BROKEN" if trace else sound,
                 sound,
                 trace is None,
-                hunt["seconds"] / len(held),  # its share, so that those of all claims are the hunt's
+                hunt.seconds / len(held),  # its share, so that those of all claims are the hunt's
                 f"{times:,} times",
                 {"held": f"{times:,} times", **evidence},
                 None if trace is None else of_trace(trace),
@@ -236,23 +194,13 @@ def of_trace(trace: Trace) -> Counterexample:
     return Counterexample(inputs, last.expected, last.happened, trace)
 
 
-def counterexample_of(result: dict[str, Any]) -> Counterexample | None:
-    told = result["counterexample"]
-    if told is None:
+def counterexample_of(inputs: dict[str, Any], found: dict[str, Any] | None, fails: str = "") -> Counterexample | None:
+    """What an engine has found, if it has found anything."""
+    if found is None:
         return None
-    trace = trace_of(told["trace"]) if "trace" in told else None
-    fails = str(result.get("broken", ""))
-    if arguments := result.get("arguments"):
-        fails += f"({', '.join(f'{name}={in_hexadecimal(value)}' for name, value in arguments.items())})"
-    page = LaidPage.from_json(told["page"]) if "page" in told else None
-    return Counterexample(result["inputs"], told["expected"], told["actual"], trace, fails, page)
-
-
-def trace_of(found: Any) -> Trace:
-    try:
-        return loads(json.dumps(found))
-    except TraceError as error:
-        raise BadResults(f"a trace in it cannot be read: {error}") from error
+    trace = from_json(found["trace"]) if "trace" in found else None
+    page = LaidPage.from_json(found["page"]) if "page" in found else None
+    return Counterexample(inputs, found["expected"], found["actual"], trace, fails, page)
 
 
 def in_hexadecimal(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict
+from proofs.engine.obligation import Result
 
 ROOT = Path(__file__).parent.parent
 REFUTED = [o.name for o in OBLIGATIONS.values() if o.expected is Verdict.REFUTED]
@@ -18,6 +19,11 @@ class Proved(NamedTuple):
 
     results: dict[str, dict[str, Any]]
     smt2: Path
+
+    def result(self, name: str) -> Result:
+        """A result as an object, without the names of files."""
+        fields = {key: value for key, value in self.results[name].items() if key != "as_expected"}
+        return Result(**{**fields, "smt2": ""})
 
 
 def run(*arguments: str) -> tuple[int, str, str]:

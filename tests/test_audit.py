@@ -6,7 +6,8 @@ import pytest
 
 import command.audit
 from bugs import BUGS
-from command.audit import audit_all, break_lemmas, main
+from command.__main__ import main
+from command.audit import audit_all, break_lemmas
 from model import claims
 from proofs.audit import NO_BUG, SAYS_NOTHING, Audit, audit
 from proofs.catalogue import OBLIGATIONS
@@ -96,7 +97,7 @@ def test_with_a_bug_under_a_lemma_what_rests_on_it_stops_counting() -> None:
 
 
 def test_the_table_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--jobs", "1", "lookup_finds_the_page_of_an_address/series/u64"]) == 0
+    assert main(["audit", "--jobs", "1", "lookup_finds_the_page_of_an_address/series/u64"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("ok     lookup_finds_the_page_of_an_address/series/u64")
     assert "1 premises dropped, 1 bugs planted, 0 lemmas broken; 0 failed." in lines[-1]

@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 
 from bench import growth
-from bench.__main__ import PARTS, main
 from bench.part import Timings
 from bench.workload import in_c, work_in_c
+from command.__main__ import main
+from command.bench import PARTS
 from tests.kernels import fetched
 
 
 def test_a_quick_run_writes_tables_and_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.__main__.kernels", lambda _: {})
-    assert main(["--quick", "--out", str(tmp_path)]) == 0
+    monkeypatch.setattr("command.bench.kernels", lambda _: {})
+    assert main(["bench", "--quick", "--out", str(tmp_path)]) == 0
     assert list(json.loads((tmp_path / "bench.json").read_text())) == list(PARTS)
     tables = (tmp_path / "bench.txt").read_text()
     for heading in ("the cover letter, series", "exponent of all work", "one core, cold", "steps/floor"):
@@ -36,9 +37,9 @@ def test_work_grows_as_it_should() -> None:
 
 def test_an_exponent_that_is_not_expected_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr(growth, "QUICK", (300, 1200))
-    monkeypatch.setattr("bench.__main__.kernels", lambda _: {})
+    monkeypatch.setattr("command.bench.kernels", lambda _: {})
     monkeypatch.setitem(growth.EXPONENTS, "series", (1.9, 2.1))
-    assert main(["growth", "--quick", "--out", str(tmp_path)]) == 1
+    assert main(["bench", "growth", "--quick", "--out", str(tmp_path)]) == 1
     assert re.search(r"the work of Python, series grows with n\^1\.\d+; from 1.9 to 2.1", capsys.readouterr().err)
 
 
@@ -60,11 +61,3 @@ def noted(log: str, name: str) -> dict[str, float]:
     with open(log, "a") as file:
         file.write(name + "\n")
     return {"part": 1 if name == "one" else 2, "process": os.getpid()}
-
-
-@pytest.mark.parametrize("arguments", [["heading"], ["--bogus"], ["--kernel", "/nowhere"], ["--out", "/proc/none"]])
-def test_bad_input_is_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        main(arguments)
-    assert stopped.value.code == 2
-    assert re.fullmatch(r"bench: .*\n", capsys.readouterr().err)

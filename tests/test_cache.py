@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bugs import copy_to
-from command.bugs import run
+from command.bugs import run_in as run
 from proofs.catalogue import OBLIGATIONS, key_of
 from proofs.engine import cache
 from proofs.engine.obligation import Settings

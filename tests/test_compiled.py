@@ -1,7 +1,6 @@
 """Proofs about a kernel's own code: what executes it, against the same code run natively; its verdicts; changes of it."""
 
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 import pytest
 
 from command.claims import PROVED_OF_C
-from command.prove import as_json
 from kernel import execute
 from kernel.build import BuildError, Source
 from kernel.execute import Fault, Frame, Machine, Memory, Pointer, Struct, arithmetic, compare
@@ -19,7 +17,7 @@ from proofs.compiled import obligations_of
 from proofs.engine.obligation import Settings, prove
 from proofs.subjects.c_native import FOLLOWED, Differs, hold_to_native
 from proofs.subjects.c_pool import Code, code_of
-from report.verdicts import read_prover
+from report.verdicts import of_proof
 from tests.kernels import fetched
 
 WASTE = "no_room_is_wasted"
@@ -180,7 +178,7 @@ def test_a_defect_that_a_file_has_no_more_is_mended(tmp_path: Path) -> None:
         if asked.expected.value == "REFUTED" and asked.claim.name == WASTE
     )
     assert (result.verdict, result.mended, result.as_expected) == ("PROVED", True, True)
-    (read,) = read_prover(as_json([result]))
+    (read,) = [of_proof(result)]
     assert read.outcome == "PROVED: a known defect is mended"
     assert not replace(result, revision="series").as_expected
 
@@ -198,18 +196,6 @@ def test_what_is_missing_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "llvmlite.binding", None)
     with pytest.raises(BuildError, match=r"'llvmlite' is missing: run .*pip install"):
         ir_of(source)
-
-
-def test_no_kernel_is_bad_input(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "command", "prove", "--kernel", str(tmp_path / "none")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith("proofs: ")
-    assert done.stderr.count("\n") == 1
 
 
 def test_a_missing_function_is_not_proved(tmp_path: Path) -> None:

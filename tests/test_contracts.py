@@ -12,8 +12,8 @@ import pytest
 
 from bugs import BUGS, Bug, plant
 from command.bugs import crosshair
-from command.bugs import run as run_planted
-from command.crosshair import as_text, confirm_all, main
+from command.bugs import run_in as run_planted
+from command.crosshair import as_text, confirm_all
 from hunt.revisions import TARGETS
 from impl.rbtree import Node, PageTree
 from model import claims
@@ -197,32 +197,3 @@ def test_results_as_text_as_json_and_as_traces(tmp_path: Path) -> None:
     results = [Result(**result) for result in json.loads(file.read_text())]
     assert [result.contract for result in results] == [name for name in CONTRACTS if name.startswith("layout_ends/")]
     assert [written.name for written in folder.iterdir()] == ["v6.1-layout_ends-original_progress.json"]
-
-
-def test_a_missing_crosshair_is_one_line() -> None:
-    hidden = (
-        "import runpy, sys; sys.modules['crosshair'] = None; sys.argv = ['command', 'crosshair']; "
-        "runpy.run_module('command', run_name='__main__')"
-    )
-    done = subprocess.run([sys.executable, "-c", hidden], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert (
-        done.stderr == "crosshair: the Python package 'crosshair' is missing; `make crosshair` installs it into .venv\n"
-    )
-
-
-@pytest.mark.parametrize("argument", ["--jobs=0", "--jobs=many", "--bogus", "--json=/", "--json=nowhere/results.json"])
-def test_a_bad_option_is_one_line(argument: str, capsys: Any) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        main(["layout_ends", argument])
-    assert exit_.value.code == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.count("\n") == 1
-
-
-def test_an_unknown_claim_is_answered_with_the_nearest(capsys: Any) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        main(["layout_ens"])
-    assert exit_.value.code == 2
-    assert capsys.readouterr().err == "crosshair: no contract is about 'layout_ens'; did you mean 'layout_ends'?\n"

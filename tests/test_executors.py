@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from command.prove import main
+from command.__main__ import main
 from proofs.catalogue import OtherSources, prove_elsewhere
 from proofs.engine.obligation import Settings
 from tests.test_cache import NAME, TWO
@@ -15,7 +15,7 @@ from tests.test_cache import NAME, TWO
 def test_any_executor_gives_the_same_verdicts(named: str, capsys: Any) -> None:
     if named == "dask":
         pytest.importorskip("distributed", reason="the Python package distributed is missing: run `make setup`")
-    assert main([*TWO, "layout_ends", "--fresh", "--jobs", "2", "--executor", named]) == 0
+    assert main(["prove", *TWO, "layout_ends", "--fresh", "--jobs", "2", "--executor", named]) == 0
     assert "0 not as expected" in capsys.readouterr().out
 
 
@@ -29,15 +29,3 @@ class NoResult(Executor):
         future: Future[Any] = Future()
         future.set_result(None)
         return future
-
-
-@pytest.mark.parametrize(
-    "named", ["nowhere:f", "concurrent.futures:nothing", "os:getcwd", "os", "", "tests.test_executors:NoResult"]
-)
-def test_what_is_no_executor_is_one_line(named: str, capsys: Any) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        main(["layout_ends", "--fresh", "--executor", named])
-    assert exit_.value.code == 2
-    out, err = capsys.readouterr()
-    assert (out, err.count("\n")) == ("", 1)
-    assert err.startswith(f"proofs: --executor {named}: ")

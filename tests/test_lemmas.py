@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from command import prove
-from command.prove import as_json, as_text
+from command.__main__ import main
 from impl import block_stack, history, layout, list_head, pool, rbtree
 from impl.pool import Pool
 from model import claims
@@ -24,7 +23,8 @@ from proofs.engine.resting import circle, with_what_undermines
 from proofs.engine.solver import DEFAULT_LIMIT, Solver
 from report.formats import as_junit, as_sarif
 from report.pages import kind_of
-from report.verdicts import read_prover
+from report.prover import as_text
+from report.verdicts import of_proof
 
 LABELS = {obligation.label for obligation in OBLIGATIONS.values()}
 RESTING = (
@@ -70,10 +70,10 @@ def test_a_proof_whose_lemma_is_refuted_says_nothing(
     exec(turned_round, names)
     monkeypatch.setattr(Pool, "_is_refused", names["_is_refused"])
     found = [proved(name) for name in (*RESTING, lemma)]
-    monkeypatch.setattr(prove, "prove_all", lambda *_: found)
-    assert prove.main([]) == 1
-    monkeypatch.setattr(prove, "prove_all", lambda *_: [*found[:3], replace(found[3], verdict="PROVED", broken="")])
-    assert prove.main([]) == 0
+    monkeypatch.setattr("proofs.run.prove_all", lambda *_: found)
+    assert main(["prove"]) == 1
+    monkeypatch.setattr("proofs.run.prove_all", lambda *_: [*found[:3], replace(found[3], verdict="PROVED", broken="")])
+    assert main(["prove"]) == 0
     capsys.readouterr()
     results = with_what_undermines(found, LABELS)
     assert [result.verdict for result in results] == ["PROVED", "PROVED", "PROVED", "REFUTED"]
@@ -84,7 +84,7 @@ def test_a_proof_whose_lemma_is_refuted_says_nothing(
             f"  {result.obligation} is PROVED, but rests on double_free_is_refused, so that it says nothing here."
             in text
         )
-    verdicts = read_prover(as_json(results))
+    verdicts = [of_proof(result) for result in results]
     assert [kind_of(verdict) for verdict in verdicts] == ["open", "open", "open", "wrong"]
     nothing = f"{RESTING[0]} is PROVED, but it says nothing, since it rests on double_free_is_refused."
     sarif = json.loads(as_sarif(verdicts))["runs"][0]["results"]
@@ -122,8 +122,8 @@ def test_a_proof_may_not_rest_on_itself(capsys: pytest.CaptureFixture[str], monk
     assert circle([one, other]) == []
     assert circle([replace(one, lemmas=[one.label])]) == [one.label] * 2
     assert circle([one, replace(other, lemmas=[one.label])]) == [other.label, one.label, other.label]
-    monkeypatch.setattr(prove, "prove_all", lambda *_: [replace(one, lemmas=[one.label])])
-    assert prove.main([]) == 1
+    monkeypatch.setattr("proofs.run.prove_all", lambda *_: [replace(one, lemmas=[one.label])])
+    assert main(["prove"]) == 1
     assert f"rests on itself, so that it proves nothing: {one.label} rests on {one.label}" in capsys.readouterr().err
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from command.prove import as_json
 from hunt.revisions import TARGETS
 from kernel.build import Source
 from model.geometry import Geometry, LaidPage
@@ -18,7 +17,7 @@ from report.pictures import strip_picture
 from report.runs import Exhibit
 from report.scene import moment_of_page, scene_of
 from report.text import drawing, told
-from report.verdicts import Counterexample, Verdict, read_prover
+from report.verdicts import Counterexample, Verdict, of_proof
 from tests.kernels import fetched
 
 LAID = {
@@ -66,7 +65,7 @@ def of_changed_c(revision: str, old: str, new: str, claim: str, tmp_path: Path) 
 def test_the_dma_addresses_that_the_c_stores_are_looked_at_and_drawn(tmp_path: Path) -> None:
     old, new = "block->dma = page->dma + offset;", "block->dma = page->dma;"
     result, _ = of_changed_c("v6.12", old, new, "free_list_holds_the_free_blocks", tmp_path)
-    (verdict,) = read_prover(as_json([result]))
+    verdict = of_proof(result)
     found = verdict.counterexample
     assert (result.verdict, result.expected) == ("REFUTED", "PROVED")
     assert found is not None
@@ -86,7 +85,7 @@ def test_what_is_not_followed_has_its_line_of_c_and_what_to_do(tmp_path: Path) -
     line = text[: text.index(new)].count("\n") + 1
     assert result.verdict == "LOST"
     assert result.why.endswith(f", in pool_initialise_page (dmapool.c:{line})")
-    (verdict,) = read_prover(as_json([result]))
+    verdict = of_proof(result)
     page = index([verdict], [], {}, "a test")
     (article,) = re.findall(r"<article.*?</article>", page, re.S)
     assert "not followed, but PROVED was expected" in article

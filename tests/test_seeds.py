@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from bugs import Bug, plant
-from command.bugs import run as run_in
+from command.bugs import run_in
 from tests.proved import run
 
 LINEAR, NON_LINEAR = "blocks_are_disjoint/series/Z", "next_boundary_is_a_multiple/series/Z"

@@ -1,5 +1,6 @@
 """Obligations: a claim about a revision, the body that shows it, and the verdict that is expected."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -108,6 +109,11 @@ class Result:
     def short_name(self) -> str:
         """Of its trace: revision, claim and case."""
         return "-".join(filter(None, (self.revision, self.claim, self.case)))
+
+    @property
+    def smt2_file(self) -> str:
+        """What the file of its queries is called; "" where they were not asked for."""
+        return re.sub(r"[^a-zA-Z0-9_.]+", "-", self.obligation) + ".smt2" if self.smt2 else ""
 
     @property
     def mended(self) -> bool:

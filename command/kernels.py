@@ -1,0 +1,19 @@
+"""`python -m command kernels`: fetch the kernels to run against, once, into `.poolproof/kernels/`."""
+
+import argparse
+
+from command.line import Status, unknown
+from kernel.fetch import SUITES, fetch
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("versions", nargs="*", metavar="VERSION", help=f"of {', '.join(SUITES)}; default: all")
+
+
+def run(options: argparse.Namespace) -> Status:
+    for version in options.versions:
+        if version not in SUITES:
+            raise unknown("kernel", version, SUITES)
+    for version in options.versions or SUITES:
+        fetch(version)
+    return Status.EXPECTED

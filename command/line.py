@@ -1,0 +1,107 @@
+"""What the subcommands have in common: exit statuses, the parser, and the options that several of them take."""
+
+import argparse
+import difflib
+import os
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+from typing import NoReturn
+
+from hunt.revisions import KernelFile, kernel_file
+from model.bad_input import BadInput
+
+
+class Status(IntEnum):
+    """How a command ends. (`make` turns every status but 0 into 2.)"""
+
+    EXPECTED = 0
+    """Every verdict is the expected one; no claim breaks; nothing differs; every seeded bug is noticed."""
+
+    SURPRISE = 1
+    """A verdict is another one, a claim breaks, two kernels differ, or a seeded bug is not noticed."""
+
+    NO_ANSWER = 2
+    """Bad input, something that is missing, or a solver that gave up: one line on standard error says what to do."""
+
+    READER_LEFT = 141
+    """Whoever reads the output has gone away, as `head` does: 128 and the number of SIGPIPE."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that reports bad arguments as BadInput, instead of printing its usage and exiting."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message}; see --help")
+
+
+def number(least: int = 0, most: int = 2**31 - 1) -> Callable[[str], int]:
+    """An option's type: a decimal number from `least` to `most`."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or len(text) > 20 or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"a number from {least} to {most} is needed, not {text!r}")
+        return int(text)
+
+    return parse
+
+
+def add_names(parser: argparse.ArgumentParser, kind: str, what: str) -> None:
+    parser.add_argument("names", nargs="*", metavar=kind, help=f"{what}; default: all")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", metavar="FILE", help="write every result as JSON; - for standard output")
+
+
+def add_traces(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--traces", metavar="FOLDER", help="write the trace of every refutation that has one")
+
+
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    jobs = os.cpu_count() or 1
+    parser.add_argument("--jobs", type=number(1), default=jobs, help="processes (default: one per core)")
+
+
+def add_seed(parser: argparse.ArgumentParser, of: str, most: int = 2**64 - 1) -> None:
+    parser.add_argument("--seed", type=number(0, most), default=0, help=f"{of} (default: 0)")
+
+
+def add_profile(parser: argparse.ArgumentParser, default: str) -> None:
+    from hunt.profiles import OF_HUNTS  # here, since only those who hunt need Hypothesis
+
+    parser.add_argument("--profile", default=default, choices=OF_HUNTS, help="how long to hunt (default: %(default)s)")
+
+
+def add_kernel(parser: argparse.ArgumentParser, what: str, *, required: bool = False) -> None:
+    """The options of a command that can be about a kernel's own file."""
+    parser.add_argument(
+        "--kernel", metavar="PATH", required=required, help=f"{what} a kernel tree's mm/dmapool.c, or a single file"
+    )
+    parser.add_argument(
+        "--promises", metavar="REVISION", help="hunt for what this revision promises, instead of what the file seems to"
+    )
+
+
+def kernel_of(options: argparse.Namespace) -> KernelFile | None:
+    """The kernel's file that the options of `add_kernel` name, compiled. Raises BadInput."""
+    if options.kernel is not None:
+        return kernel_file(options.kernel, options.promises)
+    if options.promises is not None:
+        raise BadInput("--promises is about a kernel: name one with --kernel")
+    return None
+
+
+def refuse_promises(options: argparse.Namespace) -> None:
+    """Raises BadInput where the prover is told what to expect of a kernel's file: it goes by the shape of the code."""
+    if options.promises is not None:
+        raise BadInput(
+            "--promises is for the hunt, and the prover goes by the file's features: leave it out, or only hunt"
+        )
+
+
+def unknown(kind: str, name: str, known: Iterable[str], listed: str = "") -> BadInput:
+    """The error about a name that does not exist: it says the nearest one that does, or else where all are `listed`."""
+    known = list(dict.fromkeys(known))
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else listed or f"there are {', '.join(known)}"
+    return BadInput(f"there is no {kind} {name!r}; {hint}")

@@ -1,0 +1,21 @@
+"""`python -m command volume --kernel PATH`: many operations of well-behaved drivers on a kernel's pools, in native loops."""
+
+import argparse
+
+from bench import volume
+from command.line import Status, add_kernel, add_seed, kernel_of, number
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    add_kernel(parser, "run", required=True)
+    add_seed(parser, "of what is done")
+    parser.add_argument(
+        "--operations", type=number(1), default=volume.OPERATIONS, help="for each pool (default: %(default)s)"
+    )
+
+
+def run(options: argparse.Namespace) -> Status:
+    kernel = kernel_of(options)
+    assert kernel is not None, "--kernel is required"
+    sound = volume.run(kernel, options.seed, options.operations)
+    return Status.EXPECTED if sound else Status.SURPRISE

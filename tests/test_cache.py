@@ -1,7 +1,7 @@
 """Nothing turns a changed function into an old verdict, and what has not changed is not proved again."""
 
 import json
-import platform
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -65,9 +65,10 @@ def test_a_verdict_is_as_old_as_its_sources_and_its_question(tmp_path: Path) -> 
 def test_a_result_depends_on_whatever_its_proof_imports(module: str, monkeypatch: Any) -> None:
     before = key_of(OBLIGATIONS[NAME], Settings())
     assert before == key_of(OBLIGATIONS[NAME], Settings())
-    read, names = cache.read_source(module) or ("", [])
     honest = cache.read_source
-    monkeypatch.setattr(cache, "read_source", lambda name: (read + "!", names) if name == module else honest(name))
+    text, names = honest(module)
+    assert text
+    monkeypatch.setattr(cache, "read_source", lambda name: (text + "!", names) if name == module else honest(name))
     monkeypatch.setattr(cache, "what_runs", cache.what_runs.__wrapped__)
     assert key_of(OBLIGATIONS[NAME], Settings()) != before
 
@@ -76,7 +77,7 @@ def test_another_python_or_solver_has_another_answer(monkeypatch: Any) -> None:
     monkeypatch.setattr(cache, "what_runs", cache.what_runs.__wrapped__)
     asked, keys = OBLIGATIONS[NAME], [key_of(OBLIGATIONS[NAME], Settings())]
     keys += [key_of(asked, Settings(second=True)), key_of(replace(asked, case="another"), Settings())]
-    monkeypatch.setattr(platform, "python_version", lambda: "3.99")
+    monkeypatch.setattr(sys, "version", "3.99")
     keys.append(key_of(asked, Settings()))
     monkeypatch.setattr(cache, "distributions", lambda name: [SimpleNamespace(version=f"99 of {name}")])
     assert len({*keys, key_of(asked, Settings())}) == 5

@@ -1,20 +1,17 @@
-"""Results of earlier runs, for as long as nothing that they depend on has changed.
-
-They are kept under a digest of all sources that a module imports, and of the versions. A damaged file is as good as none.
-"""
+"""Results of earlier runs, under a digest of all sources that a module imports and of the versions. A damaged one is none."""
 
 import ast
 import functools
 import hashlib
 import json
 import os
-import platform
 import sys
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / ".poolproof" / "cache"
 
 
 def digest_of(*what: Any) -> str:
@@ -22,36 +19,27 @@ def digest_of(*what: Any) -> str:
 
 
 @functools.cache
-def read_source(name: str) -> tuple[str, list[str]] | None:
-    """The digest of a module's source, and the names that it imports anywhere in it; None if it is no module of ours."""
+def read_source(name: str) -> tuple[str, list[str]]:
+    """The text of a module, and what it imports anywhere in it; nothing if it is no module of ours."""
     path = ROOT.joinpath(*name.split("."))
-    file = next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
-    if file is None:
-        return None
-    data, names = file.read_bytes(), [name.rpartition(".")[0] or name]  # a package runs before what is in it
-    for node in ast.walk(ast.parse(data)):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names += [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return hashlib.sha256(data).hexdigest(), names
+    text = "".join(file.read_text() for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file())
+    imports = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return text, [f"{getattr(node, 'module', '')}.{alias.name}".lstrip(".") for node in imports for alias in node.names]
 
 
 @functools.cache
 def what_runs(*modules: str) -> str:
-    """A digest of some modules and all that they import, of Python and of the solvers."""
-    found, pending = {}, list(modules)
+    """A digest of some modules and all that they import, of Python and of the solvers that are installed."""
+    found, pending = {"": ""}, list(modules)
     while pending:
-        name = pending.pop()
-        if name not in found and (read := read_source(name)) is not None:
-            found[name], names = read
-            pending += names
-    solvers = ("z3-solver", "cvc5", "bitwuzla")  # one that is not installed has no version
-    versions = [[solver.version for solver in distributions(name=package)] for package in solvers]
-    return digest_of(found, versions, platform.python_version(), sys.flags.optimize)
-
-
-FOLDER = ROOT / ".poolproof" / "cache"
+        if (name := pending.pop()) not in found:
+            found[name], names = read_source(name)
+            pending += [
+                *names,
+                name.rpartition(".")[0],
+            ]  # which runs first: a package, or the module of an imported name
+    versions = [[one.version for one in distributions(name=name)] for name in ("z3-solver", "cvc5", "bitwuzla")]
+    return digest_of(found, versions, sys.version, sys.flags.optimize)
 
 
 def find(key: str) -> Any:
@@ -65,9 +53,8 @@ def find(key: str) -> Any:
 
 def keep(key: str, what: Any) -> None:
     """Keep what JSON can tell. Raises OSError if it can't be written."""
-    if json.loads(json.dumps(what)) != what:
-        return
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    scratch = FOLDER / f"{key}.{os.getpid()}"
-    scratch.write_text(json.dumps([digest_of(key, what), what]))
-    scratch.replace(FOLDER / f"{key}.json")
+    if json.loads(json.dumps(what)) == what:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        scratch = FOLDER / f"{key}.{os.getpid()}"
+        scratch.write_text(json.dumps([digest_of(key, what), what]))
+        scratch.replace(FOLDER / f"{key}.json")

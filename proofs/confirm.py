@@ -1,41 +1,53 @@
-"""CrossHair, run on the contracts of `proofs.contracts`."""
+"""CrossHair, run on the contracts of `proofs.contracts`.
 
+Of a claim it says CONFIRMED where every path was followed to its end; SEARCHED where nothing was found on as many paths as
+the contract allows; REFUTED where an input breaks it, on plain integers too; VACUOUS where no input meets the premises;
+UNKNOWN where there is no answer, or one that plain integers contradict.
+"""
+
+import re
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, NoReturn
+from typing import Any
 
 from crosshair import statespace
 from crosshair.core import ConditionCheckable
 from crosshair.core_and_libs import AnalysisKind, MessageType, analyze_function, run_checkables
 from crosshair.options import AnalysisOptionSet
 
-from proofs.contracts import CONTRACTS, Contract, Outcome
+from impl import history, layout
+from impl.layout import Cursor, Geometry
+from model import claims
+from model.revision import LARGEST_PAGE
+from model.trace import Alloc, Create, Free, Kernel, PageChoice, Trace
+from proofs import admission, contracts, counting
+from proofs import layout as laying
 from proofs.engine.obligation import Counterexample
 
-SOLVER_LIMIT = 2_000_000
-"""Z3's steps per question. A question that needs more has no answer, and its path is not confirmed."""
+# Z3's steps per question. A question that needs more has no answer, and its path is not confirmed.
+statespace.CROSSHAIR_SMT_RLIMIT = 2_000_000  # type: ignore[attr-defined]
 
 LONGEST = 600
 """Seconds of processor time after which a contract is given up: only code that never ends should get there."""
 
-SAID = {
-    MessageType.CONFIRMED: Outcome.CONFIRMED,
-    MessageType.CANNOT_CONFIRM: Outcome.SEARCHED,
-    MessageType.PRE_UNSAT: Outcome.VACUOUS,
-    MessageType.POST_FAIL: Outcome.REFUTED,  # the claim does not hold
-    MessageType.EXEC_ERR: Outcome.REFUTED,  # the code raises
+OUTCOMES = {
+    MessageType.CONFIRMED: "CONFIRMED",
+    MessageType.CANNOT_CONFIRM: "SEARCHED",
+    MessageType.PRE_UNSAT: "VACUOUS",
+    MessageType.POST_FAIL: "REFUTED",
+    MessageType.EXEC_ERR: "REFUTED",
 }
+EXPECTED = {"search": "SEARCHED", "v6": "REFUTED"}  # by how the name of a contract begins
 
 
 @dataclass(frozen=True)
 class Result:
-    """What checking a contract gave. `paths` is the number of paths that were followed."""
+    """What checking a claim of a contract gave, on so many paths."""
 
-    contract: str
+    contract: str  # CLAIM/FUNCTION
     claim: str
     revision: str
     about: str
@@ -48,115 +60,119 @@ class Result:
     counterexample: dict[str, Any] | None = None
 
     @property
-    def short_name(self) -> str:
-        """Of what is written about it: revision, claim and contract."""
-        return f"{self.revision}-{self.claim}-{self.contract.rpartition('/')[2]}"
-
-    @property
     def as_expected(self) -> bool:
         """The outcome is the expected one; and a refutation breaks the claim itself, not the code on the way to it."""
         return self.outcome == self.expected and not self.why
 
 
-class NoEndError(BaseException):
-    """The code under check used up its time. No Exception, so that CrossHair doesn't take it for the code's own."""
+def claims_of(check: Callable[..., Any], stats: Counter[str] | None = None) -> dict[str, ConditionCheckable]:
+    """What CrossHair has to check of a function's contract, by CLAIM/FUNCTION."""
+    options = AnalysisOptionSet([AnalysisKind.PEP316], max_uninteresting_iterations=0, report_all=True, stats=stats)
+    found = [one for one in analyze_function(check, options) if isinstance(one, ConditionCheckable)]
+    posts = [one.conditions.post[0].expr_source for one in found]
+    names = [f"{re.findall('claims[.]([a-z_]+)[(]', post)[-1]}/{check.__name__}" for post in posts]
+    return dict(zip(names, found, strict=True))
 
 
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise NoEndError in the block after some processor time; CrossHair itself cannot stop a loop without branches."""
+FUNCTIONS = [one for one in vars(contracts).values() if getattr(one, "__module__", "") == contracts.__name__]
+CONTRACTS = {name: check for check in FUNCTIONS for name in claims_of(check)}
+"""The function of each contract, by CLAIM/FUNCTION."""
 
-    def stop(*_: object) -> NoReturn:
-        raise NoEndError
 
-    before = signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+def confirm(name: str, check: Callable[..., Any] | None = None, longest: float = LONGEST) -> Result:
+    """Check one claim of a contract. The budget is in paths and in the solver's steps, so that what is found does not depend
+    on the speed of the machine; but a signal ends code that has no end, since CrossHair cannot."""
+    check = check or CONTRACTS[name]
+    started, stats, inputs = time.perf_counter(), Counter[str](), dict[str, Any]()
+
+    def note(arguments: Any, *_: object) -> tuple[str, str]:
+        inputs.update(arguments.arguments)
+        return name, ""
+
+    checkable = claims_of(check, stats)[name]
+    checkable.conditions = replace(checkable.conditions, counterexample_description_maker=note)
+    counterexample = None
+    signal.signal(signal.SIGVTALRM, signal.default_int_handler)  # KeyboardInterrupt, which CrossHair does not catch
+    signal.setitimer(signal.ITIMER_VIRTUAL, longest)
     try:
-        yield
+        (message,) = run_checkables([checkable])
+        outcome = OUTCOMES.get(message.state, "UNKNOWN")
+        why = "" if outcome in ("CONFIRMED", "SEARCHED") else message.message
+        if outcome == "REFUTED":
+            outcome, why, counterexample = again(name, checkable, inputs)
+    except KeyboardInterrupt:
+        outcome, why = "UNKNOWN", f"no end within {longest} s of processor time"
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
-
-
-def confirm(asked: Contract, longest: float = LONGEST) -> Result:
-    """Check one contract."""
-    started = time.perf_counter()
-    stats: Counter[str] = Counter()
-    inputs: dict[str, Any] = {}
-    told: Counterexample | None = None
-    try:
-        with time_limit(longest):
-            outcome, why = search(asked, stats, inputs)
-            if outcome is Outcome.REFUTED:
-                outcome, why, told = again(asked, inputs)
-    except NoEndError:
-        outcome, why = Outcome.UNKNOWN, f"no end within {longest} s of processor time"
-    counterexample: dict[str, Any] | None = None
-    if told is not None:
-        counterexample = {"expected": told.expected, "actual": told.actual}
-        if told.trace is not None:
-            counterexample["trace"] = replace(told.trace, claim=asked.claim.name).to_json()
-        if told.page is not None:
-            counterexample["page"] = asdict(told.page)
     return Result(
-        contract=asked.name,
-        claim=asked.claim.name,
-        revision=asked.revision,
-        about=asked.about,
-        expected=asked.expected.value,
-        outcome=outcome.value,
+        contract=name,
+        claim=name.partition("/")[0],
+        revision="v6.1" if check.__name__.startswith("v6_1_") else "series",
+        about=(check.__doc__ or "").partition("\n")[0].rstrip("."),
+        expected=EXPECTED.get(check.__name__.partition("_")[0], "CONFIRMED"),
+        outcome=outcome,
         seconds=round(time.perf_counter() - started, 3),
         paths=stats["num_paths"],
         why=why,
-        inputs=inputs,
+        inputs=flat(inputs),
         counterexample=counterexample,
     )
 
 
-def search(asked: Contract, stats: Counter[str], inputs: dict[str, Any]) -> tuple[Outcome, str]:
-    """Have CrossHair follow the paths of a contract: what it says, and why, if not of itself clear.
-
-    The inputs of a refutation are put into `inputs`. The budget is in paths and solver steps, so that what is found does
-    not depend on the speed of the machine.
-    """
-
-    def note(arguments: Any, *_: object) -> tuple[str, str]:
-        inputs.update(arguments.arguments)
-        return asked.name, ""
-
-    # CrossHair takes it from the environment, but only when it is imported.
-    statespace.CROSSHAIR_SMT_RLIMIT = SOLVER_LIMIT  # type: ignore[attr-defined]
-    options = AnalysisOptionSet(
-        analysis_kind=[AnalysisKind.PEP316],
-        max_iterations=asked.paths,
-        max_uninteresting_iterations=0,  # which is: no limit
-        report_all=True,
-        stats=stats,
-    )
-    (checkable,) = analyze_function(asked.check, options)
-    if isinstance(checkable, ConditionCheckable):
-        checkable.conditions = replace(checkable.conditions, counterexample_description_maker=note)
-    (message,) = run_checkables([checkable])
-    outcome = SAID.get(message.state, Outcome.UNKNOWN)
-    return outcome, "" if outcome in (Outcome.CONFIRMED, Outcome.SEARCHED) else message.message
-
-
-def again(asked: Contract, inputs: dict[str, Any]) -> tuple[Outcome, str, Counterexample | None]:
-    """Believe a refutation only if plain integers meet the premises and break the claim too."""
-    (checkable,) = analyze_function(asked.check, AnalysisOptionSet(analysis_kind=[AnalysisKind.PEP316]))
-    assert isinstance(checkable, ConditionCheckable)
+def again(name: str, checkable: ConditionCheckable, inputs: dict[str, Any]) -> tuple[str, str, dict[str, Any] | None]:
+    """Believe a refutation only if plain integers meet the premises and break the claim too: outcome, why, counterexample."""
+    check, (post,) = checkable.conditions.fn, checkable.conditions.post
     if not inputs or not all(premise.evaluate and premise.evaluate(inputs) for premise in checkable.conditions.pre):
-        return Outcome.UNKNOWN, f"CrossHair's inputs do not meet the premises: {inputs}", None
-    reached = "the code fails before the claim can be told"
+        return "UNKNOWN", f"CrossHair's inputs do not meet the premises: {inputs}", None
     try:
-        if asked.check(**inputs):
-            return Outcome.UNKNOWN, f"the claim holds on plain integers: {inputs}", None
-        reached = ""
-        return Outcome.REFUTED, reached, asked.explain(inputs)
+        returned = check(**inputs)
+        if post.evaluate is None or post.evaluate({**inputs, "_": returned}):
+            return "UNKNOWN", f"the claim holds on plain integers: {inputs}", None
+        claim = name.partition("/")[0]
+        found = explain(claim, history if check.__name__.startswith("v6_1_") else layout, flat(inputs), returned)
     except Exception as failure:  # the code under check may be as wrong as can be
-        return Outcome.REFUTED, reached, Counterexample("the code runs", f"{type(failure).__name__}: {failure}")
+        raised = {"expected": "the code runs", "actual": f"{type(failure).__name__}: {failure}"}
+        return "REFUTED", "the code fails before the claim can be told", raised
+    counterexample: dict[str, Any] = {"expected": found.expected, "actual": found.actual}
+    if found.trace is not None:
+        counterexample["trace"] = replace(found.trace, claim=claim).to_json()
+    if found.page is not None:
+        counterexample["page"] = asdict(found.page)
+    return "REFUTED", "", counterexample
 
 
-def confirm_named(name: str) -> Result:
-    """Check one contract; a worker process that imports this function has all of them."""
-    return confirm(CONTRACTS[name])
+def flat(inputs: dict[str, Any]) -> dict[str, Any]:
+    """The inputs of a contract as numbers and lists of them: of a geometry or a cursor, its parts."""
+    parts: dict[str, Any] = {}
+    for name, value in inputs.items():
+        parts |= (
+            asdict(value)
+            if isinstance(value, Geometry)
+            else value._asdict()
+            if isinstance(value, Cursor)
+            else {name: value}
+        )
+    return parts
+
+
+def explain(claim: str, code: Any, inputs: dict[str, Any], returned: Any) -> Counterexample:
+    """What breaks a claim, in words, and as a trace where a driver can pass such inputs to a kernel."""
+    if claim == claims.total_counts_the_blocks.name:
+        return counting.explain(inputs, code)
+    if claim == claims.create_admits_what_is_promised.name:
+        arguments = {"align": 1, "boundary": 0, "page_size": 4096, **inputs}
+        counterexample = admission.explain(arguments)
+        return counterexample if arguments["page_size"] >= 4096 else replace(counterexample, trace=None)
+    if claim != claims.lookup_finds_the_page_of_an_address.name:
+        return laying.explain(inputs, code)
+    allocation, address, (found, pages) = inputs["allocation"], inputs["address"], returned
+    expected = f"the lookup of {address:#x} finds the page of {allocation} bytes that holds it, if one does"
+    places = ", ".join(f"{page.dma:#x}" for page in pages)
+    actual = f"of those at {places}, it finds {'none' if found is None else hex(found.dma)}"
+    if allocation > LARGEST_PAGE or max(address, *(page.dma for page in pages)) >= 2**64 - allocation:
+        return Counterexample(expected, actual)
+    # A driver frees the address, as its block in the nearest page below. A debug build reports one that is in no page.
+    nearest = max((page.dma for page in pages if page.dma <= address), default=pages[0].dma)
+    allocs = [Alloc(f"page {page.dma:#x}", page=PageChoice(page.dma)) for page in pages]
+    free = Free(f"page {nearest:#x}", dma_plus=address - nearest)
+    return Counterexample(expected, actual, Trace((Create(allocation), *allocs, free), Kernel(debug=True)))

@@ -69,7 +69,7 @@ def test_the_page_is_as_ever(tmp_path: Path) -> None:
     held = Verdict(
         "machine", "layout_ends/v6.12", "layout_ends", "v6.12", "HELD", "HELD", True, 1.0, evidence={"seed": "1"}
     )
-    searched = Verdict("contracts", "layout_ends/series/a", "layout_ends", "series", "SEARCHED", "SEARCHED", True, 1.0)
+    searched = Verdict("contracts", "layout_ends/a", "layout_ends", "series", "SEARCHED", "SEARCHED", True, 1.0)
     wrong = Verdict(
         "prover",
         "layout_ends/v4/Z",
@@ -246,7 +246,7 @@ def test_what_an_engine_says_is_expected_or_not() -> None:
     """A refutation is expected for its own reason only, and a contract has to come out as it should."""
     proof = prove(OBLIGATIONS["no_room_is_wasted/v6.1/u64/size_128"], Settings())
     proofs = [proof, replace(proof, expected="PROVED"), replace(proof, broken="a step on the way")]
-    contract = Checked("layout_ends/series/a", "layout_ends", "series", "", "CONFIRMED", "CONFIRMED", 1.0, 3)
+    contract = Checked("layout_ends/a", "layout_ends", "series", "", "CONFIRMED", "CONFIRMED", 1.0, 3)
     contracts = [contract, replace(contract, outcome="SEARCHED"), replace(contract, why="it gave up")]
     for verdicts in (map(of_proof, proofs), map(of_contract, contracts)):
         assert [verdict.as_expected for verdict in verdicts] == [True, False, False]

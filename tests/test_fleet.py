@@ -35,56 +35,45 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TcpFakeServer]:
     profiles.register()
 
 
-def kept() -> dict[bytes, set[bytes]]:
-    """What the database holds."""
-    client = redis.Redis.from_url(os.environ["HYPOTHESIS_REDIS"])
-    return {key: client.smembers(key) for key in client.keys("poolproof:*")}
-
-
 @pytest.mark.usefixtures("server")
 def test_what_one_machine_of_a_fleet_finds_another_one_finds_at_once() -> None:
+    """Nor does a hunt in a sound revision forget what was found in another."""
+    client = redis.Redis.from_url(os.environ["HYPOTHESIS_REDIS"])
     with pytest.raises(unittest.SkipTest):  # nothing is known, so nothing is tried
         hunt("v6.1", seed=2, profile="only what is known", directed_first=False)
     assert hunt("v6.1", seed=1, profile="short", directed_first=False).found
-    assert kept()
+    found = {key: client.smembers(key) for key in client.keys("poolproof:*")}
+    assert found
+    assert not hunt("series", seed=2, profile="short", directed_first=False).found
+    assert {key: client.smembers(key) for key in found} == found
     assert hunt("v6.1", seed=2, profile="only what is known", directed_first=False).found
 
 
-@pytest.mark.usefixtures("server")
-def test_a_hunt_in_a_sound_revision_forgets_nothing_of_another() -> None:
-    hunt("v6.1", seed=1, profile="short", directed_first=False)
-    found = kept()
-    assert not hunt("series", seed=2, profile="short", directed_first=False).found
-    assert {key: kept()[key] for key in found} == found
+def refused(capsys: pytest.CaptureFixture[str], out: str = "") -> str:
+    """What `python -m command fuzz` says in the one line that it refuses to hunt with."""
+    assert main(["fuzz", "series"]) == 2
+    told = capsys.readouterr()
+    assert told.out.startswith(out) if out else told.out == ""
+    assert told.err.count("\n") == 1
+    return told.err
 
 
-@pytest.mark.parametrize(
-    ("address", "said"),
-    [
-        ("nonsense", "HYPOTHESIS_REDIS is no address; one is redis://HOST:6379/0"),
-        ("redis://me:se/cret@localhost", "HYPOTHESIS_REDIS is no address; one is redis://HOST:6379/0"),
-        ("redis://me:secret@localhost:1", "no Redis server for HYPOTHESIS_REDIS at localhost:1: "),
-    ],
-)
-def test_a_bad_address_is_told_in_a_line_without_its_password(
-    address: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("HYPOTHESIS_REDIS", address)
-    told = refused(capsys)
-    assert told.startswith(f"fuzz: {said}")
-    assert "cret" not in told
-
-
-def test_a_server_that_does_not_answer_is_told(
+def test_a_server_that_cannot_be_had_is_told_in_a_line_without_its_password(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    bad, no_server = "is no address; one is redis://HOST:6379/0\n", "no Redis server for HYPOTHESIS_REDIS at localhost:"
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setenv("HYPOTHESIS_REDIS", f"redis://127.0.0.1:{silent.getsockname()[1]}?socket_timeout=0.1")
-        assert "Timeout" in refused(capsys)
-
-
-def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("HYPOTHESIS_REDIS", "redis://localhost")
+        for address, said in (
+            ("nonsense", bad),
+            ("redis://me:se/cret@localhost", bad),
+            ("redis://me:secret@localhost:1", no_server),
+            (f"redis://localhost:{silent.getsockname()[1]}?socket_timeout=0.1", "Timeout"),
+        ):
+            monkeypatch.setenv("HYPOTHESIS_REDIS", address)
+            told = refused(capsys)
+            assert told.startswith("fuzz: ")
+            assert said in told
+            assert "cret" not in told
     monkeypatch.setitem(sys.modules, "redis", None)
     assert refused(capsys) == "fuzz: HYPOTHESIS_REDIS needs the package redis: run `make setup`\n"
 
@@ -102,20 +91,11 @@ def test_a_server_that_is_lost_in_a_hunt_is_told(
     assert refused(capsys, "seed").startswith("fuzz: no Redis server for HYPOTHESIS_REDIS at 127.0.0.1:")
 
 
-@pytest.mark.parametrize("variable", ["HYPOTHESIS_REDIS", "HYPOTHESIS_PROFILE"])
-def test_pytest_tells_it_as_an_error_of_usage(variable: str) -> None:
+def test_pytest_tells_it_as_an_error_of_usage() -> None:
     command = [sys.executable, "-m", "pytest", "--collect-only", "tests/test_fleet.py"]
-    environment = {**os.environ, variable: "nonsense"}
-    done = subprocess.run(command, cwd=profiles.ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert [line for line in done.stderr.splitlines() if line] == [done.stderr.strip()]
-    assert "nonsense" in done.stderr or "is no address" in done.stderr
-
-
-def refused(capsys: pytest.CaptureFixture[str], out: str = "") -> str:
-    """What `python -m command fuzz` says in the one line that it refuses to hunt with."""
-    assert main(["fuzz", "series"]) == 2
-    told = capsys.readouterr()
-    assert told.out.startswith(out) if out else told.out == ""
-    assert told.err.count("\n") == 1
-    return told.err
+    for variable, said in (("HYPOTHESIS_REDIS", "is no address"), ("HYPOTHESIS_PROFILE", "nonsense")):
+        environment = {**os.environ, variable: "nonsense"}
+        done = subprocess.run(command, cwd=profiles.ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == pytest.ExitCode.USAGE_ERROR
+        assert [line for line in done.stderr.splitlines() if line] == [done.stderr.strip()]
+        assert said in done.stderr

@@ -6,6 +6,7 @@ With status 1, too, the whole report is there.
 import argparse
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from command.files import try_out, usable
@@ -16,14 +17,16 @@ from hunt.revisions import TARGETS, KernelFile
 from model.bad_input import BadInput
 from model.revision import KERNEL
 from model.trace import TraceError, loads
-from report.formats import as_junit, as_sarif, message
+from report.formats import as_junit, as_sarif
 from report.pages import index
 from report.runs import exhibit, seen, show
 from report.text import show_progress
-from report.verdicts import Verdict, of_contract, of_hunt, of_proof, of_trace
+from report.verdicts import Verdict, message, of_contract, of_hunt, of_proof, of_trace
 
 PAST = Path(__file__).parent.parent / "tests" / "traces"
-ENGINES = ("prove", "fuzz", "crosshair")
+ENGINES = {"prove": "prover", "fuzz": "machine", "crosshair": "contracts"}
+"""The engines as `make` calls them, and as their verdicts do."""
+
 
 Tallies = dict[str, dict[str, int]]
 """What the state machine has met on each revision, and how often."""
@@ -65,7 +68,7 @@ def run(options: argparse.Namespace) -> Status:
     command += f" --kernel {options.kernel}" if options.kernel is not None else ""
     command += f" --promises {options.promises}" if options.promises is not None else ""
     with usable(options.out, "name a folder that can be written with --out"):
-        write(folder, verdicts, tallies, command, kernel)
+        write(folder, verdicts, tallies, command, engines, kernel)
     wrong = [verdict for verdict in verdicts if not verdict.as_expected]
     print(f"{folder / 'index.html'}: {len(verdicts)} verdicts, {len(wrong)} not as expected")
     if kernel is not None:
@@ -136,7 +139,12 @@ def past_counterexamples() -> list[Verdict]:
 
 
 def write(
-    folder: Path, verdicts: list[Verdict], tallies: Tallies, command: str, kernel: KernelFile | None = None
+    folder: Path,
+    verdicts: list[Verdict],
+    tallies: Tallies,
+    command: str,
+    engines: Iterable[str] = tuple(ENGINES),
+    kernel: KernelFile | None = None,
 ) -> None:
     """Everything, also what breaks as text on the terminal. Raises OSError."""
     exhibits = [exhibit(one, folder / "traces", kernel) for one in verdicts if one.counterexample is not None]
@@ -144,7 +152,9 @@ def write(
     for one in verdicts:
         if not one.as_expected and one.counterexample is None:
             print(f"\n{message(one)}")
-    (folder / "index.html").write_text(index(verdicts, exhibits, tallies, command), encoding="utf-8")
+    (folder / "index.html").write_text(
+        index(verdicts, exhibits, tallies, command, [ENGINES[engine] for engine in engines]), encoding="utf-8"
+    )
     (folder / "results.sarif").write_text(as_sarif(verdicts, kernel))
     (folder / "junit.xml").write_text(as_junit(verdicts, kernel))
     (folder / "results.json").write_text(json.dumps([verdict.to_json() for verdict in verdicts], indent=1) + "\n")

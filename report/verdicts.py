@@ -221,6 +221,19 @@ def refutation_in_words(verdict: Verdict) -> str:
     return f"{f'With {numbers}{rest}: ' if found.inputs else ''}{found.actual}. Expected: {found.expected}."
 
 
+def message(verdict: Verdict) -> str:
+    """What became of a claim, in plain sentences."""
+    because = verdict.evidence.get("because", "")
+    fails = verdict.counterexample.fails if verdict.counterexample is not None else ""
+    said = [
+        f"{verdict.name} is {verdict.outcome}.",
+        refutation_in_words(verdict),
+        fails and f"What fails in the proof: {fails}.",
+        because and f"Because: {because}.",
+    ]
+    return " ".join(filter(None, said))
+
+
 def replaying(file: Path | str, on: str, kernel: KernelFile | None = None) -> str:
     """The command that replays a trace on a revision; `kernel` is the file that the revision `kernel` stands for, and its path
     is as the user named it, from the folder in which the commands run."""

@@ -17,7 +17,7 @@ Measured = Callable[..., Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Wanted:
-    """How much is asked for: a quick run shows that everything works, and no more. The kernels are measured in C, by name."""
+    """How much to measure: a quick run shows that everything works, and no more. The kernels are measured in C, by name."""
 
     quick: bool
     kernels: Mapping[str, Source]
@@ -29,12 +29,8 @@ class Part:
 
     name: str
     table: list[str]
-    numbers: dict[str, Any]
+    numbers: Mapping[str, Any]
     missed: list[str] = field(default_factory=list)
-
-
-class Failed(Exception):
-    """What a benchmark runs has failed; says in one line how."""
 
 
 class Timings:

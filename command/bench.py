@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from bench import fuzzer, growth, headline, prover
-from bench.part import Failed, Wanted
+from bench.part import Wanted
 from command.files import put, try_out
 from command.line import Status, unknown
 from kernel.build import KERNELS, BuildError, Source, Variant, compiler, find
@@ -44,8 +44,6 @@ def run(options: argparse.Namespace) -> Status:
             put(Path(options.out) / "bench.txt", "\n".join("\n".join([*part.table, ""]) for part in done))
             numbers = {part.name: part.numbers for part in done}
             put(Path(options.out) / "bench.json", json.dumps(numbers, indent=1) + "\n")
-    except Failed as failed:
-        raise BadInput(str(failed)) from failed
     except (KernelFault, LockingError, TimeoutError, BrokenClaim) as found:
         what = str(found).splitlines()[0]
         raise BadInput(f"a kernel does not do what it should; `make fuzz` shows it: {what}") from found

@@ -2,7 +2,7 @@
 
 import argparse
 
-from bench import volume
+from bench import native
 from command.line import Status, add_kernel, add_seed, kernel_of, number
 
 
@@ -10,12 +10,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_kernel(parser, "run", required=True)
     add_seed(parser, "of what is done")
     parser.add_argument(
-        "--operations", type=number(1), default=volume.OPERATIONS, help="for each pool (default: %(default)s)"
+        "--operations", type=number(1), default=native.OPERATIONS, help="for each pool (default: %(default)s)"
     )
 
 
 def run(options: argparse.Namespace) -> Status:
     kernel = kernel_of(options)
     assert kernel is not None, "--kernel is required"
-    sound = volume.run(kernel, options.seed, options.operations)
+    sound = native.run(kernel, options.seed, options.operations)
     return Status.EXPECTED if sound else Status.SURPRISE

@@ -1,46 +1,31 @@
-"""The benchmarks, in their quick form: that they work and what they count; never how long anything takes."""
+"""The benchmarks with next to no work: what they count, compute and print; never how long anything takes."""
 
 import json
-import os
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import growth
-from bench.part import Timings
-from bench.workload import in_c, work_in_c
+from bench import fuzzer, growth, headline, part, prover
+from bench.native import in_c, work_in_c
+from bench.part import Timings, Wanted
 from command.__main__ import main
-from command.bench import PARTS
 from tests.kernels import fetched
 
+WANTED = Wanted(quick=True, kernels={})
 
-def test_a_quick_run_writes_tables_and_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+
+def test_work_grows_as_it_should(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Counted, and so the same everywhere: quadratic, n log n, linear; another exponent is status 1."""
     monkeypatch.setattr("command.bench.kernels", lambda _: {})
-    assert main(["bench", "--quick", "--out", str(tmp_path)]) == 0
-    assert list(json.loads((tmp_path / "bench.json").read_text())) == list(PARTS)
-    tables = (tmp_path / "bench.txt").read_text()
-    for heading in ("the cover letter, series", "exponent of all work", "one core, cold", "steps/floor"):
-        assert heading in tables, heading
-
-
-def test_work_grows_as_it_should() -> None:
-    """Counted, and so the same everywhere: quadratic, n log n, linear."""
-    work = {name: {size: growth.work_in_python(name, size) for size in (992, 3968)} for name in growth.EXPONENTS}
-    grown = {name: counts[3968] / counts[992] for name, counts in work.items()}
-    assert 12 < grown["v6.1"] < 16
-    assert 4 < grown["series"] < 5.2
-    # A block is written when it is laid and when it is freed, and read twice by the alloc that takes it.
-    assert work["v6.12"] == {992: 4 * 992, 3968: 4 * 3968}
-
-
-def test_an_exponent_that_is_not_expected_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setattr(growth, "QUICK", (300, 1200))
-    monkeypatch.setattr("command.bench.kernels", lambda _: {})
-    monkeypatch.setitem(growth.EXPONENTS, "series", (1.9, 2.1))
+    monkeypatch.setattr(growth, "QUICK", (992, 3968))  # full pages
+    assert main(["bench", "growth", "--quick", "--out", str(tmp_path)]) == 0
+    work = json.loads((tmp_path / "bench.json").read_text())["growth"]
+    assert work["Python, v6.12"][1] == 4 * work["Python, v6.12"][0]
+    assert "Python, series" in (tmp_path / "bench.txt").read_text()
+    monkeypatch.setattr(growth, "work_in_python", lambda _, blocks: blocks**3)
     assert main(["bench", "growth", "--quick", "--out", str(tmp_path)]) == 1
-    assert re.search(r"the work of Python, series grows with n\^1\.\d+; from 1.9 to 2.1", capsys.readouterr().err)
+    assert "the work of Python, series grows with n^3.00; from 1.0 to 1.2 is expected" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("version", ["v6.1", "v6.12"])
@@ -50,14 +35,19 @@ def test_work_in_c_is_counted_too(version: str) -> None:
     assert set(in_c(fetched(version), 1_000)) == {"alloc", "free"}
 
 
-def test_rounds_alternate_and_ratios_are_of_rounds(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    taken = Timings("a test", {"one": (noted, str(log), "one"), "other": (noted, str(log), "other")}, 2)
-    assert log.read_text().split() == ["one", "other", "one", "other"]
+def test_rounds_alternate_and_ratios_are_of_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[str] = []
+    monkeypatch.setattr(part, "show_progress", log.append)
+    taken = Timings("test", {"one": (dict, {"part": 1}), "other": (dict, {"part": 2})}, 2)
+    assert [said.partition(",")[0] for said in log[:-1]] == ["test: one", "test: other"] * 2
     assert taken.ratio("other", "one", "part") == 2
 
 
-def noted(log: str, name: str) -> dict[str, float]:
-    with open(log, "a") as file:
-        file.write(name + "\n")
-    return {"part": 1 if name == "one" else 2, "process": os.getpid()}
+def test_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(headline, "POOLS", {})
+    assert headline.run(WANTED).table[-1].split()[-4:] == ["18.0", "19.0", "19.4", "468.5"]
+    monkeypatch.setattr(fuzzer, "HUNTED", ["series"])
+    assert fuzzer.run(WANTED).table[-1].split()[0] == "series"
+    assert prover.prove("--jobs", "1", "walk_follows_the_order")[1]
+    monkeypatch.setattr(prover, "prove", lambda *_: (1.0, False))
+    assert len(prover.run(WANTED).missed) == 3

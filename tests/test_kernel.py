@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import volume
+from bench import native
 from command.__main__ import main
 from hunt.revisions import TARGETS
 from kernel import fetch
@@ -264,7 +264,7 @@ def test_a_batch_runs_natively(version: str) -> None:
 def test_a_volume_of_operations_holds(version: str, capsys: pytest.CaptureFixture[str]) -> None:
     kernel = str(fetched(version).file)
     assert main(["volume", f"--kernel={kernel}", "--operations=20000"]) == 0
-    assert capsys.readouterr().out.count("operations a second") == len(volume.POOLS) + 1
+    assert capsys.readouterr().out.count("operations a second") == len(native.POOLS) + 1
 
 
 def test_a_counter_of_16_bits_is_too_small(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -284,8 +284,8 @@ def test_what_breaks_in_volume_is_a_trace(
     source = changed(
         "v6.12", tmp_path, top, "	if (pool->nr_active % 100)\n	" + top
     )  # it loses a block now and then
-    monkeypatch.setattr("bench.volume.keep", lambda trace, name: keep(trace, name, tmp_path))
-    monkeypatch.setattr("bench.volume.POOLS", (Create(128),))
+    monkeypatch.setattr("bench.native.keep", lambda trace, name: keep(trace, name, tmp_path))
+    monkeypatch.setattr("bench.native.POOLS", (Create(128),))
     assert main(["volume", f"--kernel={source.file}", "--operations=300000"]) == 1
     assert "pages_are_bounded_by_the_demand is BROKEN" in capsys.readouterr().out
     broken = "	*handle = block->dma;"

@@ -92,7 +92,7 @@ bench: $(VENV)/installed  ## [report] measure into reports/bench: QUICK=1 PARTS=
 	@$(RUN) -m command bench $(PARTS) $(if $(QUICK),--quick) $(if $(KERNEL),--kernel "$(KERNEL)") $(ARGS)
 
 mpt3sas: $(VENV)/installed  ## [report] the six pools of the cover letter, on v6.1 and on the series
-	@$(RUN) -m command mpt3sas
+	@$(RUN) -m command bench mpt3sas
 
 claims: $(VENV)/installed  ## [check] write the tables of claims into README.md and docs/claims.md
 	@$(RUN) -m command claims

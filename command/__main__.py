@@ -22,7 +22,6 @@ COMMANDS = {
     "kernels": "fetch the kernels to run against, once",
     "bench": "measure pools, the prover and the hunt",
     "volume": "run a million operations of well-behaved drivers on a kernel's pools",
-    "mpt3sas": "fill the six pools of the series' cover letter, on v6.1 and on the series",
 }
 """The subcommands: each is a module of this folder, whose `add` gives a parser its options, and whose `run` does the work."""
 

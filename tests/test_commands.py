@@ -104,7 +104,6 @@ bugs layout/boundary_not_clipped --only crosshair | none of these bugs is for cr
 
 claims --bogus                        | unrecognized arguments: --bogus
 demo --bogus                          | unrecognized arguments: --bogus
-mpt3sas 7                             | unrecognized arguments: 7
 kernels v7.0                          | no kernel 'v7.0'; there are v6.1, v6.12
 bench heading                         | no part 'heading'; did you mean 'headline'?
 bench --out=/proc/none                | /proc/none: No such file or directory

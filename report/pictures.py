@@ -59,7 +59,7 @@ def strip_picture(strip: Strip) -> StripPicture:
         return round((offset - strip.start) * WIDTH / max(strip.end - strip.start, 1), 1)
 
     boxes = []
-    for cell in strip.cells:
+    for cell in strip.drawn:
         width = round(x(cell.end) - x(cell.start), 1)
         label = cell.label
         kind = "wrong" if cell.wrong else cell.state.replace(" ", "-")

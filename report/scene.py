@@ -61,6 +61,11 @@ class Strip:
     misaddressed: tuple[str, ...] = ()  # blocks whose DMA address is not where they are, and where it points to
 
     @property
+    def drawn(self) -> list[Cell]:
+        """The blocks in the order in which they are drawn: of those that share bytes, the first wrong one comes on top."""
+        return sorted(self.cells, key=lambda cell: (cell.wrong, -cell.start))
+
+    @property
     def caption(self) -> str:
         where = "" if self.dma is None else f" at DMA address {self.dma:#x}"
         left_out = [

@@ -178,7 +178,7 @@ def page(strip: Strip) -> list[str]:
         return round((offset - strip.start) * WIDTH / max(strip.end - strip.start, 1))
 
     row, ruler, marks = [" "] * (WIDTH + 1), [" "] * (WIDTH + 24), [" "] * (WIDTH + 24)
-    for cell in strip.cells:
+    for cell in strip.drawn:
         first, last = column(cell.start), column(cell.end)
         room = max(last - first - 1, 0)
         row[first + 1 : last] = label_of(cell, room).center(room, "!" if cell.wrong else FILLS[cell.state])

@@ -6,6 +6,7 @@ A difference is no bug: a patch with “no functional changes” shows none, and
 
 import argparse
 import tempfile
+from hashlib import sha256
 from math import prod
 from pathlib import Path
 from textwrap import shorten
@@ -18,7 +19,7 @@ from kernel.patches import Patch, applied, read_mbox
 from kernel.pool import program_of
 from model.bad_input import BadInput
 from report.runs import TRACES, keep
-from report.text import elided, lines_of, options_of, show_progress
+from report.text import elided, lines_of, show_progress, surroundings
 
 
 def differences(comparison: Comparison, prefix: str) -> list[str]:
@@ -29,8 +30,7 @@ def differences(comparison: Comparison, prefix: str) -> list[str]:
         file = keep(found.trace, f"{prefix}-{kind}", TRACES)
         count = comparison.differing[kind]
         lines += ["", f"{kind}: {OBSERVED[kind]} — differs first in {count:,} of {comparison.runs:,} runs"]
-        options = options_of(found.trace.kernel)
-        lines += [f"  with {', '.join(options)}"] if options else []
+        lines += [f"  {options}"] if (options := surroundings(found.trace.kernel)) else []
         calls = [line.partition(" → ")[0] for line in lines_of(found.trace.steps, "  ")]
         lines += elided(calls, 16, lambda left: f"  … {left} more")
         for name, side in (("before:", found.before), ("after:", found.after)):
@@ -77,7 +77,11 @@ def series(before: Source, patches: list[Patch], options: argparse.Namespace) ->
         stages = list(applied(patches, before, Path(scratch)))
         built(before, *(source for _, source in stages))
         width = max(len(patch.subject) for patch, _ in stages)
-        print(f"before: {before}\n")
+        mail = sha256(Path(options.patches).read_bytes()).hexdigest()[:8]
+        count = "1 patch" if len(stages) == 1 else f"{len(stages)} patches"
+        files = f"before: {before}\nafter:  with {count} of {options.patches} (SHA-256 {mail})"
+        files += f", which make it SHA-256 {stages[-1][1].digest()}"
+        print(f"{files}\n", flush=True)
         print(f"{'':<4}{'patch':<{width}}  " + "".join(f"{kind:>10}" for kind in OBSERVED))
         details, former = [], before
         for place, (patch, source) in enumerate(stages, 1):
@@ -99,7 +103,7 @@ def series(before: Source, patches: list[Patch], options: argparse.Namespace) ->
         print(
             f"For each patch, {options.runs:,} runs of the machine, seed {options.seed}, and {edges:,} pools near 2^32."
         )
-        print("\n".join([*details, "", f"before: {before}"]))
+        print("\n".join([*details, "", files]))
         return Status.SURPRISE if details else Status.EXPECTED
 
 

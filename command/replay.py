@@ -14,8 +14,8 @@ from hunt.shrink import smallest
 from model.bad_input import BadInput
 from model.revision import KERNEL
 from model.trace import TraceError, dumps, loads
-from report.runs import seen
-from report.text import coloured, told
+from report.runs import scene_on
+from report.text import coloured, run_as_text
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> Status:
     try:
         with usable(options.trace, "TRACE=file names a trace, such as one of tests/traces/"):
             text = Path(options.trace).read_text()
-        scene = seen(loads(text), on, kernel)
+        scene = scene_on(loads(text), on, kernel)
     except TimeoutError as error:
         raise BadInput(f"{options.trace}: a step takes too long; ask for smaller pages") from error
     except (UnicodeDecodeError, TraceError) as error:
@@ -51,8 +51,8 @@ def run(options: argparse.Namespace) -> Status:
         with usable(options.shrink):
             Path(options.shrink).parent.mkdir(parents=True, exist_ok=True)
         put(Path(options.shrink), dumps(small))
-        scene = seen(small, on, kernel)
-    print(coloured(told(scene, on), sys.stdout))
+        scene = scene_on(small, on, kernel)
+    print(coloured(run_as_text(scene, on), sys.stdout))
     if shorter:
         print(f"\n{shorter}")
     if kernel is not None:

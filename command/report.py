@@ -19,7 +19,7 @@ from model.revision import KERNEL
 from model.trace import TraceError, loads
 from report.formats import as_junit, as_sarif
 from report.pages import index
-from report.runs import exhibit, seen, show
+from report.runs import finding_of, scene_on, show
 from report.text import show_progress
 from report.verdicts import Verdict, message, of_contract, of_hunt, of_proof, of_trace
 
@@ -125,7 +125,7 @@ def past_counterexamples() -> list[Verdict]:
             raise BadInput(f"{file}: its name has to begin with a revision, and {revision!r} is none")
         try:
             trace = loads(file.read_text())
-            broken = seen(trace, revision).broken
+            broken = scene_on(trace, revision).broken
         except (UnicodeDecodeError, TraceError, TimeoutError) as error:
             raise BadInput(f"{file}: {error}") from error
         claim = broken.claim.name if broken is not None else str(trace.claim)
@@ -143,17 +143,17 @@ def write(
     verdicts: list[Verdict],
     tallies: Tallies,
     command: str,
-    engines: Iterable[str] = tuple(ENGINES),
+    engines: Iterable[str],
     kernel: KernelFile | None = None,
 ) -> None:
-    """Everything, also what breaks as text on the terminal. Raises OSError."""
-    exhibits = [exhibit(one, folder / "traces", kernel) for one in verdicts if one.counterexample is not None]
-    show(exhibits)
+    """What the `engines` have said: everything; what breaks as text on the terminal, too. Raises OSError."""
+    findings = [finding_of(one, folder / "traces", kernel) for one in verdicts if one.counterexample is not None]
+    show(findings)
     for one in verdicts:
         if not one.as_expected and one.counterexample is None:
             print(f"\n{message(one)}")
     (folder / "index.html").write_text(
-        index(verdicts, exhibits, tallies, command, [ENGINES[engine] for engine in engines]), encoding="utf-8"
+        index(verdicts, findings, tallies, command, [ENGINES[engine] for engine in engines]), encoding="utf-8"
     )
     (folder / "results.sarif").write_text(as_sarif(verdicts, kernel))
     (folder / "junit.xml").write_text(as_junit(verdicts, kernel))

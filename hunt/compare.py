@@ -129,7 +129,7 @@ class Onlooker:
 
         def place(nbytes: int) -> int | None:
             first = not seen.of["memory"]
-            seen.of["memory"] += f"{'' if first else ', '}{nbytes} bytes are asked for"
+            seen.of["memory"] += f"{'' if first else ', '}{number(nbytes)} bytes are asked for"
             if nbytes > LARGEST_PAGE:
                 return None
             if step.page is None or not first:

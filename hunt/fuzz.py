@@ -33,7 +33,7 @@ class Hunt:
     seconds: float
     seed: int
     profile: str
-    held: Counter[str] = field(default_factory=Counter)  # how often each claim was looked at
+    checked: Counter[str] = field(default_factory=Counter)  # how often each claim was looked at
     found: list[Trace] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -44,7 +44,7 @@ class Hunt:
             "seconds": round(self.seconds, 2),
             "steps": self.tally.steps,
             "tally": dict(sorted(self.tally.events.items())),
-            "held": dict(sorted(self.held.items())),
+            "checked": dict(sorted(self.checked.items())),
             "found": [trace.to_json() for trace in self.found],
         }
 
@@ -82,7 +82,7 @@ def hunt(
     looked_at = Claim.__call__
 
     def counted(claim: Claim, *arguments: Any) -> Any:
-        done.held[claim.name] += 1
+        done.checked[claim.name] += 1
         return looked_at(claim, *arguments)
 
     try:
@@ -96,9 +96,9 @@ def hunt(
     done.found = list({one.claim.name: one.trace for one in reversed(broken)}.values())[::-1]
     done.seconds = time.perf_counter() - started
     # What every step is held to, without a look at anything.
-    done.held["operations_end"] = done.held["pool_stays_in_its_memory"] = done.tally.steps
+    done.checked["operations_end"] = done.checked["pool_stays_in_its_memory"] = done.tally.steps
     if revision == KERNEL:
-        done.held["locking_rules_are_kept"] = done.tally.steps
+        done.checked["locking_rules_are_kept"] = done.tally.steps
     if shrinks:
         done.found = [smallest(trace, revision, revisions(kernel)) for trace in done.found]
     return done

@@ -1,1 +1,1 @@
-"""What people read: the engines are asked, and what breaks a claim is made small, told, drawn, and written for other tools."""
+"""What people read: verdicts and counterexamples as text, drawings, a page of HTML, and files for other tools."""

@@ -11,7 +11,7 @@ from model.geometry import Refusal, number
 from model.revision import KERNEL
 from model.trace import Create, dumps
 from report.pictures import strip_picture, tree_picture
-from report.runs import Exhibit
+from report.runs import Finding
 from report.scene import Moment
 from report.text import break_in_words, described, elided, lines_of, moment_of_proof, surroundings
 from report.verdicts import ADVICE, ENGINES, SAYS_NOTHING, SHOWN, SMT2, Verdict, refutation_in_words
@@ -32,25 +32,25 @@ GOOD = ("PROVED", "CONFIRMED")
 """A hunt that found nothing is not among them: it has searched, and shown nothing of other runs."""
 
 MOST_ROWS = 16
-"""Steps of a run that are shown: the first ones and the last ones."""
+"""Steps of a run that are finding: the first ones and the last ones."""
 
 
-def in_words(shown: Exhibit) -> str:
+def in_words(finding: Finding) -> str:
     """What is wrong; of a proof, what it is about, and what a driver sees of that."""
-    if shown.scene is None or shown.scene.broken is None:
-        return refutation_in_words(shown.verdict)
-    seen = break_in_words(shown.scene)
-    if shown.verdict.engine != "prover":
-        return seen
-    return f"{refutation_in_words(shown.verdict)} What a driver sees of it first: {seen}"
+    if finding.scene is None or finding.scene.broken is None:
+        return refutation_in_words(finding.verdict)
+    happened = break_in_words(finding.scene)
+    if finding.verdict.engine != "prover":
+        return happened
+    return f"{refutation_in_words(finding.verdict)} What a driver sees of it first: {happened}"
 
 
-def numbers(shown: Exhibit) -> dict[str, str]:
+def numbers(finding: Finding) -> dict[str, str]:
     """What the pool was asked for, and what it should be."""
-    if shown.scene is None:
-        found = shown.verdict.counterexample
+    if finding.scene is None:
+        found = finding.verdict.counterexample
         return {name: number(value) for name, value in found.inputs.items()} if found is not None else {}
-    create, kernel, geometry = shown.scene.trace.steps[0], shown.scene.trace.kernel, shown.scene.geometry
+    create, kernel, geometry = finding.scene.trace.steps[0], finding.scene.trace.kernel, finding.scene.geometry
     assert isinstance(create, Create)
     asked = {name: number(getattr(create, name)) for name in ("size", "align", "boundary")}
     asked["page size"] = number(kernel.page_size)
@@ -60,26 +60,26 @@ def numbers(shown: Exhibit) -> dict[str, str]:
         return {**asked, "promised": f"no pool: {geometry.value}"}
     size, boundary, allocation = map(number, (geometry.size, geometry.boundary, geometry.allocation))
     promised = f"blocks of {size} bytes, boundary {boundary}, pages of {allocation} bytes"
-    return {**asked, "promised": f"{promised}; blocks a page: {shown.scene.blocks_per_page}"}
+    return {**asked, "promised": f"{promised}; blocks a page: {finding.scene.blocks_per_page}"}
 
 
-def steps(shown: Exhibit) -> list[tuple[str, str, str]]:
+def steps(finding: Finding) -> list[tuple[str, str, str]]:
     """Each step, what was expected of it, and what happened."""
     rows = []
-    for step in shown.scene.trace.steps if shown.scene is not None else ():
+    for step in finding.scene.trace.steps if finding.scene is not None else ():
         inside = [line.partition(" → ")[0] for line in lines_of((step,), "")[1:]]
         rows.append(("\n".join([described(step), *inside]), step.expected, step.happened))
     return elided(rows, MOST_ROWS, lambda left_out: (f"… {left_out} more", "", ""))
 
 
-def moments(shown: Exhibit) -> list[tuple[str, Moment]]:
+def moments(finding: Finding) -> list[tuple[str, Moment]]:
     """What is drawn, under its title."""
-    found = shown.verdict.counterexample
-    if shown.scene is None or (shown.scene.after is None and found is not None):
+    found = finding.verdict.counterexample
+    if finding.scene is None or (finding.scene.after is None and found is not None):
         moment = moment_of_proof(found) if found is not None else None
         return [] if moment is None else [("", moment)]
-    step = described(shown.scene.step)
-    both = [(f"before {step}", shown.scene.before), (f"after {step}", shown.scene.after)]
+    step = described(finding.scene.step)
+    both = [(f"before {step}", finding.scene.before), (f"after {step}", finding.scene.after)]
     return [(title, moment) for title, moment in both if moment is not None]
 
 
@@ -102,11 +102,11 @@ def column_of(verdict: Verdict) -> str:
     return verdict.revision if verdict.revision in REVISIONS else "other"
 
 
-def why_none(column: str, asked: Collection[str], hunted: Collection[str]) -> str:
-    """Why a claim has no verdict on a revision. `asked` are the engines that were run, `hunted` the revisions of hunts."""
-    proof = "the prover states no proof of it" if "prover" in asked else "the prover was not run (`prove`)"
+def why_none(column: str, ran: Collection[str], hunted: Collection[str]) -> str:
+    """Why a claim has no verdict on a revision. `ran` are the engines that were run, `hunted` the revisions of hunts."""
+    proof = "the prover states no proof of it" if "prover" in ran else "the prover was not run (`prove`)"
     hunt = "the hunt was not run (`fuzz`)"
-    if "machine" in asked:
+    if "machine" in ran:
         hunt = "no step of the hunt looked at it" if column in hunted else "this revision was not hunted in"
     return f"{proof}; {hunt}"
 
@@ -123,12 +123,12 @@ def marks(verdicts: list[Verdict]) -> list[tuple[str, str, list[Verdict]]]:
 
 def index(
     verdicts: list[Verdict],
-    exhibits: list[Exhibit],
+    findings: list[Finding],
     tallies: Mapping[str, Mapping[str, int]],
     command: str,
-    asked: Collection[str] = tuple(ENGINES),
+    ran: Collection[str],
 ) -> str:
-    """The page. `tallies` are what hunts have met on a revision; `command` has made all of it, and run the engines `asked`."""
+    """The page. `tallies` are what hunts have met on a revision; `command` has made all of it, and run the engines `ran`."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -138,8 +138,8 @@ def index(
     )
     functions = (anchor, dumps, in_words, kind_of, moments, numbers, steps, strip_picture, tree_picture)
     environment.globals |= {function.__name__: function for function in functions}
-    told_of = set(map(column_of, verdicts))
-    columns = {column: meaning for column, meaning in REVISIONS.items() if column in told_of}
+    with_verdicts = set(map(column_of, verdicts))
+    columns = {column: meaning for column, meaning in REVISIONS.items() if column in with_verdicts}
     cells = {
         claim: {
             column: marks([one for one in verdicts if one.claim == claim and column_of(one) == column])
@@ -153,7 +153,7 @@ def index(
     for claim, row in cells.items():
         for column in row:
             if not row[column] and column != "other":
-                missing.setdefault(claim, {}).setdefault(why_none(column, asked, tallies), []).append(column)
+                missing.setdefault(claim, {}).setdefault(why_none(column, ran, tallies), []).append(column)
     return environment.get_template("page.html").render(
         claims=CLAIMS,
         revisions=columns,
@@ -167,7 +167,7 @@ def index(
         unanswered=[verdict for verdict in verdicts if verdict.verdict in ADVICE],
         shown=SHOWN,
         wrong=[verdict for verdict in verdicts if not verdict.as_expected],
-        exhibits=sorted(exhibits, key=lambda one: (one.verdict.as_expected, list(CLAIMS).index(one.verdict.claim))),
+        findings=sorted(findings, key=lambda one: (one.verdict.as_expected, list(CLAIMS).index(one.verdict.claim))),
         tallies=tallies,
         events=sorted({event for tally in tallies.values() for event in tally}),
         command=command,

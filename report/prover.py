@@ -17,7 +17,7 @@ def as_text(results: "list[Result]", seconds: float) -> str:
     for claim, of_claim in groupby(in_order, key=lambda result: result.claim):
         lines += ["", f"{claim}: {CLAIMS[claim].sentence}"]
         for result in of_claim:
-            lines += told(result)
+            lines += lines_of_result(result)
     odd = [result for result in results if not result.as_expected]
     verdicts = [result.verdict for result in results]
     counts = ", ".join(
@@ -54,7 +54,7 @@ def what_is_odd(result: "Result") -> str:
     return f"is {SHOWN.get(result.verdict, result.verdict)}, {result.expected} was expected"
 
 
-def told(result: "Result") -> list[str]:
+def lines_of_result(result: "Result") -> list[str]:
     """One result: a line, and what people need to understand a refutation."""
     where = " ".join(part for part in (result.revision, result.theory, result.case) if part)
     reason = "for another reason than" if result.verdict == result.expected else f"but {result.expected} was"
@@ -96,7 +96,7 @@ def opinion(second: dict[str, Any]) -> str:
 
 
 def counted(seconds: list[dict[str, Any]]) -> str:
-    """How many queries got which answer, in words; none of a kind is not told, except agreement."""
+    """How many queries got which answer, in words; none of a kind is not named, except agreement."""
     counts = {
         kind: sum(second[kind] for second in seconds) for kind in ("agreed", "disagreed", "unknown", "unsupported")
     }

@@ -11,7 +11,7 @@ from hunt.revisions import KernelFile, revisions
 from hunt.watchdog import begin, watchdog
 from model.trace import Trace, TraceError, dumps
 from report.scene import Scene, scene_of
-from report.text import coloured, refuted
+from report.text import coloured, finding_as_text
 from report.verdicts import Verdict, replaying
 
 TRACES = Path(__file__).parent.parent / "reports" / "traces"
@@ -27,8 +27,8 @@ def keep(trace: Trace, name: str, folder: Path = TRACES) -> Path:
 
 
 @dataclass(frozen=True)
-class Exhibit:
-    """A refutation as it is shown: the run of its trace, and how to replay it, where it has one; `trouble` is what stands in
+class Finding:
+    """A refutation as a report has it: the run of its trace, and how to replay it, where it has one; `trouble` is what stands in
     the way of either."""
 
     verdict: Verdict
@@ -37,19 +37,19 @@ class Exhibit:
     trouble: str = ""
 
 
-def exhibit(verdict: Verdict, folder: Path = TRACES, kernel: KernelFile | None = None) -> Exhibit:
+def finding_of(verdict: Verdict, folder: Path = TRACES, kernel: KernelFile | None = None) -> Finding:
     """Run what refutes a claim, if it can be run, and write its trace into a folder."""
     found = verdict.counterexample
     assert found is not None
     if found.trace is None or verdict.revision not in revisions(kernel):
-        return Exhibit(verdict)
+        return Finding(verdict)
     scene, replay, trouble = None, "", ""
     try:
-        scene = seen(found.trace, verdict.revision, kernel)
+        scene = scene_on(found.trace, verdict.revision, kernel)
     except (TraceError, TimeoutError) as error:
         trouble = f"its run cannot be drawn: {error}"
     if scene is not None and scene.broken is None:
-        return Exhibit(verdict, trouble="its run breaks no claim: what is wrong can't be seen from outside the pool")
+        return Finding(verdict, trouble="its run breaks no claim: what is wrong can't be seen from outside the pool")
     try:
         trace = found.trace if scene is None else scene.trace
         of_file = f"-{kernel.source.label()}" if kernel is not None else ""  # or files of two kernels would be one
@@ -57,29 +57,31 @@ def exhibit(verdict: Verdict, folder: Path = TRACES, kernel: KernelFile | None =
         replay = replaying(file, verdict.revision, kernel)
     except OSError as error:
         trouble = f"its trace can't be written: {error.filename}: {error.strerror}"
-    return Exhibit(verdict, scene, replay, trouble)
+    return Finding(verdict, scene, replay, trouble)
 
 
-def surprises(verdicts: Iterable[Verdict], kernel: KernelFile | None = None) -> list[Exhibit]:
+def surprises(verdicts: Iterable[Verdict], kernel: KernelFile | None = None) -> list[Finding]:
     """What refutes claims that should hold."""
-    return [exhibit(one, kernel=kernel) for one in verdicts if not one.as_expected and one.counterexample is not None]
+    return [
+        finding_of(one, kernel=kernel) for one in verdicts if not one.as_expected and one.counterexample is not None
+    ]
 
 
-def in_text(shown: Exhibit) -> str:
+def in_text(finding: Finding) -> str:
     """A refutation on the terminal, and how to replay it."""
-    how = [shown.trouble] if shown.trouble else []
-    how += [f"replay it: {shown.replay}"] if shown.replay else []
-    return "\n\n  ".join([refuted(shown.verdict, shown.scene), *how])
+    how = [finding.trouble] if finding.trouble else []
+    how += [f"replay it: {finding.replay}"] if finding.replay else []
+    return "\n\n  ".join([finding_as_text(finding.verdict, finding.scene), *how])
 
 
-def show(exhibits: Iterable[Exhibit]) -> None:
+def show(findings: Iterable[Finding]) -> None:
     """Print those that nobody expected."""
-    for one in exhibits:
+    for one in findings:
         if not one.verdict.as_expected:
             print(f"\n{coloured(in_text(one), sys.stdout)}")
 
 
-def seen(trace: Trace, on: str, kernel: KernelFile | None = None) -> Scene:
+def scene_on(trace: Trace, on: str, kernel: KernelFile | None = None) -> Scene:
     """A run, and the pool before and after what breaks. Raises TraceError, and TimeoutError for a run that takes too long."""
     with watchdog():
         return scene_of(trace, revisions(kernel)[on], begin)

@@ -141,10 +141,10 @@ class Watched(Lockstep):
         finally:
             self.before, self.logged = outer, logged
 
-    def broken(self, record: Record, claim: claims.Claim, told: Description) -> BrokenClaim:
+    def broken(self, record: Record, claim: claims.Claim, description: Description) -> BrokenClaim:
         self.moments[claim.name] = self.before, self.moment(record.step, claim)
         self.messages[claim.name] = () if self.target is None else tuple(self.target.log[self.logged :])
-        return super().broken(record, claim, told)
+        return super().broken(record, claim, description)
 
     def moment(self, step: Step | None = None, broken: claims.Claim | None = None) -> Moment | None:
         """The pool as it is now, and what the step that has broken a claim was about; None where there is no pool."""

@@ -28,7 +28,7 @@ FILLS = {"in use": "▒", "free": " ", "lost": "·", "new": " ", "room": " "}
 LEGEND = "  ▒ in use   · lost: in no free list   ! what the claim is about   ▲ a boundary, or the page's end"
 
 
-def told(scene: Scene, on: str) -> str:
+def run_as_text(scene: Scene, on: str) -> str:
     """A run, step by step; and, if it breaks a claim, what that is, and the pool before and after it."""
     lines = [*filter(None, [surroundings(scene.trace.kernel)]), *steps_of(scene.trace.steps)]
     if scene.broken is None:
@@ -46,7 +46,7 @@ def told(scene: Scene, on: str) -> str:
     return "\n".join(lines)
 
 
-def refuted(verdict: Verdict, scene: Scene | None) -> str:
+def finding_as_text(verdict: Verdict, scene: Scene | None) -> str:
     """A refutation: what is wrong, and the run of it, if there is one, or the page or the tree that its numbers are about."""
     lines = [
         f"{verdict.name} is {verdict.outcome}: {CLAIMS[verdict.claim].sentence}",
@@ -58,7 +58,7 @@ def refuted(verdict: Verdict, scene: Scene | None) -> str:
     moment = moment_of_proof(found) if found is not None and (scene is None or scene.after is None) else None
     drawn = ["", *(f"  {line}" for line in drawing(moment))] if moment is not None else []
     if scene is not None:
-        return "\n".join([*lines, *drawn, "", told(scene, verdict.revision)])
+        return "\n".join([*lines, *drawn, "", run_as_text(scene, verdict.revision)])
     return "\n".join(lines + drawn)
 
 
@@ -143,11 +143,11 @@ def steps_of(steps: tuple[Step, ...]) -> list[str]:
     return elided(lines_of(steps, ""), MOST_STEPS, lambda left_out: f"  … {left_out} more")
 
 
-def elided(lines: list[T], most: int, told: Callable[[int], T]) -> list[T]:
+def elided(lines: list[T], most: int, left_out: Callable[[int], T]) -> list[T]:
     """The first lines and the last ones, and between them how many are left out."""
     if len(lines) <= most:
         return lines
-    return [*lines[: most // 2], told(len(lines) - most + 1), *lines[1 - most // 2 :]]
+    return [*lines[: most // 2], left_out(len(lines) - most + 1), *lines[1 - most // 2 :]]
 
 
 def lines_of(steps: tuple[Step, ...], indent: str) -> list[str]:

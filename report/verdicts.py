@@ -89,10 +89,10 @@ class Verdict:
         said = asdict(replace(self, counterexample=None))
         found = self.counterexample
         if found is not None:
-            told = {"inputs": found.inputs, "expected": found.expected, "actual": found.actual, "fails": found.fails}
-            told |= {"trace": found.trace.to_json()} if found.trace is not None else {}
-            told |= {"page": asdict(found.page)} if found.page is not None else {}
-            said["counterexample"] = told
+            named = {"inputs": found.inputs, "expected": found.expected, "actual": found.actual, "fails": found.fails}
+            named |= {"trace": found.trace.to_json()} if found.trace is not None else {}
+            named |= {"page": asdict(found.page)} if found.page is not None else {}
+            said["counterexample"] = named
         return said
 
 
@@ -164,10 +164,10 @@ def of_hunt(hunt: "Hunt") -> list[Verdict]:
         "steps": f"{hunt.tally.steps:,}",
         "seconds": f"{hunt.seconds:.1f}",
     }
-    held = dict(sorted(hunt.held.items())) | {claim: 0 for claim in traces if claim not in hunt.held}
+    checked = dict(sorted(hunt.checked.items())) | {claim: 0 for claim in traces if claim not in hunt.checked}
     verdicts = []
     sound = "SEARCHED" if traces else "HELD"  # what breaks a claim ends the hunt, before it has gone far in the others
-    for claim, times in held.items():
+    for claim, times in checked.items():
         trace = traces.get(claim)
         verdicts.append(
             Verdict(
@@ -178,9 +178,9 @@ def of_hunt(hunt: "Hunt") -> list[Verdict]:
                 "BROKEN" if trace else sound,
                 sound,
                 trace is None,
-                hunt.seconds / len(held),  # its share, so that those of all claims are the hunt's
+                hunt.seconds / len(checked),  # its share, so that those of all claims are the hunt's
                 f"{times:,} times",
-                {"held": f"{times:,} times", **evidence},
+                {"checked": f"{times:,} times", **evidence},
                 None if trace is None else of_trace(trace),
             )
         )
@@ -213,11 +213,11 @@ def refutation_in_words(verdict: Verdict) -> str:
     found = verdict.counterexample
     if found is None:
         return ""
-    told = {name: value for name, value in found.inputs.items() if value not in NOTHING}
-    if len(found.inputs) - len(told) <= 2:  # what is left out has to be worth the words
-        told = found.inputs
-    numbers = ", ".join(f"{name}={number(value)}" for name, value in told.items())
-    rest = " and the rest 0, none or False" if len(told) < len(found.inputs) else ""
+    named = {name: value for name, value in found.inputs.items() if value not in NOTHING}
+    if len(found.inputs) - len(named) <= 2:  # what is left out has to be worth the words
+        named = found.inputs
+    numbers = ", ".join(f"{name}={number(value)}" for name, value in named.items())
+    rest = " and the rest 0, none or False" if len(named) < len(found.inputs) else ""
     return f"{f'With {numbers}{rest}: ' if found.inputs else ''}{found.actual}. Expected: {found.expected}."
 
 

@@ -131,7 +131,7 @@ def test_what_changes_near_the_edge_of_a_word_is_seen(tmp_path: Path, capsys: py
     )
     assert main(["compare", str(V6_1), str(changed(tmp_path, narrow)), "--runs", "1"]) == 1
     told = capsys.readouterr().out
-    assert "create(size=4294967296, align=1)\n  alloc(block=a)\n  before:  4294967296 bytes are asked for" in told
+    assert "create(size=0x100000000, align=1)\n  alloc(block=a)\n  before:  0x100000000 bytes are asked for" in told
 
 
 @needs_kernels
@@ -146,9 +146,12 @@ def test_a_series_is_told_patch_by_patch(tmp_path: Path, capsys: pytest.CaptureF
         (2, "dmapool: the comparison"),
     ]
     assert main(["compare", str(V6_1), "--patches", str(mbox), "--runs", "1"]) == 1
-    file, _, _, first, second, *rest = capsys.readouterr().out.splitlines()
-    assert file.startswith(f"before: {V6_1}")
-    assert rest[-1] == file
+    before, after, _, _, first, second, *rest = capsys.readouterr().out.splitlines()
+    assert before.startswith(f"before: {V6_1} (v6.1, SHA-256 ")
+    assert re.fullmatch(
+        rf"after:  with 2 patches of {re.escape(str(mbox))} \(SHA-256 \w{{8}}\), which make it SHA-256 \w{{8}}", after
+    )
+    assert rest[-2:] == [before, after]
     assert first.split() == ["1", "dmapool:", "a", "comment", *["-"] * 6]
     assert second.split()[:4] == ["2", "dmapool:", "the", "comparison"]
     assert second.split()[5] == second.split()[7] == second.split()[9] == "-"

@@ -16,7 +16,7 @@ from model.memory import Memory
 from model.revision import KERNEL, LockingError
 from model.trace import Alloc, Create, Trace, TraceError
 from report.scene import scene_of
-from report.text import told
+from report.text import run_as_text
 from tests.kernels import created, needs_a_compiler, tiny
 
 needs_a_compiler()
@@ -166,4 +166,4 @@ def test_an_alloc_that_crashes_hands_out_no_block_and_its_messages_are_shown() -
     assert scene.after.strips
     assert scene.after.marked is None
     assert scene.messages == ("a message",)
-    assert "    a message" in told(scene, KERNEL).splitlines()
+    assert "    a message" in run_as_text(scene, KERNEL).splitlines()

@@ -14,9 +14,9 @@ from proofs.compiled import obligations_of
 from proofs.engine.obligation import Result, Settings, prove
 from report.pages import index
 from report.pictures import strip_picture
-from report.runs import Exhibit
+from report.runs import Finding
 from report.scene import moment_of_page, scene_of
-from report.text import drawing, told
+from report.text import drawing, run_as_text
 from report.verdicts import Counterexample, Verdict, of_proof
 from tests.kernels import fetched
 
@@ -78,7 +78,9 @@ def test_the_dma_addresses_that_the_c_stores_are_looked_at_and_drawn(tmp_path: P
     assert re.search(r"the block at (\d+) has the DMA address of offset 0", found.actual)
     assert found.page is not None
     assert {dma for _, dma in found.page.blocks} == {0}
-    (drawn,) = index([verdict], [Exhibit(verdict)], {}, "a test").split('aria-label="page, as the code lays it out')[1:]
+    (drawn,) = index([verdict], [Finding(verdict)], {}, "a test", ["prover"]).split(
+        'aria-label="page, as the code lays it out'
+    )[1:]
     assert 'class="block wrong"' in drawn
 
 
@@ -92,7 +94,7 @@ def test_what_is_not_followed_has_its_line_of_c_and_what_to_do(tmp_path: Path) -
     assert result.verdict == "LOST"
     assert result.why.endswith(f", in pool_initialise_page (dmapool.c:{line})")
     verdict = of_proof(result)
-    page = index([verdict], [], {}, "a test")
+    page = index([verdict], [], {}, "a test", ["prover"])
     (article,) = re.findall(r"<article.*?</article>", page, re.S)
     assert "not followed, but PROVED was expected" in article
     assert f"in pool_initialise_page (dmapool.c:{line})" in article
@@ -117,18 +119,18 @@ def test_a_claim_without_a_verdict_says_why() -> None:
 
 def test_pages_that_no_kernel_has_are_explained_where_they_are_named() -> None:
     run = Trace((Create(64), Alloc("a")), Kernel(page_size=16, debug=True))
-    first = told(scene_of(run, TARGETS["series"]), "series").partition("\n")[0]
+    first = run_as_text(scene_of(run, TARGETS["series"]), "series").partition("\n")[0]
     assert (
         first
         == "on a kernel with pages of 16 bytes, which no kernel has: small ones fill after a few operations; debug"
     )
     usual = replace(run, kernel=Kernel())
-    assert told(scene_of(usual, TARGETS["series"]), "series").startswith("create(")
+    assert run_as_text(scene_of(usual, TARGETS["series"]), "series").startswith("create(")
 
 
 def test_large_numbers_are_hexadecimal() -> None:
     found = Counterexample({"address": 2**64 - 1, "size": 64}, "so", "not so")
     verdict = Verdict("prover", "n", "layout_ends", "series", "REFUTED", "PROVED", False, 1.0, counterexample=found)
-    page = index([verdict], [Exhibit(verdict)], {}, "a test")
+    page = index([verdict], [Finding(verdict)], {}, "a test", ["prover"])
     assert "With address=0xffffffffffffffff, size=64: not so." in page
     assert str(2**64 - 1) not in page

@@ -25,12 +25,12 @@ from proofs.catalogue import OBLIGATIONS
 from proofs.confirm import Result as Checked
 from proofs.engine.obligation import Settings, prove
 from report.pages import index, kind_of
-from report.runs import exhibit, in_text, seen
+from report.runs import finding_of, in_text, scene_on
 from report.scene import Cell, scene_of, without_covered
-from report.text import coloured, refuted, told
+from report.text import coloured, finding_as_text, run_as_text
 from report.verdicts import SMT2, Counterexample, Verdict, of_contract, of_hunt, of_proof
 from tests.proved import REFUTED, ROOT, Proved
-from tests.test_told import GOLDEN, TRACES, hold_against
+from tests.test_text import GOLDEN, TRACES, hold_against
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -39,8 +39,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 def test_an_expected_refutation_is_told_as_ever(name: str, proved: Proved) -> None:
     verdict = of_proof(proved.result(name))
     trace = verdict.counterexample.trace if verdict.counterexample is not None else None
-    scene = seen(trace, verdict.revision) if trace is not None else None
-    hold_against(GOLDEN / f"{name.replace('/', '-')}.txt", refuted(verdict, scene) + "\n")
+    scene = scene_on(trace, verdict.revision) if trace is not None else None
+    hold_against(GOLDEN / f"{name.replace('/', '-')}.txt", finding_as_text(verdict, scene) + "\n")
 
 
 def valid(results: list[dict[str, Any]]) -> bool:
@@ -65,7 +65,7 @@ def test_the_page_is_as_ever(tmp_path: Path) -> None:
         "series-pool_stays_in_its_memory-overlapping_pages",
     }
     verdicts = [verdict for verdict in past_counterexamples() if verdict.name in names]
-    exhibits = [replace(exhibit(one, tmp_path), replay="make replay") for one in verdicts]
+    findings = [replace(finding_of(one, tmp_path), replay="make replay") for one in verdicts]
     held = Verdict(
         "machine", "layout_ends/v6.12", "layout_ends", "v6.12", "HELD", "HELD", True, 1.0, evidence={"seed": "1"}
     )
@@ -83,7 +83,7 @@ def test_the_page_is_as_ever(tmp_path: Path) -> None:
         {"because": "so", SMT2: "smt2/file.smt2"},
     )
     told = [*verdicts, held, searched, wrong]
-    hold_against(GOLDEN / "page.html", index(told, exhibits, {"series": {"alloc": 5}}, "a test"))
+    hold_against(GOLDEN / "page.html", index(told, findings, {"series": {"alloc": 5}}, "a test", ["machine"]))
 
 
 def test_a_hunt_that_ended_early_has_not_held_the_rest() -> None:
@@ -113,7 +113,8 @@ def test_a_wrong_dma_address_is_marked_where_it_points() -> None:
     scene = scene_of(Trace((Create(64), Alloc("a"))), python(Wrong, inside=inside_of_pages))
     assert scene.broken is not None
     assert re.search(
-        r"a: its DMA address 0x\w+44 is offset 68 of the page at 0x\w+, and the block at offset 0", told(scene, "it")
+        r"a: its DMA address 0x\w+44 is offset 68 of the page at 0x\w+, and the block at offset 0",
+        run_as_text(scene, "it"),
     )
 
 
@@ -141,7 +142,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     verdicts = [of_proof(prove(OBLIGATIONS[name], Settings())) for name in names]
     tallies = {"series": {"alloc": 1_234_567}, "v6.1-as-it-is": {"a page overlaps another from below": 1}}
     machine = Verdict("machine", "operations_end/series", "operations_end", "series", "HELD", "HELD", True, 1.0)
-    write(folder, [*surprising(verdicts), machine, *past_counterexamples()], tallies, "a test")
+    write(folder, [*surprising(verdicts), machine, *past_counterexamples()], tallies, "a test", ["prove", "fuzz"])
     return folder
 
 
@@ -195,7 +196,7 @@ def test_every_trace_that_is_written_replays(report: Path) -> None:
     assert len(files) > len(TRACES)
     for file in files:
         on = next(on for on in sorted(TARGETS, key=len, reverse=True) if f"-{on}-" in file.name)
-        assert seen(loads(file.read_text()), on).broken is not None, file
+        assert scene_on(loads(file.read_text()), on).broken is not None, file
 
 
 def test_one_command_makes_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -225,7 +226,7 @@ def test_a_surprise_is_shown_and_makes_the_status_1(
     assert "2 verdicts, 2 not as expected" in out
     assert "the tree of pages, in which 0x3000 is looked up" in out
     (file,) = re.findall(r"make replay TRACE=(\S+) ON=series", out)
-    assert seen(loads(Path(file).read_text()), "series").broken is not None
+    assert scene_on(loads(Path(file).read_text()), "series").broken is not None
     text = (tmp_path / "out" / "index.html").read_text()
     assert valid(json.loads((tmp_path / "out" / "results.json").read_text()))
     assert "2 of 2 verdicts are not as expected" in text
@@ -271,10 +272,12 @@ def test_a_trace_that_cannot_be_run_is_shown_all_the_same(tmp_path: Path) -> Non
     trace = Trace((Create(64), Destroy(), Alloc("a")), claim="layout_ends")
     found = Counterexample({"size": 64}, "an end", "none", trace)
     verdict = Verdict("prover", "layout_ends/series/Z", "layout_ends", "series", "REFUTED", "PROVED", False, 1.0)
-    shown = exhibit(replace(verdict, counterexample=found), tmp_path)
+    shown = finding_of(replace(verdict, counterexample=found), tmp_path)
     assert shown.scene is None
     assert "its run cannot be drawn: the pool was refused or destroyed" in in_text(shown)
-    assert "its run cannot be drawn: the pool was refused or destroyed" in index([shown.verdict], [shown], {}, "a test")
+    assert "its run cannot be drawn: the pool was refused or destroyed" in index(
+        [shown.verdict], [shown], {}, "a test", ["prover"]
+    )
 
 
 def test_a_trace_that_shows_nothing_is_not_offered(tmp_path: Path) -> None:
@@ -283,7 +286,7 @@ def test_a_trace_that_shows_nothing_is_not_offered(tmp_path: Path) -> None:
     refutation = Verdict(
         "prover", "layout_ends/series/Z", "layout_ends", "series", "REFUTED", "PROVED", False, 1.0, counterexample=found
     )
-    shown = exhibit(refutation, tmp_path)
+    shown = finding_of(refutation, tmp_path)
     assert shown.replay == ""
     assert "can't be seen from outside" in in_text(shown)
     assert "what fails in the proof: a step" in in_text(shown)

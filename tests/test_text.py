@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from model.trace import loads
-from report.runs import seen
-from report.text import told
+from report.runs import scene_on
+from report.text import run_as_text
 
 GOLDEN = Path(__file__).parent / "golden"
 TRACES = sorted((Path(__file__).parent / "traces").glob("*.json"))
@@ -25,11 +25,11 @@ def hold_against(golden: Path, text: str) -> None:
 @pytest.mark.parametrize("file", TRACES, ids=lambda file: file.stem)
 def test_a_past_counterexample_is_told_as_ever(file: Path) -> None:
     on = file.name.partition("-")[0]
-    scene = seen(loads(file.read_text()), on)
+    scene = scene_on(loads(file.read_text()), on)
     assert scene.broken is not None
-    hold_against(GOLDEN / f"{file.stem}.txt", told(scene, on) + "\n")
+    hold_against(GOLDEN / f"{file.stem}.txt", run_as_text(scene, on) + "\n")
 
 
 def test_the_blocks_of_a_page_are_told_after_the_pool_is_gone() -> None:
     (file,) = (file for file in TRACES if file.stem == "series-pool_stays_in_its_memory-free_after_destroy")
-    assert seen(loads(file.read_text()), "series").blocks_per_page == 4
+    assert scene_on(loads(file.read_text()), "series").blocks_per_page == 4

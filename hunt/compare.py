@@ -20,6 +20,7 @@ from hunt.revisions import TARGETS, twin_of
 from hunt.shrink import measure, number_of_steps, shrink, untold
 from kernel.build import Source
 from kernel.pool import promises_of, revision_of
+from model.geometry import number
 from model.memory import Memory
 from model.revision import LARGEST_PAGE, Revision, Target
 from model.trace import Alloc, Create, Destroy, Free, OtherPool, Step, Trace, TraceError, Write, dumps, loads

@@ -28,8 +28,8 @@ def keep(trace: Trace, name: str, folder: Path = TRACES) -> Path:
 
 @dataclass(frozen=True)
 class Finding:
-    """A refutation as a report has it: the run of its trace, and how to replay it, where it has one; `trouble` is what stands in
-    the way of either."""
+    """A refutation as a report has it: the run of its trace, and how to replay it, where it has one; `trouble` is what
+    stands in the way of either."""
 
     verdict: Verdict
     scene: Scene | None = None

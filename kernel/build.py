@@ -47,23 +47,15 @@ RACES = {  # every read and write is told; those by READ_ONCE and WRITE_ONCE apa
 }
 SANITIZED = ["-fsanitize=address,undefined", "-fno-sanitize=alignment", "-fno-sanitize-recover=all"]
 
-MISSING = (
-    r"error: implicit declaration of function '(\w+)'",
-    r"error: call to undeclared function '(\w+)'",
-    r"error: '(\w+)' undeclared",
-    r"error: use of undeclared identifier '(\w+)'",
-    r"error: [\"'](\w+)[\"'] is not defined",
-    r"error: unknown type name '(\w+)'",
-    r"error: invalid use of undefined type '([\w ]+)'",
-    r"error: invalid use of incomplete typedef '([\w ]+)'",
-    r"error: incomplete definition of type '([\w ]+)'",
-    r"error: tentative definition has type '([\w ]+)'",
-    r"error: storage size of '(\w+)' isn't known",
-    r"error: (?:field|variable) (?:'\w+' )?has incomplete type '?([\w ]+)",
-    r"error: '([\w ]+)' has no member named '\w+'",
-    r"error: no member named '\w+' in '([\w ]+)'",
+UNKNOWN_NAME = (
+    r"(?:implicit declaration of|call to undeclared) function '(\w+)'",
+    r"^'(\w+)' undeclared|use of undeclared identifier '(\w+)'|^[\"'](\w+)[\"'] is not defined",
+    r"unknown type name '(\w+)'",
+    r"(?:undefined|incomplete) (?:type|typedef) '([\w ]+)|tentative definition has type '([\w ]+)'",
+    r"storage size of '(\w+)' isn't known|has (?:initializer but )?incomplete type '?([\w ]+)",
+    r"'([\w ]+)' has no member named|no member named '\w+' in '([\w ]+)'",
 )
-"""What compilers say of a name that they don't know."""
+"""What compilers say of a name that nothing declares, or that is declared otherwise."""
 
 
 OPERATIONS = ("dma_pool_create", "dma_pool_alloc", "dma_pool_free", "dma_pool_destroy")
@@ -293,7 +285,7 @@ def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
 
 
 def explained(said: str, source: Source) -> str:
-    """What a compiler said, in one line: the first thing that is missing, and where it belongs; or else its first error."""
+    """A compiler's first error, in one line that begins with the place in the file; and where a kernel's name would belong."""
     said = said.replace("\u2018", "'").replace("\u2019", "'")
     file, shim = source.file, "kernel/shim/kernel.h"
     if header := re.search(r"fatal error: '?([\w./-]+\.h)'?(?:: No such file| file not found)", said):
@@ -305,16 +297,21 @@ def explained(said: str, source: Source) -> str:
     if re.search(r"undefined (?:reference to [`']|symbol: )__(?:a|ub)san", said):
         return "this compiler has nothing to run sanitizers with: take gcc or clang"
     if undefined := re.search(r"undefined (?:reference to [`']|symbol: )(\w+)", said):
-        return f"{file} uses {undefined[1]}, which the shim lacks: define it in kernel/shim/"
-    for line in said.splitlines():
-        if ": error: " not in line:
-            continue
-        where, _, message = line.partition(": error: ")
-        if re.search(r"poolproof_page_size|variably modified|variable.length array|is not constant", message):
-            return f"{where}: PAGE_SIZE is no constant here: it is chosen for each pool, see {shim} ({message})"
-        for pattern in MISSING:
-            if missing := re.search(pattern, line):
-                return f"{where} uses {missing[1]}, which the shim lacks or knows otherwise: declare it in {shim} ({message})"
-        return f"{where}: it does not compile: {message}"
-    lines = [line for line in said.splitlines() if line.strip()] or ["no reason is given"]
-    return f"{file} does not compile: {lines[-1]}"
+        return f"{file} uses {undefined[1]}, which nothing defines; if it is the kernel's, define it in kernel/shim/"
+    found = re.search(r"^(.*?): (?:fatal )?error: (.*)$", said, re.M)
+    if found is None:
+        lines = [line for line in said.splitlines() if line.strip()] or ["no reason is given"]
+        return f"{file} does not compile: {lines[-1]}"
+    where, message = found[1], re.sub(r"\s*\[-W[^]]*\]$", "", found[2])
+    if not where.startswith(str(file)):  # in a macro of the shim: where the file uses it
+        used = re.search(rf"^\s*({re.escape(str(file))}:\d+:\d+): ", said[found.end() :], re.M)
+        where = used[1] if used else where
+    told = f"{where}: it does not compile: {message}"
+    if re.search(r"poolproof_page_size|variably modified|variable.length array|is not constant", message):
+        return f"{told}; PAGE_SIZE is no constant here: it is chosen for each pool, see {shim}"
+    for pattern in UNKNOWN_NAME:
+        if missing := re.search(pattern, message):
+            name = next(filter(None, missing.groups())).strip()
+            own = re.search(rf"\b{name}\s*\{{", source.text())  # a struct of the file itself
+            return told if own else f"{told}; if {name} is the kernel's, declare it in {shim}"
+    return told

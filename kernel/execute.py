@@ -32,18 +32,19 @@ class Pointer:
 
 @dataclass
 class Struct:
-    """An object of a C struct, known by its fields; `cells` are their values, by offset in bytes."""
+    """An object of a C struct, known by its fields; `cells` are their values, by offset in bytes; `place` is its line of C."""
 
     name: str
     fields: dict[int, Field]
     cells: dict[int, Any] = field(default_factory=dict)
+    place: str = ""
 
     def offset_of(self, name: str) -> int:
         """Raises NotFollowed if the struct has no such field."""
         for offset, known in self.fields.items():
             if known.name == name:
                 return offset
-        raise NotFollowed(f"struct {self.name} has no field {name}")
+        raise NotFollowed(f"there is no field {name}").at(self.place or f"struct {self.name}")
 
     def __getitem__(self, name: str) -> Any:
         return self.cells[self.offset_of(name)]
@@ -177,13 +178,24 @@ class Machine:
         self._rest(frame)
         return self.advance(frame, head)
 
+    def goes_on(self, frame: Frame) -> bool:
+        """Whether the loop has one more turn, where `advance` has stopped: a `while` may leave it in its first block."""
+        head, came_from = frame.block, frame.came_from
+        function, ways = frame.function, frame.function.successors(frame.block)
+        if head in ways or all(function.reaches(way, head) for way in ways):
+            return True  # the condition is not here, or at the end of a loop of one block
+        self._block(frame)
+        taken = frame.block
+        frame.block, frame.came_from = head, came_from
+        return function.reaches(taken, head)
+
     def incoming(self, frame: Frame) -> dict[str, Any]:
         """What the variables of the block that comes next would be."""
         return {variable(phi.name): self._phi(frame, phi) for phi in phis(frame.function, frame.block)}
 
     def _phi(self, frame: Frame, phi: Instruction) -> Any:
         kind = phi.rest.partition("[")[0].strip()
-        for value, block in re.findall(r"\[ (\S+), %([\w.]+) \]", phi.rest):
+        for value, block in re.findall(r"\[ (.+?), %([\w.]+) \]", phi.rest):
             if block == frame.came_from:
                 return self._value(frame, kind, value)
         raise NotFollowed(f"a phi does not know {frame.came_from}")
@@ -219,12 +231,14 @@ class Machine:
             return int(text) % 2 ** int(kind[1:])
         if re.fullmatch(r"@[\w.]+", text):
             return self.globals.setdefault(text[1:], Pointer(Struct(text[1:], {}), 0))
+        if address := re.fullmatch(r"inttoptr \(i64 (\d+) to ptr\)", text):
+            return int(address[1])
         raise NotFollowed(f"a value is not followed: {text}")
 
     def _typed(self, frame: Frame, text: str) -> Any:
         """The value of `i32 %x`, with whatever else is said of it."""
         kind, _, rest = text.partition(" ")
-        return self._value(frame, kind, rest.split()[-1])
+        return self._value(frame, kind, rest if rest.startswith("inttoptr") else rest.split()[-1])
 
     def _do(self, frame: Frame, instruction: Instruction) -> Any:
         rest = instruction.rest
@@ -263,6 +277,13 @@ class Machine:
                 return self._element(frame, split(rest))
             case "call":
                 return self._call(frame, rest)
+            case "insertvalue":  # of a struct that a function returns in registers
+                struct, value, index = split(rest)
+                members = frame.values.get(struct.rpartition(" %")[2], {})  # of `poison`, none
+                return {**members, int(index): self._typed(frame, value)}
+            case "extractvalue":
+                struct, index = split(rest)
+                return frame.values[struct.rpartition(" %")[2]][int(index)]
             case "unreachable":
                 raise Fault("code is reached that should not be")
             case "add" | "sub" | "mul" | "udiv" | "urem" | "and" | "or" | "xor" | "shl" | "lshr":
@@ -305,10 +326,10 @@ class Machine:
         return signed(self._typed(frame, text), int(text.split()[0][1:]))
 
     def _call(self, frame: Frame, text: str) -> Any:
-        told = re.search(r"@([\w.]+)\((.*)\)", text)
-        if told is None:
+        called = re.search(r"@([\w.]+)\((.*)\)", text)
+        if called is None:
             raise NotFollowed(f"a call is not followed: {text}")
-        name, arguments = told[1], [self._typed(frame, argument) for argument in split(told[2])]
+        name, arguments = called[1], [self._typed(frame, argument) for argument in split(called[2])]
         if name in self.module.functions:
             return self.call(name, *arguments)
         if name not in self.externals:

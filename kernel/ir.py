@@ -49,12 +49,12 @@ class NotFollowed(NotImplementedError):
 
 @dataclass(frozen=True)
 class Instruction:
-    """`name` is what it defines, "" if nothing; `rest` is its text behind the operation."""
+    """`name` is what it defines, "" if nothing; `rest` is its text behind the operation; `location` refers to its line of C."""
 
     name: str
     operation: str
     rest: str
-    location: str = ""  # the debug information that says where in C it comes from
+    location: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Function:
 
         def visit(block: str) -> None:
             open_blocks.append(block)
-            for following in re.findall(r"label %([\w.]+)", self.blocks[block][-1].rest):
+            for following in self.successors(block):
                 if following in open_blocks and following not in heads:
                     heads.append(following)
                 elif following not in open_blocks and following not in done:
@@ -83,6 +83,17 @@ class Function:
 
         visit(next(iter(self.blocks)))
         return heads
+
+    def successors(self, block: str) -> list[str]:
+        return re.findall(r"label %([\w.]+)", self.blocks[block][-1].rest)
+
+    def reaches(self, block: str, to: str) -> bool:
+        """Whether there is a way from a block to another one, or to the same again."""
+        known, ahead = set[str](), self.successors(block)
+        while ahead:
+            known.add(here := ahead.pop())
+            ahead += [following for following in self.successors(here) if following not in known]
+        return to in known
 
 
 @dataclass(frozen=True)
@@ -117,31 +128,37 @@ class Module:
     def place(self, function: str, block: str, instruction: Instruction | None = None) -> str:
         """The function, the file and the line of an instruction, or of the first of a block that has one; "" if none has."""
         instructions = [instruction] if instruction is not None else self.function(function).blocks[block]
-        for one in instructions:
-            location = self.metadata.get(one.location, "")
-            line, scope = (re.search(rf"{key}: (!?\d+)", location) for key in ("line", "scope"))
-            file = re.search(r"file: (!\d+)", self.metadata.get(scope[1], "")) if scope else None
-            name = re.search(r'filename: "([^"]*)"', self.metadata[file[1]]) if file else None
-            if line and name and line[1] != "0":
-                return f"{function} ({name[1].rpartition('/')[2]}:{line[1]})"
-        return ""
+        return next(filter(None, (self._place(function, one.location) for one in instructions)), "")
 
-    def fields(self, struct: str) -> dict[int, Field]:
-        """The fields of a struct of C by their offset in bytes, from the debug information."""
-        for node in self.metadata.values():
-            if "DICompositeType(tag: DW_TAG_structure_type" in node and f'name: "{struct}"' in node:
-                return dict(self._members(node, 0, ""))
-        raise NotFollowed(f"there is no struct {struct}")
+    def place_of(self, function: str) -> str:
+        """Where a function has its first statement."""
+        return next(filter(None, (self.place(function, block) for block in self.function(function).blocks)), "")
+
+    def _place(self, name: str, reference: str) -> str:
+        """A name with the file and the line of C that debug information refers to."""
+        line = re.search(r"\bline: ([1-9]\d*)", self.metadata.get(reference, ""))
+        while scope := re.search(r"\b(?:file|scope): (!\d+)", self.metadata.get(reference, "")):
+            reference = scope[1]
+        file = re.search(r'filename: "(?:[^"]*/)?([^"/]*)"', self.metadata.get(reference, ""))
+        return f"{name} ({file[1]}:{line[1]})" if line and file else ""
+
+    def struct(self, name: str) -> tuple[dict[int, Field], str]:
+        """The fields of a struct of C by their offset in bytes, and where it is declared, from the debug information."""
+        for reference, node in self.metadata.items():
+            if "DICompositeType(tag: DW_TAG_structure_type" in node and f'name: "{name}"' in node:
+                return dict(self._members(node, 0, "")), self._place(f"struct {name}", reference)
+        raise NotFollowed(f"there is no struct {name}")
 
     def _members(self, struct: str, base: int, prefix: str) -> list[tuple[int, Field]]:
         found: list[tuple[int, Field]] = []
         elements = re.search(r"elements: (!\d+)", struct)
         for reference in re.findall(r"!\d+", self.metadata[elements[1]]) if elements else []:
             member = self.metadata[reference]
-            told = {key: re.search(rf"\b{key}: (\d+)", member) for key in ("size", "offset")}
             name = re.search(r'name: "(\w+)"', member)
-            width, place = (int(match[1]) if (match := told[key]) else 0 for key in ("size", "offset"))
-            offset, label = base + place // 8, prefix + (name[1] if name else "?")
+            width, start = (
+                int(bits[1]) if (bits := re.search(rf"\b{key}: (\d+)", member)) else 0 for key in ("size", "offset")
+            )
+            offset, label = base + start // 8, prefix + (name[1] if name else "?")
             inner = self._without_typedefs(member)
             if inner is not None and "DW_TAG_structure_type" in inner:
                 found += self._members(inner, offset, label + ".")
@@ -213,11 +230,11 @@ def blocks_of(body: str) -> dict[str, list[Instruction]]:
         line = re.sub(r"(, !\w+(\.\w+)* !\d+)+$|\s*;.*$", "", line.strip())
         if not line or line.startswith("#dbg"):
             continue
-        told = re.fullmatch(r"(?:%([\w.]+) = )?(?:tail |notail )?(\w+)\s*(.*)", line)
-        if told is None:
+        parts = re.fullmatch(r"(?:%([\w.]+) = )?(?:tail |notail )?(\w+)\s*(.*)", line)
+        if parts is None:
             raise NotFollowed(f"an instruction is not followed: {line}")
         blocks[next(reversed(blocks))].append(
-            Instruction(told[1] or "", told[2], told[3], location[1] if location else "")
+            Instruction(parts[1] or "", parts[2], parts[3], location[1] if location else "")
         )
     return blocks
 

@@ -475,13 +475,13 @@ def totals(code: Code) -> Made:
         yield make(code, explain_arguments, case="set_by_create")(claims.total_counts_the_blocks, set_by_create(code))
 
 
-def same(one: Any, other: Any) -> bool:
+def same(code: Code, one: Any, other: Any) -> bool:
     """Whether two words are computed alike, of equal ones."""
     if not (isinstance(one, Unknown) or isinstance(other, Unknown)):
         return bool(one == other)
     if not (isinstance(one, Unknown) and isinstance(other, Unknown) and one.operation == other.operation):
-        raise NotFollowed("blks_per_alloc is computed otherwise")
-    return same(one.x, other.x) and same(one.y, other.y)
+        raise code.not_followed("blks_per_alloc is computed otherwise than the proof knows", "dma_pool_create")
+    return same(code, one.x, other.x) and same(code, one.y, other.y)
 
 
 def set_by_create(code: Code) -> Callable[[Any], None]:
@@ -493,7 +493,7 @@ def set_by_create(code: Code) -> Callable[[Any], None]:
         size, boundary, allocation = pool["size"], pool["boundary"], pool["allocation"]
         below = Unknown("mul", Unknown("udiv", allocation, boundary), Unknown("udiv", boundary, size))
         formula = Unknown("add", below, Unknown("udiv", Unknown("urem", allocation, boundary), size))
-        path.show(claims.total_counts_the_blocks.name, lambda: same(pool["blks_per_alloc"], formula))
+        path.show(claims.total_counts_the_blocks.name, lambda: same(code, pool["blks_per_alloc"], formula))
 
     return body
 
@@ -526,7 +526,7 @@ def lookup(code: Code) -> Made:
             if mine or not isinstance(found, Pointer):
                 yield page["dma"], allocation, address, mine
         if isinstance(found, Pointer) and (found.object not in pages or found.offset != 0):
-            raise NotFollowed("pool_find_page returns what is no page")
+            raise NotFollowed("what is returned is no page").at(module.place_of("pool_find_page"))
 
     def in_a_list(path: Any) -> None:
         pool, allocation = code.struct("dma_pool"), path.number("allocation")

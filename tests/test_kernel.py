@@ -1,5 +1,6 @@
 """Your own kernel as a target: what cannot be built is told, what goes wrong in C is found, what is known breaks there too."""
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -53,22 +54,18 @@ def test_a_later_kernel_creates_a_pool_at_a_node(tmp_path: Path) -> None:
     [
         ("", "#include <linux/xarray.h>", "tiny.c includes linux/xarray.h, which the shim lacks: add it to LINUX or "),
         ("", "#include <linux/list.h>", "tiny.c needs linux/list.h of a kernel tree: "),
-        ("xa_init(&pool->lock);", "", "uses xa_init, which the shim lacks or knows otherwise: declare it in "),
-        ("pool->used = XA_FLAGS;", "", "uses XA_FLAGS, which the shim lacks or knows otherwise: declare it in "),
-        (
-            "pool->dev->numa_node = 1;",
-            "",
-            "uses struct device, which the shim lacks or knows otherwise: declare it in ",
-        ),
-        ("", "struct xarray all;", ", which the shim lacks or knows otherwise"),
+        ("xa_init(&pool->lock);", "", "; if xa_init is the kernel's, declare it in kernel/shim/kernel.h"),
+        ("pool->used = XA_FLAGS;", "", "; if XA_FLAGS is the kernel's, declare it in kernel/shim/kernel.h"),
+        ("pool->dev->numa_node = 1;", "", "; if struct device is the kernel's, declare it in kernel/shim/kernel.h"),
+        ("", "struct xarray all;", " is the kernel's, declare it in kernel/shim/kernel.h"),
         (
             "in_nmi();",
             "int in_nmi(void);",
-            "tiny.c uses in_nmi, which the shim lacks: define it in kernel/shim/",
+            "tiny.c uses in_nmi, which nothing defines; if it is the kernel's, define it",
         ),
         ("", "#if PAGE_SIZE > 4096\n#endif", "PAGE_SIZE is no constant here: it is chosen for each pool"),
         ("", "static char all[PAGE_SIZE];", "PAGE_SIZE is no constant here: it is chosen for each pool"),
-        ("", "#if CONFIG_ANY > 1\n#endif", "uses CONFIG_ANY, which the shim lacks"),
+        ("", "#if CONFIG_ANY > 1\n#endif", "; if CONFIG_ANY is the kernel's"),
         ("pool->used = ;", "", "it does not compile: expected expression"),
     ],
 )
@@ -77,6 +74,28 @@ def test_what_the_shim_lacks_is_told_in_one_line(tmp_path: Path, here: str, more
         build(tiny(tmp_path, here, more), Variant())
     assert words in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("here", "more", "place"),
+    [
+        ("pool->used = ;", "", "HERE"),
+        ("pool->unused = 1;", "", "HERE"),
+        ("container_of(pool, struct dma_pol, lock);", "", "HERE"),
+        ("", "#error not ready", "MORE"),
+    ],
+)
+def test_a_file_that_does_not_compile_is_blamed_itself(tmp_path: Path, here: str, more: str, place: str) -> None:
+    """The line begins with the place in the file, and quotes the compiler."""
+    line = TINY[: TINY.index(f"/* {place} */")].count("\n") + 1
+    with pytest.raises(BuildError) as refusal:
+        build(tiny(tmp_path, here, more), Variant())
+    said = str(refusal.value)
+    assert re.match(
+        rf"{re.escape(str(tmp_path))}/tiny\.c:{line}:\d+: it does not compile: [#\w]", said.replace("'", "a")
+    )
+    assert "shim" not in said or "struct dma_pol " in said
+    assert "\n" not in said
 
 
 def test_a_missing_compiler_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

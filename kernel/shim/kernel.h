@@ -144,6 +144,9 @@ void kfree(const void *object);
 #define kcalloc(n, nbytes, flags) kzalloc((n) * (nbytes), flags)
 #define kmalloc_node(nbytes, flags, node) kmalloc(nbytes, flags)
 #define kzalloc_node(nbytes, flags, node) kzalloc(nbytes, flags)
+#define POOLPROOF_SECOND(first, second, ...) second
+#define kmalloc_obj(object, ...) ((__typeof__(object) *)kmalloc(sizeof(object), POOLPROOF_SECOND(, ##__VA_ARGS__, GFP_KERNEL)))
+#define kzalloc_obj(object, ...) ((__typeof__(object) *)kzalloc(sizeof(object), POOLPROOF_SECOND(, ##__VA_ARGS__, GFP_KERNEL)))
 void might_alloc(gfp_t flags);
 void might_sleep(void);
 #define might_sleep_if(condition) ({ if (condition) might_sleep(); })
@@ -223,7 +226,7 @@ POOLPROOF_GUARD(mutex, struct mutex, mutex_lock(lock), mutex_unlock(guard->lock)
 #define scoped_guard(kind, lock)                                                                       \
 	for (struct poolproof_##kind __scope __attribute__((cleanup(poolproof_exit_##kind))) =         \
 		     poolproof_enter_##kind(lock), *__done = NULL;                                     \
-	     !__done; __done = &__scope)
+	     !__done; __done = (void *)1)
 
 /* Devices */
 

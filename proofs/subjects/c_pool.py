@@ -56,7 +56,13 @@ class Code:
         return 16 if self.stacks else promise.SMALLEST_BLOCK
 
     def struct(self, name: str) -> Struct:
-        return Struct(name, self.module.fields(name))
+        fields, place = self.module.struct(name)
+        return Struct(name, fields, place=place)
+
+    def not_followed(self, reason: str, function: str, block: str = "") -> NotFollowed:
+        """What says that a function, or a block of it, is not followed, with the line of C."""
+        place = self.module.place(function, block) if block else self.module.place_of(function)
+        return NotFollowed(reason).at(place)
 
     def machine(self, **externals: Any) -> Machine:
         return Machine(self.module, {name: lambda *_: 0 for name in QUIET} | externals)
@@ -116,22 +122,24 @@ class Layout:
         self.machine = code.machine()
         self.frame = self.machine.enter("pool_initialise_page", Pointer(self.pool, 0), Pointer(self.page, 0))
 
+    def lost(self, reason: str, block: str = "") -> NotFollowed:
+        return self.code.not_followed(reason, "pool_initialise_page", block)
+
     def first(self) -> Cursor:
         """Run to the first turn. Raises NotFollowed for a loop that is not the one that the proof knows."""
-        function = self.frame.function
-        heads = function.loops
+        heads = self.frame.function.loops
         if len(heads) != 1:
-            raise NotFollowed(f"pool_initialise_page has {len(heads)} loops, not 1")
+            raise self.lost(f"pool_initialise_page has {len(heads)} loops, not 1")
         arrived = self.machine.advance(self.frame, heads[0])
         if arrived is None:
-            raise NotFollowed("pool_initialise_page returns before its loop")
+            raise self.lost("pool_initialise_page returns before its loop")
         if set(arrived) != self.known:
-            changes = f"this loop changes {', '.join(sorted(arrived))}; the proof knows {', '.join(sorted(self.known))}"
-            raise NotFollowed(changes).at(self.machine.module.place(function.name, heads[0]))
+            changed, known = ", ".join(sorted(arrived)), ", ".join(sorted(self.known))
+            raise self.lost(f"this loop changes {changed}; the proof knows {known}", heads[0])
         if self.code.stacks and (arrived["first"], arrived["last"]) != (0, 0):
-            raise NotFollowed("the loop begins with blocks")
+            raise self.lost("the loop begins with blocks", heads[0])
         if self.memory.log:
-            raise NotFollowed("blocks are laid before the loop")
+            raise self.lost("blocks are laid before the loop", heads[0])
         return Cursor(arrived["offset"], arrived["next_boundary"])
 
     def turn(self, cursor: Cursor, last: Any = None, nr_blocks: Any = 0) -> Any:
@@ -144,6 +152,8 @@ class Layout:
             variables["first"] = 0 if last is None else Pointer(self.memory, 0)
         before = dict(self.pool.cells), dict(self.page.cells)
         arrived = self.machine.resume(self.frame, variables)
+        if arrived is not None and not self.code.stacks and not self.machine.goes_on(self.frame):
+            arrived = None
         self.last = arrived["last"].offset if arrived and isinstance(arrived.get("last"), Pointer) else None
         self.laid = [self.last] if self.code.stacks and self.last is not None and self.last is not last else []
         if not self.code.stacks:
@@ -154,7 +164,8 @@ class Layout:
         for struct, cells in zip((self.pool, self.page), before, strict=True):
             for offset, value in struct.cells.items():
                 if value is not cells.get(offset) and struct.fields[offset].name != "nr_blocks":
-                    raise NotFollowed(f"a turn of this loop changes {struct.name}.{struct.fields[offset].name}")
+                    field = f"{struct.name}.{struct.fields[offset].name}"
+                    raise self.lost(f"a turn of this loop changes {field}")
         return Cursor(arrived["offset"], arrived["next_boundary"])
 
     def stored(self, offset: Any) -> Any:
@@ -162,7 +173,7 @@ class Layout:
         for store in reversed(self.memory.log):
             if store.offset is offset or store.offset == offset:
                 return store.value
-        raise NotFollowed("nothing is stored where a link is expected")
+        raise self.lost("nothing is stored where a link is expected")
 
 
 def total_in_the_row(code: Code, pool: Struct) -> Any:
@@ -199,7 +210,7 @@ def total_in_the_row(code: Code, pool: Struct) -> Any:
     machine.globals["poolproof_page_size"] = Pointer(page_size_of(PAGE_SIZE), 0)
     machine.call("pools_show", Pointer(device, 0), 0, Pointer(Struct("buf", {}), 0))
     if len(rows) != 1:
-        raise NotFollowed("pools_show prints no row that is known here")
+        raise code.not_followed("pools_show prints no row that is known here", "pools_show")
     return rows[0][5]
 
 
@@ -207,7 +218,7 @@ def node_field(page: Struct, place: int) -> str:
     """The name of a field of a page's rb_node: the first is its place in the page."""
     names = [known.name for known in page.fields.values() if known.name.startswith("page_node.")]
     if len(names) < 3:
-        raise NotFollowed("struct dma_page has no page_node")
+        raise NotFollowed("there is no page_node").at(page.place or "struct dma_page")
     return names[place]
 
 
@@ -226,6 +237,9 @@ def laid_blocks(code: Code, geometry: Any, most: int) -> tuple[list[tuple[int, i
             laid += [
                 (start, None if field is None else at_work.stored(start + field) - DMA_BASE) for start in at_work.laid
             ]
+            if not code.stacks and following is not None and at_work.stored(cursor.offset) != following.offset:
+                link = at_work.stored(cursor.offset)
+                return laid, f"; the link at {cursor.offset} leads to {link}, the next block is at {following.offset}"
             last = at_work.last if code.stacks else None
             if following is None:
                 return laid, ""

@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a subcommand: its exit status. Bad input is told in one line on standard error."""
+    """Run a subcommand: its exit status. Bad input is one line on standard error."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         return run(arguments)

@@ -92,7 +92,7 @@ def kernel_of(options: argparse.Namespace) -> KernelFile | None:
 
 
 def refuse_promises(options: argparse.Namespace) -> None:
-    """Raises BadInput where the prover is told what to expect of a kernel's file: it goes by the shape of the code."""
+    """Raises BadInput where the user says what the prover is to expect of a kernel's file: it goes by the shape of the code."""
     if options.promises is not None:
         raise BadInput(
             "--promises is for the hunt, and the prover goes by the file's features: leave it out, or only hunt"

@@ -17,7 +17,7 @@ Task = tuple[str, Settings]
 """An obligation's name, and how to prove it."""
 
 Progress = Callable[[str], None]
-"""Is told how far the proofs are, and "" at the end."""
+"""Receives how far the proofs are, and "" at the end."""
 
 
 @dataclass(frozen=True)

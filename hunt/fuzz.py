@@ -15,6 +15,7 @@ from hunt.events import Tally
 from hunt.machine import PoolMachine, machine
 from hunt.revisions import KernelFile, revisions
 from hunt.shrink import smallest
+from hunt.sweep import sweep
 from model.checks import BrokenClaim
 from model.claims import Claim
 from model.revision import KERNEL
@@ -65,8 +66,9 @@ def hunt(
     kernel: KernelFile | None = None,
     *,
     directed_first: bool = True,
+    sweeps: bool = False,
 ) -> Hunt:
-    """Run the machine on a revision, after the directed runs unless only what is drawn is wanted.
+    """Run the machine on a revision, after the directed runs unless only what is drawn is wanted, and after a sweep if one is.
 
     Each claim that breaks has a trace, made smaller unless the profile says otherwise.
     """
@@ -87,6 +89,10 @@ def hunt(
 
     try:
         with patch.object(Claim, "__call__", counted):
+            if sweeps:
+                swept = sweep(revisions(kernel)[revision], kernel.source if revision == KERNEL and kernel else None)
+                done.tally.events |= {"pool of the sweep": swept.pools, "block of the sweep": swept.blocks}
+                broken += [swept.broken] if swept.broken else []
             if directed_first:
                 broken += directed.run_all(hunter, most=None if shrinks else 1)
             if not broken or shrinks:  # a seeded bug that is noticed is not looked for any further

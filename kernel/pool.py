@@ -29,7 +29,7 @@ from model.revision import LARGEST_PAGE, LockingError, Revision
 from model.trace import Kernel, TraceError
 
 # As in kernel/shim/shim.h.
-CREATE, ALLOC, FREE, DESTROY, PAGE, BATCH, ALLOC_ZEROED = range(1, 8)
+CREATE, ALLOC, FREE, DESTROY, PAGE, BATCH, ALLOC_ZEROED, SWEEP = range(1, 9)
 DONE, PAGE_WANTED, FAULT, HANG, MISUSE = range(1, 6)
 REQUEST = struct.Struct("=IIQQQQQ")
 REPLY = struct.Struct("=IIQQQQQIIII")
@@ -37,6 +37,11 @@ OPENED = struct.Struct("=QQ")
 GIVEN_BACK = struct.Struct("=QQQQ")
 OPERATION = struct.Struct("=IIq")
 """Of a batch: what, the block's slot, and what is added to both addresses of a block that is freed."""
+GEOMETRY = struct.Struct("=QQQQ")
+ROW = struct.Struct("=QQQQQ")
+"""Of a sweep: whether the pool is admitted, and the row's blocks in use, blocks, size in bytes, and pages."""
+Swept = tuple[bytes, tuple[int, ...]]
+"""Of a pool that was swept: the addresses of its blocks, from the start of memory on, and DMA addresses; and its row."""
 BATCHES = 2**24  # where they begin in the scratch memory; before that are the pages that an operation gives back
 NO_PAGE = 2**64 - 1
 
@@ -151,6 +156,38 @@ class KernelPool:
             if self._worker.owner is self:
                 self._worker.wait_for(SECONDS)
         return Batch(failed, left, scratch[blocks_at:end].cast("Q"), *self._took)
+
+    @classmethod
+    def sweep(
+        cls, source: Source, variant: Variant, geometries: Sequence[tuple[int, int, int, int]], page_size: int
+    ) -> tuple[list[Swept | None], Exception | None]:
+        """Create, fill, empty and destroy a pool for each (size, align, boundary, blocks), in one call.
+
+        Returns what each has given, None for a pool that is not admitted, and the fault that ended it before the last one.
+        Raises BuildError.
+        """
+        pool, count = cls(program_of(source, variant), Memory(), variant.dma_bits), len(geometries)
+        done_at = BATCHES + 32 * count
+        rows_at = done_at + 8
+        blocks_at, scratch = rows_at + 40 * count, pool._worker.scratch
+        for number, geometry in enumerate(geometries):
+            GEOMETRY.pack_into(scratch, BATCHES + 32 * number, *geometry)
+        pool._worker.wait_for(SECONDS_OF_A_BATCH)
+        fault = None
+        try:
+            pool._run(SWEEP, 0, BATCHES, count, done_at, page_size, pool.memory.base)
+            pool.poolinfo()  # which raises what went wrong while the file was read
+        except (TimeoutError, LockingError, KernelFault) as raised:
+            fault = raised
+        finally:
+            pool._worker.wait_for(SECONDS)
+        swept: list[Swept | None] = []
+        (done,) = struct.unpack_from("=Q", scratch, done_at)
+        for number, (*_, blocks) in enumerate(geometries[:done]):
+            admitted, *row = ROW.unpack_from(scratch, rows_at + 40 * number)
+            swept.append((bytes(scratch[blocks_at : blocks_at + 16 * blocks]), tuple(row)) if admitted else None)
+            blocks_at += 16 * blocks
+        return swept, fault
 
     def _run(
         self,

@@ -25,6 +25,10 @@ Description = Callable[[], tuple[str, str]]
 """What was expected and what happened, in words; computed only where somebody reads it."""
 
 
+ABOUT_REPORTS = claims.in_use_counts_the_live_blocks, claims.total_counts_the_blocks, claims.reports_are_the_kernels
+"""Where one of them breaks, the pool's blocks may still be as promised, and a run can go on beside the oracle."""
+
+
 def claim_broken_by(fault: Exception, locking_error: type[Exception] = LockingError) -> Claim:
     """The claim that a target breaks which raises this; `locking_error` is what it raises where it uses a lock wrongly."""
     if isinstance(fault, TimeoutError):
@@ -210,12 +214,13 @@ class Checks:
         return BrokenClaim(claim, *description(), self.trace(claim.name))
 
     def _break(self, record: Record, claim: Claim, description: Description) -> None:
-        """A claim is broken. In contract, that ends the run; out of contract, it is recorded, unless the pool keeps this claim
-        even then, or the trace is about it."""
-        if self.corrupted_by and claim.name in self.violations:
+        """A claim is broken. In contract, that ends the run, unless this claim is about what the pool reports, and the trace
+        about another one. Out of contract, it is recorded, unless the pool keeps it even then, or the trace is about it."""
+        if claim.name in self.violations:
             return
         broken = self.broken(record, claim, description)
-        if not self.corrupted_by or claim in self.keeps or claim.name == self.about:
+        goes_on = self.about is not None and claim in ABOUT_REPORTS
+        if claim.name == self.about or (claim in self.keeps if self.corrupted_by else not goes_on):
             self.target = None
             raise broken
         self.violations[claim.name] = broken

@@ -70,7 +70,7 @@ static void move_to(u32 processor)
 }
 
 /* A new machine: nothing of an earlier pool is left. */
-static void reset(void)
+void reset(void)
 {
 	close_pages();
 	forget_pools_file();
@@ -87,7 +87,7 @@ static void reset(void)
 	device->dma_pools.next = device->dma_pools.prev = &device->dma_pools;
 }
 
-static void create_other_pool(void)
+void create_other_pool(void)
 {
 	size_t before = objects;
 
@@ -99,18 +99,24 @@ static void create_other_pool(void)
 		fault("the device gets no second pool");
 }
 
+bool create_pool(unsigned fails, const char *name, size_t size, size_t align, size_t boundary)
+{
+	size_t start = heap_used;
+
+	begin(GFP_KERNEL, false);
+	running.fails = fails;
+	pool = dma_pool_create(name, device, size, align, boundary);
+	check_return();
+	pool_bytes = heap_used - start;
+	return pool;
+}
+
 static void create(void)
 {
 	move_to(request.flags >> 2);
 	reset();
 	for (unsigned fails = 1;; fails++) {
-		size_t start = heap_used;
-
-		begin(GFP_KERNEL, false);
-		running.fails = fails;
-		pool = dma_pool_create(request.name, device, request.a, request.b, request.c);
-		check_return();
-		pool_bytes = heap_used - start;
+		create_pool(fails, request.name, request.a, request.b, request.c);
 		if (!running.failed)
 			break;
 		if (pool)
@@ -126,7 +132,7 @@ static void create(void)
 	send_done(pool != NULL, 0);
 }
 
-static void destroy(void)
+void destroy_pools(void)
 {
 	destroyed = destroying = true;
 	begin(GFP_KERNEL, false);
@@ -142,10 +148,9 @@ static void destroy(void)
 	destroying = false;
 	if (pools_file || device->dma_pools.next != &device->dma_pools)
 		fault("the device's last pool is gone, and its list or its file pools still has it");
-	send_done(0, 0);
 }
 
-static void *alloc_for(gfp_t allowed, unsigned fails, gfp_t zero, dma_addr_t *dma)
+void *alloc_for(gfp_t allowed, unsigned fails, gfp_t zero, dma_addr_t *dma)
 {
 	void *vaddr;
 
@@ -181,7 +186,7 @@ static void alloc(void)
 }
 
 /* By a driver and by an interrupt handler, in turn. */
-static void free_block(u64 vaddr, u64 dma)
+void free_block(u64 vaddr, u64 dma)
 {
 	begin(GFP_ATOMIC, ++frees & 1);
 	running.is_free = true;
@@ -239,10 +244,14 @@ bool serve_operation(u32 what)
 		send_done(0, 0);
 		break;
 	case DESTROY:
-		destroy();
+		destroy_pools();
+		send_done(0, 0);
 		break;
 	case BATCH:
 		serve_batch();
+		break;
+	case SWEEP:
+		serve_sweep();
 		break;
 	default:
 		return false;

@@ -104,6 +104,22 @@ void read_pools_file(void)
 	reading_pools_file = false;
 }
 
+void read_row(u64 numbers[4])
+{
+	const char *row = reply.text + reply.log_bytes, *at;
+
+	read_pools_file();
+	at = row + reply.row_bytes;
+	reply.text[reply.log_bytes + reply.row_bytes] = 0;
+	for (int n = 3; n >= 0; n--) {
+		while (at > row && at[-1] != ' ')
+			at--;
+		numbers[n] = strtoul(at, NULL, 10);
+		while (at > row && at[-1] == ' ')
+			at--;
+	}
+}
+
 const char *dev_name(const struct device *dev)
 {
 	return dev->name;

@@ -4,6 +4,7 @@
  *
  *   server.c      messages: serves the operations that kernel/pool.py requests, one message each way
  *   operations.c  create, alloc, free, destroy and batches, with fault injection
+ *   sweep.c       pools of many geometries, one after the other, filled and emptied
  *   device.c      coherent memory, in pages with red zones
  *   pools_file.c  the device's file `pools`, and what is read in it
  *   heap.c        kmalloc and kfree, which allocations fail, and what a caller allows for memory
@@ -42,7 +43,7 @@
 
 /* Messages (server.c). kernel/pool.py has the same structures and numbers. */
 
-enum { CREATE = 1, ALLOC, FREE, DESTROY, PAGE, BATCH, ALLOC_ZEROED };
+enum { CREATE = 1, ALLOC, FREE, DESTROY, PAGE, BATCH, ALLOC_ZEROED, SWEEP };
 enum { DONE = 1, PAGE_WANTED, FAULT, HANG, MISUSE }; /* MISUSE of locks, of interrupts, of a caller */
 
 struct request {
@@ -106,7 +107,17 @@ extern bool destroying; /* nobody else uses the pool */
 
 void begin(gfp_t allowed, bool by_interrupt);
 void check_return(void);
+void *alloc_for(gfp_t allowed, unsigned fails, gfp_t zero, dma_addr_t *dma);
+void free_block(u64 vaddr, u64 dma);
+void reset(void);
+bool create_pool(unsigned fails, const char *name, size_t size, size_t align, size_t boundary);
+void create_other_pool(void);
+void destroy_pools(void);
 bool serve_operation(u32 what); /* false if there is none of that number */
+
+/* Sweeps (sweep.c) */
+
+void serve_sweep(void);
 
 /* Coherent memory (device.c) */
 
@@ -145,6 +156,7 @@ extern bool reading_pools_file;
 
 void forget_pools_file(void);
 void read_pools_file(void);
+void read_row(u64 numbers[4]); /* blocks in use, blocks, size in bytes, pages */
 
 /* The heap (heap.c) */
 

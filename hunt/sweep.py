@@ -1,0 +1,170 @@
+"""The sweep: every pool up to a bound, filled and emptied; each block has to lie where the model says that one lies.
+
+A hunt draws pools, and a block that sticks out by one byte does so in few of them. The sweep leaves none out: all sizes up to a
+bound, with every boundary, and every alignment that makes a difference.
+
+It looks for pools that differ from the model, and says no more of them: the lockstep judges a run of it, by the claims.
+"""
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain, islice
+
+from kernel.build import Source, Variant
+from kernel.pool import KernelPool, Swept
+from model import claims
+from model.checks import BrokenClaim
+from model.geometry import Geometry, Refusal, block_offsets, create
+from model.lockstep import replay
+from model.memory import Memory
+from model.promises import Promises
+from model.revision import Revision
+from model.trace import Alloc, Create, Destroy, Free, Kernel, PoolInfo, Trace
+
+PAGE_SIZE, LARGE_PAGE = 4096, 65536
+
+AT_ONCE = 8192
+"""Pools that the other process is given in one message, on pages of 4 KiB: their blocks have to fit the scratch memory."""
+
+PAGES = 1 << 32, (1 << 32) + (1 << 24)
+"""DMA addresses of the pages that the device gives; as in kernel/shim/sweep.c."""
+
+Filled = tuple[list[Swept | None], Exception | None]
+Fill = Callable[[Sequence[tuple[int, int, int, int]], int], Filled]
+"""Fills and empties a pool for each size, align, boundary and number of blocks, on pages of so many bytes. Returns what each
+gave, None for a pool that is refused, and what went wrong with the next one, if anything did."""
+
+
+def sizes(page_size: int) -> list[int]:
+    """Bytes of a block: all that share a page of up to 4 KiB, and some for which a page has to be larger; in a larger page
+    those of which some end close to the page's end, and the neighbours of powers of two."""
+    if page_size <= PAGE_SIZE:
+        return list(range(1, page_size + page_size // 16 + 1))
+    edges = {page_size // blocks for blocks in range(1, page_size // 16 + 1)} | {1 << bit for bit in range(4, 19)}
+    return sorted({edge + near for edge in edges for near in (-2, -1, 0, 1, 2)})
+
+
+def pools(page_size: int, clips_the_boundary: bool, aligned: bool = True) -> Iterator[Create]:
+    """Each size, alignment and boundary, in bytes, that differ in effect: an alignment that divides the size has none, nor has
+    a boundary above two pages. Of boundaries that are too small for a block, the largest are among them."""
+    powers = [1 << bit for bit in range((2 * page_size).bit_length())]
+    for size in sizes(page_size):
+        most = 2 * page_size if clips_the_boundary else max(page_size, size)
+        boundaries = [0, *(power for power in powers if size // 4 <= power <= most)]
+        aligns = [align for align in powers if align == 1 or size % align] if aligned else [1]
+        yield from (Create(size, align, boundary) for align in aligns for boundary in boundaries)
+
+
+@dataclass
+class Sweep:
+    """How many pools and blocks were looked at, up to the first pool that breaks a claim, if one does."""
+
+    pools: int = 0
+    blocks: int = 0
+    broken: BrokenClaim | None = None
+
+
+def sweep(revision: Revision, source: Source | None = None, page_sizes: Sequence[int] = ()) -> Sweep:
+    """Sweep a revision, natively if it is a kernel's own file, with pages of so many bytes. Raises BuildError."""
+    done = Sweep()
+    fill = in_python(revision) if source is None else natively(source)
+    for page_size in page_sizes or ((PAGE_SIZE, LARGE_PAGE) if source is not None else (PAGE_SIZE,)):
+        todo = pools(
+            page_size,
+            revision.promises.clips_the_boundary,
+            aligned=source is not None and page_size <= PAGE_SIZE,
+        )
+        at_once = AT_ONCE * PAGE_SIZE // max(page_size, PAGE_SIZE)
+        while done.broken is None and (part := list(islice(todo, at_once))):
+            expected = [promised(pool, page_size, revision.promises) for pool in part]
+            geometries = [
+                (pool.size, pool.align, pool.boundary, len(given[0]) // 16 if given else 1)
+                for pool, given in zip(part, expected, strict=True)
+            ]
+            filled, fault = fill(geometries, page_size)
+            differs = (n for n, given in enumerate(filled) if not as_promised(expected[n], given))
+            end = next(differs, None if fault is None else len(filled))
+            done.pools += len(part) if end is None else end
+            done.blocks += sum(len(given[0]) // 16 for given in filled[:end] if given)
+            if end is not None:
+                done.broken = judged(part[end], geometries[end][3], page_size, revision)
+    return done
+
+
+def promised(pool: Create, page_size: int, promises: Promises) -> Swept | None:
+    """What the model says of a pool whose first page is full, and that has one block in a second one; None if it is refused."""
+    geometry = create(pool.size, pool.align, pool.boundary, page_size, promises.smallest_block)
+    return None if isinstance(geometry, Refusal) else laid_out(geometry, promises)
+
+
+@lru_cache(maxsize=AT_ONCE)
+def laid_out(geometry: Geometry, promises: Promises) -> Swept:
+    offsets = block_offsets(geometry, promises.lays_up_to_the_boundary)
+    blocks = [(offset, PAGES[0] + offset) for offset in offsets] + [(2 * geometry.allocation, PAGES[1])]
+    counted = len(offsets) if promises.counts_what_is_laid else geometry.allocation // geometry.size
+    return packed(blocks), (len(blocks), 2 * counted, geometry.size, 2)
+
+
+def packed(blocks: Sequence[tuple[int, int]]) -> bytes:
+    return struct.pack(f"={2 * len(blocks)}Q", *chain.from_iterable(blocks))
+
+
+def as_promised(expected: Swept | None, given: Swept | None) -> bool:
+    """In which order a page's blocks are given is not promised."""
+    if expected is None or given is None:
+        return expected is given
+    return expected[1] == given[1] and (expected[0] == given[0] or in_order(expected[0]) == in_order(given[0]))
+
+
+def in_order(blocks: bytes) -> list[tuple[int, ...]]:
+    return sorted(struct.iter_unpack("=QQ", blocks))
+
+
+def judged(pool: Create, blocks: int, page_size: int, revision: Revision) -> BrokenClaim:
+    """The claim that the same run breaks beside the oracle: about a block, if it does. Raises AssertionError if there is
+    none."""
+    steps = [*(Alloc(f"b{n}") for n in range(blocks)), PoolInfo(), *(Free(f"b{n}") for n in range(blocks)), Destroy()]
+    broken = None
+    for about in (claims.block_lies_inside_its_page, claims.no_block_crosses_a_boundary, None):
+        try:
+            replay(Trace((pool, *steps), Kernel(page_size), about.name if about else None), revision)
+        except BrokenClaim as found:
+            broken = found
+            if found.claim is about:
+                break
+    if broken is None:
+        raise AssertionError(f"the sweep sees a difference in {pool}, and beside the oracle no claim is broken")
+    return broken
+
+
+def natively(source: Source) -> Fill:
+    return lambda geometries, page_size: KernelPool.sweep(source, Variant(), geometries, page_size)
+
+
+def in_python(revision: Revision) -> Fill:
+    def fill(geometries: Sequence[tuple[int, int, int, int]], page_size: int) -> Filled:
+        filled: list[Swept | None] = []
+        for geometry in geometries:
+            try:
+                filled.append(fill_one(*geometry, page_size))
+            except Exception as fault:  # a crash of any kind is a difference
+                return filled, fault
+        return filled, None
+
+    def fill_one(size: int, align: int, boundary: int, blocks: int, page_size: int) -> Swept | None:
+        places = iter(PAGES)
+        memory = Memory(lambda _: next(places, None))
+        pool = revision.create("pool", memory, size, align, boundary, page_size=page_size)
+        if pool is None:
+            return None
+        given = [pool.alloc() or (memory.base - 1, 0) for _ in range(blocks)]
+        row = tuple(map(int, pool.poolinfo().split()[-4:]))
+        for vaddr, dma in given:
+            if dma:
+                pool.free(vaddr, dma)
+        pool.destroy()
+        return packed([((vaddr - memory.base) % 2**64, dma) for vaddr, dma in given]), row
+
+    return fill

@@ -14,6 +14,7 @@ from hunt import profiles
 from hunt.events import missed
 from hunt.fuzz import HUNTED, Hunt, hunt
 from hunt.revisions import TARGETS, KernelFile, revisions
+from hunt.sweep import SWEPT, SWEPT_UP_TO
 from model.bad_input import BadInput
 from model.revision import KERNEL
 from report.runs import in_text, surprises
@@ -55,7 +56,9 @@ def run(options: argparse.Namespace) -> Status:
         for event in events:
             print(f"\n{revision}: {event!r} never happened; such a hunt has a hole", file=sys.stderr)
     if not any(one.found for one in hunts):
-        print(f"\nno claim is broken in {sum(one.tally.steps for one in hunts):,} steps", file=to_read)
+        swept = sum(one.tally.events[SWEPT] for one in hunts)
+        print(f"\nno claim is broken in {sum(one.tally.steps for one in hunts):,} steps", file=to_read, end="")
+        print(f", nor in {swept:,} pools {SWEPT_UP_TO}" if swept else "", file=to_read)
     if kernel is not None:
         print(f"\n{kernel.source}", file=to_read)
     return Status.SURPRISE if any(one.found for one in hunts) or any(holes.values()) else Status.EXPECTED
@@ -78,7 +81,8 @@ def hunt_all(
     hunts: dict[str, Hunt] = {}
     try:
         with ProcessPoolExecutor(min(len(hunted), os.cpu_count() or 1)) as executor:
-            running = [executor.submit(hunt, revision, seed, profile, kernel) for revision in hunted]
+            sweeps = profile != profiles.SHORTEST
+            running = [executor.submit(hunt, revision, seed, profile, kernel, sweeps=sweeps) for revision in hunted]
             for future in as_completed(running):
                 hunts[future.result().revision] = future.result()
                 show_progress(f"{len(hunts)} of {len(running)} revisions")

@@ -15,7 +15,7 @@ from hunt.events import Tally
 from hunt.machine import PoolMachine, machine
 from hunt.revisions import KernelFile, revisions
 from hunt.shrink import smallest
-from hunt.sweep import sweep
+from hunt.sweep import SWEPT, sweep
 from model.checks import BrokenClaim
 from model.claims import Claim
 from model.revision import KERNEL
@@ -91,8 +91,9 @@ def hunt(
         with patch.object(Claim, "__call__", counted):
             if sweeps:
                 swept = sweep(revisions(kernel)[revision], kernel.source if revision == KERNEL and kernel else None)
-                done.tally.events |= {"pool of the sweep": swept.pools, "block of the sweep": swept.blocks}
+                done.tally.events |= {SWEPT: swept.pools, "block of the sweep": swept.blocks}
                 broken += [swept.broken] if swept.broken else []
+                started = time.perf_counter()
             if directed_first:
                 broken += directed.run_all(hunter, most=None if shrinks else 1)
             if not broken or shrinks:  # a seeded bug that is noticed is not looked for any further

@@ -25,7 +25,8 @@ ROOT = Path(__file__).parent.parent
 NAMES = ("directed", "dev", "ci", "nightly")
 """The profiles to hunt with."""
 
-OF_HUNTS = (*NAMES, "mutants")
+SHORTEST = "mutants"
+OF_HUNTS = (*NAMES, SHORTEST)
 """Those, and the one with which seeded bugs are hunted."""
 
 SECONDS_FOR_REDIS = 2
@@ -100,7 +101,7 @@ def register() -> None:
         "nightly", settings.get_profile("ci"), max_examples=5_000, stateful_step_count=100, phases=list(Phase)
     )
     # A mutant has to be noticed, not understood: no shrinking, and nothing is kept.
-    settings.register_profile("mutants", settings.get_profile("ci"), database=None, phases=[Phase.generate])
+    settings.register_profile(SHORTEST, settings.get_profile("ci"), database=None, phases=[Phase.generate])
     chosen(name())
     settings.load_profile(name())
 

@@ -31,6 +31,9 @@ AT_ONCE = 8192
 PAGES = 1 << 32, (1 << 32) + (1 << 24)
 """DMA addresses of the pages that the device gives; as in kernel/shim/sweep.c."""
 
+SWEPT, SWEPT_UP_TO = "pool of the sweep", "of all sizes to 4,352 bytes, with each boundary"
+"""What a hunt counts, and of what."""
+
 Filled = tuple[list[Swept | None], Exception | None]
 Fill = Callable[[Sequence[tuple[int, int, int, int]], int], Filled]
 """Fills and empties a pool for each size, align, boundary and number of blocks, on pages of so many bytes. Returns what each
@@ -67,29 +70,36 @@ class Sweep:
 
 
 def sweep(revision: Revision, source: Source | None = None, page_sizes: Sequence[int] = ()) -> Sweep:
-    """Sweep a revision, natively if it is a kernel's own file, with pages of so many bytes. Raises BuildError."""
+    """Sweep a revision, natively if it is a kernel's own file, with pages of so many bytes. Raises BuildError.
+
+    Of all pools that differ, the one in which the fewest blocks show it is judged; of those that crash, the first.
+    """
     done = Sweep()
     fill = in_python(revision) if source is None else natively(source)
     for page_size in page_sizes or ((PAGE_SIZE, LARGE_PAGE) if source is not None else (PAGE_SIZE,)):
-        todo = pools(
-            page_size,
-            revision.promises.clips_the_boundary,
-            aligned=source is not None and page_size <= PAGE_SIZE,
-        )
+        aligned = source is not None and page_size <= PAGE_SIZE
+        todo = pools(page_size, revision.promises.clips_the_boundary, aligned=aligned)
         at_once = AT_ONCE * PAGE_SIZE // max(page_size, PAGE_SIZE)
-        while done.broken is None and (part := list(islice(todo, at_once))):
+        differing: list[tuple[int, int, Create]] = []  # the blocks that show it, the blocks of a page and one more
+        fault: Exception | None = None
+        while fault is None and (part := list(islice(todo, at_once))):
             expected = [promised(pool, page_size, revision.promises) for pool in part]
+            numbers = [len(blocks[0]) // 16 if blocks else 1 for blocks in expected]
             geometries = [
-                (pool.size, pool.align, pool.boundary, len(given[0]) // 16 if given else 1)
-                for pool, given in zip(part, expected, strict=True)
+                (pool.size, pool.align, pool.boundary, number) for pool, number in zip(part, numbers, strict=True)
             ]
             filled, fault = fill(geometries, page_size)
-            differs = (n for n, given in enumerate(filled) if not as_promised(expected[n], given))
-            end = next(differs, None if fault is None else len(filled))
-            done.pools += len(part) if end is None else end
-            done.blocks += sum(len(given[0]) // 16 for given in filled[:end] if given)
-            if end is not None:
-                done.broken = judged(part[end], geometries[end][3], page_size, revision)
+            done.pools += len(filled)
+            done.blocks += sum(len(given[0]) // 16 for given in filled if given)
+            for pool, number, wanted, given in zip(part, numbers, expected, filled, strict=False):
+                if (shown := difference(wanted, given)) is not None:
+                    differing.append((shown, number, pool))
+            if fault is not None:
+                differing.append((0, numbers[len(filled)], part[len(filled)]))
+        if differing:
+            _, number, pool = min(differing, key=lambda one: one[:2])
+            done.broken = judged(pool, number, page_size, revision)
+            break
     return done
 
 
@@ -111,11 +121,17 @@ def packed(blocks: Sequence[tuple[int, int]]) -> bytes:
     return struct.pack(f"={2 * len(blocks)}Q", *chain.from_iterable(blocks))
 
 
-def as_promised(expected: Swept | None, given: Swept | None) -> bool:
-    """In which order a page's blocks are given is not promised."""
+def difference(expected: Swept | None, given: Swept | None) -> int | None:
+    """How many blocks, from the lowest on, show that a pool is not as promised; None if it is. In which order a page's blocks
+    are given is not promised."""
     if expected is None or given is None:
-        return expected is given
-    return expected[1] == given[1] and (expected[0] == given[0] or in_order(expected[0]) == in_order(given[0]))
+        return None if expected is given else 0
+    if expected == given:
+        return None
+    pairs = zip(in_order(expected[0]), in_order(given[0]), strict=True)
+    return next(
+        (number for number, (one, other) in enumerate(pairs) if one != other), None if expected[1] == given[1] else 1
+    )
 
 
 def in_order(blocks: bytes) -> list[tuple[int, ...]]:

@@ -52,7 +52,7 @@ def test_each_size_boundary_and_alignment_is_among_the_pools() -> None:
         (
             "offset + pool->size <= pool->allocation",
             "offset + pool->size < pool->allocation",
-            "total_counts_the_blocks",
+            "pool_stays_in_its_memory",
         ),
     ],
 )

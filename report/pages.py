@@ -74,13 +74,11 @@ def steps(finding: Finding) -> list[tuple[str, str, str]]:
 
 def moments(finding: Finding) -> list[tuple[str, Moment]]:
     """What is drawn, under its title."""
-    found = finding.verdict.counterexample
-    if finding.scene is None or (finding.scene.after is None and found is not None):
-        moment = moment_of_proof(found) if found is not None else None
-        return [] if moment is None else [("", moment)]
-    step = described(finding.scene.step)
-    both = [(f"before {step}", finding.scene.before), (f"after {step}", finding.scene.after)]
-    return [(title, moment) for title, moment in both if moment is not None]
+    scene, drawn = finding.scene, [("", moment_of_proof(finding.verdict, finding.scene))]
+    if scene is not None:
+        step = described(scene.step)
+        drawn += [(f"before {step}", scene.before), (f"after {step}", scene.after)]
+    return [(title, moment) for title, moment in drawn if moment is not None]
 
 
 def anchor(verdict: Verdict) -> str:

@@ -13,7 +13,7 @@ from model.geometry import number
 from model.revision import KERNEL, TreeNode
 from model.trace import Alloc, Create, Kernel, Step
 from report.scene import Cell, Moment, Scene, Strip, moment_of_lookup, moment_of_page
-from report.verdicts import Counterexample, Verdict, refutation_in_words
+from report.verdicts import Verdict, refutation_in_words
 
 T = TypeVar("T")
 
@@ -55,15 +55,21 @@ def finding_as_text(verdict: Verdict, scene: Scene | None) -> str:
     found = verdict.counterexample
     if found is not None and found.fails:
         lines.append(f"  what fails in the proof: {found.fails}")
-    moment = moment_of_proof(found) if found is not None and (scene is None or scene.after is None) else None
+    moment = moment_of_proof(verdict, scene)
     drawn = ["", *(f"  {line}" for line in drawing(moment))] if moment is not None else []
     if scene is not None:
         return "\n".join([*lines, *drawn, "", run_as_text(scene, verdict.revision)])
     return "\n".join(lines + drawn)
 
 
-def moment_of_proof(found: Counterexample) -> Moment | None:
-    """What is drawn of a proof's counterexample that no run shows: the page as the code lays it out, or a tree."""
+def moment_of_proof(verdict: Verdict, scene: Scene | None) -> Moment | None:
+    """What is drawn of a proof's counterexample that no run shows: the page as the code lays it out, or a tree.
+
+    A run shows it if it breaks the same claim, and there is a pool then.
+    """
+    found = verdict.counterexample
+    if found is None or (scene and scene.broken and scene.after and scene.broken.claim.name == verdict.claim):
+        return None
     return moment_of_page(found.page) if found.page is not None else moment_of_lookup(found.inputs)
 
 

@@ -16,7 +16,7 @@ from report.pages import index
 from report.pictures import strip_picture
 from report.runs import Finding
 from report.scene import moment_of_page, scene_of
-from report.text import drawing, run_as_text
+from report.text import drawing, finding_as_text, run_as_text
 from report.verdicts import Counterexample, Verdict, of_proof
 from tests.kernels import fetched
 
@@ -56,6 +56,18 @@ def test_a_page_is_drawn_as_the_code_lays_it_out(case: str) -> None:
     assert ("the block at offset 32 has the DMA address of offset 0" in text) == (
         case == "with the DMA address of another"
     )
+
+
+def test_the_page_of_a_proof_is_drawn_unless_a_run_shows_the_same() -> None:
+    run = Trace((Create(2049, 1, 8192), Alloc("a"), Alloc("b")), claim="block_lies_inside_its_page")
+    scene = scene_of(run, TARGETS["v6.1"])
+    found = Counterexample({}, "so", "not so", run, page=LaidPage(Geometry(24, 32, 64), ((0, 0), (24, 24))))
+    for claim, shown in (("block_lies_inside_its_page", False), ("layout_ends", True)):
+        verdict = Verdict("prover", "n", claim, "v6.1", "REFUTED", "PROVED", False, 1.0, counterexample=found)
+        page = index([verdict], [Finding(verdict, scene)], {}, "a test", ["prover"])
+        for text in (page, finding_as_text(verdict, scene)):
+            assert ("as the code lays it out" in text) is shown
+            assert "after alloc(block=b)" in text
 
 
 def of_changed_c(revision: str, old: str, new: str, claim: str, tmp_path: Path) -> tuple[Result, str]:

@@ -45,7 +45,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--patches", metavar="MBOX", help="instead of AFTER: a series, as developers mail it")
     add_seed(parser, "of what is done")
     parser.add_argument(
-        "--runs", type=number(1), default=RUNS, help="pools that are made and used (default: %(default)s)"
+        "--runs",
+        type=number(1),
+        default=RUNS,
+        help="pools that are drawn, after the directed runs (default: %(default)s)",
     )
 
 
@@ -100,9 +103,8 @@ def series(before: Source, patches: list[Patch], options: argparse.Namespace) ->
             former = source
         print("\nIn how many of the pools a step first differs in what.", end=" ")
         edges = prod(map(len, EDGES))
-        print(
-            f"For each patch, {options.runs:,} runs of the machine, seed {options.seed}, and {edges:,} pools near 2^32."
-        )
+        drawn = f"{options.runs:,} that are drawn, seed {options.seed}"
+        print(f"For each patch: {edges:,} pools near 2^32, the directed runs, and {drawn}.")
         print("\n".join([*details, "", files]))
         return Status.SURPRISE if details else Status.EXPECTED
 

@@ -17,7 +17,7 @@ from hunt import directed, profiles
 from hunt.events import Tally
 from hunt.machine import PoolMachine
 from hunt.revisions import TARGETS, twin_of
-from hunt.shrink import measure, number_of_steps, shrink, untold
+from hunt.shrink import measure, number_of_steps, shrink, without_outcome
 from kernel.build import Source
 from kernel.pool import promises_of, revision_of
 from model.geometry import number
@@ -47,15 +47,18 @@ RUNS = 500
 
 
 @dataclass
-class Seen:
-    """What could be seen of a step."""
+class Observation:
+    """What can be seen of a step, by the kinds of OBSERVED."""
 
     step: Step
     of: dict[str, str] = field(default_factory=lambda: dict.fromkeys(OBSERVED, ""))
 
 
-class Onlooker:
-    """Runs a trace on a pool, and judges nothing. Steps that run inside others come after these in what was `seen`."""
+class Observer:
+    """Runs a trace on a pool, and records what can be seen; it checks no claim.
+
+    In `observed`, steps that run inside others come after these.
+    """
 
     def __init__(self, trace: Trace, revision: Revision) -> None:
         self.trace = trace
@@ -64,15 +67,15 @@ class Onlooker:
         self.target: Target | None = None
         self.size = 0  # of a block, in bytes, as a driver knows it
         self.blocks: dict[str, tuple[int, int]] = {}
-        self.seen: list[Seen] = []
+        self.observed: list[Observation] = []
         self.ended = False
 
     def run(self, step: Step) -> None:
         """Do a step, unless the pool has crashed, or there is none."""
         if self.ended or (self.target is None and not isinstance(step, Create)):
             return
-        seen = Seen(step)
-        self.seen.append(seen)
+        seen = Observation(step)
+        self.observed.append(seen)
         logged = len(self.target.log) if self.target is not None else 0
         try:
             self._do(step, seen)
@@ -89,7 +92,7 @@ class Onlooker:
             if isinstance(step, Destroy):
                 self.target = None
 
-    def _do(self, step: Step, seen: Seen) -> None:
+    def _do(self, step: Step, seen: Observation) -> None:
         target = self.target
         match step:
             case Create():
@@ -125,7 +128,7 @@ class Onlooker:
                 given_back = [f"{page.dma:#x}" for vaddr, page in before.items() if vaddr not in self.memory.mappings]
                 seen.of["memory"] = f"given back: {', '.join(given_back) or 'none'}"
 
-    def _place(self, step: Alloc, seen: Seen) -> Callable[[int], int | None]:
+    def _place(self, step: Alloc, seen: Observation) -> Callable[[int], int | None]:
         """What the device does when it is asked for a page; a second one is its own choice."""
 
         def place(nbytes: int) -> int | None:
@@ -143,7 +146,7 @@ class Onlooker:
 
         return place
 
-    def _give(self, step: Alloc, block: tuple[int, int], seen: Seen) -> None:
+    def _give(self, step: Alloc, block: tuple[int, int], seen: Observation) -> None:
         """A driver looks at its block, and fills it with bytes of its own."""
         self.blocks[step.block] = block
         try:
@@ -162,12 +165,12 @@ class Onlooker:
             self.memory.block(vaddr, len(data))[:] = data
 
 
-def observe(trace: Trace, revision: Revision) -> list[Seen]:
+def observe(trace: Trace, revision: Revision) -> list[Observation]:
     """What can be seen of a trace on a pool. Raises TraceError for one that cannot be run."""
-    onlooker = Onlooker(trace, revision)
+    observer = Observer(trace, revision)
     for step in trace.steps:
-        onlooker.run(step)
-    return onlooker.seen
+        observer.run(step)
+    return observer.observed
 
 
 @dataclass(frozen=True)
@@ -177,8 +180,8 @@ class Difference:
     trace: Trace
     step: Step
     kinds: tuple[str, ...]
-    before: Seen
-    after: Seen
+    before: Observation
+    after: Observation
 
 
 def difference(trace: Trace, before: Revision, after: Revision) -> Difference | None:
@@ -231,7 +234,9 @@ class ComparingMachine(PoolMachine):
     def look(self) -> None:
         if self.lockstep is not None:
             run = self.lockstep.trace()
-            trace = replace(run, steps=tuple(map(untold, run.steps)))  # what the Python revision did is not of interest
+            trace = replace(
+                run, steps=tuple(map(without_outcome, run.steps))
+            )  # what the Python revision did is not of interest
             self.comparison.add(difference(trace, self.before, self.after), number_of_steps(trace.steps))
 
 
@@ -261,11 +266,11 @@ def compare(before: Source, after: Source, seed: int, runs: int) -> Comparison:
     directed.run_all(hunter)
     run_state_machine_as_test(seeded(seed)(hunter), settings=wanted)
     for kind, found in comparison.smallest.items():
-        comparison.smallest[kind] = made_smaller(found, kind, *revisions)
+        comparison.smallest[kind] = shrunk(found, kind, *revisions)
     return comparison
 
 
-def made_smaller(found: Difference, kind: str, before: Revision, after: Revision) -> Difference:
+def shrunk(found: Difference, kind: str, before: Revision, after: Revision) -> Difference:
     """A run in which nothing else differs before, with nothing in it that could be left out, as far as the time reaches."""
 
     def replayed(candidate: Trace) -> Trace | None:

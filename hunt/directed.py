@@ -1,7 +1,7 @@
 """Directed runs: what each hunt does first, so that it meets every event that it has to, whatever it draws afterwards.
 
 A run is a pool and a list of calls, which the state machine runs as if it had drawn them. The pools cover the edges of the
-argument check and of the layout; the calls fill and empty pages, misuse the pool, damage it, and bring about each rotation of
+argument check and of the layout; the calls fill and empty pages, misuse the pool, corrupt it, and bring about each rotation of
 the tree and each depth of allocations that wait for a page.
 """
 
@@ -113,7 +113,7 @@ OUTAGE = (
 )
 """The device has no memory for a while."""
 
-DAMAGE = {
+CORRUPTION = {
     "a block is freed twice": ("alloc", "alloc", "free", "free again", "alloc", "alloc", "alloc", "free", "poolinfo"),
     "a block in use is handed out": ("alloc", "alloc", "free", "free again", "alloc", "alloc", "free", "free again"),
     "the middle of a block is freed": ("alloc", "alloc", "free in the middle of a block", "alloc", "alloc", "free"),
@@ -137,7 +137,7 @@ DAMAGE = {
         "free",
     ),
 }
-"""What nobody promises to notice, and what follows."""
+"""Misuse that no pool promises to notice, and what follows."""
 
 INSERTIONS = (
     (10, 20, 30),
@@ -181,7 +181,7 @@ def runs(clips_the_boundary: bool) -> Iterator[Run]:
             yield Run(pool(size, align, boundary, kernel, where, name=name, tidy=number % 2 == 0), calls)
     for debug in (False, True):
         yield Run(pool(64, 1, 0, Kernel(64, debug), tidy=True), OUTAGE)
-    for size, debug, names, choice in product((32, 16), (False, True), DAMAGE.values(), (0, 4, 12, 20)):
+    for size, debug, names, choice in product((32, 16), (False, True), CORRUPTION.values(), (0, 4, 12, 20)):
         calls = tuple(Call(name, choice) for name in names)
         yield Run(pool(size, 1, 0, Kernel(64, debug), hostile="anything"), calls)
     for order in INSERTIONS:

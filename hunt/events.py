@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Tally:
-    """What happened in all the runs of a machine: a hunt that misses an event has a hole."""
+    """What happened in all the runs of a machine: a hunt that misses an expected event has a gap."""
 
     steps: int = 0
     events: Counter[str] = field(default_factory=Counter)
@@ -25,10 +25,10 @@ memory: below 4 GiB / memory: at the top of the address space / memory: up to th
 """
 """What a hunt has to meet, whatever the target."""
 
-EXPECTED_OF_DAMAGE = """
-a page overlaps another from below / damage: in_use_counts_the_live_blocks / damage: blocks_are_disjoint
+EXPECTED_OF_CORRUPTION = """
+a page overlaps another from below / violation: in_use_counts_the_live_blocks / violation: blocks_are_disjoint
 """
-"""The oracle takes none."""
+"""What a hunt has to meet in all targets but the oracle, which cannot be corrupted."""
 
 EXPECTED_OF_THE_SERIES = """
 insert rotates nothing / insert rotates left / insert rotates right
@@ -40,7 +40,7 @@ a page overlaps another from above / free with another virtual address, noticed
 def missed(tally: Tally, revision: str) -> list[str]:
     """The events that a hunt has to meet, and did not."""
     expected = EXPECTED_EVENTS
-    expected += EXPECTED_OF_DAMAGE if revision != "model" else ""
+    expected += EXPECTED_OF_CORRUPTION if revision != "model" else ""
     expected += EXPECTED_OF_THE_SERIES if revision == "series" else ""
     events = [event.strip() for line in expected.splitlines() for event in line.split("/")]
     return [event for event in events if event and not tally.events[event]]

@@ -34,7 +34,7 @@ class Hunt:
     seconds: float
     seed: int
     profile: str
-    checked: Counter[str] = field(default_factory=Counter)  # how often each claim was looked at
+    checked: Counter[str] = field(default_factory=Counter)  # how often each claim was
     found: list[Trace] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -51,10 +51,9 @@ class Hunt:
 
 
 def hunter_of(revision: str, kernel: KernelFile | None = None) -> type[PoolMachine]:
-    """The machine for a revision, of a name of its own."""
+    """The machine for a revision, under a name of its own."""
     hunter = machine(revisions(kernel)[revision])
-    # Under the name the database keeps what was found. If all had the same, then a hunt in a sound revision would try what
-    # breaks another one, and forget it.
+    # Hypothesis keys its example database by test name; each revision needs its own.
     hunter.__name__ = hunter.__qualname__ = f"PoolMachine_{revision}"
     return hunter
 
@@ -81,11 +80,11 @@ def hunt(
     wanted = settings(wanted, derandomize=False)  # which would draw the same with every seed
     started, done = time.perf_counter(), Hunt(revision, hunter.tally, 0, seed, profile or profiles.name())
     broken: list[BrokenClaim] = []
-    looked_at = Claim.__call__
+    check = Claim.__call__
 
     def counted(claim: Claim, *arguments: Any) -> Any:
         done.checked[claim.name] += 1
-        return looked_at(claim, *arguments)
+        return check(claim, *arguments)
 
     try:
         with patch.object(Claim, "__call__", counted):
@@ -102,7 +101,7 @@ def hunt(
         broken += [one for one in several.exceptions if isinstance(one, BrokenClaim)]
     done.found = list({one.claim.name: one.trace for one in reversed(broken)}.values())[::-1]
     done.seconds = time.perf_counter() - started
-    # What every step is held to, without a look at anything.
+    # Every step is held to these, by what stops it.
     done.checked["operations_end"] = done.checked["pool_stays_in_its_memory"] = done.tally.steps
     if revision == KERNEL:
         done.checked["locking_rules_are_kept"] = done.tally.steps

@@ -1,4 +1,5 @@
-"""A look inside: the first functions hold the series' pool to the claim of their name, the last ones are for pictures."""
+"""Views of a pool from inside: the first functions check the claim of their name in the series' pool, the last ones are for
+pictures."""
 
 from collections.abc import Iterable
 from itertools import islice, pairwise

@@ -2,10 +2,10 @@
 
 One rule runs one operation. Which one, dice say, by weights that are drawn for each pool (swarm testing): some drivers only
 allocate, some devices fail all the time, some runs are full of misuse. Where an allocation drops the lock to ask for a page,
-further dice say what others do meanwhile, who may drop it again. What is not noticed damages a pool (`model.promises`): in
+further dice say what others do meanwhile, who may drop it again. What is not noticed corrupts a pool (`model.promises`): in
 runs that are `hostile`, the machine does that too, and holds the pool to what it keeps all the same.
 
-Every step is held to the claims by `model.lockstep`.
+Every step is checked against the claims by `model.lockstep`.
 """
 
 from contextlib import ExitStack
@@ -127,7 +127,7 @@ class PoolMachine(RuleBasedStateMachine):
         watchdog.begin()
         lockstep.run(step)
         for claim in list(lockstep.violations)[before:]:
-            self.count(f"damage: {claim}")
+            self.count(f"violation: {claim}")
         if lockstep.target is None or lockstep.corrupted_by:
             return
         if isinstance(step, Alloc | Free) and step.block in lockstep.blocks:

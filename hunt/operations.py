@@ -39,7 +39,7 @@ def a_block(machine: "PoolMachine", choice: int, suitable: Callable[[Block], boo
 
 
 def a_free_block(machine: "PoolMachine", choice: int) -> str | None:
-    """One that was freed, and that nobody has been given since."""
+    """One that was freed, and that no driver has been given since."""
     return a_block(machine, choice, lambda block: not block.content and block.vaddr not in machine.lockstep.in_use)
 
 
@@ -83,7 +83,7 @@ def free_a_block_of_another_pool(machine: "PoolMachine", choice: int) -> Step | 
 
 
 def write(machine: "PoolMachine", block: str, offset: int, data: bytes) -> Step | None:
-    """Blocks of a damaged pool may be anywhere."""
+    """Blocks of a corrupted pool may be anywhere."""
     lockstep = machine.lockstep
     if not lockstep.is_memory(lockstep.blocks[block].vaddr + offset, len(data)):
         return None

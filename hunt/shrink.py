@@ -66,16 +66,16 @@ def smaller_and_smaller(trace: Trace, replayed: Replayed) -> Iterator[Trace]:
 
 
 def measure(trace: Trace) -> tuple[int, int, str]:
-    steps = tuple(map(untold, trace.steps))
+    steps = tuple(map(without_outcome, trace.steps))
     text = json.dumps(Trace(steps, trace.kernel, trace.claim).to_json())
     return number_of_steps(steps), len(text), text
 
 
-def untold(step: Step) -> Step:
-    """Without what is said of it."""
+def without_outcome(step: Step) -> Step:
+    """The step without what was expected of it, and what happened."""
     step = replace(step, expected="", happened="")
     if isinstance(step, Alloc) and step.page is not None:
-        return replace(step, page=replace(step.page, meanwhile=tuple(map(untold, step.page.meanwhile))))
+        return replace(step, page=replace(step.page, meanwhile=tuple(map(without_outcome, step.page.meanwhile))))
     return step
 
 
@@ -190,7 +190,7 @@ def with_steps(steps: tuple[Step, ...], change: Callable[[Step], Step | None]) -
 
 
 SECONDS_OF_A_STEP = 0.25
-"""While a trace is made smaller: many are tried, and one that hangs would take long."""
+"""Of the processor, while a trace is shrunk: many are tried, and some may hang."""
 
 
 def smallest(trace: Trace, on: str, among: Mapping[str, Revision] = TARGETS) -> Trace:
@@ -201,7 +201,7 @@ def smallest(trace: Trace, on: str, among: Mapping[str, Revision] = TARGETS) -> 
     """
 
     def run(candidate: Trace, seconds: float, on: str = on) -> tuple[Trace | None, bool]:
-        """What breaks the claim, and whether the pool was damaged before."""
+        """What breaks the claim, and whether the pool was corrupted before."""
         lockstep = Lockstep(among[on], candidate.kernel, candidate.claim)
         try:
             rerun(candidate, lockstep, lambda: begin(seconds))
@@ -216,14 +216,14 @@ def smallest(trace: Trace, on: str, among: Mapping[str, Revision] = TARGETS) -> 
             readable = loads(dumps(candidate))  # what cannot be read, nobody could replay
         except TraceError:
             return None
-        found, damaged = run(readable, SECONDS_OF_A_STEP)
-        if found is None or (damaged and not was_damaged):
+        found, corrupted = run(readable, SECONDS_OF_A_STEP)
+        if found is None or (corrupted and not was_corrupted):
             return None
         return found if twin is None or run(found, SECONDS_OF_A_STEP, twin)[0] is None else None
 
     twin = twin_of(among[on].promises) if on == KERNEL else None
     with watchdog():
-        _, was_damaged = run(trace, SECONDS_OF_A_RUN)
+        _, was_corrupted = run(trace, SECONDS_OF_A_RUN)
         if twin is not None and run(trace, SECONDS_OF_A_RUN, twin)[0] is not None:
             twin = None
         return shrink(trace, replayed)

@@ -19,9 +19,7 @@ class Surroundings:
     stride: int  # from page to page, in pages: 1 for neighbours; negative where addresses descend
     scattered: bool  # the pages come in any order
     tidy: bool  # drivers free every block in the end
-    hostile: (
-        str  # what drivers and devices also do that nobody promises to notice: nothing, a kind of it, or "anything"
-    )
+    hostile: str  # misuse that no pool promises to notice: none, "writes", or "anything"
     operations: tuple[Operation, ...]  # as often as their weight
 
 

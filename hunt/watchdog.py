@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 SECONDS = 2
-"""Of a step, in time of the processor, so that a busy machine barks at nothing. A step takes less than a millisecond, and
+"""Of a step, in time of the processor, so that a busy machine stops none. A step takes less than a millisecond, and
 with a page of 64 KiB some."""
 
 
@@ -14,7 +14,7 @@ with a page of 64 KiB some."""
 def watchdog() -> Iterator[None]:
     """Have a step that takes longer than `begin` gave it raise TimeoutError."""
 
-    def bark(_: int, frame: FrameType | None) -> None:
+    def stop(_: int, frame: FrameType | None) -> None:
         while frame:
             if frame.f_code.co_name == "__del__":  # Python would print what is raised here, and go on: a moment later
                 signal.setitimer(signal.ITIMER_VIRTUAL, 0.01, SECONDS)
@@ -22,7 +22,7 @@ def watchdog() -> Iterator[None]:
             frame = frame.f_back
         raise TimeoutError("no answer for too long")
 
-    before = signal.signal(signal.SIGVTALRM, bark)
+    before = signal.signal(signal.SIGVTALRM, stop)
     begin()
     try:
         yield

@@ -19,13 +19,13 @@ def needs_a_compiler() -> None:
     try:
         compiler()
     except BuildError as error:
-        pytest.skip(str(error), allow_module_level=True)
+        pytest.skip(f"needs a C compiler: apt-get install gcc ({error})", allow_module_level=True)
 
 
 def fetched(version: str) -> Source:
     """A kernel's source; the test is skipped if nobody has fetched it."""
     if not (KERNELS / version).is_dir():
-        pytest.skip(f"the kernel {version} is not there: run `make kernels`")
+        pytest.skip(f"needs the kernel {version}: run `make kernels`")
     return find(KERNELS / version)
 
 

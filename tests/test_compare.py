@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 V6_1, V6_12 = (KERNELS / version / "mm" / "dmapool.c" for version in ("v6.1", "v6.12"))
 
 needs_kernels = pytest.mark.skipif(
-    not (V6_1.is_file() and V6_12.is_file()), reason="no kernels in .poolproof/kernels: `make kernels` gets them"
+    not (V6_1.is_file() and V6_12.is_file()), reason="needs the kernels: run `make kernels`"
 )
 
 

@@ -184,7 +184,7 @@ def test_a_size_of_nearly_2_to_the_64_divides_by_zero() -> None:
 
 @pytest.mark.parametrize("version", ["v6.1", "v6.12"])
 def test_a_hunt_finds_nothing_that_is_not_known(version: str) -> None:
-    assert hunt(fetched(version), examples=60) > 6000
+    assert hunt(fetched(version), examples=20) > 5000
 
 
 BUGS = [

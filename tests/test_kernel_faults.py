@@ -93,7 +93,7 @@ def test_a_loop_without_an_end_is_found_by_its_basic_blocks(tmp_path: Path) -> N
         pool.alloc()
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="the loop is written for x86-64")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="needs an x86-64 processor: the loop is in its machine code")
 def test_a_loop_that_nobody_counts_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "SECONDS", 1)
     workers.stop_workers()
@@ -110,7 +110,7 @@ def test_a_sanitizer_is_heard(tmp_path: Path) -> None:
     try:
         pool = created(tiny(tmp_path, "pool->used = 1 << (pool->size / 2);"), Variant(sanitized=True))
     except BuildError as error:
-        pytest.skip(str(error))
+        pytest.skip(f"needs a compiler with sanitizers: apt-get install gcc ({error})")
     with pytest.raises(KernelFault, match="shift exponent 32 is too large"):
         pool.alloc()
 

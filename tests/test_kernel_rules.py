@@ -232,11 +232,11 @@ def test_what_breaks_no_rule_is_no_finding(tmp_path: Path, change: tuple[str, ..
     assert hunt(changed(version, tmp_path, *changes)) > 5000
 
 
-def test_a_lock_that_a_damaged_pool_keeps_is_found(tmp_path: Path) -> None:
-    """Of a debug build, which notices the damage."""
+def test_a_lock_that_a_corrupted_pool_keeps_is_found(tmp_path: Path) -> None:
+    """Of a debug build, which notices the corruption."""
     poisoned = "			continue;\n"
     source = changed("v6.12", tmp_path, poisoned, poisoned + "		spin_lock(&pool->lock);\n")
-    damage = (Create(64), Alloc("a"), Free("a"), Write("a", 0, "01"), Write("a", 20, "01"), Alloc("b"))
+    corruption = (Create(64), Alloc("a"), Free("a"), Write("a", 0, "01"), Write("a", 20, "01"), Alloc("b"))
     with pytest.raises(BrokenClaim) as broken:
-        replay(Trace(damage, Kernel(debug=True)), revision_of(source))
+        replay(Trace(corruption, Kernel(debug=True)), revision_of(source))
     assert broken.value.claim.name == "locking_rules_are_kept"

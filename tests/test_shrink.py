@@ -83,7 +83,7 @@ def test_the_smaller_trace_is_written(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["replay", str(tmp_path / "small.json"), "--on", "series"]) == 0
 
 
-def test_a_sound_pool_is_not_damaged_to_make_a_run_smaller() -> None:
+def test_a_sound_pool_is_not_corrupted_to_make_a_run_smaller() -> None:
     """A debug build reports a double free, and miscounts then; without debug, any series miscounts, which is no news."""
 
     class Miscounts(SeriesPool):

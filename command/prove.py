@@ -24,7 +24,8 @@ from command.line import (
     refuse_promises,
     unknown,
 )
-from kernel.build import find
+from hunt.revisions import KernelFile, kernel_file
+from kernel.build import BuildError, find
 from model.bad_input import BadInput
 from model.claims import CLAIMS
 from proofs.catalogue import OBLIGATIONS, Catalogue, catalogue_of
@@ -89,13 +90,22 @@ def run(options: argparse.Namespace) -> Status:
     if options.smt2 is not None:
         write_smt2(results, Path(options.smt2))
     if options.json != "-" and not all(result.as_expected for result in results):
-        show(surprises(map(of_proof, results)))
+        show(surprises(map(of_proof, results), None if options.kernel is None else native(options.kernel)))
     status, why = status_of(results)
     if source is not None:
         print(f"\n{source}", file=to_read)
     if why:
         print(f"prove: {why}", file=sys.stderr)
     return status
+
+
+def native(path: str) -> KernelFile | None:
+    """A kernel's file, compiled to run counterexamples on it; None where that is not possible, so that they are only drawn."""
+    try:
+        return kernel_file(path)
+    except BuildError as error:
+        print(f"prove: {error}; so counterexamples cannot be run on it", file=sys.stderr)
+        return None
 
 
 def status_of(results: list[Result]) -> tuple[Status, str]:

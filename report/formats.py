@@ -65,15 +65,17 @@ def as_junit(verdicts: list[Verdict], kernel: KernelFile | None = None) -> str:
 
 def site(verdict: Verdict, kernel: KernelFile | None) -> tuple[str, int]:
     """The file and the line that a verdict is about, the file as seen from its root: the predicate of its claim; or of a
-    kernel's code, where it crashed, or else the first function that the claim names as its source."""
+    kernel's code, where it crashed or is not followed, or else the first function that the claim names as its source."""
     file, names = "model/claims.py", [verdict.claim]
     path = Path(__file__).parent.parent / file
     if kernel is not None:
         path, names = kernel.source.file, re.findall(r"\w+", CLAIMS[verdict.claim].source)
         file = "mm/dmapool.c" if path.parent.name == "mm" else path.name
-        happened = verdict.counterexample.actual if verdict.counterexample is not None else ""
-        if crashed := re.search(rf"\({re.escape(path.name)}:(\d+)\)", happened):
-            return file, int(crashed[1])
+        said = (
+            verdict.counterexample.actual if verdict.counterexample is not None else verdict.evidence.get("because", "")
+        )
+        if line := re.search(rf"\({re.escape(path.name)}:(\d+)\)", said):
+            return file, int(line[1])
     text = path.read_text(errors="replace")
     for name in names:
         if defined := re.search(rf"^(def {name}\(|\w[^;={{}}]*?\b{name}\([^;]*?\)\s*\{{)", text, re.M):

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from hunt.revisions import TARGETS
+from command.__main__ import main
+from hunt.revisions import TARGETS, KernelFile
 from kernel.build import Source
 from model.geometry import Geometry, LaidPage
 from model.trace import Alloc, Create, Kernel, Trace
 from proofs.compiled import obligations_of
 from proofs.engine.obligation import Result, Settings, prove
+from report.formats import site
 from report.pages import index
 from report.pictures import strip_picture
 from report.runs import Finding
@@ -19,6 +21,8 @@ from report.scene import moment_of_page, scene_of
 from report.text import drawing, finding_as_text, run_as_text
 from report.verdicts import Counterexample, Verdict, of_proof
 from tests.kernels import fetched
+
+ROOT = Path(__file__).parent.parent
 
 LAID = {
     "across a boundary": (
@@ -80,6 +84,20 @@ def of_changed_c(revision: str, old: str, new: str, claim: str, tmp_path: Path) 
     return prove(obligations_of(Source(changed, source.tree))[f"{claim}/kernel/u64"], Settings()), changed.read_text()
 
 
+def test_one_claim_can_be_followed_to_its_counterexample(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As docs/claims.md does: its commands, and what they print."""
+    text = (ROOT / "docs" / "claims.md").read_text()
+    walk = text[text.index("## One claim") :]
+    old, new = re.findall(r"sed 's/(.*)/(.*)/'", walk)[0]
+    changed, kernel = tmp_path / "dmapool.c", fetched("v6.12")
+    changed.write_text(kernel.file.read_text().replace(old, new))
+    assert main(["prove", "no_block_crosses_a_boundary", "--kernel", str(changed), "--fresh"]) == 1
+    printed = capsys.readouterr().out
+    drawn = walk[walk.index("kernel breaks no_block_crosses_a_boundary") : walk.rindex("```")]
+    assert drawn in printed
+    assert "replay it: make replay TRACE=" in printed
+
+
 def test_the_dma_addresses_that_the_c_stores_are_looked_at_and_drawn(tmp_path: Path) -> None:
     old, new = "block->dma = page->dma + offset;", "block->dma = page->dma;"
     result, _ = of_changed_c("v6.12", old, new, "free_list_holds_the_free_blocks", tmp_path)
@@ -106,6 +124,7 @@ def test_what_is_not_followed_has_its_line_of_c_and_what_to_do(tmp_path: Path) -
     assert result.verdict == "LOST"
     assert result.why.endswith(f", in pool_initialise_page (dmapool.c:{line})")
     verdict = of_proof(result)
+    assert site(verdict, KernelFile("dmapool.c", Source(tmp_path / "dmapool.c", None))) == ("dmapool.c", line)
     page = index([verdict], [], {}, "a test", ["prover"])
     (article,) = re.findall(r"<article.*?</article>", page, re.S)
     assert "not followed, but PROVED was expected" in article

@@ -1,7 +1,7 @@
 """How work grows with the number of blocks: a linear scan with its square, the series with n log n, a stack with n.
 
 Work is counted, and so the same every time: in Python the lines of impl/ that run, in C the compiler's basic blocks. What an
-exponent may be is said here, and a run that finds another one fails. A kernel that is asked for may do better.
+exponent may be is said here, and a run that finds another one fails. A kernel that the user names may do better.
 """
 
 import sys

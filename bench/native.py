@@ -101,11 +101,11 @@ def run(kernel: KernelFile, seed: int, number: int) -> bool:
     mixed, full = drawn(number, seed), [(ALLOC, block) for block in range(FULL)]
     holds = True
     print(kernel.source)
-    for made, operations in [*((made, mixed) for made in POOLS), (Create(16), full)]:
-        seconds, violation = check(kernel, made, operations)
+    for wanted, operations in [*((wanted, mixed) for wanted in POOLS), (Create(16), full)]:
+        seconds, violation = check(kernel, wanted, operations)
         rate = f"{len(operations) / seconds:>14,.0f} operations a second"
         rate += f", to {FULL:,} blocks in use" if operations is full else ""
-        print(f"size={made.size:<5} align={made.align:<3} boundary={made.boundary:<5} {rate}", flush=True)
+        print(f"size={wanted.size:<5} align={wanted.align:<3} boundary={wanted.boundary:<5} {rate}", flush=True)
         if violation is None:
             continue
         holds = False
@@ -117,22 +117,24 @@ def run(kernel: KernelFile, seed: int, number: int) -> bool:
         steps = [
             Alloc(f"b{n}") if what == ALLOC else Free(f"b{n}") for what, n in operations[: violation.operation + 1]
         ]
-        name = f"volume-{claim.name}-{made.size}-{kernel.source.label()}"
-        file = keep(Trace((made, *steps), claim=claim.name), name)
+        name = f"volume-{claim.name}-{wanted.size}-{kernel.source.label()}"
+        file = keep(Trace((wanted, *steps), claim=claim.name), name)
         print(f"  replay it: {replaying(file, KERNEL, kernel)} SHRINK=1\n")
     print(kernel.source)
     return holds
 
 
-def check(kernel: KernelFile, made: Create, operations: list[Operation]) -> tuple[float, Violation | None]:
+def check(kernel: KernelFile, wanted: Create, operations: list[Operation]) -> tuple[float, Violation | None]:
     """Run the operations on a pool; returns the seconds that they took, and the first claim that they broke."""
     promises = kernel.revision().promises
-    geometry = create(made.size, made.align, made.boundary, 4096, promises.smallest_block)
+    geometry = create(wanted.size, wanted.align, wanted.boundary, 4096, promises.smallest_block)
     assert not isinstance(geometry, Refusal)
     offsets = block_offsets(geometry, promises.lays_up_to_the_boundary)
     most = max(accumulate(1 if what == ALLOC else -1 for what, _ in operations))
     device, last = pages(most + 1, geometry.allocation), len(operations) - 1
-    pool = KernelPool.create(kernel.source, Variant(), made.name, Memory(), made.size, made.align, made.boundary)
+    pool = KernelPool.create(
+        kernel.source, Variant(), wanted.name, Memory(), wanted.size, wanted.align, wanted.boundary
+    )
     if pool is None:
         return 1, Violation(claims.create_admits_what_is_promised, -1, "there is no pool")
     started = time.perf_counter()

@@ -12,7 +12,7 @@ from kernel.build import Source
 from report.text import show_progress
 
 Measured = Callable[..., Mapping[str, float]]
-"""Does some work once; returns the seconds of its parts, by name. It is run in another process."""
+"""Does some work once, in a process of its own; returns the seconds of its parts, by name."""
 
 
 @dataclass(frozen=True)

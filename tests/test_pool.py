@@ -75,7 +75,7 @@ SMALL = promise.Geometry(64, 4096, 4096)
 @pytest.mark.parametrize(
     "make",
     [
-        *(lambda memory, made=made: made.create("pool", memory, 64, 1, 0) for made in TARGETS.values()),
+        *(lambda memory, of=of: of.create("pool", memory, 64, 1, 0) for of in TARGETS.values()),
         lambda memory: Pool("pool", memory, Geometry(64, 4096, 4096)),
         lambda memory: BlockStackPool("pool", memory, Geometry(64, 4096, 4096)),
         lambda memory: ModelPool("pool", memory, SMALL),
@@ -94,7 +94,7 @@ def test_a_pool_that_is_asked_for_nothing_fills_nothing(make: Any) -> None:
 
 
 def test_the_oracle_reports_what_debug_builds_notice() -> None:
-    """The machine could not tell: what the oracle does not complain of, it takes for damage."""
+    """The machine could not tell: what the oracle does not complain of, it takes for corruption."""
     memory = Memory()
     pool = ModelPool.create("pool", memory, 64, 1, 0, debug=True)
     assert pool is not None
@@ -177,13 +177,13 @@ def test_a_page_is_visited_after_its_children() -> None:
     tree: PageTree[Node] = PageTree(1)
     for dma in (5, 2, 9, 1, 3, 7, 11, 0, 4):
         tree.insert(Node(dma))
-    seen: set[int] = set()
+    visited: set[int] = set()
     for node in tree.postorder():
-        assert {child.dma for child in node.child if child} <= seen
-        seen.add(node.dma)
+        assert {child.dma for child in node.child if child} <= visited
+        visited.add(node.dma)
         node.child[:] = [None, None]  # the page is freed, and must not be read again
         node.parent = None
-    assert sorted(seen) == [0, 1, 2, 3, 4, 5, 7, 9, 11]
+    assert sorted(visited) == [0, 1, 2, 3, 4, 5, 7, 9, 11]
 
 
 def test_the_memory_begins_where_the_linear_map_does() -> None:

@@ -1,10 +1,11 @@
 """The cover letter's figures, and ours beside them: what 373,959 allocs and frees take, before and after the series."""
 
 import time
+from statistics import median
 from typing import Any
 
 from bench.native import ALIGN, SIZE, in_c
-from bench.part import Part, Timings, Wanted
+from bench.part import Part, Wanted, timed
 from impl.block_stack import BlockStackPool
 from impl.history import OriginalPool
 from impl.pool import Pool
@@ -22,22 +23,27 @@ def run(wanted: Wanted) -> Part:
     blocks, rounds = (3_000, 1) if wanted.quick else (BLOCKS, 3)
     subjects: dict[str, tuple[Any, ...]] = {f"Python, {name}": (in_python, name, blocks) for name in POOLS}
     subjects |= {f"C, {name}": (in_c, kernel, blocks) for name, kernel in wanted.kernels.items()}
-    taken = Timings(f"{blocks:,} blocks", subjects, rounds)
+    seconds = timed(f"{blocks:,} blocks", subjects, rounds)
     for name, (alloc, free) in COVER_LETTER.items():
-        taken.seconds[f"the cover letter, {name}"] = {"alloc": [alloc] * rounds, "free": [free] * rounds}
+        seconds[f"the cover letter, {name}"] = {"alloc": [alloc] * rounds, "free": [free] * rounds}
     table = [
         f"The cover letter's workload: {blocks:,} allocs of 128 bytes, the same number of frees in the same order, and the",
         f"destruction of the pool. Medians of {rounds}. C is without the device and the destruction.",
         "",
         f"{'':<26}{'alloc, ms':>14}{'free, ms':>14}{'v6.1 / it, alloc':>20}{'v6.1 / it, free':>18}",
     ]
-    for name in taken.seconds:
-        before = f"{name.rpartition(', ')[0]}, v6.1"
-        row = f"{name:<26}" + "".join(f"{taken.median(name, part) * 1000:>14,.1f}" for part in ("alloc", "free"))
-        if before in taken.seconds:
-            row += f"{taken.ratio(before, name, 'alloc'):>20,.1f}{taken.ratio(before, name, 'free'):>18,.1f}"
+    for name, taken in seconds.items():
+        row = f"{name:<26}" + "".join(f"{median(taken[part]) * 1000:>14,.1f}" for part in ("alloc", "free"))
+        before = seconds.get(f"{name.rpartition(', ')[0]}, v6.1")
+        if before is not None:
+            row += f"{ratio(before['alloc'], taken['alloc']):>20,.1f}{ratio(before['free'], taken['free']):>18,.1f}"
         table.append(row)
-    return Part("headline", table, taken.seconds)
+    return Part("headline", table, seconds)
+
+
+def ratio(before: list[float], after: list[float]) -> float:
+    """The median of the rounds' ratios, since what else runs on the machine slows both in a round."""
+    return median(one / other for one, other in zip(before, after, strict=True))
 
 
 def in_python(name: str, blocks: int) -> dict[str, float]:

@@ -1,18 +1,16 @@
 """What a benchmark gives, and how times are taken: side by side, in rounds, each in a process of its own."""
 
 import gc
-from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from multiprocessing import get_context
-from statistics import median
 from typing import Any
 
 from kernel.build import Source
 from report.text import show_progress
 
-Measured = Callable[..., Mapping[str, float]]
-"""Does some work once, in a process of its own; returns the seconds of its parts, by name."""
+Seconds = dict[str, dict[str, list[float]]]
+"""By subject and by part of its work, of each round."""
 
 
 @dataclass(frozen=True)
@@ -33,31 +31,18 @@ class Part:
     missed: list[str] = field(default_factory=list)
 
 
-class Timings:
-    """Seconds of several subjects; the rounds alternate, so that what else runs on the machine slows them all."""
+def timed(about: str, subjects: Mapping[str, tuple[Any, ...]], rounds: int) -> Seconds:
+    """Time several subjects; the rounds alternate, so that what else runs on the machine slows them all.
 
-    def __init__(self, about: str, subjects: Mapping[str, tuple[Any, ...]], rounds: int) -> None:
-        """A subject is a `Measured`, and its arguments."""
-        self.seconds: dict[str, dict[str, list[float]]] = {name: {} for name in subjects}
+    A subject is a function, which does its work once and returns the seconds of its parts by name, and its arguments. It runs
+    without Python's garbage collector, as in timeit: when that runs is chance.
+    """
+    seconds: Seconds = {name: {} for name in subjects}
+    with get_context("spawn").Pool(1, initializer=gc.disable, maxtasksperchild=1) as process:
         for number in range(rounds):
             for name, (measured, *arguments) in subjects.items():
                 show_progress(f"{about}: {name}, round {number + 1} of {rounds}")
-                with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
-                    taken = executor.submit(without_collection, measured, arguments).result()
-                for part, seconds in taken.items():
-                    self.seconds[name].setdefault(part, []).append(seconds)
-        show_progress("")
-
-    def median(self, name: str, part: str) -> float:
-        return median(self.seconds[name][part])
-
-    def ratio(self, name: str, other: str, part: str) -> float:
-        """The median of the rounds' ratios."""
-        pairs = zip(self.seconds[name][part], self.seconds[other][part], strict=True)
-        return median(one / other for one, other in pairs)
-
-
-def without_collection(measured: Measured, arguments: list[Any]) -> Mapping[str, float]:
-    """Run without Python's garbage collector, as timeit does: when it runs is chance."""
-    gc.disable()
-    return measured(*arguments)
+                for part, taken in process.apply(measured, arguments).items():
+                    seconds[name].setdefault(part, []).append(taken)
+    show_progress("")
+    return seconds

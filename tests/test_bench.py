@@ -8,7 +8,7 @@ import pytest
 
 from bench import fuzzer, growth, headline, part, prover
 from bench.native import in_c, work_in_c
-from bench.part import Timings, Wanted
+from bench.part import Wanted, timed
 from command.__main__ import main
 from tests.kernels import fetched
 
@@ -38,9 +38,10 @@ def test_work_in_c_is_counted_too(version: str) -> None:
 def test_rounds_alternate_and_ratios_are_of_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     log: list[str] = []
     monkeypatch.setattr(part, "show_progress", log.append)
-    taken = Timings("test", {"one": (dict, {"part": 1}), "other": (dict, {"part": 2})}, 2)
+    seconds = timed("test", {"one": (dict, {"part": 1}), "other": (dict, {"part": 2})}, 2)
     assert [said.partition(",")[0] for said in log[:-1]] == ["test: one", "test: other"] * 2
-    assert taken.ratio("other", "one", "part") == 2
+    assert seconds == {"one": {"part": [1, 1]}, "other": {"part": [2, 2]}}
+    assert headline.ratio([2, 40, 9], [1, 40, 3]) == 2  # the median of 2, 1 and 3, not 9 / 3
 
 
 def test_tables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,8 @@ from model.trace import dumps, from_json
 @contextmanager
 def usable(name: str, advice: str = "name one that can be written") -> Iterator[None]:
     """Raises BadInput where reading or writing what has this name fails in the block."""
+    if not name:
+        raise BadInput(f"a file or folder without a name; {advice}")
     try:
         yield
     except BrokenPipeError:

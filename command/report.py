@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> Status:
     kernel = kernel_of(options)
     with usable(options.out, "name a folder that can be written with --out"):
         clear(folder)
-    try_out(None, options.out, *(str(folder / part) for part in ("traces", "smt2")))
+    try_out(None, *(str(folder / part) for part in ("traces", "smt2")))
     if kernel is not None:
         print(kernel.source)
     verdicts: list[Verdict] = []

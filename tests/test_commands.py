@@ -34,6 +34,7 @@ prove --json={tmp}/none/results.json  | No such file or directory; name one that
 prove --json={tmp}                    | Is a directory; name one that can be written
 prove --traces=/proc                  | /proc: No such file or directory; name one that can be written
 prove --smt2={tmp}/notes.txt          | notes.txt: File exists; name one that can be written
+prove --traces=                       | a file or folder without a name; name one that can be written
 prove --kernel={tmp}                  | there is no mm/dmapool.c; a kernel tree is expected, or a single dmapool.c
 prove --kernel=                       | a kernel tree is expected
 prove --promises=series               | the prover goes by the file's features: leave it out, or only hunt
@@ -41,6 +42,7 @@ prove layout_ends --executor=nowhere:f --fresh    | --executor nowhere:f: Module
 prove layout_ends --executor=os:getcwd --fresh    | --executor os:getcwd: TypeError
 prove layout_ends --executor=os --fresh           | --executor os: AttributeError
 prove layout_ends --executor= --fresh             | --executor : ValueError
+prove layout_ends --executor=dask:nowhere --fresh | --executor dask:nowhere: ValueError: missing port number
 prove layout_ends --executor=tests.test_executors:NoResult --fresh | not NoneType
 
 audit no_room_is_wasetd               | did you mean 'no_room_is_wasted'?
@@ -69,6 +71,7 @@ fuzz --kernel={tmp}/empty.c           | empty.c has no dma_pool_create: is it a 
 fuzz --kernel={tmp} --promises=v7     | there are no promises 'v7'; there are those of model, series,
 
 replay                                | the following arguments are required: TRACE; see --help
+replay ''                             | a file or folder without a name; TRACE=file names a trace
 replay nowhere.json                   | nowhere.json: No such file or directory; TRACE=file names a trace
 replay {tmp}                          | Is a directory; TRACE=file names a trace
 replay {tmp}/notes.txt                | notes.txt: not JSON that can be read
@@ -90,6 +93,7 @@ compare a b --seed=-1                 | --seed: a number from 0
 report prover                         | no engine 'prover'; did you mean 'prove'?
 report fuzz --out=/proc/none          | /proc/none: No such file or directory; name a folder that can be written with --out
 report fuzz --out={tmp}/notes.txt     | name a folder that can be written with --out
+report fuzz --out=                    | without a name; name a folder that can be written with --out
 report prove --profile=nope           | --profile: invalid choice: 'nope'
 report crosshair --kernel={tmp}       | CrossHair reads Python only: ask prove or fuzz about a kernel
 report --kernel={tmp} --promises=v6.1 | the prover goes by the file's features: leave it out, or only hunt

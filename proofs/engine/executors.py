@@ -20,9 +20,14 @@ def executor(named: str | None, jobs: int) -> Iterator[Executor]:
             yield stack.enter_context(ProcessPoolExecutor(jobs))
         elif module == "dask":
             from distributed import Client, LocalCluster  # here, since few want it
+            from distributed.comm import resolve_address
 
             logging.getLogger("distributed").setLevel(logging.CRITICAL)
             options = {"threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": 0, "silence_logs": 50}
+            if rest:
+                resolve_address(
+                    rest
+                )  # a client of an address that is none would wait, and complain when it is collected
             cluster = rest or stack.enter_context(LocalCluster(n_workers=jobs, **options))
             client = stack.enter_context(Client(cluster, timeout=10, set_as_default=False))
             yield client.get_executor(pure=False)

@@ -4,7 +4,6 @@ A bug is planted under each lemma as well: every proof that rests on the lemma m
 """
 
 import argparse
-import json
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, replace
@@ -12,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bugs import BUGS, Bug, plant
-from command.bugs import Notice, obligations_of, plant_all, run_in
+from command.bugs import Notice, obligations_of, plant_all, results_in
 from command.files import put_json, try_out
 from command.line import Status, add_jobs, add_json, add_names, number
 from command.prove import select
@@ -124,9 +123,7 @@ def broken(bug: Bug, lemma: str, resting: list[str]) -> dict[str, str]:
     names = list(dict.fromkeys([*obligations_of(bug, lemma), *resting]))
     with TemporaryDirectory() as folder:
         plant(bug, Path(folder))
-        run_in(Path(folder), "command", "prove", "--json", "results.json", "--jobs", "1", *names)
-        file = Path(folder) / "results.json"
-        results = json.loads((file.read_text() if file.is_file() else "") or "[]")
+        results, _ = results_in(Path(folder), "prove", "--jobs", "1", *names)
     became = dict.fromkeys(resting, "the prover gave no results")
     for result in results:
         if result["obligation"] in became:

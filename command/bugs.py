@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from bugs import BUGS, Bug, plant
 from command.line import Status, add_jobs, add_names, unknown
@@ -60,6 +61,13 @@ def run_in(folder: Path, *module: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+def results_in(folder: Path, *arguments: str) -> tuple[list[dict[str, Any]], str]:
+    """What a subcommand finds on the copy, as it writes it with --json, and its output."""
+    _, output = run_in(folder, "command", *arguments, "--json", f"{arguments[0]}.json")
+    file = folder / f"{arguments[0]}.json"
+    return json.loads(file.read_text()) if file.is_file() else [], output
+
+
 def obligations_of(bug: Bug, named: str) -> list[str]:
     """The obligations that are proved of our own code, and that an entry of `refuted` names."""
     if "/" in named:
@@ -72,8 +80,7 @@ def prover(bug: Bug, folder: Path) -> Notice:
     started = time.perf_counter()
     names = [name for named in bug.refuted for name in obligations_of(bug, named)]
     what = ("--kernel", "linux", *bug.refuted) if bug.kernel else ("--jobs", "1", *names)
-    status, output = run_in(folder, "command", "prove", "--json", "results.json", *what)
-    results = json.loads((folder / "results.json").read_text() or "[]") if status in (0, 1) else []
+    results, output = results_in(folder, "prove", *what)
     took = f"{time.perf_counter() - started:.0f} s"
     results = [result for result in results if result["expected"] == "PROVED"]
     verdicts = {result["obligation"]: result["verdict"] for result in results}
@@ -114,8 +121,7 @@ def hunt(bug: Bug, folder: Path, seed: str) -> tuple[str, int | None, str]:
 def crosshair(bug: Bug, folder: Path) -> Notice:
     """The bug's contracts that CrossHair refutes, where it has confirmed them."""
     started = time.perf_counter()
-    status, output = run_in(folder, "command", "crosshair", "--jobs", "1", "--json", "results.json", *bug.contracts)
-    results = json.loads((folder / "results.json").read_text()) if status == 1 else []
+    results, output = results_in(folder, "crosshair", "--jobs", "1", *bug.contracts)
     refuted = {result["contract"] for result in results if result["outcome"] == "REFUTED" != result["expected"]}
     broken = tuple(contract for contract in bug.contracts if contract in refuted)
     missed = tuple(contract for contract in bug.contracts if contract not in refuted)

@@ -73,8 +73,8 @@ def as_text(results: list[Result], seconds: float) -> str:
     lines = []
     for result in results:
         surprise = "" if result.as_expected else f", but {result.expected} was expected"
-        told = f"{result.outcome:<9} {result.contract:<52} {result.revision:<6} {result.seconds:6.1f} s"
-        lines.append(f"{told}, {result.paths} paths{surprise}")
+        line = f"{result.outcome:<9} {result.contract:<52} {result.revision:<6} {result.seconds:6.1f} s"
+        lines.append(f"{line}, {result.paths} paths{surprise}")
         if result.counterexample is not None:
             lines.append(f"          for      {', '.join(f'{name}={value}' for name, value in result.inputs.items())}")
             lines += [f"          {part:<8} {result.counterexample[part]}" for part in ("expected", "actual")]

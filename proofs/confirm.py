@@ -132,7 +132,7 @@ def again(name: str, checkable: ConditionCheckable, inputs: dict[str, Any]) -> t
         found = explain(claim, history if check.__name__.startswith("v6_1_") else layout, flat(inputs), returned)
     except Exception as failure:  # the code under check may be as wrong as can be
         raised = {"expected": "the code runs", "actual": f"{type(failure).__name__}: {failure}"}
-        return "REFUTED", "the code fails before the claim can be told", raised
+        return "REFUTED", "the code fails before the claim can be checked", raised
     counterexample: dict[str, Any] = {"expected": found.expected, "actual": found.actual}
     if found.trace is not None:
         counterexample["trace"] = replace(found.trace, claim=claim).to_json()

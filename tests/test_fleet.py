@@ -52,13 +52,13 @@ def test_what_one_machine_of_a_fleet_finds_another_one_finds_at_once() -> None:
 def refused(capsys: pytest.CaptureFixture[str], out: str = "") -> str:
     """What `python -m command fuzz` says in the one line that it refuses to hunt with."""
     assert main(["fuzz", "series"]) == 2
-    told = capsys.readouterr()
-    assert told.out.startswith(out) if out else told.out == ""
-    assert told.err.count("\n") == 1
-    return told.err
+    printed = capsys.readouterr()
+    assert printed.out.startswith(out) if out else printed.out == ""
+    assert printed.err.count("\n") == 1
+    return printed.err
 
 
-def test_a_server_that_cannot_be_had_is_told_in_a_line_without_its_password(
+def test_a_server_that_cannot_be_had_is_reported_in_a_line_without_its_password(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad, no_server = "is no address; one is redis://HOST:6379/0\n", "no Redis server for HYPOTHESIS_REDIS at localhost:"
@@ -70,15 +70,15 @@ def test_a_server_that_cannot_be_had_is_told_in_a_line_without_its_password(
             (f"redis://localhost:{silent.getsockname()[1]}?socket_timeout=0.1", "Timeout"),
         ):
             monkeypatch.setenv("HYPOTHESIS_REDIS", address)
-            told = refused(capsys)
-            assert told.startswith("fuzz: ")
-            assert said in told
-            assert "cret" not in told
+            error = refused(capsys)
+            assert error.startswith("fuzz: ")
+            assert said in error
+            assert "cret" not in error
     monkeypatch.setitem(sys.modules, "redis", None)
     assert refused(capsys) == "fuzz: HYPOTHESIS_REDIS needs the package redis: run `make setup`\n"
 
 
-def test_a_server_that_is_lost_in_a_hunt_is_told(
+def test_a_server_that_is_lost_in_a_hunt_is_reported(
     server: TcpFakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def lose_it(_: int) -> None:
@@ -91,7 +91,7 @@ def test_a_server_that_is_lost_in_a_hunt_is_told(
     assert refused(capsys, "seed").startswith("fuzz: no Redis server for HYPOTHESIS_REDIS at 127.0.0.1:")
 
 
-def test_pytest_tells_it_as_an_error_of_usage() -> None:
+def test_pytest_reports_it_as_an_error_of_usage() -> None:
     command = [sys.executable, "-m", "pytest", "--collect-only", "tests/test_fleet.py"]
     for variable, said in (("HYPOTHESIS_REDIS", "is no address"), ("HYPOTHESIS_PROFILE", "nonsense")):
         environment = {**os.environ, variable: "nonsense"}

@@ -73,7 +73,7 @@ def test_the_logic_is_the_smallest() -> None:
     assert logic(b * c == 3, x == 1) == "ALL"
 
 
-def test_a_query_is_told_once() -> None:
+def test_a_query_is_written_once() -> None:
     assert len(script([], [[x > 1, y > 2], [y > 2, x > 1, x > 1], [x > 1]]).queries) == 2
 
 
@@ -178,9 +178,9 @@ def test_the_file_of_each_refutation_can_be_met_by_its_numbers(proved: Proved) -
         solver = z3.Solver()
         solver.from_string(head + query)
         assert solver.check() == z3.sat, name
-        told = dict(re.findall("^; Input: (.+) = (.+)$", text, re.M))
+        numbers_of = dict(re.findall("^; Input: (.+) = (.+)$", text, re.M))
         inputs = {term.decl().name(): term for term in subterms(solver.assertions()) if is_input(term)}
-        numbers = [inputs[number] == int(told[number]) for number in told.keys() & inputs.keys()]
+        numbers = [inputs[number] == int(numbers_of[number]) for number in numbers_of.keys() & inputs.keys()]
         assert numbers, name
         assert solver.check(*numbers) == z3.sat, name
 

@@ -39,7 +39,7 @@ def what_runs(*modules: str) -> str:
                 name.rpartition(".")[0],
             ]  # which runs first: a package, or the module of an imported name
     versions = [[one.version for one in distributions(name=name)] for name in ("z3-solver", "cvc5", "bitwuzla")]
-    return digest_of(found, versions, sys.version, sys.flags.optimize)
+    return digest_of(found, versions, sys.version_info[:3], sys.flags.optimize)
 
 
 def find(key: str) -> Any:

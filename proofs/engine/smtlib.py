@@ -91,8 +91,8 @@ class Script:
     @property
     def text(self) -> str:
         """The whole as one file."""
-        told = (query or "; A query is missing here: standard SMT-LIB cannot say it.\n" for query in self.queries)
-        return "\n".join([self.head, *told, "(exit)\n"])
+        queries = (query or "; A query is missing here: standard SMT-LIB cannot say it.\n" for query in self.queries)
+        return "\n".join([self.head, *queries, "(exit)\n"])
 
 
 def script(comment: Iterable[str], queries: Iterable[Query]) -> Script:

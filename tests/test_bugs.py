@@ -1,6 +1,5 @@
 """The table of seeded bugs, and for each engine some of them: `make bugs` plants all."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -69,12 +68,7 @@ def test_a_hunt_notices(name: str, tmp_path: Path, capsys: pytest.CaptureFixture
 def test_what_is_not_followed_is_not_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lost = {"obligation": "no_room_is_wasted/kernel/u64", "claim": "no_room_is_wasted"}
     result = {**lost, "expected": "PROVED", "verdict": "LOST"}
-
-    def run_nothing(folder: Path, *_: str) -> tuple[int, str]:
-        (folder / "results.json").write_text(json.dumps([result]))
-        return 1, ""
-
-    monkeypatch.setattr("command.bugs.run_in", run_nothing)
+    monkeypatch.setattr("command.bugs.results_in", lambda *_: ([result], ""))
     notice = prover(BUGS["v6.12/gap"], tmp_path)
     assert (notice.broken, notice.missed) == ((), ("no_room_is_wasted",))
     assert str(notice).startswith("MISSED no_room_is_wasted; not followed no_room_is_wasted/kernel/u64; nothing (")

@@ -14,8 +14,8 @@ from textwrap import shorten
 from command.files import usable
 from command.line import Status, add_seed, number
 from hunt.compare import EDGES, OBSERVED, RUNS, Comparison, compare
-from kernel.build import Source, Variant, find
-from kernel.patches import Patch, applied, read_mbox
+from kernel.build import BuildError, Source, Variant, find
+from kernel.patches import FILE, Patch, applied, read_mbox
 from kernel.pool import program_of
 from model.bad_input import BadInput
 from report.runs import TRACES, keep
@@ -78,7 +78,13 @@ def series(before: Source, patches: list[Patch], options: argparse.Namespace) ->
     """A row for each patch: what it changes of what was before it."""
     with tempfile.TemporaryDirectory() as scratch:
         stages = list(applied(patches, before, Path(scratch)))
-        built(before, *(source for _, source in stages))
+        try:
+            built(before, *(source for _, source in stages))
+        except BuildError as error:
+            for patch, source in stages:
+                if str(source.file) in str(error):
+                    raise BuildError(f"“{patch.subject}”: {str(error).replace(str(source.file), FILE)}") from error
+            raise
         width = max(len(patch.subject) for patch, _ in stages)
         mail = sha256(Path(options.patches).read_bytes()).hexdigest()[:8]
         count = "1 patch" if len(stages) == 1 else f"{len(stages)} patches"

@@ -41,7 +41,7 @@ OPTIONS = "-std=gnu11 -O2 -g -fno-strict-aliasing -fwrapv -fno-delete-null-point
 FLAGS = OPTIONS.split()
 MISTAKES = ["-Werror=implicit-function-declaration", "-Werror=int-conversion", "-Werror=undef"]
 COUNTED = "-fsanitize-coverage=trace-pc"  # each basic block of the code under test: a hang is the same everywhere
-RACES = {  # every read and write is told; those by READ_ONCE and WRITE_ONCE apart
+RACES = {  # the compiler calls __tsan_… at every read and write, and others for READ_ONCE and WRITE_ONCE
     "clang": "-Xclang -fsanitize=thread -mllvm -tsan-distinguish-volatile=1 -mllvm -tsan-instrument-func-entry-exit=0",
     "gcc": "-fsanitize=thread --param tsan-distinguish-volatile=1 --param tsan-instrument-func-entry-exit=0",
 }
@@ -51,7 +51,7 @@ UNKNOWN_NAME = (
     r"(?:implicit declaration of|call to undeclared) function '(\w+)'",
     r"^'(\w+)' undeclared|use of undeclared identifier '(\w+)'|^[\"'](\w+)[\"'] is not defined",
     r"unknown type name '(\w+)'",
-    r"(?:undefined|incomplete) (?:type|typedef) '([\w ]+)|tentative definition has type '([\w ]+)'",
+    r"(?:undefined|incomplete) (?:type|typedef) '([\w ]+)'|tentative definition has type '([\w ]+)'",
     r"storage size of '(\w+)' isn't known|has (?:initializer but )?incomplete type '?([\w ]+)",
     r"'([\w ]+)' has no member named|no member named '\w+' in '([\w ]+)'",
 )
@@ -168,10 +168,10 @@ def newest() -> Path | None:
 
 def compiler() -> list[str]:
     """$CC, or the system's C compiler, or that of the package ziglang. Raises BuildError if there is none."""
-    if asked := os.environ.get("CC"):
-        command = shlex.split(asked)
+    if wanted := os.environ.get("CC"):
+        command = shlex.split(wanted)
         if not command or shutil.which(command[0]) is None:
-            raise BuildError(f"there is no compiler {asked!r}, which CC asks for")
+            raise BuildError(f"there is no compiler {wanted!r}, which CC names")
         return command
     if system := shutil.which("cc") or shutil.which("gcc") or shutil.which("clang"):
         return [system]
@@ -202,7 +202,10 @@ def build(source: Source, variant: Variant) -> Path:
         for file in sorted(SHIM.glob("*.c")):
             checked(command, [*shim_flags, "-c", str(file), "-o", str(folder / f"{file.stem}.o")], source)
 
-    return built_once(options, inputs, make_program) / "worker"
+    try:
+        return built_once(options, inputs, make_program) / "worker"
+    except OSError as error:
+        raise BuildError(f"{error.filename or BUILDS}: {error.strerror}; programs are built in {BUILDS}") from error
 
 
 def built_once(options: object, inputs: list[Path], make: Callable[[Path], None]) -> Path:
@@ -300,18 +303,18 @@ def explained(said: str, source: Source) -> str:
         return f"{file} uses {undefined[1]}, which nothing defines; if it is the kernel's, define it in kernel/shim/"
     found = re.search(r"^(.*?): (?:fatal )?error: (.*)$", said, re.M)
     if found is None:
-        lines = [line for line in said.splitlines() if line.strip()] or ["no reason is given"]
+        lines = [line for line in said.splitlines() if line.strip()] or ["the compiler says nothing"]
         return f"{file} does not compile: {lines[-1]}"
     where, message = found[1], re.sub(r"\s*\[-W[^]]*\]$", "", found[2])
     if not where.startswith(str(file)):  # in a macro of the shim: where the file uses it
         used = re.search(rf"^\s*({re.escape(str(file))}:\d+:\d+): ", said[found.end() :], re.M)
         where = used[1] if used else where
-    told = f"{where}: it does not compile: {message}"
+    error = f"{where}: it does not compile: {message}"
     if re.search(r"poolproof_page_size|variably modified|variable.length array|is not constant", message):
-        return f"{told}; PAGE_SIZE is no constant here: it is chosen for each pool, see {shim}"
+        return f"{error}; PAGE_SIZE is no constant here: it is chosen for each pool, see {shim}"
     for pattern in UNKNOWN_NAME:
         if missing := re.search(pattern, message):
             name = next(filter(None, missing.groups())).strip()
             own = re.search(rf"\b{name}\s*\{{", source.text())  # a struct of the file itself
-            return told if own else f"{told}; if {name} is the kernel's, declare it in {shim}"
-    return told
+            return error if own else f"{error}; if {name} is the kernel's, declare it in {shim}"
+    return error

@@ -32,12 +32,17 @@ class Pointer:
 
 @dataclass
 class Struct:
-    """An object of a C struct, known by its fields; `cells` are their values, by offset in bytes; `place` is its line of C."""
+    """An object of a C struct, known by its fields; `cells` are their values, by offset in bytes; `place` is its line of C.
+
+    A field without a value is what a proof knows nothing of, so that the code that reads it is not followed; but of an object
+    that the code has allocated, it is `unwritten`: 0 of kzalloc, and of kmalloc a Fault.
+    """
 
     name: str
     fields: dict[int, Field]
     cells: dict[int, Any] = field(default_factory=dict)
     place: str = ""
+    unwritten: int | type[Fault] | None = None
 
     def offset_of(self, name: str) -> int:
         """Raises NotFollowed if the struct has no such field."""
@@ -57,9 +62,12 @@ class Struct:
 
     def load(self, offset: Word, width: int) -> Any:
         self._check(offset, width)
-        if offset not in self.cells:
-            raise Fault(f"{self.name}.{self.fields[offset].name} is read before it is written")
-        return self.cells[offset]
+        if offset in self.cells:
+            return self.cells[offset]
+        what = f"{self.name}.{self.fields[offset].name} is read before it is written"
+        if isinstance(self.unwritten, int):
+            return self.unwritten
+        raise NotFollowed(f"{what}: the proof does not know it") if self.unwritten is None else Fault(what)
 
     def store(self, offset: Word, width: int, value: Any) -> None:
         self._check(offset, width)
@@ -81,7 +89,7 @@ class Store:
 
 @dataclass
 class Memory:
-    """A page of DMA memory; `check` is asked of every access, with its offset and its width in bytes."""
+    """A page of DMA memory; `check` is called at every access, with its offset and its width in bytes."""
 
     check: Callable[[Word, Word], None]
     log: list[Store] = field(default_factory=list)

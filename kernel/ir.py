@@ -253,8 +253,8 @@ def split(text: str) -> list[str]:
 
 def clang() -> list[str]:
     """$CLANG, or the compiler of the package ziglang, whose IR llvmlite can read. Raises BuildError if there is none."""
-    if asked := os.environ.get("CLANG"):
-        return shlex.split(asked)
+    if wanted := os.environ.get("CLANG"):
+        return shlex.split(wanted)
     if find_spec("ziglang"):
         return [sys.executable, "-m", "ziglang", "cc"]
     raise BuildError("the Python package 'ziglang' is missing: run .venv/bin/pip install ziglang llvmlite")

@@ -47,6 +47,8 @@ def read_mbox(path: Path) -> list[Patch]:
         raise BuildError(
             f"{path}: no mail with a patch is in it; it has to be an mbox, as `git format-patch --stdout` writes"
         )
+    if not any(patch.touches_the_pool for patch in patches):
+        raise BuildError(f"{path}: no patch of it changes {FILE}")
     return sorted(patches, key=lambda patch: patch.number)
 
 
@@ -73,8 +75,7 @@ def applied(patches: list[Patch], before: Source, folder: Path) -> Iterator[tupl
             )
             if done.returncode:
                 said = (done.stderr.strip().splitlines() or ["git gives no reason"])[0]
-                raise BuildError(
-                    f"“{patch.subject}” does not apply to {before.file} after the {number - 1} before: {said}"
-                )
+                earlier = f", changed by the {number - 1} patches before it" if number > 1 else ""
+                raise BuildError(f"“{patch.subject}” does not apply to {before.file}{earlier}: {said}")
         source = Source(file, before.tree)
         yield patch, source

@@ -200,7 +200,7 @@ class KernelPool:
         base: int = 0,
         name: bytes = b"",
     ) -> tuple[int, int]:
-        """Have the worker do one operation, and give it the pages that it asks for meanwhile: others may run then."""
+        """Have the worker do one operation, and give it the pages that it requests; others may run before it gets them."""
         answered, a, b = self._ask(REQUEST.pack(what, flags, a, b, c, d, base) + name)
         while answered == PAGE_WANTED:
             try:
@@ -273,9 +273,9 @@ class KernelPool:
         """The bytes of a new mapping, which the worker sees too from the next message on."""
         offset = vaddr - self.memory.base
         if nbytes > LARGEST_PAGE:
-            raise ValueError(f"a page of {nbytes} bytes is asked for")
+            raise ValueError(f"a page of {nbytes} bytes is requested")
         if not 0 <= offset <= ARENA - nbytes:
-            raise TraceError(f"more memory than {ARENA} bytes is asked for")
+            raise TraceError(f"more memory than {ARENA} bytes is requested")
         if self._worker.owner is not self:
             raise KernelFault("the process of this pool has ended")
         self._opened += OPENED.pack(vaddr, nbytes)

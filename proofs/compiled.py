@@ -535,7 +535,7 @@ def lookup(code: Code) -> Made:
         pages = pages_of(path, path.one_of("pages", *range(1, MOST_PAGES + 1)))
         ring = [pool, *pages]
         for one, other in zip(ring, [*pages, pool], strict=True):
-            one["page_list.next"] = other.at("page_list.next")
+            one["page_list.next"], other["page_list.prev"] = other.at("page_list.next"), one.at("page_list.next")
         for told in shown(path, pool, pages, allocation):
             path.show_claim(claims.lookup_finds_the_page_of_an_address, *told)
 

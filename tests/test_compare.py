@@ -181,6 +181,13 @@ def test_a_patch_that_does_not_apply_is_named(tmp_path: Path, capsys: pytest.Cap
 
 
 @needs_kernels
+def test_a_patch_that_does_not_compile_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mbox = mailed(tmp_path, ("dmapool: no semicolon", "\t\tpage->in_use = 0;", "\t\tpage->in_use = 0"))
+    assert main(["compare", str(V6_1), "--patches", str(mbox)]) == 2
+    assert re.search("“dmapool: no semicolon”: mm/dmapool.c:[0-9:]+ it does not compile: ", capsys.readouterr().err)
+
+
+@needs_kernels
 def test_a_report_about_a_kernel(tmp_path: Path) -> None:
     """In a process of its own, since a kernel becomes a revision of the process."""
     broken = changed(tmp_path, ("page->in_use++;", "page->in_use += 2;"))

@@ -73,7 +73,7 @@ entry:
 
 
 def pair(module: Module) -> Struct:
-    return Struct("pair", module.struct("pair")[0])
+    return Struct("pair", module.struct("pair")[0], unwritten=Fault)
 
 
 def test_a_function_is_executed() -> None:

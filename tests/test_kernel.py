@@ -100,7 +100,7 @@ def test_a_file_that_does_not_compile_is_blamed_itself(tmp_path: Path, here: str
 
 def test_a_missing_compiler_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "there-is-none -O1")
-    with pytest.raises(BuildError, match=r"^there is no compiler 'there-is-none -O1', which CC asks for$"):
+    with pytest.raises(BuildError, match=r"^there is no compiler 'there-is-none -O1', which CC names$"):
         build(tiny(tmp_path), Variant())
     monkeypatch.delenv("CC")
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Coherent memory: one arena that both processes see, at a constant distance.
+ * Coherent memory: one arena that both processes see, at addresses that differ by a constant.
  *
+ * Replaces dma_alloc_coherent and dma_free_coherent of linux/dma-mapping.h.
  * Only the pages that were given out can be touched. Invariant: what shares a page of the machine with them, and every page that
  * was given back, holds RED_ZONE; check_red_zones() finds a byte that was written.
  */

@@ -2,6 +2,7 @@
 /*
  * Faults: BUG, signals, and code that never ends.
  *
+ * Replaces linux/bug.h, and what the kernel's page fault handler and its watchdog of soft lockups report.
  * Invariant: every basic block of the code under test takes one from the budget of its operation, so that a loop without an end
  * is found after the same number of blocks on every machine.
  */
@@ -75,8 +76,9 @@ static void on_signal(int number, siginfo_t *info, void *context)
 #else
 	(void)context;
 #endif
+	/* Which of SIGSEGV and SIGBUS a wild address gives depends on the register that it is in. */
 	end_with(FAULT, number, has_address ? to_peer_address(info->si_addr) : 0, pc,
-		 number == SIGFPE ? "division by zero" : number == SIGSEGV ? "SIGSEGV" : number == SIGBUS ? "SIGBUS" : "SIGILL");
+		 number == SIGFPE ? "division by zero" : number == SIGILL ? "SIGILL" : "SIGSEGV");
 }
 
 void catch_signals(void)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The heap: kmalloc and kfree.
+ * The heap.
  *
+ * Replaces linux/slab.h (kmalloc, kzalloc, kfree), might_alloc of linux/sched/mm.h, and want_init_on_alloc and
+ * want_init_on_free of linux/mm.h.
  * Invariant: no byte is used twice before the next pool, so that a use after kfree is found; behind each object are at least 16
  * bytes of RED_ZONE.
  *
@@ -46,7 +48,7 @@ size_t object_of(size_t offset, size_t *nbytes)
 	return start + sizeof(struct object);
 }
 
-/* Whether an allocation fails. Once the device was asked for a page, the rest succeeds: the test decides about that page. */
+/* Whether an allocation fails. Once a page was requested of the device, the rest succeeds: the test decides about that page. */
 bool fails_by_injection(void)
 {
 	if (running.page_requested || ++running.allocations != running.fails)

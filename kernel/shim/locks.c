@@ -2,8 +2,9 @@
 /*
  * Locks, interrupts, and who may sleep.
  *
- * There is one thread: a lock that is taken twice is a deadlock. Invariant: `held` has a bit for each kind of lock that is held,
- * which is bit 0 for spinlocks, and another one for each mutex.
+ * Replaces linux/spinlock.h, linux/mutex.h, local_irq_save and might_sleep, lockdep_assert_held, and linux/atomic.h.
+ * There is one thread: a lock that is taken twice is a deadlock. Invariant: bit 0 of `held` is set while any
+ * spinlock is held, and one of the other bits while a mutex is.
  */
 #include "shim.h"
 

@@ -2,6 +2,7 @@
 /*
  * Operations: create, alloc, free, destroy, and batches of them.
  *
+ * Stands for the drivers that call mm/dmapool.c through linux/dmapool.h, and for CONFIG_FAILSLAB.
  * Fault injection: each allocation that an operation makes fails once, in turn, before the operation runs without failures. A
  * failed operation must leak nothing; an alloc may do without the allocation. Failures of dma_alloc_coherent are injected by the
  * test instead.
@@ -23,7 +24,7 @@ bool destroyed; /* a driver may use the pointer all the same */
 static struct dma_pool *other_pool;
 static size_t objects_of_other_pool;
 static size_t unused_pages; /* pages that an alloc requested, and gave no block of */
-static unsigned long allocs, frees; /* how many there were: callers take turns in what they allow */
+static unsigned long allocs, frees; /* how many there were: it decides what the next caller allows */
 
 #pragma weak dma_pool_create_node
 

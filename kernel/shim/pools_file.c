@@ -2,8 +2,10 @@
 /*
  * The device's file `pools`: it is read after every operation, and while an operation waits for a page.
  *
- * Invariant: `file_under` has the locks that were held each time it was made or removed; there has to be a common one. There is
- * one device; resources that a driver would attach to it (devres) are not there.
+ * Replaces linux/device.h (device_create_file, device_remove_file) and linux/sysfs.h (sysfs_emit, sysfs_emit_at). There is one
+ * device. devres_alloc always fails, so that managed pools (dmam_pool_create) cannot be created.
+ * Invariant: `file_under` has the locks that were held every time that the file was created or removed; at least one has to be
+ * common to all.
  */
 #include "shim.h"
 
@@ -39,7 +41,7 @@ void device_remove_file(struct device *dev, const struct device_attribute *attr)
 	check_may_sleep("device_remove_file", CALLER);
 	file_under &= held;
 	if (!file_under)
-		misuse(CALLER, "the file pools is made and removed under no common lock");
+		misuse(CALLER, "the file pools is created and removed under no common lock");
 	if (held & held_by_readers)
 		misuse(CALLER, "device_remove_file waits for readers of the file pools, who wait for a mutex that is held: a deadlock");
 	if (pools_file == attr)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Races: what the code under test reads and writes. It is compiled as for the kernel's own race detector, KCSAN, so that the
- * compiler calls a function below for each access.
+ * Races: what the code under test reads and writes.
  *
+ * Replaces kernel/kcsan/core.c, the kernel's own race detector: the code is compiled as for that one, so that the compiler calls a
+ * function below for each access.
  * Only objects of kmalloc are watched; a block belongs to its caller, or lies in a list whose head is watched. Invariant:
  * `written_under` has, for each byte of the heap, the locks that were held at every write to it by an operation that was not
  * alone with it; 0 if there were none. An access without one of them is a race (as in Eraser, SOSP 1997).

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages: a request from kernel/pool.py, and a reply, one each way.
+ * Messages: a request from kernel/pool.py, and a reply, one each way. Replaces nothing of the kernel.
  *
  * While dma_alloc_coherent waits for a page, other operations are served: they run while the pool's lock is dropped.
  * Invariant: whatever goes wrong is sent once, and ends the process.

@@ -90,8 +90,8 @@ struct operation { /* while it waits for a page, other operations run */
 	gfp_t allowed; /* what its caller may do for memory */
 	bool by_interrupt; /* its caller may be an interrupt handler: interrupts are off */
 	bool is_free;
-	unsigned allocations, fails; /* how many it has made; and which one fails, from 1 on */
-	bool failed, page_requested; /* whether that one was made; whether the device was asked for a page, and not by injection */
+	unsigned allocations, fails; /* how many it has requested so far; and which one fails, from 1 on */
+	bool failed, page_requested; /* whether that one has failed; whether a page was requested of the device, which fault injection did not refuse */
 	size_t own, others, own_again; /* offsets in the heap: where its objects begin, those of operations meanwhile, its own again */
 	size_t pages; /* that the device has given for it, and that it has not given back */
 	bool unlocked; /* it has released a spinlock, and taken none since */
@@ -103,7 +103,7 @@ extern struct dma_pool *pool;
 extern size_t pool_bytes;
 extern bool destroyed;
 extern bool destroying; /* nobody else uses the pool */
-#define OTHER_POOL "bystander" /* the name of another pool of the device, which nobody uses */
+#define OTHER_POOL "other_pool" /* the name of another pool of the device, which nobody uses */
 
 void begin(gfp_t allowed, bool by_interrupt);
 void check_return(void);

@@ -2,6 +2,8 @@
 /*
  * Text: the kernel's messages, its format specifiers, and its functions for strings.
  *
+ * Replaces linux/printk.h and linux/dev_printk.h, lib/vsprintf.c (scnprintf, %p, %pad), and strscpy, strlcpy and memchr_inv of
+ * linux/string.h.
  * Invariant: addresses are printed as the other process knows them, at full length, as with no_hash_pointers.
  */
 #include "shim.h"

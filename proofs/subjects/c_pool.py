@@ -1,11 +1,11 @@
 """The pool of a kernel's own mm/dmapool.c, compiled as it is: its dma_pool_create, its layout turn by turn, its row."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from impl.layout import Cursor, Geometry
 from kernel.build import Source
-from kernel.execute import Machine, Memory, Pointer, Struct
+from kernel.execute import Fault, Machine, Memory, Pointer, Struct
 from kernel.ir import Field, Module, NotFollowed, ir_of
 from kernel.pool import promises_of
 from model import geometry as promise
@@ -79,11 +79,10 @@ def created(code: Code, size: Any, align: Any, boundary: Any, page_size: Any) ->
     for link in ("dma_pools.next", "dma_pools.prev"):
         device[link] = device.at("dma_pools.next")
 
-    def memory(nbytes: Any, flags: Any) -> Pointer:
-        del nbytes, flags
-        return Pointer(code.struct("dma_pool"), 0)
+    def memory(unwritten: int | type[Fault]) -> Pointer:
+        return Pointer(replace(code.struct("dma_pool"), unwritten=unwritten), 0)
 
-    machine = code.machine(kmalloc=memory, kzalloc=memory)
+    machine = code.machine(kmalloc=lambda *_: memory(Fault), kzalloc=lambda *_: memory(0))
     machine.uncomputed = frozenset({"udiv", "urem"})
     machine.globals["poolproof_page_size"] = Pointer(page_size_of(page_size), 0)
     made = machine.call("dma_pool_create", 0, Pointer(device, 0), size, align, boundary)

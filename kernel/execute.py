@@ -209,7 +209,10 @@ class Machine:
         raise NotFollowed(f"a phi does not know {frame.came_from}")
 
     def _block(self, frame: Frame) -> None:
-        values = {phi.name: self._phi(frame, phi) for phi in phis(frame.function, frame.block)}
+        try:
+            values = {phi.name: self._phi(frame, phi) for phi in phis(frame.function, frame.block)}
+        except NotFollowed as lost:
+            raise lost.at(self.module.place(frame.function.name, frame.block)) from lost
         frame.values.update(values)
         self._rest(frame)
 
@@ -233,6 +236,8 @@ class Machine:
             return frame.values[text[1:]]
         if text in ("true", "false"):
             return text == "true"
+        if text in ("undef", "poison"):
+            return Unknown(text, 0, 0)
         if text in ("null", "zeroinitializer"):
             return 0
         if re.fullmatch(r"-?\d+", text):
@@ -385,6 +390,8 @@ def arithmetic(operation: str, width: int, x: Any, y: Any) -> Any:
 
 
 def compare(predicate: str, kind: str, x: Any, y: Any) -> Any:
+    if isinstance(x, Unknown) or isinstance(y, Unknown):
+        raise NotFollowed("what is not computed here is compared")
     if isinstance(x, Pointer) or isinstance(y, Pointer):
         same = isinstance(x, Pointer) and isinstance(y, Pointer) and x.object is y.object
         if predicate not in ("eq", "ne"):

@@ -11,7 +11,7 @@ import pytest
 from command.claims import PROVED_OF_C
 from kernel import execute
 from kernel.build import BuildError, Source
-from kernel.execute import Fault, Frame, Machine, Memory, Pointer, Struct, arithmetic, compare
+from kernel.execute import Fault, Frame, Machine, Memory, Pointer, Struct, Unknown, arithmetic, compare
 from kernel.ir import Module, NotFollowed, ir_of
 from proofs.compiled import obligations_of
 from proofs.engine.obligation import Settings, prove
@@ -106,8 +106,12 @@ def test_what_is_not_followed_is_said() -> None:
         Machine(module, {}).call("other")
     with pytest.raises(Fault, match="before it is written"):
         Machine(module, {}).call("sum", Pointer(pair(module), 0), 1)
+    with pytest.raises(NotFollowed, match="the proof does not know it"):
+        Machine(module, {}).call("sum", replace(pair(module), unwritten=None).at("small"), 1)
     with pytest.raises(Fault, match="null"):
         Machine(module, {}).call("sum", 0, 1)
+    with pytest.raises(NotFollowed, match="compared"):
+        compare("eq", "i64", Unknown("udiv", 8, 4), 2)
 
 
 def test_a_page_keeps_what_was_stored() -> None:

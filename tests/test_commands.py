@@ -1,5 +1,6 @@
 """The policy of all subcommands: `--help` works, and bad input is one line, status 2, and nothing written."""
 
+import re
 import shlex
 import subprocess
 import sys
@@ -166,3 +167,11 @@ def test_a_missing_package_is_one_line(package: str, arguments: str) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     name = arguments.split()[0]
     assert done.stderr == f"{name}: the Python package {package!r} is missing; `make setup` installs it into .venv\n"
+
+
+@pytest.mark.parametrize("folder", ["model", "impl", "kernel", "bugs", "hunt", "proofs", "report", "command", "bench"])
+def test_one_module_parses_arguments_and_one_exits(folder: str) -> None:
+    for file in (ROOT / folder).glob("**/*.py"):
+        found = set(re.findall(r"ArgumentParser\(|sys\.exit|raise SystemExit|sys\.argv", file.read_text()))
+        allowed = {"line.py": {"ArgumentParser("}, "__main__.py": {"sys.exit", "sys.argv"}}
+        assert found <= (allowed.get(file.name, set()) if folder == "command" else set()), file

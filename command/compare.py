@@ -11,7 +11,7 @@ from math import prod
 from pathlib import Path
 from textwrap import shorten
 
-from command.files import usable
+from command.files import try_out, usable
 from command.line import Status, add_seed, number
 from hunt.compare import EDGES, OBSERVED, RUNS, Comparison, compare
 from kernel.build import BuildError, Source, Variant, find
@@ -56,8 +56,10 @@ def run(options: argparse.Namespace) -> Status:
     if (options.after is None) == (options.patches is None):
         raise BadInput("name what BEFORE is to be compared with: AFTER, or --patches")
     before = find(options.before)
-    if options.after is not None:
-        return two(before, find(options.after), options)
+    after = None if options.after is None else find(options.after)
+    try_out(None, str(TRACES))  # where a run that shows a difference is kept
+    if after is not None:
+        return two(before, after, options)
     with usable(options.patches, "a series is expected as developers mail it, in an mbox"):
         patches = read_mbox(Path(options.patches))
     return series(before, patches, options)

@@ -3,7 +3,9 @@
 import argparse
 
 from bench import native
+from command.files import try_out
 from command.line import Status, add_kernel, add_seed, kernel_of, number
+from report.runs import TRACES
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -17,5 +19,6 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Status:
     kernel = kernel_of(options)
     assert kernel is not None, "--kernel is required"
+    try_out(None, str(TRACES))  # where the operations that break a claim are kept
     sound = native.run(kernel, options.seed, options.operations)
     return Status.EXPECTED if sound else Status.SURPRISE

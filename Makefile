@@ -61,7 +61,7 @@ audit: $(VENV)/installed  ## [prove] drop each premise, plant bugs: each has to 
 crosshair: $(VENV)/installed  ## [prove] check the claims as contracts, with CrossHair
 	@$(RUN) -m command crosshair $(ARGS)
 
-test: $(VENV)/installed $(SCHEMA)  ## [check] style, types, and every test of this repository
+test: $(VENV)/installed $(SCHEMA)  ## [check] style, types, and every test; SEED=N draws and orders them by N
 	@$(VENV)/bin/ruff format --quiet --check .
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy --no-error-summary

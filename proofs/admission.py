@@ -1,44 +1,43 @@
 """Admission: what the argument check of dma_pool_create lets in can be laid out, for all 64-bit arguments."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from impl import layout
 from model import claims
 from model import geometry as promise
-from model.geometry import INT_MAX, SMALLEST_BLOCK, Refusal, number
-from model.trace import Create, Kernel, Trace
+from model.claims import Claim
+from model.geometry import INT_MAX, Refusal, number
+from model.promises import V6_1
+from model.trace import Alloc, Create, Kernel, Trace
+from proofs.counterexamples import page_of
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations
-from proofs.engine.path import Theory
+from proofs.engine.path import Body, Theory
+from proofs.subjects.subject import IN_PYTHON, PAGE_SIZE, SERIES_IN_PYTHON, STACK_IN_PYTHON, Subject
 
 obligation = Obligations(__name__)
 
-Admit = Callable[[Any, Any, Any, Any], layout.Geometry | None]
-"""The argument check of a revision: from size, align, boundary and page size, in bytes."""
+Arguments = tuple[Any, Any, Any, Any]
+"""Size, align, boundary and page size, in bytes."""
 
 
-def explain(inputs: dict[str, Any], admit: Admit = layout.admit, smallest: int = SMALLEST_BLOCK) -> Counterexample:
+def explain(subject: Subject, inputs: dict[str, Any]) -> Counterexample:
     """The arguments, what they ask for, and the geometry that the pool keeps."""
-
-    def keep(size: int, align: int, boundary: int, page_size: int) -> Any:
-        return kept_geometry(size, align, boundary, page_size, admit)
-
-    return explain_kept(inputs, keep, smallest)
-
-
-def explain_kept(inputs: dict[str, Any], keep: Admit, smallest: int) -> Counterexample:
-    """The same, where `keep` is all of dma_pool_create."""
     arguments = inputs["size"], inputs["align"], inputs["boundary"], inputs["page_size"]
-    promised, kept = promise.create(*arguments, smallest), keep(*arguments)
+    promised, kept = promise.create(*arguments, subject.smallest), subject.create(*arguments)
     call = "dma_pool_create(size={:#x}, align={:#x}, boundary={:#x}), page size {}".format(*arguments)
     if isinstance(promised, Refusal):
         expected = f"{call} returns NULL: {promised.value}"
     else:
         expected = f"{call} makes a pool with {describe(promised)}"
     actual = "dma_pool_create returns NULL" if kept is None else f"dma_pool_create makes a pool with {describe(kept)}"
-    steps = (Create(*arguments[:3]),)
-    return Counterexample(expected, actual, Trace(steps, Kernel(page_size=arguments[3])))
+    # What a driver sees first, whatever the claim.
+    claim = None if subject is SERIES_IN_PYTHON else claims.create_admits_what_is_promised.name
+    return Counterexample(
+        expected, actual, Trace((Create(*arguments[:3]),), Kernel(page_size=arguments[3]), claim=claim)
+    )
 
 
 def describe(geometry: Any) -> str:
@@ -46,7 +45,7 @@ def describe(geometry: Any) -> str:
     return ", ".join(f"{name}={number(getattr(geometry, name))}" for name in ("size", "boundary", "allocation"))
 
 
-def arguments(path: Any) -> tuple[Any, Any, Any, Any]:
+def any_arguments(path: Any) -> Arguments:
     """Any 64-bit arguments of dma_pool_create, on any kernel with pages of 4 KiB to 64 KiB."""
     page_size = path.number("page_size")
     path.assume(
@@ -56,99 +55,161 @@ def arguments(path: Any) -> tuple[Any, Any, Any, Any]:
     return path.number("size"), path.number("align"), path.number("boundary"), page_size
 
 
-def arguments_that_round_up_to_an_int(path: Any) -> tuple[Any, Any, Any, Any]:
-    """Any arguments, but for those whose size leaves int when it is rounded up to align.
+def smallest_align_first(path: Any) -> Arguments:
+    """Any arguments, on a kernel with pages of 4 KiB; of a counterexample, the smallest align comes first."""
+    page_size, align, size = path.one_of("page_size", PAGE_SIZE), path.number("align"), path.number("size")
+    return size, align, path.number("boundary"), page_size
 
-    The largest multiple of `align` that is an int is 2^31 - align.
+
+def within_the_contract(path: Any, subject: Subject) -> Arguments:
+    """The arguments for which a revision promises what it does.
+
+    Of v6.1, small ones. Of the others all but those whose size leaves int when it is rounded up to align: the largest multiple
+    of `align` that is an int is 2^31 - align.
     """
-    size, align, boundary, page_size = arguments(path)
-    path.assume(
-        "a size that is an int is still one when it is rounded up to align",
-        lambda: size > INT_MAX or size + align <= INT_MAX + 1,
-    )
+    size, align, boundary, page_size = any_arguments(path)
+    if subject.promises is V6_1:
+        path.assume("size and align are at most 2^30", lambda: size <= 2**30 and align <= 2**30)
+        path.assume("boundary is at most PAGE_SIZE", lambda: boundary <= page_size)
+    else:
+        path.assume(
+            "a size that is an int is still one when it is rounded up to align",
+            lambda: size > INT_MAX or size + align <= INT_MAX + 1,
+        )
     return size, align, boundary, page_size
 
 
-def kept_geometry(
-    size: Any, align: Any, boundary: Any, page_size: Any, admit: Admit = layout.admit
-) -> layout.Geometry | None:
-    """The geometry that the pool keeps of these arguments; None where it refuses them."""
-    geometry = admit(size, align, boundary, page_size)
-    return None if geometry is None else layout.kept(geometry)
-
-
-def admitted(
-    path: Any, size: Any, align: Any, boundary: Any, page_size: Any, admit: Admit = layout.admit
-) -> layout.Geometry:
+def admitted(path: Any, subject: Subject, arguments: Arguments) -> Any:
     """The geometry that the pool keeps of these arguments, on the paths where it admits them."""
-    geometry = kept_geometry(size, align, boundary, page_size, admit)
+    geometry = subject.create(*arguments)
     path.assume("the arguments are admitted", lambda: geometry is not None)
     assert geometry is not None
     return geometry
 
 
-@obligation(claims.create_admits_what_is_promised, "series", Theory.U64, explain=explain)
-def create_admits_what_is_promised(path: Any) -> None:
-    given = arguments_that_round_up_to_an_int(path)
-    kept = kept_geometry(*given)
-    path.show_claim(claims.create_admits_what_is_promised, promise.create(*given), kept)
+def admits(subject: Subject, given: Callable[[Any], Arguments]) -> Body:
+    def create_admits_what_is_promised(path: Any) -> None:
+        arguments = given(path)
+        promised = promise.create(*arguments, subject.smallest)
+        path.show_claim(claims.create_admits_what_is_promised, promised, subject.create(*arguments))
+
+    return create_admits_what_is_promised
 
 
-@obligation(
+def of_geometry(claim: Claim, subject: Subject, given: Callable[[Any], Arguments]) -> Body:
+    def geometry_is_as_promised(path: Any) -> None:
+        arguments = given(path)
+        geometry = admitted(path, subject, arguments)
+        more: tuple[Any, ...] = ()
+        if claim is claims.admitted_geometry_fits_an_int:
+            more = (subject.smallest,)
+        if claim is claims.alignment_divides_size_and_boundary:
+            more = (1 if arguments[1] == 0 else arguments[1],)
+        path.show_claim(claim, geometry, *more)
+
+    return geometry_is_as_promised
+
+
+KEPT_BY_ANY_ALIGN = claims.boundary_divides_the_allocation, claims.alignment_divides_size_and_boundary
+WRONG_FOR_A_LARGE_ALIGN = (
     claims.create_admits_what_is_promised,
-    "series",
-    Theory.U64,
-    explain=explain,
-    expected=Verdict.REFUTED,
-    case="any_align",
-)
-def create_admits_an_align_that_it_should_refuse(path: Any) -> None:
-    given = arguments(path)
-    kept = kept_geometry(*given)
-    path.show_claim(claims.create_admits_what_is_promised, promise.create(*given), kept)
-
-
-@obligation(claims.admitted_geometry_is_ordered, "series", Theory.U64, explain=explain)
-def admitted_geometry_is_ordered(path: Any) -> None:
-    path.show_claim(claims.admitted_geometry_is_ordered, admitted(path, *arguments_that_round_up_to_an_int(path)))
-
-
-@obligation(
     claims.admitted_geometry_is_ordered,
-    "series",
-    Theory.U64,
-    explain=explain,
-    expected=Verdict.REFUTED,
-    case="any_align",
-)
-def size_becomes_0_in_unsigned_int(path: Any) -> None:
-    path.show_claim(claims.admitted_geometry_is_ordered, admitted(path, *arguments(path)))
-
-
-@obligation(claims.admitted_geometry_fits_an_int, "series", Theory.U64, explain=explain)
-def admitted_geometry_fits_an_int(path: Any) -> None:
-    path.show_claim(claims.admitted_geometry_fits_an_int, admitted(path, *arguments_that_round_up_to_an_int(path)))
-
-
-@obligation(
     claims.admitted_geometry_fits_an_int,
-    "series",
+)
+"""What does not hold of arguments outside of the contract."""
+
+
+def of_arguments(claim: Claim, subject: Subject, given: Callable[[Any], Arguments]) -> Body:
+    """The body about one of the five claims."""
+    if claim is claims.create_admits_what_is_promised:
+        return admits(subject, given)
+    return of_geometry(claim, subject, given)
+
+
+for subject in IN_PYTHON:
+    explained = partial(explain, subject)
+    within = partial(within_the_contract, subject=subject)
+    outside = any_arguments if subject is SERIES_IN_PYTHON else smallest_align_first
+    for claim in (*WRONG_FOR_A_LARGE_ALIGN, claims.boundary_divides_the_allocation):
+        obligation(claim, subject.revision, Theory.U64, explain=explained)(of_arguments(claim, subject, within))
+    claim = claims.alignment_divides_size_and_boundary
+    obligation(claim, subject.revision, Theory.U64, explain=explained)(of_arguments(claim, subject, any_arguments))
+    for claim in WRONG_FOR_A_LARGE_ALIGN:
+        refute = obligation(
+            claim,
+            subject.revision,
+            Theory.U64,
+            explain=explained,
+            expected=Verdict.REFUTED,
+            case="any_align",
+        )
+        refute(of_arguments(claim, subject, outside))
+
+
+# What a driver sees of it on v6.12: a sum that wraps around, and a page that never ends.
+
+
+def explain_overrun(inputs: dict[str, Any]) -> Counterexample:
+    """From the driver's arguments to the second block. A page of 2 GiB cannot be run, but its creation can."""
+    explained = explain(STACK_IN_PYTHON, inputs)
+    kept = STACK_IN_PYTHON.create(inputs["size"], inputs["align"], inputs["boundary"], inputs["page_size"])
+    assert kept is not None
+    blocks, _ = STACK_IN_PYTHON.place(kept, 2)
+    second = number(blocks[1][0])
+    past = f"block 2 lies at {second}, past the page's end, for {second} + {number(kept.size)} wraps around"
+    return replace(explained, actual=f"{explained.actual}; {past}", page=page_of(kept, blocks))
+
+
+def explain_endless(inputs: dict[str, Any]) -> Counterexample:
+    """From the driver's arguments to the first page."""
+    explained = explain(STACK_IN_PYTHON, inputs)
+    assert explained.trace is not None
+    steps = (*explained.trace.steps, Alloc("a"))
+    trace = replace(explained.trace, steps=steps, claim=claims.layout_ends.name)
+    return replace(explained, actual=f"{explained.actual}; the first block is placed again and again", trace=trace)
+
+
+def after_one_turn(path: Any, subject: Subject, arguments: Arguments) -> Any:
+    """From a driver's arguments to the second turn: the geometry, the page, and where the first two begin."""
+    geometry = admitted(path, subject, arguments)
+    page = subject.page(path, geometry)
+    first = page.first()
+    placed, following, _, _ = page.turn(first)
+    path.assume("there is a second turn", lambda: placed is not None and following is not None)
+    return geometry, page, first, following
+
+
+def second_block_sticks_out(subject: Subject, given: Callable[[Any], Arguments]) -> Body:
+    def block_lies_inside_its_page(path: Any) -> None:
+        geometry, page, _, at = after_one_turn(path, subject, given(path))
+        placed = page.turn(at, 0).placed
+        path.assume("a second block is placed", lambda: placed is not None)
+        path.show_claim(claims.block_lies_inside_its_page, placed, geometry.size, geometry.allocation)
+
+    return block_lies_inside_its_page
+
+
+def first_block_is_placed_again(subject: Subject, given: Callable[[Any], Arguments]) -> Body:
+    def layout_ends(path: Any) -> None:
+        _, _, first, at = after_one_turn(path, subject, given(path))
+        path.show_claim(claims.layout_ends, first.offset, at.offset)
+
+    return layout_ends
+
+
+obligation(
+    claims.block_lies_inside_its_page,
+    "v6.12",
     Theory.U64,
-    explain=explain,
+    explain=explain_overrun,
     expected=Verdict.REFUTED,
     case="any_align",
-)
-def size_leaves_int(path: Any) -> None:
-    path.show_claim(claims.admitted_geometry_fits_an_int, admitted(path, *arguments(path)))
-
-
-@obligation(claims.boundary_divides_the_allocation, "series", Theory.U64, explain=explain)
-def boundary_divides_the_allocation(path: Any) -> None:
-    path.show_claim(claims.boundary_divides_the_allocation, admitted(path, *arguments_that_round_up_to_an_int(path)))
-
-
-@obligation(claims.alignment_divides_size_and_boundary, "series", Theory.U64, explain=explain)
-def alignment_divides_size_and_boundary(path: Any) -> None:
-    size, align, boundary, page_size = arguments(path)
-    geometry = admitted(path, size, align, boundary, page_size)
-    path.show_claim(claims.alignment_divides_size_and_boundary, geometry, 1 if align == 0 else align)
+)(second_block_sticks_out(STACK_IN_PYTHON, smallest_align_first))
+obligation(
+    claims.layout_ends,
+    "v6.12",
+    Theory.U64,
+    explain=explain_endless,
+    expected=Verdict.REFUTED,
+    case="any_align",
+)(first_block_is_placed_again(STACK_IN_PYTHON, smallest_align_first))

@@ -1,8 +1,9 @@
 """Evidence that the proofs mean what they say.
 
 For each obligation that is proved: its premises can be met, for otherwise it were VACUOUS; dropping any one premise refutes
-it; and so does each seeded bug that has to, which `command.audit` plants. Under each lemma that it rests on, a bug is planted,
-too: then the proof must not count. An UNKNOWN is a failure.
+it, or the same body about another subject or in another domain; and so does each seeded bug that has to, which
+`command.audit` plants. Under each lemma that it rests on, a bug is planted, too: then the proof must not count. An UNKNOWN is
+a failure.
 """
 
 import time
@@ -11,10 +12,12 @@ from dataclasses import dataclass, field
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Outcome, Verdict, explore
 from proofs.engine.obligation import Obligation, label
+from proofs.engine.path import code_of
 from proofs.engine.solver import DEFAULT_LIMIT, Solver
 
 SAYS_NOTHING = "PROVED, but rests on what is broken"
 NO_BUG = "no seeded bug breaks it"
+NEEDED_BY = "PROVED, but needed by "
 
 
 @dataclass
@@ -30,9 +33,10 @@ class Audit:
 
     @property
     def passed(self) -> bool:
-        refuted = all(verdict == "REFUTED" for verdict in [*self.dropped.values(), *self.bugs.values()])
+        needed = all(became == "REFUTED" or became.startswith(NEEDED_BY) for became in self.dropped.values())
+        noticed = bool(self.bugs) and all(became == "REFUTED" for became in self.bugs.values())
         rests = all(became in (SAYS_NOTHING, "REFUTED") for became in self.lemmas.values())
-        return self.verdict == "PROVED" and refuted and rests and bool(self.bugs)
+        return self.verdict == "PROVED" and needed and noticed and rests
 
 
 def audit(name: str, limit: int = DEFAULT_LIMIT) -> Audit:
@@ -44,9 +48,20 @@ def audit(name: str, limit: int = DEFAULT_LIMIT) -> Audit:
     for lemma in outcome.lemmas:
         result.lemmas[label(lemma.claim, lemma.revision or obligation.revision, lemma.case)] = NO_BUG
     for premise in outcome.premises:
-        result.dropped[premise] = refuted(obligation, limit, premise).verdict.value
+        result.dropped[premise] = without(premise, obligation, limit)
     result.seconds = round(time.perf_counter() - started, 3)
     return result
+
+
+def without(premise: str, obligation: Obligation, limit: int) -> str:
+    """What becomes of a proof without a premise; where it is still one, who needs the premise."""
+    verdict = refuted(obligation, limit, premise).verdict
+    if verdict is Verdict.PROVED:
+        for other in OBLIGATIONS.values():
+            alike = other.claim is obligation.claim and code_of(other.body) is code_of(obligation.body)
+            if alike and other is not obligation and refuted(other, limit, premise).verdict is Verdict.REFUTED:
+                return NEEDED_BY + other.name
+    return verdict.value
 
 
 def refuted(obligation: Obligation, limit: int, dropped: str | None = None) -> Outcome:

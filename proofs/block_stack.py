@@ -10,11 +10,12 @@ from model.trace import Alloc, Create, Free, OtherPool, Trace, Write
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Theory
-from proofs.layout import PAGE_SIZE
-from proofs.stack_layout import REVISION
-from proofs.subjects.stack import AnyStack, Block, EnteredTheRest, KnownBlocks, Page
+from proofs.subjects.stack import AnyStack, Block, KnownBlocks, Page
+from proofs.subjects.subject import PAGE_SIZE, ReachedTail
 
 obligation = Obligations(__name__)
+
+REVISION = "v6.12"
 
 
 class Device(KnownBlocks):
@@ -25,7 +26,7 @@ class Device(KnownBlocks):
         self.fails = fails
 
     def alloc_coherent(self, nbytes: Any) -> Page | None:  # noqa: ARG002
-        self.pool.next_block = self.pool.rest
+        self.pool.next_block = self.pool.tail
         return None if self.fails else self.pool.page
 
 
@@ -35,17 +36,17 @@ explain_stack = from_this_state("the stack holds the free blocks, and they are c
 def allocate(path: Any, fails: bool = False) -> tuple[AnyStack, tuple[Any, Any] | None]:
     """Alloc, from a stack with a block or from a new page, unless the device fails; the pool, and what it handed out.
 
-    A page has one block, two, or three: the third is laid as every later one is, for what the loop keeps of the blocks
+    A page has one block, two, or three: the third is placed as every later one is, for what the loop keeps of the blocks
     before is the first and the last.
     """
     pool = AnyStack(path, debug=path.one_of("debug", False, True))
-    laid = path.one_of("blocks of a new page", *((1,) if fails else (0, 1, 2, 3)))
-    if laid == 0:
+    placed = path.one_of("blocks of a new page", *((1,) if fails else (0, 1, 2, 3)))
+    if placed == 0:
         pool.put(pool.any_block("top"))
     else:
         pool.next_block, pool.memory = NULL, Device(pool, fails)  # type: ignore[assignment]
         pool.page.vaddr, pool.page.dma = path.number("vaddr of the page"), path.number("dma of the page")
-        pool.page.offsets = [path.number(f"offset {number}") for number in range(laid)]
+        pool.page.offsets = [path.number(f"offset {number}") for number in range(placed)]
         pool.free_blocks = [
             pool.block(f"block {number}", pool.page.vaddr + offset, pool.page.dma + offset)
             for number, offset in enumerate(pool.page.offsets)
@@ -75,7 +76,7 @@ def alloc_fails_only_without_memory(path: Any) -> None:
     fails = path.one_of("the device fails, and the stack is empty", False, True)
     pool, got = allocate(path, fails)
     path.show_claim(claims.alloc_fails_only_without_memory, got is None, not fails)
-    path.show("a failure changes nothing", lambda: not fails or (pool.stack(), pool.log) == (["the rest"], []))
+    path.show("a failure changes nothing", lambda: not fails or (pool.stack(), pool.log) == (["the tail"], []))
 
 
 @obligation(claims.free_list_holds_the_free_blocks, REVISION, Theory.U64, explain=explain_stack, case="alloc")
@@ -93,18 +94,18 @@ def stack_holds_the_free_blocks_after_free(path: Any) -> None:
 
 @obligation(claims.double_free_is_refused, REVISION, Theory.U64, explain=explain_stack)
 def double_free_is_refused(path: Any) -> None:
-    """By induction over the stack: what is not at its top is looked for in the rest, in the same way."""
+    """By induction over the stack: what is not at its top is looked for in the tail, in the same way."""
     pool = AnyStack(path, debug=True, walks=True)
     top = pool.put(pool.any_block("top"))
     sought = path.number("vaddr that is freed")
     path.assume(
-        "there are no fewer blocks than the stack shows", lambda: pool.nr_blocks >= (1 if pool.rest == NULL else 2)
+        "there are no fewer blocks than the stack shows", lambda: pool.nr_blocks >= (1 if pool.tail == NULL else 2)
     )
-    was_free = bool(sought == top.vaddr or (pool.rest != NULL and sought == pool.rest))
+    was_free = bool(sought == top.vaddr or (pool.tail != NULL and sought == pool.tail))
     try:
         refused = pool._block_err(sought, path.number("dma that is freed"))
-    except EnteredTheRest:
-        path.show("nothing but the rest is left to look through", lambda: not was_free)
+    except ReachedTail:
+        path.show("nothing but the tail is left to look through", lambda: not was_free)
         return
     path.show_claim(claims.double_free_is_refused, refused, was_free)
 
@@ -113,7 +114,7 @@ def double_free_is_refused(path: Any) -> None:
 def refused_free_changes_nothing(path: Any) -> None:
     pool = AnyStack(path, debug=True, init_on_free=path.one_of("init_on_free", False, True))
     free = pool.any_block("free block")
-    if path.one_of("it is", "the top", "in the rest") == "the top":
+    if path.one_of("it is", "the top", "in the tail") == "the top":
         pool.put(free)
     else:
         pool.below = [free]

@@ -24,8 +24,9 @@ from model import claims
 from model.revision import LARGEST_PAGE
 from model.trace import Alloc, Create, Free, Kernel, PageChoice, Trace
 from proofs import admission, contracts, counting
-from proofs import layout as laying
 from proofs.engine.obligation import Counterexample
+from proofs.layout import explained_by
+from proofs.subjects.subject import SERIES_IN_PYTHON, by_links
 
 # Z3's steps per question. A question that needs more has no answer, and its path is not confirmed.
 statespace.CROSSHAIR_SMT_RLIMIT = 2_000_000  # type: ignore[attr-defined]
@@ -158,13 +159,13 @@ def flat(inputs: dict[str, Any]) -> dict[str, Any]:
 def explain(claim: str, code: Any, inputs: dict[str, Any], returned: Any) -> Counterexample:
     """What breaks a claim, in words, and as a trace where a driver can pass such inputs to a kernel."""
     if claim == claims.total_counts_the_blocks.name:
-        return counting.explain(inputs, code)
+        return counting.explain(by_links(code.next_block), code.blks_per_alloc, inputs)
     if claim == claims.create_admits_what_is_promised.name:
         arguments = {"align": 1, "boundary": 0, "page_size": 4096, **inputs}
-        counterexample = admission.explain(arguments)
+        counterexample = admission.explain(SERIES_IN_PYTHON, arguments)
         return counterexample if arguments["page_size"] >= 4096 else replace(counterexample, trace=None)
     if claim != claims.lookup_finds_the_page_of_an_address.name:
-        return laying.explain(inputs, code)
+        return explained_by(by_links(code.next_block), SERIES_IN_PYTHON.smallest)(inputs)
     allocation, address, (found, pages) = inputs["allocation"], inputs["address"], returned
     expected = f"the lookup of {address:#x} finds the page of {allocation} bytes that holds it, if one does"
     places = ", ".join(f"{page.dma:#x}" for page in pages)

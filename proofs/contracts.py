@@ -17,7 +17,7 @@ from impl.rbtree import Node, PageTree
 from model import claims
 from model import geometry as promise
 from model.geometry import INT_MAX  # noqa: F401 (for the contracts)
-from proofs.admission import kept_geometry
+from proofs.subjects.subject import SERIES_IN_PYTHON
 
 POWERS = [1 << shift for shift in range(64)]
 
@@ -39,7 +39,7 @@ def admit(size: int, align: int, boundary: int, page_size: int) -> tuple[Any, An
     post: claims.create_admits_what_is_promised(*_)
     """
     arguments = known(size, range(10)), known(align, range(5)), known(boundary, range(17)), known(page_size, [8])
-    return promise.create(*arguments), kept_geometry(*arguments)
+    return promise.create(*arguments), SERIES_IN_PYTHON.create(*arguments)
 
 
 def search_admit(size: int, align: int, boundary: int, page_size: int) -> tuple[Any, Any]:
@@ -50,7 +50,7 @@ def search_admit(size: int, align: int, boundary: int, page_size: int) -> tuple[
     """
     # crosshair: max_iterations=500
     arguments = size, known(align, POWERS), known(boundary, POWERS), known(page_size, POWERS)
-    return promise.create(*arguments), kept_geometry(*arguments)
+    return promise.create(*arguments), SERIES_IN_PYTHON.create(*arguments)
 
 
 def align_up(size: int, align: int) -> tuple[Any, Any]:

@@ -23,7 +23,7 @@ from proofs.subjects.arbitrary import (
 obligation = Obligations(__name__)
 
 
-class DamagedPage(AnyPage):
+class CorruptedPage(AnyPage):
     """A page whose free blocks were written to: their links are any numbers."""
 
     __slots__ = ()
@@ -35,14 +35,14 @@ class DamagedPage(AnyPage):
         return bool(self.path.one_of("the block has kept its poison", True, False))
 
 
-class DamagedPool(AnyPool):
+class CorruptedPool(AnyPool):
     """A pool of such pages."""
 
-    def damaged_page(self, listed: bool) -> DamagedPage:
+    def corrupted_page(self, listed: bool) -> CorruptedPage:
         """Any page, in the list of pages with room, or outside of it."""
         path = self.path
         vaddr, dma = path.number("the page's vaddr"), path.number("the page's dma")
-        page = DamagedPage(path, SimpleNamespace(vaddr=vaddr, dma=dma, data=None))
+        page = CorruptedPage(path, SimpleNamespace(vaddr=vaddr, dma=dma, data=None))
         page.in_use, page.offset = path.number("blocks in use"), path.number("offset that the page keeps")
         put_in_list(self, [page] if listed else [])
         path.assume("a page that is listed keeps an offset inside it, before", lambda: self.next_starts_inside(page))
@@ -54,28 +54,30 @@ class DamagedPool(AnyPool):
         return list_empty(page.avail_page_link) or bool(claims.block_starts_in_a_page(start, [page.vaddr], allocation))
 
     def _new_page(self, mapping: Any) -> AnyPage:
-        self.found = DamagedPage(self.path, mapping)
+        self.found = CorruptedPage(self.path, mapping)
         return self.found
 
 
-explain_damaged = from_this_state("a block starts inside the page, whatever the links say")
+explain_corrupted = from_this_state("a block starts inside the page, whatever the links say")
 
 
-@obligation(claims.block_starts_in_a_page, "series", Theory.U64, explain=explain_damaged, case="alloc")
-def damaged_alloc_starts_in_the_page(path: Any) -> None:
+@obligation(claims.block_starts_in_a_page, "series", Theory.U64, explain=explain_corrupted, case="alloc")
+def corrupted_alloc_starts_in_the_page(path: Any) -> None:
     """The block that is handed out, and the one that is next: its offset is what the block says, so that it is looked at."""
-    pool = DamagedPool(path, "debug", needs=())
-    page = pool.damaged_page(listed=True)
+    pool = CorruptedPool(path, "debug", needs=())
+    page = pool.corrupted_page(listed=True)
     block = pool.alloc(path.one_of("zero", False, True))
     assert block is not None
     path.show_claim(claims.block_starts_in_a_page, block[0], [page.vaddr], pool.geometry.allocation)
     path.show("the page keeps an offset inside it, or is not listed", lambda: pool.next_starts_inside(page))
 
 
-@obligation(claims.block_starts_in_a_page, "series", Theory.U64, explain=explain_damaged, case="alloc_with_a_new_page")
-def damaged_alloc_of_a_new_page_starts_in_it(path: Any) -> None:
+@obligation(
+    claims.block_starts_in_a_page, "series", Theory.U64, explain=explain_corrupted, case="alloc_with_a_new_page"
+)
+def corrupted_alloc_of_a_new_page_starts_in_it(path: Any) -> None:
     """Whatever others write to the page while it is laid out."""
-    pool = DamagedPool(path, "debug", needs=())
+    pool = CorruptedPool(path, "debug", needs=())
     path.assume_claim(claims.admitted_geometry_is_ordered, pool.geometry)
     Device(pool, 0)
     path.by(claims.free_list_holds_the_free_blocks, pool, "_laid_blocks", lambda: (), "as_laid")
@@ -88,11 +90,11 @@ def damaged_alloc_of_a_new_page_starts_in_it(path: Any) -> None:
     path.show("the page keeps an offset inside it, or is not listed", lambda: pool.next_starts_inside(page))
 
 
-@obligation(claims.block_starts_in_a_page, "series", Theory.U64, explain=explain_damaged, case="free")
-def damaged_free_leaves_an_offset_inside(path: Any) -> None:
+@obligation(claims.block_starts_in_a_page, "series", Theory.U64, explain=explain_corrupted, case="free")
+def corrupted_free_leaves_an_offset_inside(path: Any) -> None:
     """Of a block's own two addresses; in debug builds, whether or not what the free blocks say makes it refuse."""
-    pool = DamagedPool(path, "debug", "init_on_free", needs=())
-    pool.found = page = pool.damaged_page(path.one_of("the page is listed", True, False))
+    pool = CorruptedPool(path, "debug", "init_on_free", needs=())
+    pool.found = page = pool.corrupted_page(path.one_of("the page is listed", True, False))
     vaddr, dma = path.number("vaddr that is freed"), path.number("dma that is freed")
     path.assume_claim(claims.lookup_finds_the_page_of_an_address, page.dma, pool.geometry.allocation, dma, True)
     path.assume("they are of the same byte", lambda: vaddr - page.vaddr == dma - page.dma)

@@ -9,6 +9,7 @@ from model.trace import Alloc, Create, Destroy, Free, Trace
 from proofs.engine.obligation import Obligations, from_this_state
 from proofs.engine.path import Theory
 from proofs.subjects.arbitrary import AnyPage, AnyPool, around, put_in_list
+from proofs.subjects.subject import ReachedTail
 
 obligation = Obligations(__name__)
 
@@ -51,24 +52,20 @@ def destroy_leaks_exactly_the_busy_pages(path: Any) -> None:
         lambda: busy or device.seen == [*poisoned, given_back],
     )
     listed, torn = around(pool.avail_page_list)
-    rest = [other for other in others if other is not page]
-    path.show("no link to it is left", lambda: claims.list_is_a_ring(torn, listed, rest))
+    remaining = [other for other in others if other is not page]
+    path.show("no link to it is left", lambda: claims.list_is_a_ring(torn, listed, remaining))
 
 
-class Entered(BaseException):
-    """The loop goes on with the rest of the list."""
-
-
-class Rest:
+class Tail:
     """The pages after the first one: whoever reads of them goes on there."""
 
     def __getattr__(self, field: str) -> Any:
-        raise Entered(field)
+        raise ReachedTail(field)
 
 
 @obligation(claims.patch_08_changes_nothing, "series", Theory.U64, explain=explain)
 def patch_08_changes_nothing(path: Any) -> None:
-    """By induction over the list of pages: both loops do the same with the first page, and then have the same rest to do."""
+    """By induction over the list of pages: both loops do the same with the first page, and then have the same tail to do."""
     pool = AnyPool(path, "debug", needs=())
     page = pool.bare_page()
     page.in_use = path.number("blocks in use")
@@ -77,12 +74,12 @@ def patch_08_changes_nothing(path: Any) -> None:
     for revision in (OriginalPool, TidiedPool):
         twin: Any = object.__new__(revision)
         twin.__dict__.update(pool.__dict__, log=[])
-        pages = twin.page_list = [page, Rest()] if more else [page]
+        pages = twin.page_list = [page, Tail()] if more else [page]
         device = Device(twin, page)
         try:
             revision.destroy(twin)
             ended = True
-        except Entered:
+        except ReachedTail:
             ended = False
         effects.append([*device.seen, ended, page in pages])
     path.show_claim(claims.patch_08_changes_nothing, *effects)

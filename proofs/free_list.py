@@ -17,7 +17,6 @@ from model.trace import Alloc, Create, Free, Kernel, Trace
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Body, Theory
-from proofs.layout import any_cursor, any_geometry
 from proofs.subjects.arbitrary import (
     DISJOINT,
     END,
@@ -25,11 +24,11 @@ from proofs.subjects.arbitrary import (
     AnyOriginalPool,
     AnyPage,
     AnyPool,
-    Entered,
     around,
     chain,
     put_in_list,
 )
+from proofs.subjects.subject import ReachedTail, any_cursor, any_geometry
 
 obligation = Obligations(__name__)
 
@@ -49,8 +48,8 @@ def show_invariant(pool: AnyPool, page: AnyPage, live: Any, free: list[str], oth
     """Show the invariant of a page with `live` blocks in use and these free ones, beside the other pages with room."""
     path = pool.path
     names = chain(pool, page)
-    rest = pool.blks_per_alloc - live - len([name for name in free if name != "the rest"])
-    count = sum(rest if name == "the rest" else 1 for name in names)
+    tail = pool.blks_per_alloc - live - len([name for name in free if name != "the tail"])
+    count = sum(tail if name == "the tail" else 1 for name in names)
     listed, torn = around(pool.avail_page_list)
     expected = ([page] if free else []) + others
     path.show_claim(claims.free_list_holds_the_free_blocks, names, free)
@@ -102,7 +101,7 @@ def alloc_with_a_new_page(path: Any) -> None:
         path.show("there is no block", lambda: block is None)
         path.show_claim(claims.list_is_a_ring, torn, listed, device.others)
         return
-    free = ["the rest"] if "the rest" in page.blocks else []
+    free = ["the tail"] if "the tail" in page.blocks else []
     path.show(
         "the first block is given",
         lambda: block == (page.vaddr + page.blocks["the first"], page.dma + page.blocks["the first"]),
@@ -117,13 +116,13 @@ class Device:
         self.pool = pool
         self.first = first
         self.others: list[Any] = []
-        self.asked: list[Any] = []  # bytes of each page
+        self.requests: list[Any] = []  # bytes of each page
         pool.memory = self
         pool.path.by(claims.free_list_holds_the_free_blocks, pool, "_laid_blocks", self.laid_blocks, "as_laid")
 
     def alloc_coherent(self, nbytes: Any) -> Any:
         path = self.pool.path
-        self.asked.append(nbytes)
+        self.requests.append(nbytes)
         path.show("as many bytes are asked for as a page has", lambda: nbytes == self.pool.geometry.allocation)
         self.others = put_in_list(self.pool, [], " by then")
         if path.one_of("dma_alloc_coherent", "serves", "fails") == "fails":
@@ -131,12 +130,12 @@ class Device:
         return SimpleNamespace(vaddr=path.number("the page's vaddr"), dma=path.number("the page's dma"), data=None)
 
     def laid_blocks(self) -> Any:
-        """The links of the first block and of the rest, as `free_list_holds_the_free_blocks` is proved of a page as laid."""
+        """The links of the first block and of the tail, as `free_list_holds_the_free_blocks` is proved of a page as laid."""
         pool, page = self.pool, self.pool.found
         assert isinstance(page, AnyPage)
         page.blocks["the first"] = self.first
         if pool.blks_per_alloc >= 2:
-            following = page.blocks["the rest"] = pool.block_offset("the second block")
+            following = page.blocks["the tail"] = pool.block_offset("the second block")
             pool.assume_disjoint(self.first, following)
         else:
             following = pool.number_outside("the last link")
@@ -209,7 +208,7 @@ class Countdown:
 
 @obligation(claims.double_free_is_refused, "series", Theory.U64, explain=explain)
 def double_free_is_refused(path: Any) -> None:
-    """By induction over the free list: the search looks at its first block, and goes on in the rest as in a list of its own
+    """By induction over the free list: the search looks at its first block, and goes on in the tail as in a list of its own
     that has one block less."""
     pool = AnyPool(path, needs=(FITS, END, DISJOINT))
     page = pool.page("the page")
@@ -217,7 +216,7 @@ def double_free_is_refused(path: Any) -> None:
     free = pool.blks_per_alloc - page.in_use
     listed = chain(pool, page)
     where = path.one_of(
-        "the block is", "in use", *listed, *(["further on in the rest"] if "the rest" in listed else [])
+        "the block is", "in use", *listed, *(["further on in the tail"] if "the tail" in listed else [])
     )
     block = page.blocks.get(where)
     if block is None:
@@ -228,9 +227,9 @@ def double_free_is_refused(path: Any) -> None:
     path.by(claims.double_free_is_refused, pool, "_longest_free_list", lambda _: left, "longest_list")
     try:
         refused = pool._is_refused(page, block, page.vaddr + block, page.dma + block)
-    except Entered:
-        path.show("the rest has one block less", lambda: left.left == free - 1)
-        refused = where == "further on in the rest"  # by hypothesis
+    except ReachedTail:
+        path.show("the tail has one block less", lambda: left.left == free - 1)
+        refused = where == "further on in the tail"  # by hypothesis
     path.show(
         "the search changes nothing",
         lambda: not page.writes and page.offset is before[0] and page.in_use is before[1],

@@ -55,15 +55,15 @@ def pages_are_bounded_by_the_demand(path: Any) -> None:
     )
     added = note_pages(pool)
     pool.alloc()
-    asked = device.asked
-    if asked:
+    requests = device.requests
+    if requests:
         path.assume(
             "where no page has room, every block is in use", lambda: demand.live == demand.pages * demand.blocks
         )
-    path.show("a page is added for one that was asked for", lambda: len(added) <= len(asked) <= 1)
+    path.show("a page is added for one that was asked for", lambda: len(added) <= len(requests) <= 1)
     path.show_claim(
         claims.pages_are_bounded_by_the_demand,
-        demand.pages + demand.waiting + len(asked),
+        demand.pages + demand.waiting + len(requests),
         demand.peak,
         demand.at_once,
         demand.blocks,
@@ -103,8 +103,8 @@ def bound_on_pages_is_reached(path: Any) -> None:
     device = Device(pool, pool.block_offset("the first block"))
     added = note_pages(pool)
     pool.alloc()
-    asked = device.asked
-    path.show("a caller that finds no room asks for a page", lambda: len(asked) == 1)
+    requests = device.requests
+    path.show("a caller that finds no room asks for a page", lambda: len(requests) == 1)
     path.assume("the device serves", lambda: pool.found is not None)
     path.show("and adds it, whatever was added meanwhile", lambda: len(added) == 1)
     path.show("no more than M blocks are asked for", lambda: full * demand.blocks + demand.at_once <= demand.peak)

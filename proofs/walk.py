@@ -1,6 +1,6 @@
 """Walks through the tree: in order (the pools file) and in postorder (dma_pool_destroy), for trees of any size and shape.
 
-By structural induction, as in `proofs.tree`: the code runs on a node with abstract subtrees, below an abstract rest of the
+By structural induction, as in `proofs.lookup`: the code runs on a node with abstract subtrees, below an abstract rest of the
 tree. Where it enters one of these, it is shown to be where it would start on that one alone; to return its root without a
 look at it is another thing. A walk of a subtree gives what its definition says, if it starts at the first page of the first
 part, goes from the last page of each part to the first of the next one, and leaves the last part for what comes after the
@@ -14,16 +14,9 @@ from model import claims
 from model.claims import Claim
 from proofs.engine.obligation import Obligations, from_this_state
 from proofs.engine.path import Theory
+from proofs.subjects.subject import ReachedTail
 
 obligation = Obligations(__name__)
-
-
-class Entered(BaseException):
-    """The code goes on in an abstract part of the tree."""
-
-    def __init__(self, part: "Part") -> None:
-        super().__init__(part.name)
-        self.part = part
 
 
 class Part:
@@ -37,7 +30,7 @@ class Part:
 
     def __getattr__(self, field: str) -> Any:
         self.reads.append(field)
-        raise Entered(self)
+        raise ReachedTail(self)
 
     def __setattr__(self, field: str, value: Any) -> None:
         raise AssertionError(f"a walk sets {field!r} of {self.name}")
@@ -52,8 +45,8 @@ def move_of(step: Any, node: Node) -> Move:
     """What the code does, from a node on: it returns another, or goes on in a part."""
     try:
         given = step(node)
-    except Entered as entered:
-        return GOES_ON, entered.part
+    except ReachedTail as reached:
+        return GOES_ON, reached.part
     return given if isinstance(given, tuple) else (GIVES, given)
 
 

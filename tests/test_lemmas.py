@@ -129,9 +129,9 @@ def test_a_proof_may_not_rest_on_itself(capsys: pytest.CaptureFixture[str], monk
 
 IN_PLACE_OF_MEMORY = {
     "AnyPage": {"link", "set_link", "fill", "is_filled", "__repr__"},
-    "DamagedPage": {"link", "is_filled"},
+    "CorruptedPage": {"link", "is_filled"},
     "AnyPool": {"_new_page"},
-    "DamagedPool": {"_new_page"},
+    "CorruptedPool": {"_new_page"},
     "AnyStack": {"_read_block", "_write_block", "_fill"},
 }
 """What stands for a page's bytes, or for a stack's: all that a class of the proofs may override."""

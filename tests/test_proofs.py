@@ -6,13 +6,12 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from hunt.revisions import TARGETS
-from impl import history, layout
+from impl import layout
 from model import claims
 from model.checks import BrokenClaim
 from model.claims import CLAIMS
@@ -25,6 +24,7 @@ from proofs.engine.obligation import Result
 from proofs.engine.path import Theory
 from proofs.engine.resting import circle, with_what_undermines
 from proofs.engine.solver import DEFAULT_LIMIT, Solver
+from proofs.subjects.subject import ORIGINAL
 from report.pages import kind_of
 from report.prover import as_text
 from report.verdicts import of_proof
@@ -48,7 +48,7 @@ def test_every_verdict_is_the_expected_one_and_no_proof_rests_on_itself(proved: 
 
 
 INT_MAX_WITH_ALIGN_2 = {"align": 2, "size": 2**31 - 1, "boundary": 0}
-FREED_TWICE = {"rest": 0, "live": 0, "vaddr of free block": 1}
+FREED_TWICE = {"tail": 0, "live": 0, "vaddr of free block": 1}
 MINIMAL: dict[str, dict[str, Any]] = {
     "free_list_holds_the_free_blocks/series/u64/double_free": {"size": 4, "blocks per page": 2},
     "refused_free_changes_nothing/v6.1/u64": {"init_on_free": True},
@@ -86,7 +86,7 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "in_use_counts_the_live_blocks/v6.12/u64/double_free": FREED_TWICE,
     "allocated_block_was_free/v6.12/u64/double_free": FREED_TWICE,
     "allocated_block_was_free/v6.12/u64/mismatched_free": {"vaddr of freed": 1, "dma of freed": 0, "dma of another": 1},
-    "block_starts_in_a_page/v6.12/u64/damaged_link": {"rest": 0, "vaddr of the page": 1, "vaddr of anywhere": 4097},
+    "block_starts_in_a_page/v6.12/u64/damaged_link": {"tail": 0, "vaddr of the page": 1, "vaddr of anywhere": 4097},
     "virtual_address_names_the_page/v4/u64/remapped": {"page_size": 4096, "physical": 0, "vaddr": 0xFFFFC90000000000},
     "insertion_keeps_pages_disjoint/series/u64/any_alignment": {"allocation": 4097, "root": 4096, "new page": 0},
 }
@@ -203,15 +203,13 @@ def test_a_step_that_is_no_claim_has_no_arguments() -> None:
 
 
 def test_a_count_is_not_blamed_for_a_layout() -> None:
-    """What is counted, what is laid and what fits are told apart, whichever of them is wrong."""
+    """What is counted, what is placed and what fits are distinguished, whichever of them is wrong."""
     numbers = {"size": 1000, "boundary": 4096, "allocation": 4096}
-    told = counting.explain(
-        numbers, SimpleNamespace(blks_per_alloc=layout.blks_per_alloc, next_block=history.next_block)
-    )
-    assert told.expected.endswith("blocks that fit: 4, at 0, 1000, 2000, 3000")
-    assert told.actual == "blocks that are counted: 4; blocks that are laid: 4, at 0, 1000, 2000, 3000"
-    told = counting.explain({**numbers, "size": 1024}, history)
-    assert told.actual == "blocks that are counted: 4; blocks that are laid: 3, at 0, 1024, 2048"
+    explained = counting.explain(ORIGINAL, layout.blks_per_alloc, numbers)
+    assert explained.expected.endswith("blocks that fit: 4, at 0, 1000, 2000, 3000")
+    assert explained.actual == "blocks that are counted: 4; blocks that are placed: 4, at 0, 1000, 2000, 3000"
+    explained = counting.explain_original({**numbers, "size": 1024})
+    assert explained.actual == "blocks that are counted: 4; blocks that are placed: 3, at 0, 1024, 2048"
 
 
 def test_a_proof_that_rests_on_what_fails_is_said_to_say_nothing() -> None:

@@ -47,7 +47,7 @@ def test_a_stack_of_known_blocks_is_one_with_bytes(init_on_free: bool, steps: li
     real = BlockStackPool.create("pool", Memory(), 1024, 1, 0, Options(init_on_free=init_on_free))
     assert real is not None
     blocks = [real.alloc() or (0, 0) for _ in range(BLOCKS)]
-    numbers = {"rest": 0, "live": BLOCKS, "blocks": BLOCKS}
+    numbers = {"tail": 0, "live": BLOCKS, "blocks": BLOCKS}
     stack = AnyStack(Replay(Theory.U64, numbers), debug=False, init_on_free=init_on_free)
     for number, (vaddr, dma) in enumerate(blocks):
         stack.block(str(number), vaddr, dma)

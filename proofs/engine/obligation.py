@@ -256,7 +256,7 @@ def result_of(obligation: Obligation, outcome: Outcome, solver: Solver, settings
         arguments=outcome.arguments,
         counterexample=counterexample,
         second=opinion,
-        non_linear=any(map(smtlib.is_non_linear, smtlib.subterms(solver.asked.values()))),
+        non_linear=any(map(smtlib.is_non_linear, smtlib.subterms(solver.constraints.values()))),
         smt2=script.text if script is not None and settings.smt2 else "",
     )
 

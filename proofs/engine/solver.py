@@ -36,22 +36,22 @@ class Solver:
     queries: int = 0
     impossible: list[tuple[z3.BoolRef, ...]] = field(default_factory=list)
     """The conjunctions that cannot be met, says Z3. That a proof passes is due to these answers and to no others."""
-    asked: dict[int, z3.BoolRef] = field(default_factory=dict)
+    constraints: dict[int, z3.BoolRef] = field(default_factory=dict)
     """Every constraint of every query, by its id."""
 
     def ask(self, constraints: Sequence[z3.BoolRef]) -> tuple[Answer, z3.ModelRef | None]:
         """Whether the constraints can be met together, and by which values."""
         self.queries += 1
-        self.asked.update((constraint.get_id(), constraint) for constraint in constraints)
+        self.constraints.update((constraint.get_id(), constraint) for constraint in constraints)
         query = (self.seed, self.limit, *(constraint.get_id() for constraint in constraints))
         if query not in ANSWERS:
             answer, model = self._attempt(z3.SimpleSolver(), min(QUICK, self.limit), constraints)
             if answer is Answer.UNKNOWN:
                 answer, model = self._attempt(z3.Solver(), self.limit, constraints)
             ANSWERS[query] = answer, model, tuple(constraints)
-        answer, model, asked = ANSWERS[query]
+        answer, model, query_of = ANSWERS[query]
         if answer is Answer.UNSAT:
-            self.impossible.append(asked)
+            self.impossible.append(query_of)
         return answer, model
 
     def _attempt(

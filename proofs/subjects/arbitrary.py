@@ -3,7 +3,7 @@
 The code of `impl.pool` runs on it unchanged, but for what takes the place of memory, and for the tree of pages. A page's bytes
 are kept as a log of what was written (`AnyPage`), which `tests/test_stubs.py` holds to a page with bytes; what the tree does is
 taken from its own proofs (`path.by`); and what the code does not look at is left out. Of a free list these are the blocks
-after the first one: they are `the rest`, whose first block is a number and whose links may not be followed. Of the list of
+after the first one: they are `the tail`, whose first block is a number and whose links may not be followed. Of the list of
 pages with room they are the pages after the second one, of whose links only the ends exist.
 """
 
@@ -18,7 +18,7 @@ from impl.pool import FREE_LINK, Page, Pool
 from impl.rbtree import PageTree
 from model import claims
 from model.claims import Claim
-from proofs.layout import any_geometry
+from proofs.subjects.subject import ReachedTail, any_geometry
 
 END = "no block: a link that is not inside the page"
 
@@ -26,10 +26,6 @@ FITS = claims.admitted_geometry_fits_an_int.name
 INSIDE = claims.block_lies_inside_its_page.name
 DISJOINT = claims.blocks_are_disjoint.name
 EVERYTHING = (FITS, END, INSIDE, DISJOINT)
-
-
-class Entered(BaseException):
-    """The code goes on in the rest of a free list."""
 
 
 class AnyPage(Page):
@@ -48,8 +44,8 @@ class AnyPage(Page):
         return "the page"
 
     def link(self, offset: Any) -> Any:
-        if "the rest" in self.blocks and offset is self.blocks["the rest"]:
-            raise Entered
+        if "the tail" in self.blocks and offset is self.blocks["the tail"]:
+            raise ReachedTail
         for start, nbytes, what, is_link in reversed(self.writes):
             if start is offset or start == offset:
                 return what if is_link else what * 0x01010101
@@ -125,7 +121,7 @@ class AnyPool(Pool):
         return AnyPage(self.path, SimpleNamespace(vaddr=vaddr, dma=dma, data=None))
 
     def give_free_list(self, page: AnyPage, free: Any) -> None:
-        """Any free list of a number of blocks: its first block and the rest, where there are such."""
+        """Any free list of a number of blocks: its first block and the tail, where there are such."""
         page.offset = self.number_outside("the end of the list")
         if free == 0:
             return
@@ -133,7 +129,7 @@ class AnyPool(Pool):
         page.offset = page.blocks["the first"] = self.block_offset("the first free block")
         following = end
         if free >= 2:
-            following = page.blocks["the rest"] = self.block_offset("the second free block")
+            following = page.blocks["the tail"] = self.block_offset("the second free block")
             self.assume_disjoint(page.offset, following)
         page.links.append((page.offset, following))
 
@@ -170,13 +166,13 @@ class AnyOriginalPool(AnyPool):
 
 
 def chain(pool: AnyPool, page: AnyPage) -> list[str]:
-    """The names of the blocks in a page's free list; from the rest on, it is as it was."""
+    """The names of the blocks in a page's free list; from the tail on, it is as it was."""
     names: list[str] = []
     offset = page.offset
     while len(names) <= len(page.blocks) and offset < pool.geometry.allocation:
         name = next((name for name, at in page.blocks.items() if at is offset or at == offset), "a block unknown")
         names.append(name)
-        if name in ("the rest", "a block unknown"):
+        if name in ("the tail", "a block unknown"):
             break
         offset = page.link(offset)
     return names

@@ -15,8 +15,8 @@ from kernel.execute import Machine, Pointer
 from kernel.pool import KernelPool
 from model.geometry import INT_MAX
 from model.memory import DMA_BASE, Memory
-from proofs.layout import PAGE_SIZE
-from proofs.subjects.c_pool import Code, Layout, code_of, created, geometry_of, laid_blocks, total_in_the_row
+from proofs.subjects.c_pool import Code, Layout, code_of, created, geometry_of, placed_blocks, total_in_the_row
+from proofs.subjects.subject import PAGE_SIZE
 
 FOLLOWED = ("dma_pool_create", "pool_initialise_page", "pools_show", "pool_find_page")
 LARGEST_PAGE = 2**16
@@ -56,9 +56,9 @@ def compare_layouts(code: Code, chance: random.Random, counts: Counter[str]) -> 
     expect("dma_pool_create", arguments, int(pool.poolinfo().split()[3]), geometry.size)
     if geometry.allocation > LARGEST_PAGE or geometry.allocation > MOST_BLOCKS * geometry.size:
         return
-    laid, trouble = laid_blocks(code, geometry, MOST_BLOCKS + 1)
-    offsets = [offset for offset, _ in laid]
-    total, at_once = laid_at_once(code, geometry)
+    placed, trouble = placed_blocks(code, geometry, MOST_BLOCKS + 1)
+    offsets = [offset for offset, _ in placed]
+    total, at_once = placed_at_once(code, geometry)
     blocks = [pool.alloc() or (0, 0) for _ in offsets]
     (page,) = device.mappings.values()
     expect("pool_initialise_page", arguments, [vaddr - page.vaddr for vaddr, _ in blocks], offsets)
@@ -70,16 +70,16 @@ def compare_layouts(code: Code, chance: random.Random, counts: Counter[str]) -> 
     counts["pools_show"] += 1
 
 
-def laid_at_once(code: Code, geometry: Geometry) -> tuple[int, list[int]]:
+def placed_at_once(code: Code, geometry: Geometry) -> tuple[int, list[int]]:
     """What pools_show prints after an uncut run of pool_initialise_page, and the offsets of the blocks that it lays."""
-    at_work = Layout(code, geometry, DMA_BASE)
-    at_work.machine.advance(at_work.frame)
-    stores = at_work.memory.log
+    page_at_work = Layout(code, geometry, DMA_BASE)
+    page_at_work.machine.advance(page_at_work.frame)
+    stores = page_at_work.memory.log
     if not code.stacks:
-        return total_in_the_row(code, at_work.pool), [store.offset for store in stores]
+        return total_in_the_row(code, page_at_work.pool), [store.offset for store in stores]
     dma = code.struct("dma_block").offset_of("dma")
     laid = [store.offset - dma for store in stores if store.value == DMA_BASE + store.offset - dma]
-    return total_in_the_row(code, at_work.pool), laid
+    return total_in_the_row(code, page_at_work.pool), laid
 
 
 def compare_lookups(code: Code, chance: random.Random, counts: Counter[str], lookups: int) -> None:

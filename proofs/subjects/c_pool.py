@@ -1,17 +1,26 @@
-"""The pool of a kernel's own mm/dmapool.c, compiled as it is: its dma_pool_create, its layout turn by turn, its row."""
+"""The pool of a kernel's own mm/dmapool.c, compiled as it is: its dma_pool_create, its layout turn by turn, its row.
 
+Memory for the pool itself is always there; the device gives a page that does not wrap around in its address space. The loop of
+pool_initialise_page is cut where it begins a turn: the variables of C that the proof knows there are arbitrary, as far as the
+invariant allows. A loop with other variables, or one that writes what the proof does not know of, is not followed.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from impl.layout import Cursor, Geometry
 from kernel.build import Source
 from kernel.execute import Fault, Machine, Memory, Pointer, Struct
 from kernel.ir import Field, Module, NotFollowed, ir_of
 from kernel.pool import promises_of
-from model import geometry as promise
+from model import claims
 from model.memory import DMA_BASE
-from model.promises import SERIES, V6_1, V6_12
-from proofs.layout import PAGE_SIZE
+from model.promises import SERIES, V6_1, V6_12, Promises
+from model.revision import KERNEL
+from proofs.engine.path import AssertionFailed
+from proofs.subjects.subject import PAGE_SIZE, Blocks, Subject, Turn
 
 QUIET = [
     "strscpy",
@@ -43,17 +52,12 @@ class Code:
     source: Source
     module: Module
     debugging: Module
-    promises: Any
+    promises: Promises
 
     @property
     def stacks(self) -> bool:
         """Free blocks are a stack through the whole pool, not a list in each page."""
         return self.promises is V6_12
-
-    @property
-    def smallest(self) -> int:
-        """Bytes that a free block needs for its link."""
-        return 16 if self.stacks else promise.SMALLEST_BLOCK
 
     def struct(self, name: str) -> Struct:
         fields, place = self.module.struct(name)
@@ -97,25 +101,30 @@ def geometry_of(pool: Struct | None) -> Geometry | None:
     return None if pool is None else Geometry(pool["size"], pool["boundary"], pool["allocation"])
 
 
-def unchecked(offset: Any, nbytes: Any) -> None:
-    """What is shown elsewhere."""
+Check = Callable[[Any, Any], None]
+"""Of an access to a page: its offset, and its bytes."""
+
+
+def anywhere(offset: Any, nbytes: Any) -> None:
+    """No check: for refutations, which are run again natively, and for plain integers."""
 
 
 class Layout:
-    """pool_initialise_page at work on a page, turn by turn."""
+    """A `Page`: pool_initialise_page at work on it. `check` is given each access to the page's bytes."""
 
-    def __init__(self, code: Code, geometry: Any, dma: Any) -> None:
+    def __init__(self, code: Code, geometry: Any, dma: Any, check: Check = anywhere) -> None:
         self.code = code
         self.known = TURN[V6_12 if code.stacks else V6_1]
-        self.memory = Memory(unchecked)
+        self.memory = Memory(check)
         self.dma = dma
+        self.nr_blocks: Any = 0  # before a turn
         self.pool, self.page = code.struct("dma_pool"), code.struct("dma_page")
         for name in ("size", "boundary", "allocation"):
             self.pool[name] = getattr(geometry, name)
         self.page["vaddr"], self.page["dma"] = Pointer(self.memory, 0), dma
         if code.stacks:
-            self.rest = Pointer(Struct("the blocks of other pages", {}), 0)
-            self.pool["next_block"], self.pool["nr_blocks"], self.pool["nr_pages"] = self.rest, 0, 0
+            self.tail = Pointer(Struct("the blocks of other pages", {}), 0)
+            self.pool["next_block"], self.pool["nr_blocks"], self.pool["nr_pages"] = self.tail, 0, 0
             for link in ("page_list.next", "page_list.prev"):
                 self.pool[link] = self.pool.at("page_list.next")
         self.machine = code.machine()
@@ -138,34 +147,42 @@ class Layout:
         if self.code.stacks and (arrived["first"], arrived["last"]) != (0, 0):
             raise self.lost("the loop begins with blocks", heads[0])
         if self.memory.log:
-            raise self.lost("blocks are laid before the loop", heads[0])
+            raise self.lost("blocks are placed before the loop", heads[0])
         return Cursor(arrived["offset"], arrived["next_boundary"])
 
-    def turn(self, cursor: Cursor, last: Any = None, nr_blocks: Any = 0) -> Any:
-        """One turn from there; `last` is the offset of the block before. Where the next turn begins; None if there is none."""
+    def turn(self, at: Cursor, last: Any = None) -> Turn:
+        """One turn from there. Raises NotFollowed if it changes what the proof does not know of."""
         self.memory.log.clear()
-        variables: dict[str, Any] = {"offset": cursor.offset, "next_boundary": cursor.next_boundary}
+        variables: dict[str, Any] = {"offset": at.offset, "next_boundary": at.next_boundary}
         if self.code.stacks:
-            self.pool["nr_blocks"] = nr_blocks
+            self.pool["nr_blocks"] = self.nr_blocks
             variables["last"] = 0 if last is None else Pointer(self.memory, last)
             variables["first"] = 0 if last is None else Pointer(self.memory, 0)
         before = dict(self.pool.cells), dict(self.page.cells)
         arrived = self.machine.resume(self.frame, variables)
         if arrived is not None and not self.code.stacks and not self.machine.goes_on(self.frame):
             arrived = None
-        self.last = arrived["last"].offset if arrived and isinstance(arrived.get("last"), Pointer) else None
-        self.laid = [self.last] if self.code.stacks and self.last is not None and self.last is not last else []
-        if not self.code.stacks:
-            self.laid = [store.offset for store in self.memory.log]
+        turn = self.placed_link() if not self.code.stacks else placed_block(arrived, last)
         if arrived is None:
-            return None
-        self.begins = arrived["first"] if self.code.stacks else None
+            return turn
         for struct, cells in zip((self.pool, self.page), before, strict=True):
             for offset, value in struct.cells.items():
                 if value is not cells.get(offset) and struct.fields[offset].name != "nr_blocks":
-                    field = f"{struct.name}.{struct.fields[offset].name}"
-                    raise self.lost(f"a turn of this loop changes {field}")
-        return Cursor(arrived["offset"], arrived["next_boundary"])
+                    raise self.lost(f"a turn of this loop changes {struct.name}.{struct.fields[offset].name}")
+        return turn._replace(following=Cursor(arrived["offset"], arrived["next_boundary"]))
+
+    def placed_link(self) -> Turn:
+        """Of a list of offsets: the block whose link was written."""
+        if len(self.memory.log) > 1:
+            raise self.lost(f"a turn of this loop writes {len(self.memory.log)} links")
+        placed = self.memory.log[0].offset if self.memory.log else None
+        return Turn(placed, None, placed)
+
+    def link(self, at: Cursor) -> Any:
+        return self.stored(at.offset)
+
+    def total(self) -> Any:
+        return total_in_the_row(self.code, self.pool)
 
     def stored(self, offset: Any) -> Any:
         """What was stored there in this turn."""
@@ -173,6 +190,53 @@ class Layout:
             if store.offset is offset or store.offset == offset:
                 return store.value
         raise self.lost("nothing is stored where a link is expected")
+
+
+def placed_block(arrived: dict[str, Any] | None, last: Any) -> Turn:
+    """Of a stack: what the variables `last` and `first` say, once a turn has ended. One that leaves the loop places none."""
+    if arrived is None:
+        return Turn(None, None, last)
+    by_then, start = offset_of(arrived["last"]), offset_of(arrived["first"])
+    return Turn(None if by_then is last else by_then, None, by_then, start)
+
+
+def offset_of(pointer: Any) -> Any:
+    """Where a variable of C points to in the page, if it does."""
+    return pointer.offset if isinstance(pointer, Pointer) else None
+
+
+def subject_of(code: Code) -> Subject:
+    """A kernel's file, as what proofs are about. Whatever is shown of a turn, its accesses have to stay in the page."""
+
+    def create(*arguments: Any) -> Geometry | None:
+        return geometry_of(created(code, *arguments))
+
+    def page(path: Any, geometry: Geometry) -> Layout:
+        return any_page_of(path, code, geometry, partial(stay_inside, geometry.allocation), Layout)
+
+    return Subject(
+        KERNEL, code.promises, create, page, partial(placed_blocks, code), skips=code.stacks, writes_last=code.stacks
+    )
+
+
+P = TypeVar("P", bound=Layout)
+
+
+def any_page_of(path: Any, code: Code, geometry: Geometry, check: Check, kind: type[P]) -> P:
+    """A page at any address of the device's."""
+    dma = path.number("dma")
+    path.assume("the page lies in the address space", lambda: dma + geometry.allocation <= 2**64)
+    return kind(code, geometry, dma, check)
+
+
+def stay_inside(allocation: Any, offset: Any, nbytes: Any) -> None:
+    """A write outside of the page could change what the proof takes to be as it was: then nothing is proved."""
+    if not is_inside(allocation, offset, nbytes):
+        raise AssertionFailed(claims.pool_stays_in_its_memory.name)
+
+
+def is_inside(allocation: Any, offset: Any, nbytes: Any) -> bool:
+    return bool(offset >= 0 and offset + nbytes <= allocation)
 
 
 def total_in_the_row(code: Code, pool: Struct) -> Any:
@@ -221,32 +285,25 @@ def node_field(page: Struct, place: int) -> str:
     return names[place]
 
 
-def laid_blocks(code: Code, geometry: Any, most: int) -> tuple[list[tuple[int, int | None]], str]:
-    """The blocks that the C lays in a page, on plain integers, at most so many; and what else went wrong.
-
-    Of each block, its offset, and how far the DMA address that is stored in it is from the page's: None where none is stored.
-    """
-    laid: list[tuple[int, int | None]] = []
-    at_work = Layout(code, geometry, DMA_BASE)
-    field = code.struct("dma_block").offset_of("dma") if code.stacks else None
+def placed_blocks(code: Code, geometry: Any, most: int) -> tuple[Blocks, str]:
+    """The blocks that the C places in a page, on plain integers, at most so many; and what else goes wrong."""
+    placed: Blocks = []
+    page = Layout(code, geometry, DMA_BASE)
+    dma = code.struct("dma_block").offset_of("dma") if code.stacks else None
     try:
-        cursor, last = at_work.first(), None
+        at: Cursor | None = page.first()
+        last = None
         for _ in range(2 * most + 2):
-            following = at_work.turn(cursor, last)
-            laid += [
-                (start, None if field is None else at_work.stored(start + field) - DMA_BASE) for start in at_work.laid
-            ]
-            if not code.stacks and following is not None and at_work.stored(cursor.offset) != following.offset:
-                link = at_work.stored(cursor.offset)
-                return laid, f"; the link at {cursor.offset} leads to {link}, the next block is at {following.offset}"
-            last = at_work.last if code.stacks else None
-            if following is None:
-                return laid, ""
-            if len(laid) >= most:
-                return laid, " …"
-            cursor = following
+            if at is None or len(placed) >= most:
+                return placed, ""
+            here = at
+            offset, at, last, _ = page.turn(here, last)
+            if offset is not None:
+                placed.append((offset, None if dma is None else page.stored(offset + dma) - DMA_BASE))
+            if at is not None and not code.stacks and page.link(here) != at.offset:
+                return placed, f"the link at {here.offset} leads to {page.link(here)}, the next block is at {at.offset}"
     except NotFollowed:
         raise
     except Exception as failure:
-        return laid, f"; then {failure}"
-    return laid, "; then it goes on without a block"
+        return placed, str(failure)
+    return placed, "the loop goes on without a block"

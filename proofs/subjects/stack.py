@@ -1,8 +1,8 @@
 """Any stack of free blocks of the merged rewrite, v6.12, as far as an alloc or a free looks at it.
 
-The stack is of any size. Its upper blocks are known, one by one; of the rest only the address of its first block is, and
-whoever reads or writes a block of the rest fails. What an operation leaves is right if the known blocks are where they
-have to be, above that same rest. `tests/test_stubs.py` holds it to the stack with bytes.
+The stack is of any size. Its upper blocks are known, one by one; of the tail only the address of its first block is, and
+whoever reads or writes a block of the tail fails. What an operation leaves is right if the known blocks are where they
+have to be, above that same tail. `tests/test_stubs.py` holds it to the stack with bytes.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from impl.block_stack import DMA_BLOCK, NULL, BlockStackPool
 from impl.layout import Geometry
 from impl.pool import POOL_POISON_FREED, Options
 from model import claims
-from proofs.layout import PAGE_SIZE
+from proofs.subjects.subject import PAGE_SIZE, ReachedTail
 
 SMALLEST_BLOCK = DMA_BLOCK.size
 
@@ -30,7 +30,7 @@ class Block:
 
 @dataclass
 class Page:
-    """What the device gives, with the offsets of the blocks that are laid in it."""
+    """What the device gives, with the offsets of the blocks that are placed in it."""
 
     vaddr: Any
     dma: Any
@@ -38,12 +38,8 @@ class Page:
     data: bytearray
 
 
-class EnteredTheRest(BaseException):
-    """The code reads the first block of the rest of the stack, which is as unknown as the whole stack was."""
-
-
 class AnyStack(BlockStackPool):
-    """The running pool on a symbolic memory: blocks that are known, above the rest of the stack.
+    """The running pool on a symbolic memory: blocks that are known, above the tail of the stack.
 
     A DMA address is always one of the pool's. Whether a block is on the stack is answered as the walk is proved to, but for the
     proof about the walk.
@@ -54,12 +50,12 @@ class AnyStack(BlockStackPool):
         super().__init__("pool", KnownBlocks(self), unread, Options(debug=debug, init_on_free=init_on_free))
         self.path = path
         self.writes: list[Any] = []
-        self.rest = path.number("rest")  # the virtual address of the first block of the rest; NULL if it has none
+        self.tail = path.number("tail")  # the virtual address of the first block of the tail; NULL if it has none
         self.known: list[Block] = []
-        self.free_blocks: list[Block] = []  # the known ones that lie above the rest
-        self.below: list[Block] = []  # known to be in the rest, but not where
+        self.free_blocks: list[Block] = []  # the known ones that lie above the tail
+        self.below: list[Block] = []  # known to be in the tail, but not where
         self.page = Page(0, 0, [], bytearray(PAGE_SIZE))
-        self.next_block = self.rest
+        self.next_block = self.tail
         self.live, self.blocks = path.number("live"), path.number("blocks")  # before the operation
         self.nr_active, self.nr_blocks = self.live, self.blocks
         path.by(claims.blocks_are_disjoint, self, "_laid_offsets", lambda: iter(self.page.offsets))
@@ -68,11 +64,11 @@ class AnyStack(BlockStackPool):
             path.by(claims.double_free_is_refused, self, "_is_free", self._is_known_to_be_free)
 
     def block(self, name: str, vaddr: Any, dma: Any, anywhere: bool = False) -> Block:
-        """A block of the pool. Its address is not NULL, nor another known block's, nor that of the rest's first."""
+        """A block of the pool. Its address is not NULL, nor another known block's, nor that of the tail's first."""
         if not anywhere:
             self.path.assume(
                 "the blocks of the pool are at addresses of their own",
-                lambda: vaddr != NULL and vaddr != self.rest and all(vaddr != other.vaddr for other in self.known),
+                lambda: vaddr != NULL and vaddr != self.tail and all(vaddr != other.vaddr for other in self.known),
             )
         self.known.append(Block(name, vaddr, dma))
         return self.known[-1]
@@ -91,17 +87,17 @@ class AnyStack(BlockStackPool):
         """The names of the blocks on the stack, as far as it can be followed."""
         names: list[str] = []
         at = self.next_block
-        while at != self.rest:
+        while at != self.tail:
             block = self._known(at)
             if block is None or len(names) > len(self.known):
                 return [*names, "no end"]
             names.append(block.name if block.says_dma == block.dma else f"{block.name} at a wrong DMA address")
             at = block.below
-        return [*names, "the rest"]
+        return [*names, "the tail"]
 
     def promised(self, *but: Block) -> list[str]:
         """What is on the stack if these are not."""
-        return [*(block.name for block in self.free_blocks if block not in but), "the rest"]
+        return [*(block.name for block in self.free_blocks if block not in but), "the tail"]
 
     def _known(self, vaddr: Any) -> Block | None:
         return None if vaddr is None else next((block for block in self.known if block.vaddr == vaddr), None)
@@ -114,8 +110,8 @@ class AnyStack(BlockStackPool):
     # What takes the place of memory.
 
     def _read_block(self, block: Any) -> tuple[Any, Any]:
-        if block == self.rest:
-            raise EnteredTheRest
+        if block == self.tail:
+            raise ReachedTail
         read = self._touched(block)
         return read.below, read.says_dma
 

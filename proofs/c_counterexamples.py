@@ -1,0 +1,90 @@
+"""What people read of a refutation about a kernel's own code, which is run natively at once."""
+
+from dataclasses import astuple, replace
+from typing import Any
+
+from impl.layout import Geometry
+from kernel.pool import revision_of
+from model import claims
+from model import geometry as promise
+from model.checks import BrokenClaim
+from model.claims import Claim
+from model.lockstep import replay as run_beside_the_oracle
+from model.promises import SERIES, V6_1
+from model.trace import Alloc
+from proofs import admission
+from proofs.counterexamples import as_promised, first_ones, offsets_of, page_of, trace_of, wrong_pages
+from proofs.engine.obligation import Counterexample, from_this_state
+from proofs.subjects.c_pool import Code, Layout, subject_of
+from proofs.subjects.subject import ORIGINAL
+
+
+def explain_state(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
+    del code, claim
+    return from_this_state("the page that the address is inside")(inputs)
+
+
+def explain_arguments(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
+    """The driver's arguments, the geometry that the pool keeps, and the blocks of its first page, as far as people read."""
+    subject = subject_of(code)
+    explained = admission.explain(subject, inputs)
+    assert explained.trace is not None
+    kept = subject.create(inputs["size"], inputs["align"], inputs["boundary"], inputs["page_size"])
+    actual, steps, page = explained.actual, explained.trace.steps, None
+    if kept is not None:
+        placed, trouble = subject.place(kept, 3)
+        actual += (
+            f", whose blocks lie at {offsets_of(placed)}{' …' * (len(placed) == 3)}{'; then ' * bool(trouble)}{trouble}"
+        )
+        page = page_of(kept, placed)
+        steps += (Alloc("block 1"), Alloc("block 2"))
+    trace = replace(explained.trace, steps=steps, claim=claim.name)
+    return with_the_compiled(code, replace(explained, actual=actual, trace=trace, page=page))
+
+
+def explain_page(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
+    """A page on plain integers; of other numbers, if no driver can have those of the proof, or if they show nothing wrong.
+    Blocks that v6.1 is known to waste show no other claim wrong.
+
+    Raises NotFollowed if no page that was tried shows anything wrong: then the invariant does not fit the loop.
+    """
+    subject = subject_of(code)
+    geometry = Geometry(inputs["size"], inputs["boundary"], inputs["allocation"])
+    wastes = code.promises is V6_1 and claim is not claims.no_room_is_wasted
+    found = list(wrong_pages(geometry, subject.place, subject.smallest, as_v6_1 if wastes else as_promised))
+    if not found:
+        why = "this step does not hold of the code, but no page was found that shows anything wrong"
+        raise code.not_followed(why, "pool_initialise_page")
+    best = next((one for one in found if one.trace is not None), found[0])
+    if best.trace is None:
+        return best
+    return with_the_compiled(code, replace(best, trace=replace(best.trace, claim=claim.name)))
+
+
+def as_v6_1(geometry: Geometry) -> list[int]:
+    return [offset for offset, _ in ORIGINAL(geometry, geometry.allocation)[0]]
+
+
+def explain_total(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
+    geometry = Geometry(inputs["size"], inputs["boundary"], inputs["allocation"])
+    fit = promise.block_offsets(promise.Geometry(*astuple(geometry)))
+    expected = f"{len(fit)} blocks fit, at {first_ones(fit)}"
+    trace = trace_of(geometry, 1, subject_of(code).smallest)
+    actual = f"{Layout(code, geometry, 0).total()} blocks are counted"
+    return with_the_compiled(code, Counterexample(expected, actual, trace and replace(trace, claim=claim.name)))
+
+
+def with_the_compiled(code: Code, explained: Counterexample) -> Counterexample:
+    """The counterexample, with what the natively compiled file does of its trace."""
+    trace = explained.trace
+    if trace is None:
+        return explained
+    try:
+        run_beside_the_oracle(trace, revision_of(code.source, SERIES if code.promises is V6_1 else None))
+        natively = "natively, this breaks no claim yet"
+    except BrokenClaim as broken:
+        agrees = "the same" if broken.claim.name == trace.claim else "first"
+        natively = f"natively, this breaks {agrees}: {broken.claim.name} ({broken.trace.last_step().happened})"
+    except Exception as trouble:  # the code may be as wrong as can be
+        natively = f"not run natively: {type(trouble).__name__}: {trouble}"
+    return replace(explained, actual=f"{explained.actual}; {natively}")

@@ -47,25 +47,33 @@ class Anywhere(NamedTuple):
     last: Any
 
 
-def any_page(path: Any, subject: Subject) -> tuple[Geometry, Page, Cursor]:
-    """Any geometry that dma_pool_create promises, a page of it, and where its first turn begins."""
+def any_page(path: Any, subject: Subject, ordered: bool = True) -> tuple[Geometry, Page, Cursor]:
+    """Any geometry that dma_pool_create promises, a page of it, and where its first turn begins.
+
+    Where all is well whatever the `ordered` sizes are, it does not assume that.
+    """
     geometry = any_geometry(path)
-    path.assume_claim(claims.admitted_geometry_is_ordered, geometry)
+    if ordered:
+        path.assume_claim(claims.admitted_geometry_is_ordered, geometry)
     if path.theory is not Theory.INTEGERS:  # where sums can wrap around, what keeps them from it
         path.assume_claim(claims.admitted_geometry_fits_an_int, geometry, subject.smallest)
     page = subject.page(path, geometry)
     return geometry, page, page.first()
 
 
-def any_turn(path: Any, subject: Subject, knows_last: bool = False) -> Anywhere:
-    """Any turn of any page; if asked, or if the code writes there, it `knows_last`: where the block before ends."""
-    geometry, page, first = any_page(path, subject)
+def any_turn(
+    path: Any, subject: Subject, *, ordered: bool = True, invariant: bool = True, knows_last: bool = False
+) -> Anywhere:
+    """Any turn of any page. A body says that it needs less than the `invariant`, or more: it `knows_last`, where the block
+    before ends. What a turn writes is known to stay in the page only where both hold."""
+    geometry, page, first = any_page(path, subject, ordered or subject.writes)
     if subject.skips and path.one_of("first turn", False, True):
         return Anywhere(geometry, page, first, first, None)
     at = any_cursor(path)
     last: Any = path.number("last") if subject.skips else None
-    path.assume_claim(claims.layout_stays_between_boundaries, *at, place_of_a_turn(subject, geometry))
-    if subject.writes_last or (subject.skips and knows_last):
+    if invariant or subject.writes:
+        path.assume_claim(claims.layout_stays_between_boundaries, *at, place_of_a_turn(subject, geometry))
+    if subject.skips and (knows_last or subject.writes):
         path.assume("the block before ends before this turn's place", lambda: last + geometry.size <= at.offset)
     return Anywhere(geometry, page, first, at, last)
 
@@ -76,7 +84,7 @@ def place_of_a_turn(subject: Subject, geometry: Geometry) -> Geometry:
 
 
 def next_boundary_is_a_multiple(path: Any, subject: Subject) -> None:
-    geometry, page, first, at, last = any_turn(path, subject)
+    geometry, page, first, at, last = any_turn(path, subject, invariant=False)
     path.show_claim(claims.next_boundary_is_a_multiple, first.next_boundary, geometry.boundary)
     following = page.turn(at, last).following
     path.assume("the loop goes on", lambda: following is not None)
@@ -105,6 +113,7 @@ def block_lies_inside_its_page(path: Any, subject: Subject) -> None:
     geometry, page, _, at, last = any_turn(path, subject)
     placed = page.turn(at, last).placed
     path.assume("a block is placed", lambda: placed is not None)
+    assert placed is not None
     path.show_claim(claims.block_lies_inside_its_page, placed, geometry.size, geometry.allocation)
 
 
@@ -112,6 +121,7 @@ def no_block_crosses_a_boundary(path: Any, subject: Subject) -> None:
     geometry, page, _, at, last = any_turn(path, subject)
     placed = page.turn(at, last).placed
     path.assume("a block is placed", lambda: placed is not None)
+    assert placed is not None
     path.assume_claim(claims.next_boundary_is_a_multiple, at.next_boundary, geometry.boundary)
     above = at.next_boundary // geometry.boundary
     path.show("there is a boundary above", lambda: above >= 1)
@@ -121,11 +131,12 @@ def no_block_crosses_a_boundary(path: Any, subject: Subject) -> None:
 
 
 def blocks_are_disjoint(path: Any, subject: Subject) -> None:
-    geometry, page, _, at, last = any_turn(path, subject)
+    geometry, page, _, at, last = any_turn(path, subject, ordered=False)
     earlier = path.number("earlier")
     path.assume("an earlier block ends before this turn's place", lambda: earlier + geometry.size <= at.offset)
     placed, following, _, _ = page.turn(at, last)
     path.assume("a block is placed, or the loop goes on", lambda: following is not None or placed is not None)
+    assert following is not None or placed is not None
     if placed is not None:
         path.show_claim(claims.blocks_are_disjoint, earlier, placed, geometry.size)
     if following is not None:
@@ -172,6 +183,7 @@ def no_room_is_wasted(path: Any, subject: Subject) -> None:
     )
     placed, following, _, _ = page.turn(at, last)
     path.assume("a block is placed", lambda: placed is not None)
+    assert placed is not None
     gap = placed + geometry.size, next_place(path, subject, geometry, page, following, placed)
     path.show_claim(claims.no_room_is_wasted, gap, path.number("start"), geometry.size, geometry.boundary)
 

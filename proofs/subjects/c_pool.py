@@ -214,9 +214,7 @@ def subject_of(code: Code) -> Subject:
     def page(path: Any, geometry: Geometry) -> Layout:
         return any_page_of(path, code, geometry, partial(stay_inside, geometry.allocation), Layout)
 
-    return Subject(
-        KERNEL, code.promises, create, page, partial(placed_blocks, code), skips=code.stacks, writes_last=code.stacks
-    )
+    return Subject(KERNEL, code.promises, create, page, partial(placed_blocks, code), skips=code.stacks, writes=True)
 
 
 P = TypeVar("P", bound=Layout)

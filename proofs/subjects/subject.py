@@ -74,8 +74,8 @@ class Subject:
     place: Place
     skips: bool = False
     """A turn of the loop places no block where that would cross a boundary."""
-    writes_last: bool = False
-    """A turn that places a block writes into the one before."""
+    writes: bool = False
+    """A turn writes into the page, into the block before as well, and is not followed where that leaves the page."""
 
     @property
     def smallest(self) -> int:

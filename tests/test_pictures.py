@@ -1,5 +1,6 @@
 """What is drawn and said of proofs: what the code did, where it could not be followed, and why a claim has no verdict."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from report.scene import moment_of_page, scene_of
 from report.text import drawing, finding_as_text, run_as_text
 from report.verdicts import Counterexample, Verdict, of_proof
 from tests.kernels import fetched
+from tests.test_report import valid
 
 ROOT = Path(__file__).parent.parent
 
@@ -108,6 +110,7 @@ def test_the_dma_addresses_that_the_c_stores_are_looked_at_and_drawn(tmp_path: P
     assert re.search(r"the block at (\d+) has the DMA address of offset 0", found.actual)
     assert found.page is not None
     assert {dma for _, dma in found.page.blocks} == {0}
+    assert valid(json.loads(json.dumps([verdict.to_json()])))
     (drawn,) = index([verdict], [Finding(verdict)], {}, "a test", ["prover"]).split(
         'aria-label="page, as the code lays it out'
     )[1:]

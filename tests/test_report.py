@@ -20,6 +20,8 @@ from hunt.fuzz import Hunt
 from hunt.inside import inside_of_pages
 from hunt.revisions import TARGETS, python
 from impl.pool import Pool
+from model.pool import Pool as ModelPool
+from model.revision import Revision
 from model.trace import Alloc, Create, Destroy, Trace, dumps, loads
 from proofs.catalogue import OBLIGATIONS
 from proofs.confirm import Result as Checked
@@ -102,6 +104,24 @@ def test_a_block_that_sticks_out_is_drawn_whole() -> None:
     under, inside, behind = Cell(10, 20, "free"), Cell(16, 26, "in use", "b"), Cell(30, 40, "free")
     assert without_covered([sticking, under, inside, Cell(20, 30, "free"), behind]) == [sticking, inside, behind]
     assert without_covered([Cell(0, 10, "free"), Cell(10, 20, "free")]) == [Cell(0, 10, "free"), Cell(10, 20, "free")]
+    promised, real = Cell(0, 10, "lost"), Cell(5, 15, "free")
+    assert without_covered([promised, real, Cell(20, 30, "lost")]) == [real, Cell(20, 30, "lost")]
+
+
+def test_of_a_pool_that_cannot_be_looked_into_the_blocks_are_drawn_that_it_has_handed_out() -> None:
+    class Crosses(ModelPool):
+        def alloc(self, zero: bool = False) -> tuple[int, int] | None:
+            block = super().alloc(zero)
+            return block and (block[0] + 16, block[1] + 16)
+
+    steps = (Create(32, 32, 32), Alloc("a"))
+    scene = scene_of(Trace(steps), Revision(Crosses.create))
+    assert scene.broken is not None
+    assert scene.broken.claim.name == "no_block_crosses_a_boundary"
+    assert scene.after is not None
+    (page,) = scene.after.strips
+    assert [(cell.start, cell.end, cell.wrong) for cell in page.cells] == [(16, 48, True)]
+    assert "across the boundary at 32" in run_as_text(scene, "it")
 
 
 def test_a_wrong_dma_address_is_marked_where_it_points() -> None:

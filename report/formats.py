@@ -40,8 +40,7 @@ def as_sarif(verdicts: list[Verdict], kernel: KernelFile | None = None) -> str:
 
 
 def as_junit(verdicts: list[Verdict], kernel: KernelFile | None = None) -> str:
-    """JUnit XML: a suite for each engine, a case for each verdict. A case is an error if its verdict says nothing of the claim,
-    and a failure if it is not as expected."""
+    """JUnit XML: a suite per engine, a case per verdict: an error if it says nothing, or a failure if it is not as expected."""
     report = junitparser.JUnitXml()
     for engine, of_engine in groupby(sorted(verdicts, key=lambda one: one.engine), key=lambda one: one.engine):
         suite = junitparser.TestSuite(engine)
@@ -66,8 +65,7 @@ def as_junit(verdicts: list[Verdict], kernel: KernelFile | None = None) -> str:
 def site(verdict: Verdict, kernel: KernelFile | None) -> tuple[str, int]:
     """The file and the line that a verdict is about, the file as seen from its root: the predicate of its claim; or of a
     kernel's code, where it crashed or is not followed, or else the first function that the claim names as its source."""
-    file, names = "model/claims.py", [verdict.claim]
-    path = Path(__file__).parent.parent / file
+    file, names, path = "model/claims.py", [verdict.claim], Path(__file__).parent.parent / "model" / "claims.py"
     if kernel is not None:
         path, names = kernel.source.file, re.findall(r"\w+", CLAIMS[verdict.claim].source)
         file = "mm/dmapool.c" if path.parent.name == "mm" else path.name

@@ -4,19 +4,30 @@ from dataclasses import astuple, replace
 from typing import Any
 
 from impl.layout import Geometry
+from kernel.ir import NotFollowed
 from kernel.pool import revision_of
 from model import claims
 from model import geometry as promise
 from model.checks import BrokenClaim
 from model.claims import Claim
 from model.lockstep import replay as run_beside_the_oracle
+from model.memory import DMA_BASE
 from model.promises import SERIES, V6_1
 from model.trace import Alloc
 from proofs import admission
-from proofs.counterexamples import as_promised, first_ones, offsets_of, page_of, trace_of, wrong_pages
+from proofs.counterexamples import (
+    TRIED,
+    as_promised,
+    described,
+    first_ones,
+    offsets_of,
+    page_of,
+    trace_of,
+    wrong_pages,
+)
 from proofs.engine.obligation import Counterexample, from_this_state
 from proofs.subjects.c_pool import Code, Layout, subject_of
-from proofs.subjects.subject import ORIGINAL
+from proofs.subjects.subject import ORIGINAL, PAGE_SIZE
 
 
 def explain_state(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
@@ -72,6 +83,30 @@ def explain_total(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterex
     trace = trace_of(geometry, 1, subject_of(code).smallest)
     actual = f"{Layout(code, geometry, 0).total()} blocks are counted"
     return with_the_compiled(code, Counterexample(expected, actual, trace and replace(trace, claim=claim.name)))
+
+
+def explain_count(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
+    """A page whose blocks lie wrong; or, of a file that counts while it lays, one whose blocks are counted wrong.
+
+    Raises NotFollowed if no page that was tried shows either.
+    """
+    smallest = subject_of(code).smallest
+    try:
+        return explain_page(code, claim, inputs)
+    except NotFollowed:
+        for size, boundary in TRIED if code.stacks else ():
+            geometry = Geometry(max(size, smallest), boundary, PAGE_SIZE)
+            page = Layout(code, geometry, DMA_BASE)
+            page.machine.advance(page.frame)
+            fit, total = as_promised(geometry), page.total()
+            if total != len(fit):
+                expected = f"{described(geometry)}: {len(fit)} blocks fit, at {first_ones(fit)}"
+                trace = trace_of(geometry, 1, smallest)
+                actual = f"{total} blocks are counted"
+                return with_the_compiled(
+                    code, Counterexample(expected, actual, trace and replace(trace, claim=claim.name))
+                )
+        raise
 
 
 def with_the_compiled(code: Code, explained: Counterexample) -> Counterexample:

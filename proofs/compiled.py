@@ -30,7 +30,7 @@ from proofs.admission import (
     smallest_align_first,
     within_the_contract,
 )
-from proofs.c_counterexamples import explain_arguments, explain_page, explain_state, explain_total
+from proofs.c_counterexamples import explain_arguments, explain_count, explain_page, explain_state, explain_total
 from proofs.counting import total_counts_the_blocks
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligation, Obligations
@@ -263,7 +263,7 @@ def totals(state: Statements) -> None:
     if code.promises is V6_1:
         state.refute(claim, original, "kernel_page", explain_total)
         return
-    state.prove(claim, about(total_counts_the_blocks, counted(state)))
+    state.prove(claim, about(total_counts_the_blocks, counted(state)), explain_count)
     if not code.stacks:
         state.prove(claim, set_by_create(state), explain_arguments, "set_by_create")
 

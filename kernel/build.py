@@ -36,9 +36,10 @@ seq_file slab spinlock stat stddef string sysfs types wait
 SHIMMED = [*(f"linux/{name}.h" for name in LINUX.split()), "asm/barrier.h", "asm/page.h"]
 """Headers that lead to kernel/shim/kernel.h."""
 
-# As the kernel is compiled, where it decides what the code means.
-OPTIONS = "-std=gnu11 -O2 -g -fno-strict-aliasing -fwrapv -fno-delete-null-pointer-checks -funsigned-char -fno-pie"
-FLAGS = OPTIONS.split()
+MEANING = ["-std=gnu11", "-g", "-fno-strict-aliasing", "-fwrapv", "-fno-delete-null-pointer-checks", "-funsigned-char"]
+"""As the kernel is compiled, where it decides what the code means."""
+
+FLAGS = [*MEANING, "-O2", "-fno-pie"]
 MISTAKES = ["-Werror=implicit-function-declaration", "-Werror=int-conversion", "-Werror=undef"]
 COUNTED = "-fsanitize-coverage=trace-pc"  # each basic block of the code under test: a hang is the same everywhere
 RACES = {  # the compiler calls __tsan_… at every read and write, and others for READ_ONCE and WRITE_ONCE

@@ -14,25 +14,10 @@ from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
-from kernel.build import MISTAKES, BuildError, Source, Variant, explained, run, write_headers
+from kernel.build import MEANING, MISTAKES, BuildError, Source, Variant, explained, run, write_headers
 
-FLAGS = [
-    "-std=gnu11",
-    "-O0",
-    "-Xclang",
-    "-disable-O0-optnone",
-    "-g",
-    "-w",
-    "-fno-discard-value-names",
-    "-fno-strict-aliasing",
-    "-fwrapv",
-    "-fno-delete-null-pointer-checks",
-    "-funsigned-char",
-    "-fno-sanitize=all",
-    "-S",
-    "-emit-llvm",
-]
-"""As `kernel.build` compiles it, where the code's meaning depends on it."""
+UNOPTIMISED = ["-O0", "-Xclang", "-disable-O0-optnone", "-w", "-fno-discard-value-names", "-fno-sanitize=all"]
+FLAGS = [*MEANING, *UNOPTIMISED, "-S", "-emit-llvm"]
 
 
 class NotFollowed(NotImplementedError):

@@ -47,26 +47,32 @@ class Anywhere(NamedTuple):
     last: Any
 
 
-def any_page(path: Any, subject: Subject, ordered: bool = True) -> tuple[Geometry, Page, Cursor]:
+def any_page(path: Any, subject: Subject, ordered: bool = True, fits: bool = True) -> tuple[Geometry, Page, Cursor]:
     """Any geometry that dma_pool_create promises, a page of it, and where its first turn begins.
 
-    Where all is well whatever the `ordered` sizes are, it does not assume that.
+    A body that needs less leaves out that the sizes are `ordered`, or that each `fits` an int.
     """
     geometry = any_geometry(path)
     if ordered:
         path.assume_claim(claims.admitted_geometry_is_ordered, geometry)
-    if path.theory is not Theory.INTEGERS:  # where sums can wrap around, what keeps them from it
+    if fits and path.theory is not Theory.INTEGERS:  # where sums can wrap around, what keeps them from it
         path.assume_claim(claims.admitted_geometry_fits_an_int, geometry, subject.smallest)
     page = subject.page(path, geometry)
     return geometry, page, page.first()
 
 
 def any_turn(
-    path: Any, subject: Subject, *, ordered: bool = True, invariant: bool = True, knows_last: bool = False
+    path: Any,
+    subject: Subject,
+    *,
+    ordered: bool = True,
+    fits: bool = True,
+    invariant: bool = True,
+    knows_last: bool = False,
 ) -> Anywhere:
     """Any turn of any page. A body says that it needs less than the `invariant`, or more: it `knows_last`, where the block
     before ends. What a turn writes is known to stay in the page only where both hold."""
-    geometry, page, first = any_page(path, subject, ordered or subject.writes)
+    geometry, page, first = any_page(path, subject, ordered or subject.writes, fits or subject.writes)
     if subject.skips and path.one_of("first turn", False, True):
         return Anywhere(geometry, page, first, first, None)
     at = any_cursor(path)
@@ -177,7 +183,7 @@ def layout_ends(path: Any, subject: Subject) -> None:
 
 
 def no_room_is_wasted(path: Any, subject: Subject) -> None:
-    geometry, page, first, at, last = any_turn(path, subject)
+    geometry, page, first, at, last = any_turn(path, subject, fits=False)
     path.show(
         "the first block is at the page's start", lambda: first.offset == 0 and page.turn(first).placed is not None
     )
@@ -203,7 +209,7 @@ def next_place(path: Any, subject: Subject, geometry: Geometry, page: Page, at: 
 
 
 def offsets_fit_the_int_link(path: Any, subject: Subject) -> None:
-    _, page, _, at, last = any_turn(path, subject)
+    _, page, _, at, last = any_turn(path, subject, ordered=False)
     page.turn(at, last)
     path.show_claim(claims.offsets_fit_the_int_link, page.link(at))
 

@@ -187,6 +187,18 @@ def test_a_defect_that_a_file_has_no_more_is_mended(tmp_path: Path) -> None:
     assert not replace(result, revision="series").as_expected
 
 
+def test_nothing_is_proved_of_a_turn_that_writes_outside_of_its_page(tmp_path: Path) -> None:
+    """Whatever the claim: such a write could change what the proof takes to be as it was."""
+    source = fetched("v6.1")
+    changed, text = tmp_path / "dmapool.c", source.file.read_text()
+    link = "*(int *)(page->vaddr + offset) = next;"
+    assert text.count(link) == 1
+    changed.write_text(text.replace(link, "*(int *)(page->vaddr + offset + 1) = next;"))
+    made = obligations_of(Source(changed, source.tree))
+    for claim in ("next_boundary_is_a_multiple", "layout_ends", "pool_stays_in_its_memory"):
+        assert prove(made[f"{claim}/kernel/u64"], Settings()).verdict in ("REFUTED", "LOST")
+
+
 def test_a_refutation_is_run_natively() -> None:
     made = obligations_of(fetched("v6.1"))
     result = prove(made["layout_ends/kernel/u64/first_turns_any_boundary"], Settings())

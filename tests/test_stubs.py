@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from impl.block_stack import BlockStackPool
@@ -41,22 +41,28 @@ def test_a_page_that_is_a_log_reads_as_one_with_bytes(writes: list[tuple[str, in
             assert log.byte(at + distance, DRIVERS) == data[at + distance]
 
 
-@given(st.booleans(), st.lists(st.integers(0, BLOCKS), max_size=16))
-def test_a_stack_of_known_blocks_is_one_with_bytes(init_on_free: bool, steps: list[int]) -> None:
-    """A page of four blocks, all of them in use at first. A step frees the block of its number, or allocates one."""
-    real = BlockStackPool.create("pool", Memory(), 1024, 1, 0, Options(init_on_free=init_on_free))
+@given(st.booleans(), st.booleans(), st.lists(st.integers(0, BLOCKS), max_size=16))
+@example(debug=True, init_on_free=False, steps=[0, 0, 1, BLOCKS, 0])  # freed twice, and allocated again
+def test_a_stack_of_known_blocks_is_one_with_bytes(debug: bool, init_on_free: bool, steps: list[int]) -> None:
+    """A page of four blocks, all of them in use at first. A step frees the block of its number, or allocates one. In debug
+    builds, a block that is free already is freed again, which both refuse."""
+    real = BlockStackPool.create("pool", Memory(), 1024, 1, 0, Options(debug=debug, init_on_free=init_on_free))
     assert real is not None
     blocks = [real.alloc() or (0, 0) for _ in range(BLOCKS)]
     numbers = {"tail": 0, "live": BLOCKS, "blocks": BLOCKS}
-    stack = AnyStack(Replay(Theory.U64, numbers), debug=False, init_on_free=init_on_free)
+    stack = AnyStack(Replay(Theory.U64, numbers), debug=debug, init_on_free=init_on_free)
     for number, (vaddr, dma) in enumerate(blocks):
         stack.block(str(number), vaddr, dma)
     live = list(blocks)
     for step in steps:
-        if step < BLOCKS and blocks[step] in live:
-            live.remove(blocks[step])
+        stack.below = [block for block in stack.known if (block.vaddr, block.dma) not in live]
+        if step < BLOCKS and (debug or blocks[step] in live):
+            refused = blocks[step] not in live
+            reports = len(real.log), len(stack.log)
             for pool in (real, stack):
                 pool.free(*blocks[step])
+            assert (len(real.log), len(stack.log)) == (reports[0] + refused, reports[1] + refused)
+            live = [block for block in live if block != blocks[step]]
         elif len(live) < BLOCKS:
             given_by_both = real.alloc(), stack.alloc()
             assert given_by_both[0] == given_by_both[1]
@@ -67,24 +73,31 @@ def test_a_stack_of_known_blocks_is_one_with_bytes(init_on_free: bool, steps: li
                 assert stack._read_block(vaddr) == real._read_block(vaddr)
 
 
-@given(st.lists(st.integers(0, 15), min_size=1, max_size=12), st.integers(0, BLOCK * BLOCKS - 1))
-def test_a_tree_of_pages_does_what_stands_for_it(places: list[int], inside: int) -> None:
-    """A page is taken in, and addresses are found in it; one at the same place as another is refused with that."""
+@given(
+    st.sampled_from([1, BLOCK * BLOCKS]), st.lists(st.integers(0, 15), min_size=1), st.integers(0, BLOCK * BLOCKS - 1)
+)
+@example(alignment=1, places=[0, BLOCK * BLOCKS, 1], inside=0)  # the last one overlaps both
+@example(alignment=1, places=[1, 0], inside=0)  # an overlap from below, which the check of patch 10 misses
+def test_a_tree_of_pages_does_what_stands_for_it(alignment: int, places: list[int], inside: int) -> None:
+    """A page that overlaps no other is taken in, and the addresses in it are found. One that does overlap is taken in, or is
+    refused with one that it overlaps: always, where pages are aligned to their size."""
     allocation = BLOCK * BLOCKS
     numbers = {"size": BLOCK, "boundary": allocation, "allocation": allocation, "blocks per page": BLOCKS}
     pool = AnyPool(Replay(Theory.U64, numbers), needs=())
     real: PageTree[Any] = PageTree(allocation)
     pages: list[Any] = []
     for place in places:
-        dma = place * allocation
+        dma = place * alignment
         mapping: Any = SimpleNamespace(vaddr=0, dma=dma, data=None)
-        overlapped = [page for page in pages if page.dma == dma]
-        pool.insertion_gives(lambda _, overlapped=overlapped: overlapped[0] if overlapped else None)  # type: ignore[misc]
+        overlapped = [page for page in pages if abs(page.dma - dma) < allocation]
         page = pool._new_page(mapping)
-        refused = real.insert(page), pool.page_tree.insert(page)
-        assert [one is not None for one in refused] == [bool(overlapped)] * 2
-        assert all(one in overlapped for one in refused if one is not None)
-        if not overlapped:
+        refused = real.insert(page)
+        assert refused in overlapped if refused is not None else alignment == 1 or not overlapped
+        pool.insertion_gives(lambda _, refused=refused: refused)  # type: ignore[misc]
+        assert pool.page_tree.insert(page) is refused
+        if refused is None and overlapped:
+            return  # out of contract from here on
+        if refused is None:
             pages.append(page)
             assert real.find(dma + inside) is pool.page_tree.find(dma + inside) is page
     assert {*real.postorder()} == {*pages}

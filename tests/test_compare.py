@@ -1,4 +1,4 @@
-"""Two kernels with the same operations: what changes is told, what does not is not, and a series is told patch by patch."""
+"""Two kernels with the same operations: what changes is reported, what does not is not; a series is compared patch by patch."""
 
 import json
 import re
@@ -88,11 +88,11 @@ def test_a_kernel_does_what_it_does(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 @needs_kernels
-def test_what_changes_is_told_with_a_small_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_changes_is_reported_with_a_small_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", str(V6_1), str(changed(tmp_path, BOUNDARY)), "--runs", "1"]) == 1
-    told = capsys.readouterr().out
-    assert "what differs: result, memory, row" in told
-    assert "\nmessages" not in told
+    output = capsys.readouterr().out
+    assert "what differs: result, memory, row" in output
+    assert "\nmessages" not in output
     trace = loads(next((tmp_path / "traces").glob("compare-*-result.json")).read_text())
     assert len(trace.steps) == 3
     found = difference(trace, revision_of(find(V6_1)), revision_of(find(tmp_path / "changed" / "mm" / "dmapool.c")))
@@ -130,12 +130,12 @@ def test_what_changes_near_the_edge_of_a_word_is_seen(tmp_path: Path, capsys: py
         "	size_t size;\n	struct device *dev;\n	unsigned int allocation;",
     )
     assert main(["compare", str(V6_1), str(changed(tmp_path, narrow)), "--runs", "1"]) == 1
-    told = capsys.readouterr().out
-    assert "create(size=0x100000000, align=1)\n  alloc(block=a)\n  before:  0x100000000 bytes are asked for" in told
+    output = capsys.readouterr().out
+    assert "create(size=0x100000000, align=1)\n  alloc(block=a)\n  before:  0x100000000 bytes are asked for" in output
 
 
 @needs_kernels
-def test_a_series_is_told_patch_by_patch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_series_is_reported_patch_by_patch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mbox = mailed(
         tmp_path,
         ("dmapool: a comment", "static DEFINE_MUTEX(pools_lock);", "static DEFINE_MUTEX(pools_lock); /* nothing */"),
@@ -160,17 +160,17 @@ def test_a_series_is_told_patch_by_patch(tmp_path: Path, capsys: pytest.CaptureF
 
 @needs_kernels
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "output"),
     [
         ([V6_1, "none.c"], "none.c: there is no such file"),
         ([V6_1, "--patches", "none.mbox"], "none.mbox: there is no such file"),
         ([V6_1, "--patches", V6_1], "no mail with a patch is in it"),
     ],
 )
-def test_bad_input_is_one_line(arguments: list[object], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_one_line(arguments: list[object], output: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *map(str, arguments)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert told in line
+    assert output in line
 
 
 @needs_kernels

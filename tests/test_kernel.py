@@ -1,4 +1,4 @@
-"""Your own kernel as a target: what cannot be built is told, what goes wrong in C is found, what is known breaks there too."""
+"""Your own kernel as a target: what cannot be built is reported, faults in C are found, what is known breaks there too."""
 
 import re
 from itertools import pairwise
@@ -69,7 +69,7 @@ def test_a_later_kernel_creates_a_pool_at_a_node(tmp_path: Path) -> None:
         ("pool->used = ;", "", "it does not compile: expected expression"),
     ],
 )
-def test_what_the_shim_lacks_is_told_in_one_line(tmp_path: Path, here: str, more: str, words: str) -> None:
+def test_what_the_shim_lacks_is_reported_in_one_line(tmp_path: Path, here: str, more: str, words: str) -> None:
     with pytest.raises(BuildError) as refusal:
         build(tiny(tmp_path, here, more), Variant())
     assert words in str(refusal.value)
@@ -98,7 +98,7 @@ def test_a_file_that_does_not_compile_is_blamed_itself(tmp_path: Path, here: str
     assert "\n" not in said
 
 
-def test_a_missing_compiler_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_compiler_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "there-is-none -O1")
     with pytest.raises(BuildError, match=r"^there is no compiler 'there-is-none -O1', which CC names$"):
         build(tiny(tmp_path), Variant())
@@ -109,7 +109,9 @@ def test_a_missing_compiler_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         build(tiny(tmp_path), Variant())
 
 
-def test_a_kernel_that_needs_what_the_shim_lacks_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_kernel_that_needs_what_the_shim_lacks_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "tiny.c").write_text(TINY + "#include <linux/xarray.h>")
     assert main(["fuzz", f"--kernel={tmp_path / 'tiny.c'}"]) == 2
     said = capsys.readouterr().err
@@ -126,7 +128,7 @@ def test_what_was_built_is_not_built_again(tmp_path: Path, monkeypatch: pytest.M
         build(source, Variant(debug=True))
 
 
-def test_a_kernel_that_cannot_be_fetched_is_told(
+def test_a_kernel_that_cannot_be_fetched_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(fetch, "KERNELS", tmp_path)
@@ -141,7 +143,7 @@ def test_a_kernel_that_cannot_be_fetched_is_told(
 
 
 @pytest.mark.parametrize(("version", "promises"), [("v6.1", V6_1), ("v6.12", V6_12)])
-def test_what_a_file_promises_is_told_by_its_features(version: str, promises: object) -> None:
+def test_what_a_file_promises_is_seen_by_its_features(version: str, promises: object) -> None:
     assert promises_of(fetched(version)) is promises
 
 
@@ -248,9 +250,9 @@ def test_the_messages_are_the_kernels(capsys: pytest.CaptureFixture[str]) -> Non
         ):
             lockstep.run(step)
         assert lockstep.destroyed is not None
-        told = " ".join(lockstep.destroyed.log)
+        output = " ".join(lockstep.destroyed.log)
         for message in ("already free", "(bad dma)", "(corrupted)", "busy"):
-            assert message in told, version
+            assert message in output, version
     assert not capsys.readouterr().err
 
 

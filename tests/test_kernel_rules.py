@@ -98,7 +98,7 @@ RULES: dict[str, list[tuple[str, ...]]] = {
         ),
         (
             "v6.12",
-            "the file pools is made and removed under no common lock",
+            "the file pools is created and removed under no common lock",
             "	mutex_lock(&pools_reg_lock);\n	mutex_lock(&pools_lock);\n	list_del(&pool->pools);",
             "	mutex_lock(&pools_lock);\n	list_del(&pool->pools);",
             "	mutex_unlock(&pools_reg_lock);\n\n	if (pool->nr_active)",
@@ -159,9 +159,9 @@ CASES = [(claim, bug) for claim, bugs in RULES.items() for bug in bugs]
 def test_a_rule_of_the_kernel_that_is_broken_is_found(tmp_path: Path, claim: str, bug: tuple[str, ...]) -> None:
     """By the simplest use of a pool, in which a page is busy at the end."""
     use = Trace((Create(2048), Alloc("a"), Alloc("b"), Alloc("c"), Free("c"), Free("b"), Destroy()))
-    version, told, *changes = bug
+    version, message, *changes = bug
     replay(use, revision_of(fetched(version)))
-    with pytest.raises(BrokenClaim, match=re.escape(told)) as broken:
+    with pytest.raises(BrokenClaim, match=re.escape(message)) as broken:
         replay(use, revision_of(changed(version, tmp_path, *changes)))
     assert broken.value.claim.name == claim
 

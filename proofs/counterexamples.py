@@ -69,9 +69,9 @@ def wrong_page(
     if not 0 < size <= min(geometry.boundary, allocation) <= allocation <= LARGEST_DRAWN:
         return None
     promised = expect(geometry)
-    laid, trouble = place(geometry, len(promised) + 2)
-    placed = [offset for offset, _ in laid]
-    elsewhere = [offset for offset, dma in laid if dma not in (None, offset)]
+    found, trouble = place(geometry, len(promised) + 2)
+    placed = [offset for offset, _ in found]
+    elsewhere = [offset for offset, dma in found if dma not in (None, offset)]
     number, odd = next(
         ((n, offset) for n, offset in enumerate(placed, 1) if n > len(promised) or offset != promised[n - 1]), (0, 0)
     )
@@ -90,11 +90,11 @@ def wrong_page(
         missing = promised[len(placed)]
         actual = f"blocks that are placed: {len(placed)}; there is none at offset {missing}, where one would fit"
     elif elsewhere:
-        actual, blocks = f"blocks that are placed: {len(laid)}, at {offsets_of(laid)}", placed.index(elsewhere[0]) + 1
+        actual, blocks = f"blocks that are placed: {len(found)}, at {offsets_of(found)}", placed.index(elsewhere[0]) + 1
     else:
         return None
     expected = f"{described(geometry)}: {len(promised)} blocks, the last at offset {promised[-1]}"
-    return Counterexample(expected, actual, trace_of(geometry, blocks, smallest), page_of(geometry, laid))
+    return Counterexample(expected, actual, trace_of(geometry, blocks, smallest), page_of(geometry, found))
 
 
 def wrong_pages(

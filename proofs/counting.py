@@ -63,7 +63,6 @@ def total_counts_the_blocks(path: Any, subject: Subject) -> None:
         counted, blocks, ahead = counted + 1, blocks + 1, ahead - 1
         path.show("a block that is placed fits below the boundary", lambda: ahead >= 0)
     if following is None:
-        path.assume_claim(claims.boundary_divides_the_allocation, geometry)
         path.show("no more blocks fit below the boundary", lambda: ahead == 0)
         fit = geometry.allocation // geometry.boundary
         path.show(

@@ -163,9 +163,9 @@ def test_an_executor_that_errs_in_a_function_is_noticed(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("revision", ["v6.1", "v6.12"])
 def test_the_verdicts_are_the_expected_ones(revision: str) -> None:
     """All but those about dma_pool_create, which take longer: `make prove KERNEL=…` has them."""
-    for asked in obligations_of(fetched(revision)).values():
-        if asked.claim.name not in ADMISSION and "first_turns" not in asked.case:
-            result = prove(asked, Settings())
+    for obligation in obligations_of(fetched(revision)).values():
+        if obligation.claim.name not in ADMISSION and "first_turns" not in obligation.case:
+            result = prove(obligation, Settings())
             assert result.verdict == result.expected, result
             assert result.as_expected, result
 
@@ -177,9 +177,9 @@ def test_a_defect_that_a_file_has_no_more_is_mended(tmp_path: Path) -> None:
     changed.write_text(source.file.read_text().replace("pool->size) >= next_boundary", "pool->size) > next_boundary"))
     made = obligations_of(Source(changed, source.tree))
     (result,) = (
-        prove(asked, Settings())
-        for asked in made.values()
-        if asked.expected.value == "REFUTED" and asked.claim.name == WASTE
+        prove(obligation, Settings())
+        for obligation in made.values()
+        if obligation.expected.value == "REFUTED" and obligation.claim.name == WASTE
     )
     assert (result.verdict, result.mended, result.as_expected) == ("PROVED", True, True)
     (read,) = [of_proof(result)]

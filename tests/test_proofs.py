@@ -223,8 +223,8 @@ def test_a_proof_that_rests_on_what_fails_is_said_to_say_nothing() -> None:
     labels = {o.label for o in OBLIGATIONS.values()}
     results = with_what_undermines([proved, other, own, refuted], labels)
     assert [result.undermined for result in results] == [[lemma], [], [], []]
-    told = f"  {claim}/series/Z is PROVED, but rests on {lemma}, so that it says nothing here."
-    assert told in as_text(results, 1).split("\n")
+    line = f"  {claim}/series/Z is PROVED, but rests on {lemma}, so that it says nothing here."
+    assert line in as_text(results, 1).split("\n")
     verdicts = [of_proof(result) for result in results]
     assert [kind_of(verdict) for verdict in verdicts] == ["open", "good", "good", "wrong"]
     assert verdicts[0].evidence["says nothing, since"] == f"it rests on {lemma}"

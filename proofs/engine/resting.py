@@ -16,8 +16,8 @@ from proofs.engine.obligation import Result
 def with_what_undermines(results: list[Result], catalogue: Collection[str]) -> list[Result]:
     """The results, of which each proof is given what it rests on that is not proved, directly or by way of others, and what
     of it was not asked in this run. A lemma that is none of the labels in the `catalogue` is never proved."""
-    asked = {result.label for result in results}
-    claims_asked = {(result.claim, result.revision) for result in results}
+    present = {result.label for result in results}
+    claims_present = {(result.claim, result.revision) for result in results}
     while True:
         unproved = {result.label for result in results if result.verdict != Verdict.PROVED.value or result.undermined}
         odd = {(result.claim, result.revision) for result in results if not result.as_expected}
@@ -28,11 +28,11 @@ def with_what_undermines(results: list[Result], catalogue: Collection[str]) -> l
             of_lemmas = {lemma.partition("/")[0] for lemma in result.lemmas}
             claims = [claim for claim in result.rests_on if claim != result.claim]
             undermined = [claim for claim in claims if (claim, result.revision) in odd]  # noqa: B023
-            missing = [c for c in claims if c not in of_lemmas and (c, result.revision) not in claims_asked]
+            missing = [c for c in claims if c not in of_lemmas and (c, result.revision) not in claims_present]
             for lemma in result.lemmas:
                 if lemma in unproved or lemma not in catalogue:  # noqa: B023
                     undermined.append(in_short(lemma, result))
-                elif lemma not in asked:
+                elif lemma not in present:
                     missing.append(in_short(lemma, result))
             return replace(result, undermined=list(dict.fromkeys(undermined)), not_asked=missing)
 

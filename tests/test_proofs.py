@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from model.trace import loads
 from proofs import counting
 from proofs.catalogue import OBLIGATIONS, prove_named
 from proofs.engine.explore import Verdict, explore
-from proofs.engine.obligation import Result
+from proofs.engine.obligation import Result, Settings, prove
 from proofs.engine.path import Theory
 from proofs.engine.resting import circle, with_what_undermines
 from proofs.engine.solver import DEFAULT_LIMIT, Solver
@@ -210,6 +211,23 @@ def test_a_count_is_not_blamed_for_a_layout() -> None:
     assert explained.actual == "blocks that are counted: 4; blocks that are placed: 4, at 0, 1000, 2000, 3000"
     explained = counting.explain_original({**numbers, "size": 1024})
     assert explained.actual == "blocks that are counted: 4; blocks that are placed: 3, at 0, 1024, 2048"
+
+
+def test_an_explanation_that_fails_by_itself_is_not_blamed_on_the_code() -> None:
+    refuted = OBLIGATIONS["lookup_finds_the_page_of_an_address/series/u64/overlapping_pages"]
+    result = prove(replace(refuted, explain=attrgetter("nothing")), Settings())
+    assert result.verdict == "UNKNOWN"
+    assert result.why.startswith("the counterexample cannot be explained: AttributeError")
+    assert result.counterexample is None
+
+    def runs_the_code(_: Any) -> Any:
+        raise IndexError("out of the page")  # outside of proofs/
+
+    result = prove(replace(refuted, explain=runs_the_code), Settings())
+    assert (result.verdict, result.counterexample) == (
+        "REFUTED",
+        {"expected": "the code runs", "actual": "IndexError: out of the page"},
+    )
 
 
 def test_a_proof_that_rests_on_what_fails_is_said_to_say_nothing() -> None:

@@ -2,8 +2,10 @@
 
 import re
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from model.claims import CLAIMS, Claim
@@ -212,8 +214,12 @@ def result_of(obligation: Obligation, outcome: Outcome, solver: Solver, settings
             explained = obligation.explain(outcome.values)
         except NotImplementedError as changed:
             verdict, why, explained = Verdict.LOST, f"{outcome.broken}: {changed}", None
-        except Exception as failure:  # the code under proof may be as wrong as can be
-            explained = Counterexample("the code runs", f"{type(failure).__name__}: {failure}")
+        except Exception as failure:
+            raised = f"{type(failure).__name__}: {failure}"
+            if is_of_the_prover(failure):
+                verdict, why, explained = Verdict.UNKNOWN, f"the counterexample cannot be explained: {raised}", None
+            else:  # the code under proof may be as wrong as can be
+                explained = Counterexample("the code runs", raised)
         if explained is not None:
             counterexample = {"expected": explained.expected, "actual": explained.actual}
             if explained.trace is not None:
@@ -259,6 +265,12 @@ def result_of(obligation: Obligation, outcome: Outcome, solver: Solver, settings
         non_linear=any(map(smtlib.is_non_linear, smtlib.subterms(solver.constraints.values()))),
         smt2=script.text if script is not None and settings.smt2 else "",
     )
+
+
+def is_of_the_prover(failure: Exception) -> bool:
+    """Whether an exception came up without any code but that of proofs/: then the prover is wrong, not what it is about."""
+    frames = traceback.extract_tb(failure.__traceback__)
+    return all(Path(frame.filename).is_relative_to(Path(__file__).parent.parent) for frame in frames)
 
 
 def described(obligation: Obligation, outcome: Outcome) -> list[str]:

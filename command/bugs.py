@@ -21,6 +21,7 @@ from typing import Any
 
 from bugs import BUGS, Bug, plant
 from command.line import Status, add_jobs, add_names, unknown
+from hunt.profiles import UNSHRUNK
 from model.bad_input import BadInput
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict
@@ -55,7 +56,7 @@ class Notice:
 
 def run_in(folder: Path, *module: str) -> tuple[int, str]:
     """Exit status and output of `python -m module` on the copy."""
-    environment = {**os.environ, "HYPOTHESIS_PROFILE": "mutants", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "HYPOTHESIS_PROFILE": UNSHRUNK, "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", *module]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
@@ -112,7 +113,7 @@ def hunter(bug: Bug, folder: Path) -> Notice:
 def hunt(bug: Bug, folder: Path, seed: str) -> tuple[str, int | None, str]:
     """A hunt in the copy: the claim that it sees broken, or "", its steps, None if it has failed, and its output."""
     what = ("--kernel", "linux") if bug.kernel else (bug.revision,)
-    _, output = run_in(folder, "command", "fuzz", *what, "--profile", "mutants", "--seed", seed)
+    _, output = run_in(folder, "command", "fuzz", *what, "--profile", UNSHRUNK, "--seed", seed)
     found = re.search(r"^\S+ breaks (\w+):", output, re.M)
     ran = re.search(r"^steps +([\d,]+)$", output, re.M)
     return found[1] if found else "", int(ran[1].replace(",", "")) if ran else None, output

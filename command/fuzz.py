@@ -81,7 +81,7 @@ def hunt_all(
     hunts: dict[str, Hunt] = {}
     try:
         with ProcessPoolExecutor(min(len(hunted), os.cpu_count() or 1)) as executor:
-            sweeps = profile != profiles.SHORTEST
+            sweeps = profile != profiles.UNSHRUNK
             running = [executor.submit(hunt, revision, seed, profile, kernel, sweeps=sweeps) for revision in hunted]
             for future in as_completed(running):
                 hunts[future.result().revision] = future.result()

@@ -259,7 +259,7 @@ def compare(before: Source, after: Source, seed: int, runs: int) -> Comparison:
         },
     )
     profiles.register()
-    wanted = settings(profiles.chosen("mutants"), max_examples=runs)
+    wanted = settings(profiles.chosen(profiles.UNSHRUNK), max_examples=runs)
     for arguments in product(*EDGES):
         edge = Trace((Create(*arguments), Alloc("a"), Destroy()))
         comparison.add(difference(edge, *revisions), number_of_steps(edge.steps))

@@ -25,9 +25,9 @@ ROOT = Path(__file__).parent.parent
 NAMES = ("directed", "dev", "ci", "nightly")
 """The profiles to hunt with."""
 
-SHORTEST = "mutants"
-OF_HUNTS = (*NAMES, SHORTEST)
-"""Those, and the one with which seeded bugs are hunted."""
+UNSHRUNK = "unshrunk"
+OF_HUNTS = (*NAMES, UNSHRUNK)
+"""Those, and the one with which seeded bugs are hunted: what it finds is not made smaller."""
 
 SECONDS_FOR_REDIS = 2
 """To connect or to answer; an address may say otherwise, as in `redis://HOST?socket_timeout=9`."""
@@ -100,8 +100,8 @@ def register() -> None:
     settings.register_profile(
         "nightly", settings.get_profile("ci"), max_examples=5_000, stateful_step_count=100, phases=list(Phase)
     )
-    # A mutant has to be noticed, not understood: no shrinking, and nothing is kept.
-    settings.register_profile(SHORTEST, settings.get_profile("ci"), database=None, phases=[Phase.generate])
+    # A seeded bug has to be noticed, not understood: no shrinking, and nothing is kept.
+    settings.register_profile(UNSHRUNK, settings.get_profile("ci"), database=None, phases=[Phase.generate])
     chosen(name())
     settings.load_profile(name())
 

@@ -29,7 +29,7 @@ from model.revision import LARGEST_PAGE, LockingError, Revision
 from model.trace import Kernel, TraceError
 
 # As in kernel/shim/shim.h.
-CREATE, ALLOC, FREE, DESTROY, PAGE, BATCH, ALLOC_ZEROED, SWEEP = range(1, 9)
+CREATE, ALLOC, FREE, DESTROY, PAGE, BATCH, SWEEP = range(1, 8)
 DONE, PAGE_WANTED, FAULT, HANG, MISUSE = range(1, 6)
 REQUEST = struct.Struct("=IIQQQQQ")
 REPLY = struct.Struct("=IIQQQQQIIII")
@@ -54,7 +54,6 @@ class Batch:
     """
 
     failed: int
-    pages_left: int
     blocks: memoryview
     nanoseconds: int
     basic_blocks: int
@@ -151,11 +150,11 @@ class KernelPool:
         if self._worker.owner is self:
             self._worker.wait_for(SECONDS_OF_A_BATCH)
         try:
-            failed, left = self._run(BATCH, blocks_at, at, count, choices_at, len(pages), self.memory.base)
+            failed, _ = self._run(BATCH, blocks_at, at, count, choices_at, len(pages), self.memory.base)
         finally:
             if self._worker.owner is self:
                 self._worker.wait_for(SECONDS)
-        return Batch(failed, left, scratch[blocks_at:end].cast("Q"), *self._took)
+        return Batch(failed, scratch[blocks_at:end].cast("Q"), *self._took)
 
     @classmethod
     def sweep(

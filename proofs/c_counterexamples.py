@@ -97,7 +97,7 @@ def explain_count(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterex
         for size, boundary in TRIED if code.stacks else ():
             geometry = Geometry(max(size, smallest), boundary, PAGE_SIZE)
             page = Layout(code, geometry, DMA_BASE)
-            page.machine.advance(page.frame)
+            page.interpreter.advance(page.frame)
             fit, total = as_promised(geometry), page.total()
             if total != len(fit):
                 expected = f"{described(geometry)}: {len(fit)} blocks fit, at {first_ones(fit)}"

@@ -26,7 +26,7 @@ from proofs import (
     walk,
 )
 from proofs.engine import cache
-from proofs.engine.obligation import Obligation, Result, Settings, prove, prove_body
+from proofs.engine.obligation import Obligation, Result, Settings, prove_body
 from proofs.engine.solver import allow_any_thread
 
 Catalogue = dict[str, Obligation]
@@ -126,7 +126,3 @@ def prove_elsewhere(names: Sequence[str], settings: Settings, kernel: str | None
             raise OtherSources(names[0])
         catalogue = catalogue_of(kernel)
         return prove_body([catalogue[name] for name in names], settings)
-
-
-def prove_named(name: str, seed: int, limit: int, second: bool = False, smt2: bool = False) -> Result:
-    return prove(OBLIGATIONS[name], Settings(seed, limit, second, smt2))

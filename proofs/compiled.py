@@ -14,8 +14,9 @@ from typing import Any
 from impl import layout
 from impl.layout import Cursor
 from kernel.build import Source
-from kernel.execute import Machine, Pointer, Struct, Unknown
+from kernel.execute import Interpreter, Unknown
 from kernel.ir import NotFollowed
+from kernel.objects import Pointer, Struct
 from model import claims
 from model.claims import Claim
 from model.promises import SERIES, V6_1
@@ -315,7 +316,7 @@ def lookup(state: Statements) -> None:
 
     def shown(path: Any, pool: Struct, pages: list[Struct], allocation: Any) -> Iterator[tuple[Any, ...]]:
         address = path.number("address")
-        found = Machine(module, {}).call("pool_find_page", Pointer(pool, 0), address)
+        found = Interpreter(module, {}).call("pool_find_page", Pointer(pool, 0), address)
         for page in pages:
             mine = isinstance(found, Pointer) and found.object is page
             # Of pages that overlap, a list gives the first.

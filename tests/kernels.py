@@ -49,7 +49,7 @@ def hunt(source: Source, examples: int = 0) -> int:
         return hunter.tally.steps
     profiles.register()
     phases = [Phase.generate]
-    short = settings(settings.get_profile("mutants"), max_examples=examples, phases=phases, derandomize=False)
+    short = settings(settings.get_profile(profiles.UNSHRUNK), max_examples=examples, phases=phases, derandomize=False)
     run_state_machine_as_test(seed(1)(hunter), settings=short)
     return hunter.tally.steps
 

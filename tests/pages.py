@@ -2,7 +2,7 @@
 
 A pool is filled to a number of pages, freed in an order that mixes the pages, and filled again; every page's header, and its
 link in the list of pages with room, notes when it is read or written. An alloc that adds a page goes down the tree with it,
-which the claim about an alloc leaves out, and so is counted by itself. The figures are counts, the same on every machine.
+which the claim about an alloc leaves out, and so it is not counted here. The figures are counts, the same on every machine.
 """
 
 from collections.abc import Callable
@@ -54,16 +54,6 @@ def watched(revision: type[Pool]) -> Pool:
     assert pool is not None, "the arguments are admitted"
     pool._new_page = WatchedPage  # type: ignore[method-assign]
     return pool
-
-
-def most_touched_by_growth(revision: type[Pool], pages: int) -> int:
-    """The most pages, the new one among them, that an alloc looks at which adds one, up to a number of pages."""
-    pool, most = watched(revision), 0
-    for _ in range(pages):
-        most = max(most, count(touched, pool.alloc))
-        for _ in range(BLOCKS_PER_PAGE - 1):
-            pool.alloc()
-    return most
 
 
 def most_touched(revision: type[Pool], pages: int) -> tuple[int, int]:

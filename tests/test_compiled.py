@@ -11,8 +11,9 @@ import pytest
 from command.claims import PROVED_OF_C
 from kernel import execute
 from kernel.build import BuildError, Source
-from kernel.execute import Fault, Frame, Machine, Memory, Pointer, Struct, Unknown, arithmetic, compare
+from kernel.execute import Frame, Interpreter, Unknown, arithmetic, compare
 from kernel.ir import Module, NotFollowed, ir_of
+from kernel.objects import DmaPage, Fault, Pointer, Struct
 from proofs.compiled import obligations_of
 from proofs.engine.obligation import Settings, prove
 from proofs.subjects.c_native import FOLLOWED, Differs, hold_to_native
@@ -80,9 +81,9 @@ def test_a_function_is_executed() -> None:
     module = Module(IR)
     given = pair(module)
     given["large"] = 2**63
-    assert Machine(module, {}).call("sum", Pointer(given, 0), 3) == 3 * 2**63 % 2**64
-    assert Machine(module, {}).call("sum", Pointer(given, 0), 2**32 - 1) == 0
-    assert Machine(module, {}).call("widened", 2**32 - 5) == 2**64 - 5
+    assert Interpreter(module, {}).call("sum", Pointer(given, 0), 3) == 3 * 2**63 % 2**64
+    assert Interpreter(module, {}).call("sum", Pointer(given, 0), 2**32 - 1) == 0
+    assert Interpreter(module, {}).call("widened", 2**32 - 5) == 2**64 - 5
 
 
 def test_a_loop_is_cut_where_a_turn_begins() -> None:
@@ -90,33 +91,33 @@ def test_a_loop_is_cut_where_a_turn_begins() -> None:
     given = pair(module)
     given["large"] = 5
     assert module.function("sum").loops == ["head"]
-    machine = Machine(module, {})
-    frame = machine.enter("sum", Pointer(given, 0), 3)
-    assert machine.advance(frame, "head") == {"i": 0, "total": 0}
-    assert machine.resume(frame, {"i": 1, "total": 100}) == {"i": 2, "total": 105}
-    assert machine.resume(frame, {"i": 3, "total": 100}) is None
+    interpreter = Interpreter(module, {})
+    frame = interpreter.enter("sum", Pointer(given, 0), 3)
+    assert interpreter.advance(frame, "head") == {"i": 0, "total": 0}
+    assert interpreter.resume(frame, {"i": 1, "total": 100}) == {"i": 2, "total": 105}
+    assert interpreter.resume(frame, {"i": 3, "total": 100}) is None
     assert frame.result == 100
 
 
 def test_what_is_not_followed_is_said() -> None:
     module = Module(IR)
     with pytest.raises(NotFollowed, match="unheard_of"):
-        Machine(module, {}).call("strange", 1)
+        Interpreter(module, {}).call("strange", 1)
     with pytest.raises(NotFollowed, match="no function other"):
-        Machine(module, {}).call("other")
+        Interpreter(module, {}).call("other")
     with pytest.raises(Fault, match="before it is written"):
-        Machine(module, {}).call("sum", Pointer(pair(module), 0), 1)
+        Interpreter(module, {}).call("sum", Pointer(pair(module), 0), 1)
     with pytest.raises(NotFollowed, match="the proof does not know it"):
-        Machine(module, {}).call("sum", replace(pair(module), unwritten=None).at("small"), 1)
+        Interpreter(module, {}).call("sum", replace(pair(module), unwritten=None).at("small"), 1)
     with pytest.raises(Fault, match="null"):
-        Machine(module, {}).call("sum", 0, 1)
+        Interpreter(module, {}).call("sum", 0, 1)
     with pytest.raises(NotFollowed, match="compared"):
         compare("eq", "i64", Unknown("udiv", 8, 4), 2)
 
 
 def test_a_page_keeps_what_was_stored() -> None:
     checked: list[tuple[int, int]] = []
-    memory = Memory(lambda offset, nbytes: checked.append((offset, nbytes)))
+    memory = DmaPage(lambda offset, nbytes: checked.append((offset, nbytes)))
     memory.store(8, 32, 7)
     memory.store(12, 32, 9)
     assert memory.load(8, 32) == 7
@@ -138,7 +139,7 @@ def test_what_is_executed_is_what_runs(revision: str) -> None:
 @pytest.mark.parametrize("function", FOLLOWED)
 def test_an_executor_that_errs_in_a_function_is_noticed(monkeypatch: pytest.MonkeyPatch, function: str) -> None:
     """Where it compares, it takes "unequal" for "equal", or "greater" for "greater or equal"; or it adds one to a product."""
-    source, rest = fetched("v6.1"), Machine._rest
+    source, rest = fetched("v6.1"), Interpreter._rest
     wrong = {"ne": "eq", "ugt": "uge", "ult": "ule"}
 
     def compared(what: str, *operands: Any) -> Any:
@@ -147,15 +148,15 @@ def test_an_executor_that_errs_in_a_function_is_noticed(monkeypatch: pytest.Monk
     def computed(what: str, *operands: Any) -> Any:
         return arithmetic(what, *operands) + (what == "mul")
 
-    def badly(machine: Machine, frame: Frame) -> None:
+    def badly(interpreter: Interpreter, frame: Frame) -> None:
         here = frame.function.name == function
         with monkeypatch.context() as patched:
             if here:
                 patched.setattr(execute, "compare", compared)
                 patched.setattr(execute, "arithmetic", computed)
-            rest(machine, frame)
+            rest(interpreter, frame)
 
-    monkeypatch.setattr(Machine, "_rest", badly)
+    monkeypatch.setattr(Interpreter, "_rest", badly)
     with pytest.raises((Differs, Fault, NotFollowed, TimeoutError)):
         hold_to_native(source, 60, seed=1)
 

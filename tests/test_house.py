@@ -98,6 +98,19 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 
 
+def test_no_file_is_long() -> None:
+    """Of those that people read and change: not what is generated, or kept for comparison."""
+    folders = (*MAY_IMPORT, "tests", "docs")
+    files = [
+        file
+        for folder in folders
+        for kind in ("py", "c", "h", "toml", "md")
+        for file in (ROOT / folder).rglob(f"*.{kind}")
+    ]
+    assert files
+    assert not [file for file in files if len(file.read_text().splitlines()) > 400]
+
+
 def test_the_readme_shows_the_demo_as_it_is() -> None:
     """All of its output, but for the times."""
     command = [sys.executable, "-m", "command", "demo"]

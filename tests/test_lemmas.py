@@ -14,17 +14,18 @@ from command.__main__ import main
 from impl import block_stack, history, layout, list_head, pool, rbtree
 from impl.pool import Pool
 from model import claims
-from proofs.catalogue import OBLIGATIONS, prove_named
+from proofs.catalogue import OBLIGATIONS
 from proofs.engine import path as engine
 from proofs.engine.explore import Verdict, explore
 from proofs.engine.obligation import Result
 from proofs.engine.path import Replay, Theory
 from proofs.engine.resting import circle, with_what_undermines
-from proofs.engine.solver import DEFAULT_LIMIT, Solver
+from proofs.engine.solver import Solver
 from report.formats import as_junit, as_sarif
 from report.pages import kind_of
 from report.prover import as_text
 from report.verdicts import of_proof
+from tests.proved import prove_one
 
 LABELS = {obligation.label for obligation in OBLIGATIONS.values()}
 RESTING = (
@@ -35,7 +36,7 @@ RESTING = (
 
 
 def proved(name: str, **changed: Any) -> Result:
-    return replace(prove_named(name, 0, DEFAULT_LIMIT), **changed)
+    return replace(prove_one(name), **changed)
 
 
 def test_a_stub_names_its_claim_when_it_is_called() -> None:

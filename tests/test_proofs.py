@@ -19,17 +19,17 @@ from model.claims import CLAIMS
 from model.lockstep import replay
 from model.trace import loads
 from proofs import counting
-from proofs.catalogue import OBLIGATIONS, prove_named
+from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict, explore
 from proofs.engine.obligation import Result, Settings, prove
 from proofs.engine.path import Theory
 from proofs.engine.resting import circle, with_what_undermines
-from proofs.engine.solver import DEFAULT_LIMIT, Solver
+from proofs.engine.solver import Solver
 from proofs.subjects.subject import ORIGINAL
 from report.pages import kind_of
 from report.prover import as_text
 from report.verdicts import of_proof
-from tests.proved import REFUTED, ROOT, Proved, run
+from tests.proved import REFUTED, ROOT, Proved, prove_one, run
 
 
 def test_no_verdict_but_proved_and_refuted_is_ever_expected() -> None:
@@ -166,7 +166,7 @@ def test_the_default_seed_can_be_asked_for() -> None:
 def test_what_a_proof_rests_on_is_proved_too() -> None:
     proved = {o.claim.name for o in OBLIGATIONS.values() if o.expected is Verdict.PROVED}
     for claim in ("block_lies_inside_its_page", "no_block_crosses_a_boundary", "total_counts_the_blocks"):
-        rests_on = prove_named(f"{claim}/series/Z", 0, DEFAULT_LIMIT).rests_on
+        rests_on = prove_one(f"{claim}/series/Z").rests_on
         assert rests_on
         assert set(rests_on) <= proved
 
@@ -234,7 +234,7 @@ def test_a_proof_that_rests_on_what_fails_is_said_to_say_nothing() -> None:
     """Of the same revision only, and not of the claim itself, which is the hypothesis of an induction."""
     lemma, claim = "layout_stays_between_boundaries", "block_lies_inside_its_page"
     names = f"{claim}/series/Z", f"{claim}/v6.12/Z", f"{lemma}/series/Z"
-    proved, other, own = (prove_named(name, 0, DEFAULT_LIMIT) for name in names)
+    proved, other, own = (prove_one(name) for name in names)
     assert lemma in proved.rests_on
     assert lemma in own.rests_on
     refuted = replace(own, verdict="REFUTED", counterexample={"expected": "", "actual": ""})

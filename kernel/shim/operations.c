@@ -209,7 +209,7 @@ static u64 run_batch(const struct batch_operation *operations, u64 number, struc
 		if (operation->what == FREE) {
 			free_block(block->vaddr + operation->plus, block->dma + operation->plus);
 		} else {
-			void *vaddr = alloc_for(GFP_KERNEL, 0, operation->what == ALLOC_ZEROED ? __GFP_ZERO : 0, &dma);
+			void *vaddr = alloc_for(GFP_KERNEL, 0, 0, &dma);
 
 			*block = (struct block){ vaddr ? to_peer_address(vaddr) : 0, dma };
 			failed += !vaddr;
@@ -228,7 +228,7 @@ static void serve_batch(void)
 	failed = run_batch((const struct batch_operation *)(scratch + request.a), request.b,
 			   (struct block *)(scratch + request.flags));
 	batch.runs = false;
-	send_done(failed, batch.pages);
+	send_done(failed, 0);
 }
 
 bool serve_operation(u32 what)

@@ -43,7 +43,7 @@
 
 /* Messages (server.c). kernel/pool.py has the same structures and numbers. */
 
-enum { CREATE = 1, ALLOC, FREE, DESTROY, PAGE, BATCH, ALLOC_ZEROED, SWEEP };
+enum { CREATE = 1, ALLOC, FREE, DESTROY, PAGE, BATCH, SWEEP };
 enum { DONE = 1, PAGE_WANTED, FAULT, HANG, MISUSE }; /* MISUSE of locks, of interrupts, of a caller */
 
 struct request {

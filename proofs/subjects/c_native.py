@@ -11,7 +11,8 @@ from itertools import pairwise
 
 from impl.layout import Geometry
 from kernel.build import Source, Variant
-from kernel.execute import Machine, Pointer
+from kernel.execute import Interpreter
+from kernel.objects import Pointer
 from kernel.pool import KernelPool
 from model.geometry import INT_MAX
 from model.memory import DMA_BASE, Memory
@@ -73,7 +74,7 @@ def compare_layouts(code: Code, chance: random.Random, counts: Counter[str]) -> 
 def placed_at_once(code: Code, geometry: Geometry) -> tuple[int, list[int]]:
     """What pools_show prints after an uncut run of pool_initialise_page, and the offsets of the blocks that it lays."""
     page_at_work = Layout(code, geometry, DMA_BASE)
-    page_at_work.machine.advance(page_at_work.frame)
+    page_at_work.interpreter.advance(page_at_work.frame)
     stores = page_at_work.memory.log
     if not code.stacks:
         return total_in_the_row(code, page_at_work.pool), [store.offset for store in stores]
@@ -102,7 +103,7 @@ def compare_lookups(code: Code, chance: random.Random, counts: Counter[str], loo
     for _ in range(lookups):
         near = chance.choice([-1, 0, 1, PAGE_SIZE - 1, PAGE_SIZE, chance.randrange(PAGE_SIZE)])
         address = (chance.choice(places) + near) % 2**64
-        found = Machine(module, {}).call("pool_find_page", Pointer(pool, 0), address)
+        found = Interpreter(module, {}).call("pool_find_page", Pointer(pool, 0), address)
         holder = next((page for page in pages if 0 <= address - page["dma"] < PAGE_SIZE), None)
         what = f"address {address:#x}, pages at {', '.join(map(hex, places))}"
         expect("pool_find_page", what, finds(native, chance.choice(blocks)[0], address), isinstance(found, Pointer))

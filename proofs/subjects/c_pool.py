@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 from impl.layout import Cursor, Geometry
 from kernel.build import Source
-from kernel.execute import Fault, Machine, Memory, Pointer, Struct
+from kernel.execute import Interpreter
 from kernel.ir import Field, Module, NotFollowed, ir_of
+from kernel.objects import DmaPage, Fault, Pointer, Struct
 from kernel.pool import promises_of
 from model import claims
 from model.memory import DMA_BASE
@@ -68,8 +69,8 @@ class Code:
         place = self.module.place(function, block) if block else self.module.place_of(function)
         return NotFollowed(reason).at(place)
 
-    def machine(self, **externals: Any) -> Machine:
-        return Machine(self.module, {name: lambda *_: 0 for name in QUIET} | externals)
+    def interpreter(self, **externals: Any) -> Interpreter:
+        return Interpreter(self.module, {name: lambda *_: 0 for name in QUIET} | externals)
 
 
 def code_of(source: Source) -> Code:
@@ -86,10 +87,10 @@ def created(code: Code, size: Any, align: Any, boundary: Any, page_size: Any) ->
     def memory(unwritten: int | type[Fault]) -> Pointer:
         return Pointer(replace(code.struct("dma_pool"), unwritten=unwritten), 0)
 
-    machine = code.machine(kmalloc=lambda *_: memory(Fault), kzalloc=lambda *_: memory(0))
-    machine.uncomputed = frozenset({"udiv", "urem"})
-    machine.globals["poolproof_page_size"] = Pointer(page_size_of(page_size), 0)
-    made = machine.call("dma_pool_create", 0, Pointer(device, 0), size, align, boundary)
+    interpreter = code.interpreter(kmalloc=lambda *_: memory(Fault), kzalloc=lambda *_: memory(0))
+    interpreter.uncomputed = frozenset({"udiv", "urem"})
+    interpreter.globals["poolproof_page_size"] = Pointer(page_size_of(page_size), 0)
+    made = interpreter.call("dma_pool_create", 0, Pointer(device, 0), size, align, boundary)
     return made.object if isinstance(made, Pointer) else None
 
 
@@ -115,7 +116,7 @@ class Layout:
     def __init__(self, code: Code, geometry: Any, dma: Any, check: Check = anywhere) -> None:
         self.code = code
         self.known = TURN[V6_12 if code.stacks else V6_1]
-        self.memory = Memory(check)
+        self.memory = DmaPage(check)
         self.dma = dma
         self.nr_blocks: Any = 0  # before a turn
         self.pool, self.page = code.struct("dma_pool"), code.struct("dma_page")
@@ -127,8 +128,8 @@ class Layout:
             self.pool["next_block"], self.pool["nr_blocks"], self.pool["nr_pages"] = self.tail, 0, 0
             for link in ("page_list.next", "page_list.prev"):
                 self.pool[link] = self.pool.at("page_list.next")
-        self.machine = code.machine()
-        self.frame = self.machine.enter("pool_initialise_page", Pointer(self.pool, 0), Pointer(self.page, 0))
+        self.interpreter = code.interpreter()
+        self.frame = self.interpreter.enter("pool_initialise_page", Pointer(self.pool, 0), Pointer(self.page, 0))
 
     def lost(self, reason: str, block: str = "") -> NotFollowed:
         return self.code.not_followed(reason, "pool_initialise_page", block)
@@ -138,7 +139,7 @@ class Layout:
         heads = self.frame.function.loops
         if len(heads) != 1:
             raise self.lost(f"pool_initialise_page has {len(heads)} loops, not 1")
-        arrived = self.machine.advance(self.frame, heads[0])
+        arrived = self.interpreter.advance(self.frame, heads[0])
         if arrived is None:
             raise self.lost("pool_initialise_page returns before its loop")
         if set(arrived) != self.known:
@@ -159,8 +160,8 @@ class Layout:
             variables["last"] = 0 if last is None else Pointer(self.memory, last)
             variables["first"] = 0 if last is None else Pointer(self.memory, 0)
         before = dict(self.pool.cells), dict(self.page.cells)
-        arrived = self.machine.resume(self.frame, variables)
-        if arrived is not None and not self.code.stacks and not self.machine.goes_on(self.frame):
+        arrived = self.interpreter.resume(self.frame, variables)
+        if arrived is not None and not self.code.stacks and not self.interpreter.goes_on(self.frame):
             arrived = None
         turn = self.placed_link() if not self.code.stacks else placed_block(arrived, last)
         if arrived is None:
@@ -261,15 +262,15 @@ def total_in_the_row(code: Code, pool: Struct) -> Any:
         page["in_use"] = 0
     else:
         pool["nr_active"], pool["nr_pages"] = 0, 1
-    machine = code.machine(
+    interpreter = code.interpreter(
         scnprintf=printed,
         sysfs_emit=printed,
         sysfs_emit_at=printed,
         rb_first=lambda root: root.object.load(root.offset, 64),
         rb_next=lambda _: 0,
     )
-    machine.globals["poolproof_page_size"] = Pointer(page_size_of(PAGE_SIZE), 0)
-    machine.call("pools_show", Pointer(device, 0), 0, Pointer(Struct("buf", {}), 0))
+    interpreter.globals["poolproof_page_size"] = Pointer(page_size_of(PAGE_SIZE), 0)
+    interpreter.call("pools_show", Pointer(device, 0), 0, Pointer(Struct("buf", {}), 0))
     if len(rows) != 1:
         raise code.not_followed("pools_show prints no row that is known here", "pools_show")
     return rows[0][5]

@@ -16,18 +16,18 @@ from model.promises import SERIES, V6_1
 from model.trace import Alloc
 from proofs import admission
 from proofs.counterexamples import (
-    TRIED,
     as_promised,
     described,
     first_ones,
     offsets_of,
     page_of,
     trace_of,
+    tried,
     wrong_pages,
 )
 from proofs.engine.obligation import Counterexample, from_this_state
 from proofs.subjects.c_pool import Code, Layout, subject_of
-from proofs.subjects.subject import ORIGINAL, PAGE_SIZE
+from proofs.subjects.subject import ORIGINAL
 
 
 def explain_state(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
@@ -94,8 +94,7 @@ def explain_count(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterex
     try:
         return explain_page(code, claim, inputs)
     except NotFollowed:
-        for size, boundary in TRIED if code.stacks else ():
-            geometry = Geometry(max(size, smallest), boundary, PAGE_SIZE)
+        for geometry in tried(smallest) if code.stacks else ():
             page = Layout(code, geometry, DMA_BASE)
             page.interpreter.advance(page.frame)
             fit, total = as_promised(geometry), page.total()

@@ -1,6 +1,6 @@
 """What people read of a refutation about a page's layout: the page, laid out on plain integers."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, replace
 
 from impl.layout import Geometry
@@ -97,6 +97,11 @@ def wrong_page(
     return Counterexample(expected, actual, trace_of(geometry, blocks, smallest), page_of(geometry, found))
 
 
+def tried(smallest: int) -> Iterator[Geometry]:
+    """Pages that are tried, as drivers can have them: no block is smaller than `smallest`, nor above its boundary."""
+    return (Geometry(size, boundary, PAGE_SIZE) for size, boundary in TRIED if size >= smallest)
+
+
 def wrong_pages(
     geometry: Geometry, place: Place, smallest: int, expect: Expected = as_promised
 ) -> Iterable[Counterexample]:
@@ -104,9 +109,8 @@ def wrong_pages(
     fails = "a step of the proof fails in this state, which may be unreachable"
     if found := wrong_page(geometry, place, smallest, expect):
         yield found
-    for size, boundary in TRIED:
-        other = Geometry(size, boundary, PAGE_SIZE)
-        if size >= smallest and (found := wrong_page(other, place, smallest, expect)):
+    for other in tried(smallest):
+        if found := wrong_page(other, place, smallest, expect):
             actual = f"{fails}, but {described(other)} shows it, too: {found.actual}"
             yield replace(found, actual=actual)
 

@@ -75,6 +75,10 @@ V6_12 = {
         "\tpool->nr_blocks += nr;\n\tlast->next_block = pool->next_block;",
     ),
     "reverse": ("list_for_each_entry(page, &pool->page_list", "list_for_each_entry_reverse(page, &pool->page_list"),
+    "no_empty_turn": (
+        "\t\t\tcontinue;\n\t\t}\n\n\t\tblock =",
+        "\t\t\tif (offset + pool->size > pool->allocation)\n\t\t\t\tbreak;\n\t\t}\n\n\t\tblock =",
+    ),
 }
 CHANGES = [("v6.1", name) for name in V6_1] + [("v6.12", name) for name in V6_12]
 
@@ -83,7 +87,7 @@ def harmless(version: str, name: str, folder: Path) -> Source:
     return changed(version, folder, *(V6_1 if version == "v6.1" else V6_12)[name])
 
 
-ABOUT = {"guard": ROW, "one_condition": LOOKUP, "list_safe": LOOKUP, "reverse": LOOKUP}
+ABOUT = {"guard": ROW, "one_condition": LOOKUP, "list_safe": LOOKUP, "reverse": LOOKUP, "no_empty_turn": ROW}
 """The claim that is proved again; of others, that of the layout."""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from impl import layout
 from impl.layout import Cursor
+from impl.words import size_t
 from kernel.build import Source
 from kernel.execute import Interpreter, Unknown
 from kernel.ir import NotFollowed
@@ -315,6 +316,9 @@ def lookup(state: Statements) -> None:
         return pages
 
     def shown(path: Any, pool: Struct, pages: list[Struct], allocation: Any) -> Iterator[tuple[Any, ...]]:
+        for page in pages:
+            last = page["dma"] + allocation - 1
+            path.assume("the page lies in the address space", lambda page=page, last=last: size_t(last) >= page["dma"])
         address = path.number("address")
         found = Interpreter(module, {}).call("pool_find_page", Pointer(pool, 0), address)
         for page in pages:

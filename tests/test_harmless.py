@@ -37,6 +37,7 @@ V6_1 = {
         "pages++;\nblocks += page->in_use;\n}\n}",
     ),
     "one_condition": (SCAN, "\t\tif (dma >= page->dma && dma - page->dma < pool->allocation)"),
+    "one_subtraction": (SCAN, "\t\tif ((dma - page->dma) < pool->allocation)"),
     "list_safe": (
         "struct dma_page *page;\n\n\tlist_for_each_entry(page, &pool->page_list, page_list) {\n\t\tif (dma",
         "struct dma_page *page, *tmp;\n\n\tlist_for_each_entry_safe(page, tmp, &pool->page_list, page_list) {\n\t\tif (dma",
@@ -87,7 +88,14 @@ def harmless(version: str, name: str, folder: Path) -> Source:
     return changed(version, folder, *(V6_1 if version == "v6.1" else V6_12)[name])
 
 
-ABOUT = {"guard": ROW, "one_condition": LOOKUP, "list_safe": LOOKUP, "reverse": LOOKUP, "no_empty_turn": ROW}
+ABOUT = {
+    "guard": ROW,
+    "one_condition": LOOKUP,
+    "one_subtraction": LOOKUP,
+    "list_safe": LOOKUP,
+    "reverse": LOOKUP,
+    "no_empty_turn": ROW,
+}
 """The claim that is proved again; of others, that of the layout."""
 
 

@@ -19,7 +19,7 @@ from hunt import profiles
 from hunt.events import Tally
 from hunt.fuzz import HUNTED
 from hunt.machine import Dice, PoolMachine, machine
-from hunt.revisions import TARGETS
+from hunt.revisions import REVISIONS
 from hunt.surroundings import surroundings
 from kernel.pool import revision_of
 from report.text import show_progress
@@ -30,7 +30,7 @@ ROUNDS, EXAMPLES = 5, 60
 class EmptyMachine(PoolMachine):
     """The same rules, with nothing behind them."""
 
-    revision = TARGETS["series"]
+    revision = REVISIONS["series"]
 
     @initialize(data=st.data())
     def create(self, data: st.DataObject) -> None:
@@ -59,7 +59,7 @@ def per_second(hunter: type[PoolMachine], number: int, examples: int) -> float:
 
 def run(wanted: Wanted) -> Part:
     profiles.register()
-    hunters = {name: machine(TARGETS[name]) for name in HUNTED}
+    hunters = {name: machine(REVISIONS[name]) for name in HUNTED}
     hunters |= {f"C, {name}": machine(revision_of(kernel)) for name, kernel in wanted.kernels.items()}
     rounds, examples = (1, 5) if wanted.quick else (ROUNDS, EXAMPLES)
     ratios: dict[str, list[float]] = {name: [] for name in hunters}

@@ -4,7 +4,7 @@ The table is a TOML file for each file that is changed; an entry may name anothe
 and becomes `new`. Of a bug it says
 
 - `refuted`: what the prover must refute, where it proves the unchanged code. A claim is to be refuted in one of its cases
-  at least, and CLAIM/REVISION or CLAIM/REVISION/CASE in each of its domains;
+  at least, and CLAIM/REVISION or CLAIM/REVISION/CASE in each of its theories (Z, u32, u64);
 - `hunted`: claims of which a hunt must see at least one broken: which one it meets first is a matter of luck;
 - `contracts`: what CrossHair must refute;
 - `revision`: the one that is proved and hunted;

@@ -47,13 +47,13 @@ def table_of_claims() -> str:
         for o in about:
             if o.expected is Verdict.PROVED:
                 proved.setdefault(o.revision, {})[o.theory.value] = None
+        of_python = [f"{revision} {', '.join(proved[revision])}" for revision in of_series_first(proved)]
         refuted = [f"{o.revision} {o.theory.value} {o.case}".rstrip() for o in about if o.expected is Verdict.REFUTED]
         cells = (
             f"`{claim.name}`",
             claim.sentence,
             claim.source,
-            "<br>".join(f"{revision} {', '.join(proved[revision])}" for revision in of_series_first(proved))
-            or "hunted only",
+            "<br>".join([*of_python, *(["your C u64"] if claim.name in PROVED_OF_C else [])]) or "hunted only",
             "<br>".join(refuted),
         )
         lines.append("| " + " | ".join(cells) + " |")

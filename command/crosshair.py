@@ -13,7 +13,7 @@ from dataclasses import asdict
 
 from command.files import put_json, put_traces, try_out
 from command.line import Status, add_jobs, add_json, add_names, add_traces, unknown
-from proofs.confirm import CONTRACTS, Result, confirm
+from proofs.confirm import CONTRACTS, ContractResult, confirm
 from report.runs import show, surprises
 from report.text import show_progress
 from report.verdicts import of_contract
@@ -56,7 +56,7 @@ def select(names: Iterable[str]) -> list[str]:
     return list(chosen or CONTRACTS)
 
 
-def confirm_all(names: list[str], jobs: int) -> list[Result]:
+def confirm_all(names: list[str], jobs: int) -> list[ContractResult]:
     """Check contracts, with progress on a terminal; the results in the order of `names`. Each has a process of its own, since
     what CrossHair finds depends on what ran before."""
     fresh = multiprocessing.get_context("spawn")
@@ -68,7 +68,7 @@ def confirm_all(names: list[str], jobs: int) -> list[Result]:
     return [future.result() for future in running]
 
 
-def as_text(results: list[Result], seconds: float) -> str:
+def as_text(results: list[ContractResult], seconds: float) -> str:
     """A line for each result, with the refutations in words; and how many there are of each outcome."""
     lines = []
     for result in results:

@@ -13,7 +13,7 @@ from command.line import Status, add_json, add_kernel, add_profile, kernel_of, n
 from hunt import profiles
 from hunt.events import missed
 from hunt.fuzz import HUNTED, Hunt, hunt
-from hunt.revisions import TARGETS, KernelFile, revisions
+from hunt.revisions import REVISIONS, KernelFile, revisions
 from hunt.sweep import SWEPT, SWEPT_UP_TO
 from model.bad_input import BadInput
 from model.revision import KERNEL
@@ -24,7 +24,7 @@ from report.verdicts import of_hunt
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "revisions", nargs="*", metavar="REVISION", help=f"of {', '.join(TARGETS)}; default: all sound ones"
+        "revisions", nargs="*", metavar="REVISION", help=f"of {', '.join(REVISIONS)}; default: all sound ones"
     )
     add_kernel(parser, "hunt in")
     parser.add_argument(

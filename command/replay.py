@@ -9,7 +9,7 @@ from pathlib import Path
 
 from command.files import put, usable
 from command.line import Status, add_kernel, kernel_of, unknown
-from hunt.revisions import TARGETS, revisions
+from hunt.revisions import REVISIONS, revisions
 from hunt.shrink import smallest
 from model.bad_input import BadInput
 from model.revision import KERNEL
@@ -20,7 +20,7 @@ from report.text import coloured, run_as_text
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("trace", metavar="TRACE", help="a JSON file; see model/trace.py")
-    parser.add_argument("--on", metavar="REVISION", help=f"one of {', '.join(TARGETS)}; default: series")
+    parser.add_argument("--on", metavar="REVISION", help=f"one of {', '.join(REVISIONS)}; default: series")
     add_kernel(parser, "run")
     parser.add_argument("--shrink", metavar="FILE", help="write a smaller trace that breaks the same claim")
 
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> Status:
     kernel = kernel_of(options)
     on = KERNEL if kernel is not None else options.on or "series"
     if on not in revisions(kernel):
-        raise unknown("revision", on, TARGETS)
+        raise unknown("revision", on, REVISIONS)
     try:
         with usable(options.trace, "TRACE=file names a trace, such as one of tests/traces/"):
             text = Path(options.trace).read_text()

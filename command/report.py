@@ -13,7 +13,7 @@ from command.files import try_out, usable
 from command.fuzz import hunt_all
 from command.line import Status, add_kernel, add_profile, kernel_of, refuse_promises, unknown
 from hunt.fuzz import HUNTED
-from hunt.revisions import TARGETS, KernelFile
+from hunt.revisions import REVISIONS, KernelFile
 from model.bad_input import BadInput
 from model.revision import KERNEL
 from model.trace import TraceError, loads
@@ -21,7 +21,7 @@ from report.formats import as_junit, as_sarif
 from report.pages import index
 from report.runs import finding_of, scene_on, show
 from report.text import show_progress
-from report.verdicts import Verdict, message, of_contract, of_hunt, of_proof, of_trace
+from report.verdicts import EngineVerdict, message, of_contract, of_hunt, of_proof, of_trace
 
 PAST = Path(__file__).parent.parent / "tests" / "traces"
 ENGINES = {"prove": "prover", "fuzz": "machine", "crosshair": "contracts"}
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> Status:
     try_out(None, *(str(folder / part) for part in ("traces", "smt2")))
     if kernel is not None:
         print(kernel.source)
-    verdicts: list[Verdict] = []
+    verdicts: list[EngineVerdict] = []
     tallies: Tallies = {}
     for engine in engines:
         said, met = ask(engine, folder, options.profile, kernel)
@@ -86,7 +86,7 @@ def clear(folder: Path) -> None:
         old.unlink()
 
 
-def ask(engine: str, folder: Path, profile: str, kernel: KernelFile | None) -> tuple[list[Verdict], Tallies]:
+def ask(engine: str, folder: Path, profile: str, kernel: KernelFile | None) -> tuple[list[EngineVerdict], Tallies]:
     """Run an engine, which shows its progress: its verdicts. The prover's queries are written into `folder`. Raises BadInput.
 
     An engine is imported here, since each needs packages of its own.
@@ -115,13 +115,13 @@ def ask(engine: str, folder: Path, profile: str, kernel: KernelFile | None) -> t
     return verdicts, {hunt.revision: dict(sorted(hunt.tally.events.items())) for hunt in hunts}
 
 
-def past_counterexamples() -> list[Verdict]:
+def past_counterexamples() -> list[EngineVerdict]:
     """Every trace of the past, run again on the revision that its name begins with: it has to break its claim. Raises
     BadInput for one that cannot be run."""
     verdicts = []
     for file in sorted(PAST.glob("*.json")):
         revision = file.name.partition("-")[0]
-        if revision not in TARGETS:
+        if revision not in REVISIONS:
             raise BadInput(f"{file}: its name has to begin with a revision, and {revision!r} is none")
         try:
             trace = loads(file.read_text())
@@ -133,14 +133,16 @@ def past_counterexamples() -> list[Verdict]:
         found = None if broken is None else of_trace(broken.trace)
         outcome = "HELD" if broken is None else "BROKEN"
         verdicts.append(
-            Verdict("replay", file.stem, claim, revision, outcome, "BROKEN", broken is not None, 0.0, name, {}, found)
+            EngineVerdict(
+                "replay", file.stem, claim, revision, outcome, "BROKEN", broken is not None, 0.0, name, {}, found
+            )
         )
     return verdicts
 
 
 def write(
     folder: Path,
-    verdicts: list[Verdict],
+    verdicts: list[EngineVerdict],
     tallies: Tallies,
     command: str,
     engines: Iterable[str],

@@ -16,7 +16,7 @@ from hypothesis.stateful import initialize, run_state_machine_as_test
 from hunt import directed, profiles
 from hunt.events import Tally
 from hunt.machine import PoolMachine
-from hunt.revisions import TARGETS, twin_of
+from hunt.revisions import REVISIONS, twin_of
 from hunt.shrink import measure, number_of_steps, shrink, without_outcome
 from kernel.build import Source
 from kernel.pool import promises_of, revision_of
@@ -251,7 +251,7 @@ def compare(before: Source, after: Source, seed: int, runs: int) -> Comparison:
         "ComparingMachine",
         (ComparingMachine,),
         {
-            "revision": TARGETS[twin_of(promises_of(before))],
+            "revision": REVISIONS[twin_of(promises_of(before))],
             "tally": Tally(),
             "before": revisions[0],
             "after": revisions[1],

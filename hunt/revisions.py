@@ -1,4 +1,4 @@
-"""The pools that can be put beside the oracle, by the name of their revision."""
+"""The versions of the allocator whose pools can be put beside the oracle, by the name of their revision."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ def python(pool: Any, promises: Promises = SERIES, **views: Any) -> Revision:
     return Revision(create, promises, locking_error=LockingError, **views)
 
 
-TARGETS: Mapping[str, Revision] = MappingProxyType(
+REVISIONS: Mapping[str, Revision] = MappingProxyType(
     {
         "model": Revision(ModelPool.create),
         "series": python(SeriesPool, look=look, inside=inside_of_pages),
@@ -57,7 +57,7 @@ class KernelFile:
     promises: str | None = None
 
     def revision(self) -> Revision:
-        return revision_of(self.source, None if self.promises is None else TARGETS[self.promises].promises)
+        return revision_of(self.source, None if self.promises is None else REVISIONS[self.promises].promises)
 
     def as_make_takes_it(self) -> str:
         return f"KERNEL={self.path}" + (f" PROMISES={self.promises}" if self.promises else "")
@@ -65,13 +65,13 @@ class KernelFile:
 
 def revisions(kernel: KernelFile | None = None) -> Mapping[str, Revision]:
     """The pools of impl/ and model/, and a kernel's own file as the revision `kernel`, where there is one."""
-    return TARGETS if kernel is None else {**TARGETS, KERNEL: kernel.revision()}
+    return REVISIONS if kernel is None else {**REVISIONS, KERNEL: kernel.revision()}
 
 
 def kernel_file(path: str, promises: str | None = None) -> KernelFile:
     """A kernel tree, or a single dmapool.c, compiled. Raises BuildError."""
-    if promises is not None and promises not in TARGETS:
-        raise BuildError(f"there are no promises {promises!r}; there are those of {', '.join(TARGETS)}")
+    if promises is not None and promises not in REVISIONS:
+        raise BuildError(f"there are no promises {promises!r}; there are those of {', '.join(REVISIONS)}")
     source = find(path)
     for debug in (False, True):
         program_of(source, Variant(debug))

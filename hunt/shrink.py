@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from itertools import count, islice
 from typing import Any
 
-from hunt.revisions import TARGETS, twin_of
+from hunt.revisions import REVISIONS, twin_of
 from hunt.watchdog import SECONDS as SECONDS_OF_A_RUN
 from hunt.watchdog import begin, watchdog
 from model.checks import BrokenClaim
@@ -193,7 +193,7 @@ SECONDS_OF_A_STEP = 0.25
 """Of the processor, while a trace is shrunk: many are tried, and some may hang."""
 
 
-def smallest(trace: Trace, on: str, among: Mapping[str, Revision] = TARGETS) -> Trace:
+def smallest(trace: Trace, on: str, among: Mapping[str, Revision] = REVISIONS) -> Trace:
     """A trace that breaks the same claim, with nothing in it that could be left out, as far as the time reaches.
 
     Shrinking adds no misuse: a trace in contract stays so. A trace of a kernel's own file shows a new failure if the

@@ -264,7 +264,7 @@ class Checks:
         return True
 
     def _described(self, block: tuple[int, int] | None) -> Callable[[], str]:
-        """What an allocation gave, to be description later, when its page may be gone."""
+        """What an allocation gave, to be put into words later, when its page may be gone."""
         if block is None:
             return lambda: "NULL"
         start, geometry, dma = self.memory.offset(block[0]), self._live_oracle().geometry, block[1]

@@ -1,4 +1,4 @@
-"""A pool under test: what it has to offer, and what is known of it beside its code."""
+"""A revision is a version of the allocator, a target one of its pools: what a run needs to know of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ LARGEST_PAGE = 2**22
 
 
 class Target(Protocol):
-    """A pool under test. It raises TimeoutError where the kernel would never return, LockingError where it uses a lock wrongly,
-    and anything else for a crash."""
+    """A pool of a revision. It raises TimeoutError where the kernel would never return, LockingError where it uses a
+    lock wrongly, and anything else for a crash."""
 
     log: list[str]
 
@@ -53,7 +53,8 @@ class LockingError(Exception):
 
 @dataclass(frozen=True)
 class Revision:
-    """A pool under test: its `dma_pool_create`, what it promises, and a look inside, for claims that an outsider can't see.
+    """A version of the allocator: its `dma_pool_create`, what its pools promise, and a look inside them, for claims that an
+    outsider can't see.
 
     `look` is given the page that a step was about, if there is one, and whether the step has added a page. `inside` says what
     pictures show of the pool.

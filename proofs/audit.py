@@ -1,7 +1,7 @@
 """Evidence that the proofs mean what they say.
 
 For each obligation that is proved: its premises can be met, for otherwise it were VACUOUS; dropping any one premise refutes
-it, or the same body about another subject or in another domain; and so does each seeded bug that has to, which
+it, or the same body about another subject or in another theory; and so does each seeded bug that has to, which
 `command.audit` plants. Under each lemma that it rests on, a bug is planted, too: then the proof must not count. An UNKNOWN is
 a failure.
 """

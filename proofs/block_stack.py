@@ -10,7 +10,7 @@ from model.trace import Alloc, Create, Free, OtherPool, Trace, Write
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Theory
-from proofs.subjects.stack import AnyStack, Block, KnownBlocks, Page
+from proofs.subjects.stack import AnyStack, Block, GivenPage, KnownBlocks
 from proofs.subjects.subject import PAGE_SIZE, ReachedTail
 
 obligation = Obligations(__name__)
@@ -25,7 +25,7 @@ class Device(KnownBlocks):
         super().__init__(pool)
         self.fails = fails
 
-    def alloc_coherent(self, nbytes: Any) -> Page | None:  # noqa: ARG002
+    def alloc_coherent(self, nbytes: Any) -> GivenPage | None:  # noqa: ARG002
         self.pool.next_block = self.pool.tail
         return None if self.fails else self.pool.page
 

@@ -26,7 +26,7 @@ from proofs.counterexamples import (
     wrong_pages,
 )
 from proofs.engine.obligation import Counterexample, from_this_state
-from proofs.subjects.c_pool import Code, Layout, subject_of
+from proofs.subjects.c_pool import Code, LoopInC, subject_of
 from proofs.subjects.subject import ORIGINAL
 
 
@@ -81,7 +81,7 @@ def explain_total(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterex
     fit = promise.block_offsets(promise.Geometry(*astuple(geometry)))
     expected = f"{len(fit)} blocks fit, at {first_ones(fit)}"
     trace = trace_of(geometry, 1, subject_of(code).smallest)
-    actual = f"{Layout(code, geometry, 0).total()} blocks are counted"
+    actual = f"{LoopInC(code, geometry, 0).total()} blocks are counted"
     return with_the_compiled(code, Counterexample(expected, actual, trace and replace(trace, claim=claim.name)))
 
 
@@ -95,7 +95,7 @@ def explain_count(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterex
         return explain_page(code, claim, inputs)
     except NotFollowed:
         for geometry in tried(smallest) if code.stacks else ():
-            page = Layout(code, geometry, DMA_BASE)
+            page = LoopInC(code, geometry, DMA_BASE)
             page.interpreter.advance(page.frame)
             fit, total = as_promised(geometry), page.total()
             if total != len(fit):

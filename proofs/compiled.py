@@ -1,7 +1,7 @@
 """The claims about the C that runs: a kernel's own mm/dmapool.c, compiled as it is and executed on symbolic words.
 
 The arguments are those of `proofs.admission`, `proofs.layout`, `proofs.counting` and `proofs.block_stack`; the bodies about a
-loop that places blocks are the same. The contract between dma_pool_create and the layout is stated as claims of
+loop that places blocks are the same. What dma_pool_create grants the layout is stated as claims of
 `model.claims`: shown of every path through dma_pool_create, and assumed of any geometry in pool_initialise_page.
 """
 
@@ -40,9 +40,9 @@ from proofs.engine.path import Body, Theory
 from proofs.layout import BODIES, any_page_of_original, any_turn, offsets_fit_the_int_link
 from proofs.subjects.c_pool import (
     Code,
-    Layout,
+    LoopInC,
     any_page_of,
-    code_of,
+    compile_file,
     created,
     geometry_of,
     is_inside,
@@ -119,13 +119,13 @@ def pool_stays_in_its_memory(path: Any, subject: Subject) -> None:
 def shown_inside(code: Code) -> Subject:
     """The file, where each access to the page is something to show."""
 
-    def page(path: Any, geometry: layout.Geometry) -> Layout:
+    def page(path: Any, geometry: layout.Geometry) -> LoopInC:
         claim = claims.pool_stays_in_its_memory.name
 
         def check(offset: Any, nbytes: Any) -> None:
             path.show(claim, lambda: is_inside(geometry.allocation, offset, nbytes))
 
-        return any_page_of(path, code, geometry, check, Layout)
+        return any_page_of(path, code, geometry, check, LoopInC)
 
     return replace(subject_of(code), page=page)
 
@@ -145,7 +145,7 @@ def free_list_of_offsets(path: Any, subject: Subject) -> None:
 
 def free_list_of_pointers(path: Any, subject: Subject) -> None:
     _, page, _, at, last = any_turn(path, subject)
-    assert isinstance(page, Layout)
+    assert isinstance(page, LoopInC)
     placed, following, _, _ = page.turn(at, last)
     if following is None:
         path.show("the last block leads to the other pages", lambda: page.stored(last) is page.tail)
@@ -199,7 +199,7 @@ def layouts(state: Statements) -> None:
 
 def first_turns(state: Statements) -> None:
     code = state.code
-    subject = replace(state.subject, page=lambda _, geometry: Layout(code, geometry, 0))
+    subject = replace(state.subject, page=lambda _, geometry: LoopInC(code, geometry, 0))
     inside, ends = claims.block_lies_inside_its_page, claims.layout_ends
     if code.promises is V6_1:
         state.refute(inside, second_block_sticks_out(subject, any_boundary), "first_turns_any_boundary")
@@ -213,7 +213,7 @@ def first_turns(state: Statements) -> None:
 # The total.
 
 
-class CountedPage(Layout):
+class CountedLoop(LoopInC):
     """A page whose blocks are counted; by v6.12 while it places them, by the series beforehand, see `set_by_create`."""
 
     path: Any
@@ -246,8 +246,8 @@ class CountedPage(Layout):
 def counted(state: Statements) -> Subject:
     """The file, with pages whose blocks are counted."""
 
-    def page(path: Any, geometry: layout.Geometry) -> Layout:
-        one = any_page_of(path, state.code, geometry, partial(stay_inside, geometry.allocation), CountedPage)
+    def page(path: Any, geometry: layout.Geometry) -> LoopInC:
+        one = any_page_of(path, state.code, geometry, partial(stay_inside, geometry.allocation), CountedLoop)
         one.path, one.geometry = path, geometry
         return one
 
@@ -260,7 +260,7 @@ def totals(state: Statements) -> None:
     def original(path: Any) -> None:
         """Against the number of blocks that fit."""
         geometry = any_page_of_original(path)
-        path.show_claim(claim, Layout(code, geometry, 0).total(), 1, layout.blks_per_alloc(geometry))
+        path.show_claim(claim, LoopInC(code, geometry, 0).total(), 1, layout.blks_per_alloc(geometry))
 
     if code.promises is V6_1:
         state.refute(claim, original, "kernel_page", explain_total)
@@ -369,7 +369,7 @@ def lookup(state: Statements) -> None:
 
 def obligations_of(source: Source) -> dict[str, Obligation]:
     """Everything to prove of a file, by name. Raises BuildError."""
-    state = Statements(code_of(source))
+    state = Statements(compile_file(source))
     for topic in (admission, layouts, first_turns, totals, lookup):
         topic(state)
     return {one.name: one for one in state.obligations.stated}

@@ -45,7 +45,7 @@ EXPECTED = {"search": "SEARCHED", "v6": "REFUTED"}  # by how the name of a contr
 
 
 @dataclass(frozen=True)
-class Result:
+class ContractResult:
     """What checking a claim of a contract gave, on so many paths."""
 
     contract: str  # CLAIM/FUNCTION
@@ -80,7 +80,7 @@ CONTRACTS = {name: check for check in FUNCTIONS for name in claims_of(check)}
 """The function of each contract, by CLAIM/FUNCTION."""
 
 
-def confirm(name: str, check: Callable[..., Any] | None = None, longest: float = LONGEST) -> Result:
+def confirm(name: str, check: Callable[..., Any] | None = None, longest: float = LONGEST) -> ContractResult:
     """Check one claim of a contract. The budget is in paths and in the solver's steps, so that what is found does not depend
     on the speed of the machine; but a signal ends code that has no end, since CrossHair cannot."""
     check = check or CONTRACTS[name]
@@ -105,7 +105,7 @@ def confirm(name: str, check: Callable[..., Any] | None = None, longest: float =
         outcome, why = "UNKNOWN", f"no end within {longest} s of processor time"
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-    return Result(
+    return ContractResult(
         contract=name,
         claim=name.partition("/")[0],
         revision="v6.1" if check.__name__.startswith("v6_1_") else "series",

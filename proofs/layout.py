@@ -24,7 +24,7 @@ from proofs.subjects.subject import (
     ORIGINAL,
     PAGE_SIZE,
     SERIES_IN_PYTHON,
-    Page,
+    PageLoop,
     Place,
     Subject,
     about,
@@ -41,13 +41,13 @@ class Anywhere(NamedTuple):
     """The loop at the beginning of any turn; `last` is the offset of the block before, None before the first block."""
 
     geometry: Geometry
-    page: Page
+    page: PageLoop
     first: Cursor
     at: Cursor
     last: Any
 
 
-def any_page(path: Any, subject: Subject, ordered: bool = True, fits: bool = True) -> tuple[Geometry, Page, Cursor]:
+def any_page(path: Any, subject: Subject, ordered: bool = True, fits: bool = True) -> tuple[Geometry, PageLoop, Cursor]:
     """Any geometry that dma_pool_create promises, a page of it, and where its first turn begins.
 
     A body that needs less leaves out that the sizes are `ordered`, or that each `fits` an int.
@@ -194,7 +194,7 @@ def no_room_is_wasted(path: Any, subject: Subject) -> None:
     path.show_claim(claims.no_room_is_wasted, gap, path.number("start"), geometry.size, geometry.boundary)
 
 
-def next_place(path: Any, subject: Subject, geometry: Geometry, page: Page, at: Any, last: Any) -> Any:
+def next_place(path: Any, subject: Subject, geometry: Geometry, page: PageLoop, at: Any, last: Any) -> Any:
     """Where the block after one is placed; the page's end, if there is none. Of two turns, one places a block."""
     if at is None or not subject.skips:
         return geometry.allocation if at is None else at.offset

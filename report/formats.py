@@ -12,10 +12,10 @@ from sarif_kit import Location, Result, Rule, SarifBuilder
 from hunt.revisions import KernelFile
 from model.claims import CLAIMS
 from model.trace import dumps
-from report.verdicts import ADVICE, Verdict, message, replaying
+from report.verdicts import ADVICE, EngineVerdict, message, replaying
 
 
-def as_sarif(verdicts: list[Verdict], kernel: KernelFile | None = None) -> str:
+def as_sarif(verdicts: list[EngineVerdict], kernel: KernelFile | None = None) -> str:
     """SARIF 2.1.0: an error for each verdict that is not as expected, a note for each refutation that is. It has no times,
     so that the same findings are the same text. The trace in it is text, since readers of JSON may round numbers above 2^53."""
     reported = [verdict for verdict in verdicts if is_wrong(verdict) or verdict.counterexample is not None]
@@ -39,7 +39,7 @@ def as_sarif(verdicts: list[Verdict], kernel: KernelFile | None = None) -> str:
     return json.dumps(log, indent=1) + "\n"
 
 
-def as_junit(verdicts: list[Verdict], kernel: KernelFile | None = None) -> str:
+def as_junit(verdicts: list[EngineVerdict], kernel: KernelFile | None = None) -> str:
     """JUnit XML: a suite per engine, a case per verdict: an error if it says nothing, or a failure if it is not as expected."""
     report = junitparser.JUnitXml()
     for engine, of_engine in groupby(sorted(verdicts, key=lambda one: one.engine), key=lambda one: one.engine):
@@ -62,7 +62,7 @@ def as_junit(verdicts: list[Verdict], kernel: KernelFile | None = None) -> str:
     return f"{report.tostring().decode()}\n"
 
 
-def site(verdict: Verdict, kernel: KernelFile | None) -> tuple[str, int]:
+def site(verdict: EngineVerdict, kernel: KernelFile | None) -> tuple[str, int]:
     """The file and the line that a verdict is about, the file as seen from its root: the predicate of its claim; or of a
     kernel's code, where it crashed or is not followed, or else the first function that the claim names as its source."""
     file, names, path = "model/claims.py", [verdict.claim], Path(__file__).parent.parent / "model" / "claims.py"
@@ -81,7 +81,7 @@ def site(verdict: Verdict, kernel: KernelFile | None) -> tuple[str, int]:
     return file, 1
 
 
-def replay(verdict: Verdict, kernel: KernelFile | None, where: str) -> tuple[str, str]:
+def replay(verdict: EngineVerdict, kernel: KernelFile | None, where: str) -> tuple[str, str]:
     """The trace that shows a refutation, as JSON, and how to replay it from `where` it is; twice "" where there is none."""
     if verdict.counterexample is None or verdict.counterexample.trace is None:
         return "", ""
@@ -89,7 +89,7 @@ def replay(verdict: Verdict, kernel: KernelFile | None, where: str) -> tuple[str
     return dumps(verdict.counterexample.trace), how
 
 
-def is_wrong(verdict: Verdict) -> bool:
+def is_wrong(verdict: EngineVerdict) -> bool:
     """Whether somebody has to look at it: it is not what was expected, or it says nothing."""
     return not verdict.as_expected or verdict.verdict in ADVICE
 

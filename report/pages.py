@@ -14,9 +14,9 @@ from report.pictures import strip_picture, tree_picture
 from report.runs import Finding
 from report.scene import Moment
 from report.text import break_in_words, described, elided, lines_of, moment_of_proof, surroundings
-from report.verdicts import ADVICE, ENGINES, SAYS_NOTHING, SHOWN, SMT2, Verdict, refutation_in_words
+from report.verdicts import ADVICE, ENGINES, SAYS_NOTHING, SHOWN, SMT2, EngineVerdict, refutation_in_words
 
-REVISIONS = {
+COLUMNS = {
     "series": "the patch series of 2022",
     "v6.1": "what it replaced",
     "v6.1-as-it-is": "v6.1, held only to what it keeps",
@@ -81,12 +81,12 @@ def moments(finding: Finding) -> list[tuple[str, Moment]]:
     return [(title, moment) for title, moment in drawn if moment is not None]
 
 
-def anchor(verdict: Verdict) -> str:
+def anchor(verdict: EngineVerdict) -> str:
     """What names a verdict in the page."""
     return f"{verdict.engine}/{verdict.name}".replace(" ", "_")
 
 
-def kind_of(verdict: Verdict) -> str:
+def kind_of(verdict: EngineVerdict) -> str:
     if SAYS_NOTHING in verdict.evidence:
         return "open"
     if not verdict.as_expected:
@@ -96,8 +96,8 @@ def kind_of(verdict: Verdict) -> str:
     return "good" if verdict.verdict in GOOD else "open"
 
 
-def column_of(verdict: Verdict) -> str:
-    return verdict.revision if verdict.revision in REVISIONS else "other"
+def column_of(verdict: EngineVerdict) -> str:
+    return verdict.revision if verdict.revision in COLUMNS else "other"
 
 
 def why_none(column: str, ran: Collection[str], hunted: Collection[str]) -> str:
@@ -109,10 +109,10 @@ def why_none(column: str, ran: Collection[str], hunted: Collection[str]) -> str:
     return f"{proof}; {hunt}"
 
 
-def marks(verdicts: list[Verdict]) -> list[tuple[str, str, list[Verdict]]]:
+def marks(verdicts: list[EngineVerdict]) -> list[tuple[str, str, list[EngineVerdict]]]:
     """What a cell of the matrix says: each engine's verdicts of a kind."""
 
-    def of(verdict: Verdict) -> tuple[int, str]:
+    def of(verdict: EngineVerdict) -> tuple[int, str]:
         return list(SHORT).index(verdict.engine), kind_of(verdict)
 
     grouped = groupby(sorted(verdicts, key=of), key=of)
@@ -120,7 +120,7 @@ def marks(verdicts: list[Verdict]) -> list[tuple[str, str, list[Verdict]]]:
 
 
 def index(
-    verdicts: list[Verdict],
+    verdicts: list[EngineVerdict],
     findings: list[Finding],
     tallies: Mapping[str, Mapping[str, int]],
     command: str,
@@ -137,7 +137,7 @@ def index(
     functions = (anchor, dumps, in_words, kind_of, moments, numbers, steps, strip_picture, tree_picture)
     environment.globals |= {function.__name__: function for function in functions}
     with_verdicts = set(map(column_of, verdicts))
-    columns = {column: meaning for column, meaning in REVISIONS.items() if column in with_verdicts}
+    columns = {column: meaning for column, meaning in COLUMNS.items() if column in with_verdicts}
     cells = {
         claim: {
             column: marks([one for one in verdicts if one.claim == claim and column_of(one) == column])

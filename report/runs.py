@@ -12,7 +12,7 @@ from hunt.watchdog import begin, watchdog
 from model.trace import Trace, TraceError, dumps
 from report.scene import Scene, scene_of
 from report.text import coloured, finding_as_text
-from report.verdicts import Verdict, replaying
+from report.verdicts import EngineVerdict, replaying
 
 TRACES = Path(__file__).parent.parent / "reports" / "traces"
 """Where what breaks a claim is written at once."""
@@ -31,13 +31,13 @@ class Finding:
     """A refutation as a report has it: the run of its trace, and how to replay it, where it has one; `trouble` is what
     stands in the way of either."""
 
-    verdict: Verdict
+    verdict: EngineVerdict
     scene: Scene | None = None
     replay: str = ""
     trouble: str = ""
 
 
-def finding_of(verdict: Verdict, folder: Path = TRACES, kernel: KernelFile | None = None) -> Finding:
+def finding_of(verdict: EngineVerdict, folder: Path = TRACES, kernel: KernelFile | None = None) -> Finding:
     """Run what refutes a claim, if it can be run, and write its trace into a folder."""
     found = verdict.counterexample
     assert found is not None
@@ -60,7 +60,7 @@ def finding_of(verdict: Verdict, folder: Path = TRACES, kernel: KernelFile | Non
     return Finding(verdict, scene, replay, trouble)
 
 
-def surprises(verdicts: Iterable[Verdict], kernel: KernelFile | None = None) -> list[Finding]:
+def surprises(verdicts: Iterable[EngineVerdict], kernel: KernelFile | None = None) -> list[Finding]:
     """What refutes claims that should hold."""
     return [
         finding_of(one, kernel=kernel) for one in verdicts if not one.as_expected and one.counterexample is not None

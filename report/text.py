@@ -13,7 +13,7 @@ from model.geometry import number
 from model.revision import KERNEL, TreeNode
 from model.trace import Alloc, Create, Kernel, Step
 from report.scene import Cell, Moment, Scene, Strip, moment_of_lookup, moment_of_page
-from report.verdicts import Verdict, refutation_in_words
+from report.verdicts import EngineVerdict, refutation_in_words
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ def run_as_text(scene: Scene, on: str) -> str:
     return "\n".join(lines)
 
 
-def finding_as_text(verdict: Verdict, scene: Scene | None) -> str:
+def finding_as_text(verdict: EngineVerdict, scene: Scene | None) -> str:
     """A refutation: what is wrong, and the run of it, if there is one, or the page or the tree that its numbers are about."""
     lines = [
         f"{verdict.name} is {verdict.outcome}: {CLAIMS[verdict.claim].sentence}",
@@ -62,7 +62,7 @@ def finding_as_text(verdict: Verdict, scene: Scene | None) -> str:
     return "\n".join(lines + drawn)
 
 
-def moment_of_proof(verdict: Verdict, scene: Scene | None) -> Moment | None:
+def moment_of_proof(verdict: EngineVerdict, scene: Scene | None) -> Moment | None:
     """What is drawn of a proof's counterexample that no run shows: the page as the code lays it out, or a tree.
 
     A run shows it if it breaks the same claim, and there is a pool then.

@@ -12,7 +12,7 @@ from model.trace import Trace, from_json
 
 if TYPE_CHECKING:  # or whoever reads a report would need Z3, Hypothesis and CrossHair
     from hunt.fuzz import Hunt
-    from proofs.confirm import Result as Checked
+    from proofs.confirm import ContractResult
     from proofs.engine.obligation import Result
 
 ENGINES = {
@@ -57,7 +57,7 @@ class Counterexample:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class EngineVerdict:
     """What one engine says of one claim about one revision. `name` tells it from every other one of the engine."""
 
     engine: str
@@ -96,7 +96,7 @@ class Verdict:
         return said
 
 
-def of_proof(result: "Result") -> Verdict:
+def of_proof(result: "Result") -> EngineVerdict:
     """The prover's verdict on an obligation."""
     evidence = {
         "theory": {"Z": "all non-negative integers", "u32": "words of 32 bits", "u64": "words of 64 bits"}[
@@ -121,7 +121,7 @@ def of_proof(result: "Result") -> Verdict:
     fails = result.broken
     if result.arguments:
         fails += f"({', '.join(f'{name}={in_hexadecimal(value)}' for name, value in result.arguments.items())})"
-    return Verdict(
+    return EngineVerdict(
         "prover",
         result.obligation,
         result.claim,
@@ -136,12 +136,12 @@ def of_proof(result: "Result") -> Verdict:
     )
 
 
-def of_contract(result: "Checked") -> Verdict:
+def of_contract(result: "ContractResult") -> EngineVerdict:
     """CrossHair's verdict on a contract."""
     evidence = {"inputs": result.about, "paths": str(result.paths), "seconds": f"{result.seconds:.2f}"}
     if result.why:
         evidence["because"] = result.why
-    return Verdict(
+    return EngineVerdict(
         "contracts",
         result.contract,
         result.claim,
@@ -156,7 +156,7 @@ def of_contract(result: "Checked") -> Verdict:
     )
 
 
-def of_hunt(hunt: "Hunt") -> list[Verdict]:
+def of_hunt(hunt: "Hunt") -> list[EngineVerdict]:
     """A verdict for each claim that the state machine has checked on a revision."""
     traces = {str(trace.claim): trace for trace in hunt.found}
     evidence = {
@@ -170,7 +170,7 @@ def of_hunt(hunt: "Hunt") -> list[Verdict]:
     for claim, times in checked.items():
         trace = traces.get(claim)
         verdicts.append(
-            Verdict(
+            EngineVerdict(
                 "machine",
                 f"{claim}/{hunt.revision}",
                 claim,
@@ -208,7 +208,7 @@ def in_hexadecimal(text: str) -> str:
     return number(int(text)) if re.fullmatch(r"\d+", text) else text
 
 
-def refutation_in_words(verdict: Verdict) -> str:
+def refutation_in_words(verdict: EngineVerdict) -> str:
     """What is wrong, in one sentence, with its numbers; "" where there is no counterexample."""
     found = verdict.counterexample
     if found is None:
@@ -221,7 +221,7 @@ def refutation_in_words(verdict: Verdict) -> str:
     return f"{f'With {numbers}{rest}: ' if found.inputs else ''}{found.actual}. Expected: {found.expected}."
 
 
-def message(verdict: Verdict) -> str:
+def message(verdict: EngineVerdict) -> str:
     """What became of a claim, in plain sentences."""
     because = verdict.evidence.get("because", "")
     fails = verdict.counterexample.fails if verdict.counterexample is not None else ""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hunt.revisions import TARGETS
+from hunt.revisions import REVISIONS
 from impl import block_stack
 from impl.block_stack import DMA_BLOCK, BlockStackPool
 from impl.layout import Cursor, Geometry, blks_per_alloc, kept
@@ -181,7 +181,7 @@ def test_destroy_leaks_every_page_if_one_is_busy() -> None:
 def test_other_calls_may_run_while_a_page_is_asked_for() -> None:
     """Two callers find the stack empty; the second comes first, and its page serves it alone."""
     steps = (Create(2048), Alloc("a", page=PageChoice(0x2000, (Alloc("b", page=PageChoice(0x1000)), Free("b")))))
-    happened = replay(Trace((*steps, Alloc("c"), Alloc("d"), Alloc("e"))), TARGETS["v6.12"])
+    happened = replay(Trace((*steps, Alloc("c"), Alloc("d"), Alloc("e"))), REVISIONS["v6.12"])
     assert [step.happened.partition("DMA ")[2] for step in happened.steps[2:]] == [
         "address 0x2800",
         "address 0x1000",
@@ -192,15 +192,15 @@ def test_other_calls_may_run_while_a_page_is_asked_for() -> None:
 def test_a_device_that_gives_the_same_memory_twice_goes_unnoticed() -> None:
     steps = (Create(4096), Alloc("a", page=PageChoice(0x2000)), Alloc("b", page=PageChoice(0x2000)))
     with pytest.raises(BrokenClaim) as broken:
-        replay(Trace(steps), TARGETS["v6.12"])
+        replay(Trace(steps), REVISIONS["v6.12"])
     assert broken.value.claim.name == "insertion_keeps_pages_disjoint"
 
 
 def test_a_free_that_no_one_promises_to_notice_does_damage() -> None:
     steps = (Create(64), Alloc("a"), Free("a", dma_plus=2**40))
-    assert replay(Trace(steps), TARGETS["series"]).steps[-1].happened == "a report, and no change"
+    assert replay(Trace(steps), REVISIONS["series"]).steps[-1].happened == "a report, and no change"
     with pytest.raises(BrokenClaim) as broken:
-        replay(Trace(steps), TARGETS["v6.12"])
+        replay(Trace(steps), REVISIONS["v6.12"])
     assert broken.value.claim.name == "in_use_counts_the_live_blocks"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from command.__main__ import main
 from hunt.compare import OBSERVED, difference, observe
-from hunt.revisions import TARGETS
+from hunt.revisions import REVISIONS
 from kernel.build import KERNELS, find
 from kernel.patches import read_mbox
 from kernel.pool import revision_of
@@ -48,7 +48,7 @@ def test_what_can_be_seen_of_a_run() -> None:
     """With what runs while the lock is dropped, which begins after the allocation that drops it."""
     others = (Alloc("b"), PoolInfo(), Free("none"))
     trace = Trace((Create(64), Alloc("a", zero=True, page=PageChoice(0x1000, others)), Free("a"), Destroy()))
-    create, first, other, row, none, free, destroy = observe(trace, TARGETS["series"])
+    create, first, other, row, none, free, destroy = observe(trace, REVISIONS["series"])
     assert create.of == dict.fromkeys(OBSERVED, "") | {"result": "a pool", "row": "pool                0    0   64  0"}
     assert first.of["result"] == "the block at DMA address 0x1000 (0xffff888000002000)"
     assert first.of["memory"] == "4096 bytes are asked for"
@@ -64,20 +64,20 @@ def test_a_pool_that_crashes_is_seen_to_and_does_no_more() -> None:
     trace = Trace(
         (Create(64), Alloc("a"), Write("a", 0, "ff"), Free("a"), Write("a", 0, "00100000"), Alloc("b"), Alloc("c"))
     )
-    *_, last = observe(trace, TARGETS["v6.1"])
+    *_, last = observe(trace, REVISIONS["v6.1"])
     assert last.of["end"] == ""
     trace = Trace((Create(8, 1, 2**32), Alloc("a"), Alloc("b")))
-    *_, last = observe(trace, TARGETS["v6.1"])
+    *_, last = observe(trace, REVISIONS["v6.1"])
     assert last.step == Alloc("a")
     assert last.of["end"].startswith("TimeoutError: ")
 
 
 def test_the_first_difference_between_revisions() -> None:
     trace = Trace((Create(2048), Alloc("a"), Alloc("b"), Alloc("c")))
-    found = difference(trace, TARGETS["v6.1"], TARGETS["series"])
+    found = difference(trace, REVISIONS["v6.1"], REVISIONS["series"])
     assert found is not None
     assert (found.step, found.kinds) == (Alloc("b"), ("result", "memory", "row"))
-    assert difference(trace, TARGETS["series"], TARGETS["series"]) is None
+    assert difference(trace, REVISIONS["series"], REVISIONS["series"]) is None
 
 
 @needs_kernels

@@ -17,7 +17,7 @@ from kernel.objects import DmaPage, Fault, Pointer, Struct
 from proofs.compiled import obligations_of
 from proofs.engine.obligation import Settings, prove
 from proofs.subjects.c_native import FOLLOWED, Differs, hold_to_native
-from proofs.subjects.c_pool import Code, code_of
+from proofs.subjects.c_pool import Code, compile_file
 from report.verdicts import of_proof
 from tests.kernels import fetched
 
@@ -220,7 +220,7 @@ def test_a_missing_function_is_not_proved(tmp_path: Path) -> None:
     changed = tmp_path / "dmapool.c"
     shutil.copy(source.file, changed)
     changed.write_text(changed.read_text().replace("pool_initialise_page", "pool_initialize_page"))
-    code: Code = code_of(Source(changed, source.tree))
+    code: Code = compile_file(Source(changed, source.tree))
     made = obligations_of(code.source)
     result = prove(made["layout_ends/kernel/u64"], Settings())
     assert result.verdict == "LOST"

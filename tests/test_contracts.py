@@ -11,13 +11,13 @@ from bugs import BUGS, Bug, plant
 from command.__main__ import main
 from command.bugs import crosshair, run_in
 from command.crosshair import as_text
-from hunt.revisions import TARGETS
+from hunt.revisions import REVISIONS
 from impl.layout import Geometry
 from model import claims  # noqa: F401 (for the contracts)
 from model.checks import BrokenClaim
 from model.lockstep import replay
 from model.trace import loads
-from proofs.confirm import CONTRACTS, Result, again, claims_of, confirm
+from proofs.confirm import CONTRACTS, ContractResult, again, claims_of, confirm
 from proofs.contracts import known, v6_1_next_block
 
 QUICK = [name for name in CONTRACTS if name.endswith(("/next_block", "/kept")) or "/v6_1_" in name]
@@ -32,7 +32,7 @@ def test_contracts_are_confirmed_and_what_history_got_wrong_is_found(tmp_path: P
     assert "11 contracts in" in out
     assert "7 CONFIRMED, 4 REFUTED; 0 not as expected." in out
     assert err == ""
-    results = [Result(**result) for result in json.loads(file.read_text())]
+    results = [ContractResult(**result) for result in json.loads(file.read_text())]
     assert [result.contract for result in results] == QUICK
     for result in results:
         assert result.outcome == ("REFUTED" if "/v6_1_" in result.contract else "CONFIRMED")
@@ -41,7 +41,7 @@ def test_contracts_are_confirmed_and_what_history_got_wrong_is_found(tmp_path: P
             assert trace == loads(json.dumps(result.counterexample["trace"]))
             assert trace.claim == result.claim
             with pytest.raises(BrokenClaim) as broken:
-                replay(trace, TARGETS["v6.1"])
+                replay(trace, REVISIONS["v6.1"])
             # What a driver sees first of a block behind the page's end is its link, which is written there.
             seen = {"block_lies_inside_its_page": "pool_stays_in_its_memory"}
             assert broken.value.claim.name in (result.claim, seen.get(result.claim))
@@ -144,4 +144,4 @@ def test_a_seeded_bug_is_found(bug: Bug, tmp_path: Path) -> None:
         file.write_text(json.dumps(result["counterexample"]["trace"]))
         status, output = run_in(tmp_path, "command", "replay", str(file))
         assert status == 1, output
-        replay(loads(file.read_text()), TARGETS["series"])
+        replay(loads(file.read_text()), REVISIONS["series"])

@@ -15,13 +15,15 @@ from model.claims import CLAIMS
 from model.revision import KERNEL
 from model.trace import loads
 from report.formats import as_junit, as_sarif, site
-from report.verdicts import Counterexample, Verdict, refutation_in_words
+from report.verdicts import Counterexample, EngineVerdict, refutation_in_words
 from tests import schemas
 
 TRACE = loads((schemas.ROOT / "tests/traces/v6.1-block_lies_inside_its_page.json").read_text())
-PROVED = Verdict("prover", "layout_ends/series/Z", "layout_ends", "series", "PROVED", "PROVED", True, 0.25, "Z")
+PROVED = EngineVerdict("prover", "layout_ends/series/Z", "layout_ends", "series", "PROVED", "PROVED", True, 0.25, "Z")
 FOUND = Counterexample({"size": 2049}, "it ends at 4096", "it ends at 4098", TRACE)
-KNOWN = Verdict("prover", "known", "block_lies_inside_its_page", "v6.1", "REFUTED", "REFUTED", True, 2.5, "", {}, FOUND)
+KNOWN = EngineVerdict(
+    "prover", "known", "block_lies_inside_its_page", "v6.1", "REFUTED", "REFUTED", True, 2.5, "", {}, FOUND
+)
 WRONG = replace(KNOWN, engine="machine", revision="series", name="unforeseen", expected="PROVED", as_expected=False)
 NOT_REFUTED = replace(PROVED, name="not refuted", expected="REFUTED", as_expected=False)
 GAVE_UP = replace(PROVED, name="u", verdict="UNKNOWN", as_expected=False, evidence={"because": "the solver gave up"})
@@ -33,7 +35,7 @@ ALL = [PROVED, KNOWN, WRONG, NOT_REFUTED, GAVE_UP, EMPTY, HOSTILE]
 
 
 @pytest.mark.parametrize("verdicts", [[], [PROVED, KNOWN], ALL])
-def test_both_are_as_their_schemas_want_them(verdicts: list[Verdict]) -> None:
+def test_both_are_as_their_schemas_want_them(verdicts: list[EngineVerdict]) -> None:
     assert validation_errors(json.loads(as_sarif(verdicts))) == []
     assert validation_errors({"runs": []}) != []
     if not schemas.JUNIT.exists():

@@ -8,7 +8,7 @@ import pytest
 
 from bench import native
 from command.__main__ import main
-from hunt.revisions import TARGETS
+from hunt.revisions import REVISIONS
 from kernel import fetch
 from kernel.build import BuildError, Source, Variant, build
 from kernel.pool import ALLOC, FREE, OPERATION, KernelPool, promises_of, revision_of
@@ -172,7 +172,7 @@ KNOWN = {
 def test_what_is_known_breaks_in_the_kernels_own_code(version: str, name: str) -> None:
     known = loads((TRACES / f"{name}.json").read_text())
     with pytest.raises(BrokenClaim) as broken:
-        replay(known, revision_of(fetched(version), TARGETS[version].promises))
+        replay(known, revision_of(fetched(version), REVISIONS[version].promises))
     assert broken.value.claim.name == known.claim
 
 

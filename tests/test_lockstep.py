@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hunt.revisions import TARGETS, python
+from hunt.revisions import REVISIONS, python
 from impl.pool import Pool
 from model import claims
 from model.checks import BrokenClaim
@@ -29,7 +29,7 @@ A, B = Alloc("a"), Alloc("b")
 
 
 def test_what_is_seen_inside_is_held_against_the_latest_step() -> None:
-    lockstep = Lockstep(TARGETS["series"], Kernel())
+    lockstep = Lockstep(REVISIONS["series"], Kernel())
     for step in (Create(64), A, B):
         lockstep.run(step)
     lockstep.check(claims.layout_ends, 4, 8)
@@ -43,7 +43,7 @@ def test_what_is_seen_inside_is_held_against_the_latest_step() -> None:
 
 def test_a_free_after_destroy_reads_what_is_gone() -> None:
     steps = (Create(64), A, Destroy(), Free("a"))
-    lockstep = Lockstep(TARGETS["series"], Kernel())
+    lockstep = Lockstep(REVISIONS["series"], Kernel())
     for step in steps:
         lockstep.run(step)
     assert lockstep.corrupted_by == "a free after the pool was destroyed"
@@ -65,7 +65,7 @@ def test_a_step_tells_what_happened() -> None:
         Free("b", dma_plus=2**40),
         Destroy(),
     )
-    happened = replay(Trace(steps), TARGETS["series"])
+    happened = replay(Trace(steps), REVISIONS["series"])
     assert [(step.expected, step.happened) for step in happened.steps] == [
         ("a pool", "a pool"),
         ("a free block", "bytes 0 to 64 of a page of 4096, at DMA address 0x4000"),
@@ -87,7 +87,7 @@ def test_a_pool_that_should_be_refused_is_run_only_where_that_is_not_the_questio
         ("layout_ends", "layout_ends"),
     ):
         with pytest.raises(BrokenClaim) as broken:
-            replay(Trace(steps, claim=about), TARGETS["v6.12"])
+            replay(Trace(steps, claim=about), REVISIONS["v6.12"])
         assert broken.value.claim.name == broken_claim
 
 
@@ -103,7 +103,7 @@ def test_a_pool_that_should_be_refused_is_run_only_where_that_is_not_the_questio
     ],
 )
 def test_a_write_damages_only_a_link(data: str, offset: int, damage: str) -> None:
-    lockstep = Lockstep(TARGETS["series"], Kernel())
+    lockstep = Lockstep(REVISIONS["series"], Kernel())
     for step in (Create(64), A, Write("a", 0, "00000000"), Write("a", offset, data)):
         lockstep.run(step)
     assert lockstep.corrupted_by == damage
@@ -113,19 +113,19 @@ def test_a_write_damages_only_a_link(data: str, offset: int, damage: str) -> Non
 def test_a_write_past_the_page_is_refused() -> None:
     steps = (Create(64), A, Write("a", 4095, "0000"))
     with pytest.raises(TraceError, match=r"^2 bytes at offset 4095 of block 'a' are not in one page of the device$"):
-        replay(Trace(steps), TARGETS["series"])
+        replay(Trace(steps), REVISIONS["series"])
 
 
 @pytest.mark.parametrize("name", ["series", "v6.1-as-it-is", "v6.12"])
 def test_the_machine_asks_for_boundaries_above_a_page_where_they_are_clipped(name: str) -> None:
     """Where a revision is said to clip none, the machine draws none: that must not be said of one that does."""
-    pool: Any = TARGETS[name].create("pool", Memory(), 64, 1, 8192)
-    assert TARGETS[name].promises.clips_the_boundary == (pool.geometry.boundary == 4096)
+    pool: Any = REVISIONS[name].create("pool", Memory(), 64, 1, 8192)
+    assert REVISIONS[name].promises.clips_the_boundary == (pool.geometry.boundary == 4096)
 
 
 def test_another_pool_has_a_block_where_it_is_said_or_where_there_is_room() -> None:
     steps = (Create(64), OtherPool("o", 0x7000), OtherPool("p"), Alloc("a", page=PageChoice(0x4000)), Free("o"))
-    happened = [step.happened for step in replay(Trace(steps), TARGETS["series"]).steps]
+    happened = [step.happened for step in replay(Trace(steps), REVISIONS["series"]).steps]
     assert happened[1:3] == ["a block at DMA address 0x7000", f"a block at DMA address {DMA_BASE:#x}"]
     assert happened[4] == "a report, and no change"
 
@@ -138,7 +138,7 @@ def test_a_freed_block_is_zeroed_with_init_on_free() -> None:
 
 
 def test_a_damaged_pool_keeps_what_its_build_promises() -> None:
-    for revision in TARGETS.values():
+    for revision in REVISIONS.values():
         assert Lockstep(revision, Kernel()).keeps == revision.promises.keeps
         assert Lockstep(revision, Kernel(debug=True)).keeps == revision.promises.keeps_in_debug_builds
 
@@ -155,7 +155,7 @@ def test_a_device_is_asked_after_the_others_have_run() -> None:
         lockstep.run(B)
         return PageChoice(2**40)
 
-    lockstep = Lockstep(TARGETS["series"], kernel, device=device)
+    lockstep = Lockstep(REVISIONS["series"], kernel, device=device)
     for step in (Create(64), A):
         lockstep.run(step)
     assert asked == [64, 64]
@@ -167,18 +167,18 @@ def test_a_device_is_asked_after_the_others_have_run() -> None:
     assert isinstance(alloc, Alloc)
     assert alloc.page is not None
     assert [type(step) for step in alloc.page.meanwhile] == [Alloc]
-    assert replay(ran, TARGETS["series"]) == ran
+    assert replay(ran, REVISIONS["series"]) == ran
 
 
 def test_a_page_has_to_end_in_64_bits() -> None:
     fits = Trace((Create(64), Alloc("a", page=PageChoice(2**64 - 4096))))
-    assert replay(fits, TARGETS["series"]).steps[-1].happened.endswith("0xfffffffffffff000")
+    assert replay(fits, REVISIONS["series"]).steps[-1].happened.endswith("0xfffffffffffff000")
     with pytest.raises(TraceError, match="a page of 4096 bytes at DMA address 0xfffffffffffff001 is not in 64 bits"):
-        replay(Trace((Create(64), Alloc("a", page=PageChoice(2**64 - 4095)))), TARGETS["series"])
+        replay(Trace((Create(64), Alloc("a", page=PageChoice(2**64 - 4095)))), REVISIONS["series"])
 
 
 def test_a_free_of_addresses_beyond_64_bits_wraps_around() -> None:
-    lockstep = Lockstep(TARGETS["series"], Kernel())
+    lockstep = Lockstep(REVISIONS["series"], Kernel())
     for step in (Create(64), A):
         lockstep.run(step)
     block = lockstep.blocks["a"]
@@ -188,7 +188,7 @@ def test_a_free_of_addresses_beyond_64_bits_wraps_around() -> None:
 @pytest.mark.parametrize("init_on_free", [False, True])
 def test_a_free_is_noticed_only_before_anything_is_done_with_the_block(init_on_free: bool) -> None:
     """v6.1 zeroes first, unless it knows no page at that address."""
-    lockstep = Lockstep(TARGETS["v6.1-as-it-is"], Kernel(debug=True, init_on_free=init_on_free))
+    lockstep = Lockstep(REVISIONS["v6.1-as-it-is"], Kernel(debug=True, init_on_free=init_on_free))
     for step in (Create(64), A, B, Free("a")):
         lockstep.run(step)
     freed = lockstep.blocks["a"]

@@ -16,7 +16,7 @@ from hunt import directed, profiles
 from hunt.events import missed
 from hunt.fuzz import HUNTED, hunt
 from hunt.machine import machine
-from hunt.revisions import TARGETS
+from hunt.revisions import REVISIONS
 from model.checks import BrokenClaim
 from model.trace import Step
 
@@ -33,7 +33,7 @@ BROKEN_IN_V6_1 = {
 @pytest.mark.parametrize("revision", HUNTED)
 def test_the_directed_runs_meet_every_event(revision: str) -> None:
     """So that no hunt depends on what it draws."""
-    hunter = machine(TARGETS[revision])
+    hunter = machine(REVISIONS[revision])
     assert not directed.run_all(hunter)
     assert not missed(hunter.tally, revision)
 
@@ -46,7 +46,7 @@ def test_what_is_drawn_breaks_nothing_in(revision: str) -> None:
 
 
 def test_the_directed_runs_find_the_defects_of_the_original() -> None:
-    found = [broken.claim.name for broken in directed.run_all(machine(TARGETS["v6.1"]))]
+    found = [broken.claim.name for broken in directed.run_all(machine(REVISIONS["v6.1"]))]
     assert {"no_room_is_wasted", "total_counts_the_blocks", "pool_stays_in_its_memory"} <= set(found) <= BROKEN_IN_V6_1
 
 
@@ -54,7 +54,7 @@ def test_what_is_drawn_finds_the_defects_of_the_original() -> None:
     """The simplest run, which Hypothesis draws first whatever the seed, and of the others about a half."""
     found: list[str] = []
 
-    class Counting(machine(TARGETS["v6.1"])):  # type: ignore[misc]
+    class Counting(machine(REVISIONS["v6.1"])):  # type: ignore[misc]
         def run(self, step: Step) -> None:
             try:
                 super().run(step)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from command.__main__ import main
-from hunt.revisions import TARGETS, KernelFile
+from hunt.revisions import REVISIONS, KernelFile
 from kernel.build import Source
 from model.geometry import Geometry, LaidPage
 from model.trace import Alloc, Create, Kernel, Trace
@@ -20,7 +20,7 @@ from report.pictures import strip_picture
 from report.runs import Finding
 from report.scene import moment_of_page, scene_of
 from report.text import drawing, finding_as_text, run_as_text
-from report.verdicts import Counterexample, Verdict, of_proof
+from report.verdicts import Counterexample, EngineVerdict, of_proof
 from tests.kernels import fetched
 from tests.test_report import valid
 
@@ -66,10 +66,10 @@ def test_a_page_is_drawn_as_the_code_lays_it_out(case: str) -> None:
 
 def test_the_page_of_a_proof_is_drawn_unless_a_run_shows_the_same() -> None:
     run = Trace((Create(2049, 1, 8192), Alloc("a"), Alloc("b")), claim="block_lies_inside_its_page")
-    scene = scene_of(run, TARGETS["v6.1"])
+    scene = scene_of(run, REVISIONS["v6.1"])
     found = Counterexample({}, "so", "not so", run, page=LaidPage(Geometry(24, 32, 64), ((0, 0), (24, 24))))
     for claim, shown in (("block_lies_inside_its_page", False), ("layout_ends", True)):
-        verdict = Verdict("prover", "n", claim, "v6.1", "REFUTED", "PROVED", False, 1.0, counterexample=found)
+        verdict = EngineVerdict("prover", "n", claim, "v6.1", "REFUTED", "PROVED", False, 1.0, counterexample=found)
         page = index([verdict], [Finding(verdict, scene)], {}, "a test", ["prover"])
         for text in (page, finding_as_text(verdict, scene)):
             assert ("as the code lays it out" in text) is shown
@@ -137,7 +137,7 @@ def test_what_is_not_followed_has_its_line_of_c_and_what_to_do(tmp_path: Path) -
 
 
 def test_a_claim_without_a_verdict_says_why() -> None:
-    proved = Verdict("prover", "layout_ends/series/Z", "layout_ends", "series", "PROVED", "PROVED", True, 1.0)
+    proved = EngineVerdict("prover", "layout_ends/series/Z", "layout_ends", "series", "PROVED", "PROVED", True, 1.0)
     hunted = replace(proved, engine="machine", revision="v6.12", verdict="HELD", expected="HELD")
     reasons = {
         ("prover",): "series, v6.12: the prover states no proof of it; the hunt was not run (`fuzz`)",
@@ -153,18 +153,20 @@ def test_a_claim_without_a_verdict_says_why() -> None:
 
 def test_pages_that_no_kernel_has_are_explained_where_they_are_named() -> None:
     run = Trace((Create(64), Alloc("a")), Kernel(page_size=16, debug=True))
-    first = run_as_text(scene_of(run, TARGETS["series"]), "series").partition("\n")[0]
+    first = run_as_text(scene_of(run, REVISIONS["series"]), "series").partition("\n")[0]
     assert (
         first
         == "on a kernel with pages of 16 bytes, which no kernel has: small ones fill after a few operations; debug"
     )
     usual = replace(run, kernel=Kernel())
-    assert run_as_text(scene_of(usual, TARGETS["series"]), "series").startswith("create(")
+    assert run_as_text(scene_of(usual, REVISIONS["series"]), "series").startswith("create(")
 
 
 def test_large_numbers_are_hexadecimal() -> None:
     found = Counterexample({"address": 2**64 - 1, "size": 64}, "so", "not so")
-    verdict = Verdict("prover", "n", "layout_ends", "series", "REFUTED", "PROVED", False, 1.0, counterexample=found)
+    verdict = EngineVerdict(
+        "prover", "n", "layout_ends", "series", "REFUTED", "PROVED", False, 1.0, counterexample=found
+    )
     page = index([verdict], [Finding(verdict)], {}, "a test", ["prover"])
     assert "With address=0xffffffffffffffff, size=64: not so." in page
     assert str(2**64 - 1) not in page

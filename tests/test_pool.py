@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hunt.revisions import TARGETS
+from hunt.revisions import REVISIONS
 from impl.block_stack import BlockStackPool
 from impl.history import MEMORY, PAGE_OFFSET, OriginalPool, TidiedPool
 from impl.layout import Geometry
@@ -75,7 +75,7 @@ SMALL = promise.Geometry(64, 4096, 4096)
 @pytest.mark.parametrize(
     "make",
     [
-        *(lambda memory, of=of: of.create("pool", memory, 64, 1, 0) for of in TARGETS.values()),
+        *(lambda memory, of=of: of.create("pool", memory, 64, 1, 0) for of in REVISIONS.values()),
         lambda memory: Pool("pool", memory, Geometry(64, 4096, 4096)),
         lambda memory: BlockStackPool("pool", memory, Geometry(64, 4096, 4096)),
         lambda memory: ModelPool("pool", memory, SMALL),
@@ -194,7 +194,7 @@ def test_the_memory_begins_where_the_linear_map_does() -> None:
 @pytest.mark.parametrize("revision", ["model", "series", "v6.1", "v6.12"])
 def test_remapped_memory_is_found(revision: str) -> None:
     trace = Trace((Create(64), Alloc("a"), Free("a"), Destroy()), Kernel(remapped=True))
-    assert replay(trace, TARGETS[revision]).steps[-1].happened == "pages leaked: 0"
+    assert replay(trace, REVISIONS[revision]).steps[-1].happened == "pages leaked: 0"
 
 
 def test_a_lock_has_an_order() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hunt.revisions import TARGETS
+from hunt.revisions import REVISIONS
 from impl import layout
 from model import claims
 from model.checks import BrokenClaim
@@ -102,7 +102,7 @@ def test_refuted_with_the_smallest_counterexample(name: str, proved: Proved) -> 
     if "trace" in result["counterexample"]:
         trace = loads(json.dumps(result["counterexample"]["trace"]))
         with pytest.raises(BrokenClaim) as broken:
-            replay(trace, TARGETS[result["revision"]])
+            replay(trace, REVISIONS[result["revision"]])
         seen = {
             # What a driver sees of it first: the arguments are let in; a link is written past the page.
             "admitted_geometry_is_ordered": "create_admits_what_is_promised",
@@ -133,7 +133,7 @@ def test_traces_are_written_for_replay(tmp_path: Path) -> None:
     (file,) = (tmp_path / "new").iterdir()
     assert file.name == "series-insertion_keeps_pages_disjoint-any_alignment.json"
     with pytest.raises(BrokenClaim) as broken:
-        replay(loads(file.read_text()), TARGETS["series"])
+        replay(loads(file.read_text()), REVISIONS["series"])
     assert broken.value.claim.name == "insertion_keeps_pages_disjoint"
 
 

@@ -18,19 +18,19 @@ from command.report import past_counterexamples, write
 from hunt.events import Tally
 from hunt.fuzz import Hunt
 from hunt.inside import inside_of_pages
-from hunt.revisions import TARGETS, python
+from hunt.revisions import REVISIONS, python
 from impl.pool import Pool
 from model.pool import Pool as ModelPool
 from model.revision import Revision
 from model.trace import Alloc, Create, Destroy, Trace, dumps, loads
 from proofs.catalogue import OBLIGATIONS
-from proofs.confirm import Result as Checked
+from proofs.confirm import ContractResult
 from proofs.engine.obligation import Settings, prove
 from report.pages import index, kind_of
 from report.runs import finding_of, in_text, scene_on
 from report.scene import Cell, scene_of, without_covered
 from report.text import coloured, finding_as_text, run_as_text
-from report.verdicts import SMT2, Counterexample, Verdict, of_contract, of_hunt, of_proof
+from report.verdicts import SMT2, Counterexample, EngineVerdict, of_contract, of_hunt, of_proof
 from tests.proved import REFUTED, ROOT, Proved
 from tests.test_text import GOLDEN, TRACES, hold_against
 
@@ -68,11 +68,11 @@ def test_the_page_is_as_ever(tmp_path: Path) -> None:
     }
     verdicts = [verdict for verdict in past_counterexamples() if verdict.name in names]
     findings = [replace(finding_of(one, tmp_path), replay="make replay") for one in verdicts]
-    held = Verdict(
+    held = EngineVerdict(
         "machine", "layout_ends/v6.12", "layout_ends", "v6.12", "HELD", "HELD", True, 1.0, evidence={"seed": "1"}
     )
-    searched = Verdict("contracts", "layout_ends/a", "layout_ends", "series", "SEARCHED", "SEARCHED", True, 1.0)
-    wrong = Verdict(
+    searched = EngineVerdict("contracts", "layout_ends/a", "layout_ends", "series", "SEARCHED", "SEARCHED", True, 1.0)
+    wrong = EngineVerdict(
         "prover",
         "layout_ends/v4/Z",
         "layout_ends",
@@ -138,7 +138,7 @@ def test_a_wrong_dma_address_is_marked_where_it_points() -> None:
     )
 
 
-def surprising(verdicts: list[Verdict]) -> list[Verdict]:
+def surprising(verdicts: list[EngineVerdict]) -> list[EngineVerdict]:
     """The same, as if some of them had not been expected."""
     other = {"PROVED": "REFUTED", "REFUTED": "PROVED"}
     return [
@@ -161,7 +161,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     verdicts = [of_proof(prove(OBLIGATIONS[name], Settings())) for name in names]
     tallies = {"series": {"alloc": 1_234_567}, "v6.1-as-it-is": {"a page overlaps another from below": 1}}
-    machine = Verdict("machine", "operations_end/series", "operations_end", "series", "HELD", "HELD", True, 1.0)
+    machine = EngineVerdict("machine", "operations_end/series", "operations_end", "series", "HELD", "HELD", True, 1.0)
     write(folder, [*surprising(verdicts), machine, *past_counterexamples()], tallies, "a test", ["prove", "fuzz"])
     return folder
 
@@ -215,7 +215,7 @@ def test_every_trace_that_is_written_replays(report: Path) -> None:
     files = sorted((report / "traces").glob("*.json"))
     assert len(files) > len(TRACES)
     for file in files:
-        on = next(on for on in sorted(TARGETS, key=len, reverse=True) if f"-{on}-" in file.name)
+        on = next(on for on in sorted(REVISIONS, key=len, reverse=True) if f"-{on}-" in file.name)
         assert scene_on(loads(file.read_text()), on).broken is not None, file
 
 
@@ -267,7 +267,7 @@ def test_what_an_engine_says_is_expected_or_not() -> None:
     """A refutation is expected for its own reason only, and a contract has to come out as it should."""
     proof = prove(OBLIGATIONS["no_room_is_wasted/v6.1/u64/size_128"], Settings())
     proofs = [proof, replace(proof, expected="PROVED"), replace(proof, broken="a step on the way")]
-    contract = Checked("layout_ends/a", "layout_ends", "series", "", "CONFIRMED", "CONFIRMED", 1.0, 3)
+    contract = ContractResult("layout_ends/a", "layout_ends", "series", "", "CONFIRMED", "CONFIRMED", 1.0, 3)
     contracts = [contract, replace(contract, outcome="SEARCHED"), replace(contract, why="it gave up")]
     for verdicts in (map(of_proof, proofs), map(of_contract, contracts)):
         assert [verdict.as_expected for verdict in verdicts] == [True, False, False]
@@ -291,7 +291,7 @@ def test_a_report_keeps_what_hunts_have_found(tmp_path: Path, monkeypatch: pytes
 def test_a_trace_that_cannot_be_run_is_shown_all_the_same(tmp_path: Path) -> None:
     trace = Trace((Create(64), Destroy(), Alloc("a")), claim="layout_ends")
     found = Counterexample({"size": 64}, "an end", "none", trace)
-    verdict = Verdict("prover", "layout_ends/series/Z", "layout_ends", "series", "REFUTED", "PROVED", False, 1.0)
+    verdict = EngineVerdict("prover", "layout_ends/series/Z", "layout_ends", "series", "REFUTED", "PROVED", False, 1.0)
     shown = finding_of(replace(verdict, counterexample=found), tmp_path)
     assert shown.scene is None
     assert "its run cannot be drawn: the pool was refused or destroyed" in in_text(shown)
@@ -303,7 +303,7 @@ def test_a_trace_that_cannot_be_run_is_shown_all_the_same(tmp_path: Path) -> Non
 def test_a_trace_that_shows_nothing_is_not_offered(tmp_path: Path) -> None:
     sound = Trace((Create(64), Alloc("a")), claim="blocks_are_disjoint")
     found = Counterexample({}, "all is well", "it is not", sound, "a step")
-    refutation = Verdict(
+    refutation = EngineVerdict(
         "prover", "layout_ends/series/Z", "layout_ends", "series", "REFUTED", "PROVED", False, 1.0, counterexample=found
     )
     shown = finding_of(refutation, tmp_path)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from command.__main__ import main
-from hunt.revisions import TARGETS, python
+from hunt.revisions import REVISIONS, python
 from hunt.shrink import measure, shrink, smallest
 from impl.list_head import list_add
 from impl.pool import Page
@@ -35,7 +35,7 @@ def test_what_does_not_matter_goes() -> None:
     )
     long = Trace(steps, Kernel(16384, init_on_alloc=True), "blocks_are_disjoint")
     with pytest.raises(BrokenClaim) as broken:
-        replay(long, TARGETS["series"])
+        replay(long, REVISIONS["series"])
     small = smallest(broken.value.trace, "series")
     assert small.claim == "blocks_are_disjoint"
     assert [type(step).__name__ for step in small.steps] == ["Create", "Alloc", "Free", "Free", "Alloc", "Alloc"]
@@ -44,7 +44,7 @@ def test_what_does_not_matter_goes() -> None:
     assert small.kernel == Kernel()
     assert (small.steps[0].expected, replace(small.steps[0], expected="", happened="")) == ("a pool", Create(1))
     with pytest.raises(BrokenClaim) as again:
-        replay(small, TARGETS["series"])
+        replay(small, REVISIONS["series"])
     assert again.value.trace == small
 
 
@@ -60,7 +60,7 @@ def test_what_is_made_smaller_can_still_be_read() -> None:
     """However small the pages were: there are none of less than 4 bytes."""
     steps = (Create(4), Alloc("a"), Free("a"), Free("a"), Alloc("b"), Alloc("c"))
     with pytest.raises(BrokenClaim) as broken:
-        replay(Trace(steps, Kernel(64), "blocks_are_disjoint"), TARGETS["series"])
+        replay(Trace(steps, Kernel(64), "blocks_are_disjoint"), REVISIONS["series"])
     small = smallest(broken.value.trace, "series")
     assert loads(dumps(small)) == small
     assert small.kernel.page_size >= 4
@@ -92,7 +92,7 @@ def test_a_sound_pool_is_not_corrupted_to_make_a_run_smaller() -> None:
             return row.replace("   0 ", "   1 ", 1) if self.log else row
 
     run = Trace((Create(64), Alloc("a"), Free("a"), Free("a"), PoolInfo()), Kernel(debug=True))
-    among = {**TARGETS, "miscounts": python(Miscounts)}
+    among = {**REVISIONS, "miscounts": python(Miscounts)}
     with pytest.raises(BrokenClaim) as broken:
         replay(run, among["miscounts"])
     assert broken.value.claim.name == "in_use_counts_the_live_blocks"
@@ -100,7 +100,7 @@ def test_a_sound_pool_is_not_corrupted_to_make_a_run_smaller() -> None:
     assert small.kernel.debug
     with pytest.raises(BrokenClaim):
         replay(small, python(Miscounts))
-    replay(small, TARGETS["series"])
+    replay(small, REVISIONS["series"])
 
 
 def test_bold_changes_come_again_before_numbers_take_all_the_time() -> None:
@@ -135,11 +135,11 @@ def test_what_is_new_in_a_kernel_does_not_shrink_to_what_is_known() -> None:
                 return True
             return super()._add_page(page)
 
-    among = {**TARGETS, KERNEL: python(SamePageTwice)}
+    among = {**REVISIONS, KERNEL: python(SamePageTwice)}
     twice = Alloc("a", page=PageChoice(0x3000)), Alloc("b", page=PageChoice(0x3000))
     found = Trace((Create(4000), *twice, Free("a")), claim="insertion_keeps_pages_disjoint")
     with pytest.raises(BrokenClaim) as broken:
         replay(found, among[KERNEL])
     smaller = smallest(broken.value.trace, KERNEL, among)
     assert [step.page for step in smaller.steps if isinstance(step, Alloc)] == [PageChoice(0x3000)] * 2
-    replay(smaller, TARGETS["series"])
+    replay(smaller, REVISIONS["series"])

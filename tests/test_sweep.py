@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hunt import sweep as module
-from hunt.revisions import TARGETS
+from hunt.revisions import REVISIONS
 from hunt.sweep import pools, sweep
 from kernel.pool import revision_of
 from model import claims
@@ -21,9 +21,9 @@ PAGES = (64,)
 
 @pytest.mark.parametrize("name", ["series", "v6.1-as-it-is", "v6.12"])
 def test_nothing_differs_in_python(name: str) -> None:
-    done = sweep(TARGETS[name], page_sizes=PAGES)
+    done = sweep(REVISIONS[name], page_sizes=PAGES)
     assert done.broken is None
-    assert done.pools == len(list(pools(64, TARGETS[name].promises.clips_the_boundary, aligned=False)))
+    assert done.pools == len(list(pools(64, REVISIONS[name].promises.clips_the_boundary, aligned=False)))
     assert done.blocks > done.pools
 
 
@@ -65,19 +65,19 @@ def test_an_edge_of_the_layout_is_found_in_c(tmp_path: Path, before: str, after:
 
 def test_what_python_gives_is_held_to_the_promises() -> None:
     """The series uses the room up to a boundary, which v6.1 does not."""
-    done = sweep(replace(TARGETS["series"], promises=replace(V6_1, clips_the_boundary=True)), page_sizes=PAGES)
+    done = sweep(replace(REVISIONS["series"], promises=replace(V6_1, clips_the_boundary=True)), page_sizes=PAGES)
     assert done.broken is not None
 
 
 def test_a_pool_that_crashes_is_found() -> None:
-    create = TARGETS["series"].create
+    create = REVISIONS["series"].create
 
     def crashes(name: str, memory: Memory, size: int, *arguments: int, **options: Any) -> Any:
         if size == 19:
             raise IndexError("out of the page")
         return create(name, memory, size, *arguments, **options)
 
-    done = sweep(replace(TARGETS["series"], create=crashes), page_sizes=PAGES)
+    done = sweep(replace(REVISIONS["series"], create=crashes), page_sizes=PAGES)
     assert done.broken is not None
     assert done.broken.claim is claims.pool_stays_in_its_memory
 
@@ -87,5 +87,5 @@ def test_a_difference_that_breaks_no_claim_is_a_fault_of_the_sweep(monkeypatch: 
     module.laid_out.cache_clear()
     monkeypatch.setattr(module, "in_python", lambda _: lambda geometries, _: ([None] * len(geometries), None))
     with pytest.raises(AssertionError, match="beside the oracle no claim is broken"):
-        sweep(TARGETS["series"], page_sizes=PAGES)
+        sweep(REVISIONS["series"], page_sizes=PAGES)
     module.laid_out.cache_clear()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from command.__main__ import main
-from hunt.revisions import TARGETS
+from hunt.revisions import REVISIONS
 from model.lockstep import replay
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Trace, TraceError, dumps, loads
 
@@ -223,7 +223,7 @@ def test_operations_run_while_the_lock_is_dropped() -> None:
     meanwhile = (Alloc("b", page=PageChoice(0x8000)), Alloc("c", page=PageChoice(None)), Free("b"))
     steps = (Create(4096), Alloc("a", page=PageChoice(0x2000, meanwhile)), Alloc("d"), PoolInfo(), Destroy())
     for revision in ("model", "series"):
-        happened = replay(Trace(steps), TARGETS[revision])
+        happened = replay(Trace(steps), REVISIONS[revision])
         assert [step.happened for step in happened.steps[-2:]] == [
             "pool                2    2 4096  2",
             "pages leaked: 2",

@@ -117,7 +117,7 @@ def explore_encoding(
     outcome.shown = {site.what for site in shown}
     if smallest is not None:
         outcome.constraints = way_to_smallest
-        confirm(body, Replay(theory, smallest, dropped), broken_by_smallest, outcome)
+        break_plainly(body, Replay(theory, smallest, dropped), broken_by_smallest, outcome)
     elif lost:
         outcome.verdict, outcome.why = Verdict.LOST, lost
     elif doubts:
@@ -177,7 +177,7 @@ def smallest_inputs(path: Path, model: z3.ModelRef, solver: Solver, minimise: bo
     return {**path.inputs, **values}
 
 
-def confirm(body: Body, replay: Replay, broken: str, outcome: Outcome) -> None:
+def break_plainly(body: Body, replay: Replay, broken: str, outcome: Outcome) -> None:
     """Run a counterexample on plain integers: it has to break there what it broke in the solver's encoding."""
     try:
         body(replay)

@@ -16,7 +16,7 @@ from kernel.objects import Pointer
 from kernel.pool import KernelPool
 from model.geometry import INT_MAX
 from model.memory import DMA_BASE, Memory
-from proofs.subjects.c_pool import Code, Layout, code_of, created, geometry_of, placed_blocks, total_in_the_row
+from proofs.subjects.c_pool import Code, LoopInC, compile_file, created, geometry_of, placed_blocks, total_in_the_row
 from proofs.subjects.subject import PAGE_SIZE
 
 FOLLOWED = ("dma_pool_create", "pool_initialise_page", "pools_show", "pool_find_page")
@@ -33,7 +33,7 @@ class Differs(Exception):
 
 def hold_to_native(source: Source, calls: int, seed: int) -> dict[str, int]:
     """Compare so many calls of each function at least: how many there were. Raises Differs, BuildError, and NotFollowed."""
-    code, chance, counts = code_of(source), random.Random(seed), Counter[str]()
+    code, chance, counts = compile_file(source), random.Random(seed), Counter[str]()
     while min(counts[name] for name in FOLLOWED[:3]) < calls:
         compare_layouts(code, chance, counts)
     while counts["pool_find_page"] < calls:
@@ -73,7 +73,7 @@ def compare_layouts(code: Code, chance: random.Random, counts: Counter[str]) -> 
 
 def placed_at_once(code: Code, geometry: Geometry) -> tuple[int, list[int]]:
     """What pools_show prints after an uncut run of pool_initialise_page, and the offsets of the blocks that it lays."""
-    page_at_work = Layout(code, geometry, DMA_BASE)
+    page_at_work = LoopInC(code, geometry, DMA_BASE)
     page_at_work.interpreter.advance(page_at_work.frame)
     stores = page_at_work.memory.log
     if not code.stacks:

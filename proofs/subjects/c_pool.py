@@ -73,7 +73,7 @@ class Code:
         return Interpreter(self.module, {name: lambda *_: 0 for name in QUIET} | externals)
 
 
-def code_of(source: Source) -> Code:
+def compile_file(source: Source) -> Code:
     """Compile a file. Raises BuildError."""
     return Code(source, ir_of(source), ir_of(source, debug=True), promises_of(source))
 
@@ -110,8 +110,8 @@ def anywhere(offset: Any, nbytes: Any) -> None:
     """No check: for refutations, which are run again natively, and for plain integers."""
 
 
-class Layout:
-    """A `Page`: pool_initialise_page at work on it. `check` is given each access to the page's bytes."""
+class LoopInC:
+    """A `PageLoop` of C: pool_initialise_page at work on a page. `check` is given each access to the page's bytes."""
 
     def __init__(self, code: Code, geometry: Any, dma: Any, check: Check = anywhere) -> None:
         self.code = code
@@ -212,13 +212,13 @@ def subject_of(code: Code) -> Subject:
     def create(*arguments: Any) -> Geometry | None:
         return geometry_of(created(code, *arguments))
 
-    def page(path: Any, geometry: Geometry) -> Layout:
-        return any_page_of(path, code, geometry, partial(stay_inside, geometry.allocation), Layout)
+    def page(path: Any, geometry: Geometry) -> LoopInC:
+        return any_page_of(path, code, geometry, partial(stay_inside, geometry.allocation), LoopInC)
 
     return Subject(KERNEL, code.promises, create, page, partial(placed_blocks, code), skips=code.stacks, writes=True)
 
 
-P = TypeVar("P", bound=Layout)
+P = TypeVar("P", bound=LoopInC)
 
 
 def any_page_of(path: Any, code: Code, geometry: Geometry, check: Check, kind: type[P]) -> P:
@@ -287,7 +287,7 @@ def node_field(page: Struct, place: int) -> str:
 def placed_blocks(code: Code, geometry: Any, most: int) -> tuple[Blocks, str]:
     """The blocks that the C places in a page, on plain integers, at most so many; and what else goes wrong."""
     placed: Blocks = []
-    page = Layout(code, geometry, DMA_BASE)
+    page = LoopInC(code, geometry, DMA_BASE)
     dma = code.struct("dma_block").offset_of("dma") if code.stacks else None
     try:
         at: Cursor | None = page.first()

@@ -29,7 +29,7 @@ class Block:
 
 
 @dataclass
-class Page:
+class GivenPage:
     """What the device gives, with the offsets of the blocks that are placed in it."""
 
     vaddr: Any
@@ -54,7 +54,7 @@ class AnyStack(BlockStackPool):
         self.known: list[Block] = []
         self.free_blocks: list[Block] = []  # the known ones that lie above the tail
         self.below: list[Block] = []  # known to be in the tail, but not where
-        self.page = Page(0, 0, [], bytearray(PAGE_SIZE))
+        self.page = GivenPage(0, 0, [], bytearray(PAGE_SIZE))
         self.next_block = self.tail
         self.live, self.blocks = path.number("live"), path.number("blocks")  # before the operation
         self.nr_active, self.nr_blocks = self.live, self.blocks

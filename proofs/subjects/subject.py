@@ -39,7 +39,7 @@ class Turn(NamedTuple):
     start: Any = 0  # the offset of the first block, by then
 
 
-class Page(Protocol):
+class PageLoop(Protocol):
     """pool_initialise_page at work on a page, cut where its loop begins a turn."""
 
     def first(self) -> Cursor:
@@ -70,7 +70,7 @@ class Subject:
     promises: Promises
     create: Callable[[Any, Any, Any, Any], Geometry | None]
     """dma_pool_create: the geometry that the pool keeps of size, align, boundary and page size, in bytes; None if refused."""
-    page: Callable[[Any, Geometry], Page]
+    page: Callable[[Any, Geometry], PageLoop]
     place: Place
     skips: bool = False
     """A turn of the loop places no block where that would cross a boundary."""
@@ -101,7 +101,7 @@ def any_cursor(path: Any) -> Cursor:
 
 
 @dataclass
-class SeriesPage:
+class SeriesLoop:
     """Of the series: every turn places a block."""
 
     geometry: Geometry
@@ -121,7 +121,7 @@ class SeriesPage:
         return layout.blks_per_alloc(self.geometry)
 
 
-class StackPage(SeriesPage):
+class StackLoop(SeriesLoop):
     """Of v6.12: the loop ends at a turn that has no room. What it counts while it places blocks is the series' formula."""
 
     def turn(self, at: Cursor, last: Any = None) -> Turn:
@@ -161,13 +161,13 @@ def by_links(turn: Callable[[Geometry, Cursor], Cursor]) -> Place:
 
 ORIGINAL = by_links(history.next_block)
 SERIES_IN_PYTHON = Subject(
-    "series", SERIES, kept(layout.admit), lambda _, geometry: SeriesPage(geometry), by_links(layout.next_block)
+    "series", SERIES, kept(layout.admit), lambda _, geometry: SeriesLoop(geometry), by_links(layout.next_block)
 )
 STACK_IN_PYTHON = Subject(
     "v6.12",
     V6_12,
     kept(block_stack.admit),
-    lambda _, geometry: StackPage(geometry),
+    lambda _, geometry: StackLoop(geometry),
     placed_by(block_stack.laid_offsets),
     skips=True,
 )

@@ -138,7 +138,7 @@ def test_a_seeded_bug_is_found(bug: Bug, tmp_path: Path) -> None:
     plant(bug, tmp_path)
     notice = crosshair(bug, tmp_path)
     assert not notice.missed, notice.output
-    (result,) = json.loads((tmp_path / "results.json").read_text())
+    (result,) = json.loads((tmp_path / "crosshair.json").read_text())
     if bug.name == "tree/lookup_one_byte_too_far":
         file = tmp_path / "trace.json"
         file.write_text(json.dumps(result["counterexample"]["trace"]))

@@ -3,7 +3,7 @@
 A hunt draws pools, and a block that sticks out by one byte does so in few of them. The sweep leaves none out: all sizes up to a
 bound, with every boundary, and every alignment that makes a difference.
 
-It looks for pools that differ from the model, and says no more of them: the lockstep judges a run of it, by the claims.
+It only finds pools that differ from the model. Which claim such a pool breaks, `model.lockstep` says, by a run of it.
 """
 
 import struct

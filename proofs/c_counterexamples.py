@@ -119,6 +119,6 @@ def with_the_compiled(code: Code, explained: Counterexample) -> Counterexample:
     except BrokenClaim as broken:
         agrees = "the same" if broken.claim.name == trace.claim else "first"
         natively = f"natively, this breaks {agrees}: {broken.claim.name} ({broken.trace.last_step().happened})"
-    except Exception as trouble:  # the code may be as wrong as can be
+    except Exception as trouble:  # the code may fail in any way
         natively = f"not run natively: {type(trouble).__name__}: {trouble}"
     return replace(explained, actual=f"{explained.actual}; {natively}")

@@ -131,7 +131,7 @@ def again(name: str, checkable: ConditionCheckable, inputs: dict[str, Any]) -> t
             return "UNKNOWN", f"the claim holds on plain integers: {inputs}", None
         claim = name.partition("/")[0]
         found = explain(claim, history if check.__name__.startswith("v6_1_") else layout, flat(inputs), returned)
-    except Exception as failure:  # the code under check may be as wrong as can be
+    except Exception as failure:  # the code under check may fail in any way
         raised = {"expected": "the code runs", "actual": f"{type(failure).__name__}: {failure}"}
         return "REFUTED", "the code fails before the claim can be checked", raised
     counterexample: dict[str, Any] = {"expected": found.expected, "actual": found.actual}

@@ -1,8 +1,8 @@
 """Pools whose free blocks were written to, of which less remains than `proofs.free_list` shows.
 
-A page that is in the list keeps an offset inside it, for the only
-link that is believed is one that was looked at. The code is shown to keep that too, wherever the links lead; it neither reads
-nor changes what another page keeps.
+A page that is in the list of pages with room keeps, as the first block of its free list, an offset inside the page: the code
+checks each link before it keeps it. The code is shown to do so wherever the links lead, and neither to read nor to change what
+another page keeps.
 """
 
 from types import SimpleNamespace

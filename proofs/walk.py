@@ -1,10 +1,10 @@
 """Walks through the tree: in order (the pools file) and in postorder (dma_pool_destroy), for trees of any size and shape.
 
 By structural induction, as in `proofs.lookup`: the code runs on a node with abstract subtrees, below an abstract rest of the
-tree. Where it enters one of these, it is shown to be where it would start on that one alone; to return its root without a
-look at it is another thing. A walk of a subtree gives what its definition says, if it starts at the first page of the first
-part, goes from the last page of each part to the first of the next one, and leaves the last part for what comes after the
-subtree.
+tree. Where it enters one of these, it is shown to be where it would start on that one alone; code that returns its root
+without reading it has not entered it. A walk of a subtree gives what its definition says, if it starts at the first page of
+the first part, goes from the last page of each part to the first of the next one, and leaves the last part for what comes
+after the subtree.
 """
 
 from typing import Any

@@ -1,4 +1,6 @@
-"""Results of earlier runs, under a digest of all sources that a module imports and of the versions. A damaged one is none."""
+"""Results of earlier runs, under a digest of all sources that a module imports and of the versions.
+
+A damaged result is taken for absent."""
 
 import ast
 import functools

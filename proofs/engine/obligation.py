@@ -34,7 +34,7 @@ Explain = Callable[[dict[str, Any]], Counterexample]
 
 def from_this_state(expected: str, trace: Trace | None = None) -> Explain:
     """Where the inputs are all that there is to tell: a state of the pool, or of a tree, from which a step goes wrong; beside
-    it, perhaps, a run that gets to the like."""
+    it, perhaps, a run that reaches such a state."""
     return lambda _: Counterexample(expected, "from this state, it goes otherwise", trace)
 
 
@@ -53,7 +53,7 @@ class Obligation:
 
     @property
     def proof(self) -> str:
-        """Where the proof is, for who wants to read it."""
+        """Where the proof is, for whoever wants to read it."""
         return f"{code_of(self.body).co_name} in {self.body.__module__.replace('.', '/')}.py"
 
     @property
@@ -218,7 +218,7 @@ def result_of(obligation: Obligation, outcome: Outcome, solver: Solver, settings
             raised = f"{type(failure).__name__}: {failure}"
             if is_of_the_prover(failure):
                 verdict, why, explained = Verdict.UNKNOWN, f"the counterexample cannot be explained: {raised}", None
-            else:  # the code under proof may be as wrong as can be
+            else:  # the code under proof may fail in any way
                 explained = Counterexample("the code runs", raised)
         if explained is not None:
             counterexample = {"expected": explained.expected, "actual": explained.actual}

@@ -204,7 +204,8 @@ def smallest(trace: Trace, on: str, among: Mapping[str, Revision] = REVISIONS) -
         """What breaks the claim, and whether the pool was corrupted before."""
         lockstep = Lockstep(among[on], candidate.kernel, candidate.claim)
         try:
-            rerun(candidate, lockstep, lambda: begin(seconds))
+            with watchdog():  # of the run alone: what is between two of them may take any time
+                rerun(candidate, lockstep, lambda: begin(seconds))
         except BrokenClaim as broken:
             return (broken.trace if broken.claim.name == trace.claim else None), bool(lockstep.corrupted_by)
         except (TraceError, TimeoutError):
@@ -222,8 +223,7 @@ def smallest(trace: Trace, on: str, among: Mapping[str, Revision] = REVISIONS) -
         return found if twin is None or run(found, SECONDS_OF_A_STEP, twin)[0] is None else None
 
     twin = twin_of(among[on].promises) if on == KERNEL else None
-    with watchdog():
-        _, was_corrupted = run(trace, SECONDS_OF_A_RUN)
-        if twin is not None and run(trace, SECONDS_OF_A_RUN, twin)[0] is not None:
-            twin = None
-        return shrink(trace, replayed)
+    _, was_corrupted = run(trace, SECONDS_OF_A_RUN)
+    if twin is not None and run(trace, SECONDS_OF_A_RUN, twin)[0] is not None:
+        twin = None
+    return shrink(trace, replayed)

@@ -1,5 +1,6 @@
 """Traces are made as small as single changes can make them, and still break the same claim."""
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +72,20 @@ def test_time_is_limited() -> None:
     tried: list[Trace] = []
     assert shrink(trace, lambda candidate: tried.append(candidate), seconds=0) == trace
     assert len(tried) <= 1
+
+
+def test_only_runs_are_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of a step is not that of the reading between two runs, which would end the hunt, and lose what it found."""
+    left = []
+
+    def read(text: str) -> Trace:
+        left.append(signal.getitimer(signal.ITIMER_VIRTUAL)[0])
+        return loads(text)
+
+    monkeypatch.setattr("hunt.shrink.loads", read)
+    smallest(loads((TRACES / "series-blocks_are_disjoint-double_free.json").read_text()), "series")
+    assert left
+    assert set(left) == {0}
 
 
 def test_the_smaller_trace_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

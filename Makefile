@@ -15,7 +15,7 @@ SCHEMA := .poolproof/schemas/junit-10.xsd
 define make-venv
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
   { echo "poolproof: Python 3.11 or newer is needed; say which with PYTHON=python3.x" >&2; exit 2; }
-@echo "setting up $(VENV) …" >&2
+@echo "setting up $(VENV): $(1) …" >&2
 @$(PYTHON) -m venv $(VENV)
 endef
 
@@ -30,14 +30,14 @@ demo: $(if $(wildcard $(VENV)/installed),,$(VENV)/demo)  ## [start] a proof, a r
 	@$(RUN) -m command demo
 
 $(VENV)/demo: requirements.lock
-	$(make-venv)
+	$(call make-venv,Z3 is downloaded)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check $$(grep '^z3-solver==' requirements.lock)
 	@touch $@
 
 setup: $(VENV)/installed  ## [start] install everything, in locked versions, into .venv
 
 $(VENV)/installed: requirements.lock
-	$(make-venv)
+	$(call make-venv,more than fifty packages are downloaded; it takes some minutes)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
 	@touch $@
 

@@ -1,9 +1,12 @@
 """`python -m command SUBCOMMAND …`: everything that poolproof does, under one name. `command.line` has the exit statuses."""
 
+import multiprocessing
 import os
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 
 from command.line import Parser, Status, unknown
 from model.bad_input import BadInput
@@ -62,10 +65,29 @@ def run(arguments: list[str]) -> int:
     return status
 
 
+def end_on_interrupt() -> None:
+    """Have Ctrl-C end this process and its workers at once. A worker leaves it to this process: it could be inside a solver,
+    which takes an interrupt for a question that it gave up."""
+    here = os.getpid()
+
+    def interrupted(_: int, __: FrameType | None) -> None:
+        if os.getpid() == here:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one finds it ending
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupted)
+
+
 if __name__ == "__main__":
+    end_on_interrupt()
     try:
         status = main()
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("\npoolproof: interrupted", file=sys.stderr)
+        status = Status.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain once more
         status = Status.READER_LEFT

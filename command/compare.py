@@ -6,6 +6,7 @@ A difference is no bug: a patch with “no functional changes” shows none, and
 
 import argparse
 import tempfile
+from functools import partial
 from hashlib import sha256
 from math import prod
 from pathlib import Path
@@ -69,7 +70,8 @@ def two(before: Source, after: Source, options: argparse.Namespace) -> Status:
     built(before, after)
     files = f"before: {before}\nafter:  {after}"
     print(files, flush=True)
-    done = compare(before, after, options.seed, options.runs)
+    done = compare(before, after, options.seed, options.runs, show_progress)
+    show_progress("")
     print(f"{done.runs:,} pools, {done.steps:,} steps, seed {options.seed}: {summary(done)}")
     print("\n".join(differences(done, f"compare-{before.label()}-{after.label()}")))
     print(f"\n{files}")
@@ -96,9 +98,9 @@ def series(before: Source, patches: list[Patch], options: argparse.Namespace) ->
         print(f"{'':<4}{'patch':<{width}}  " + "".join(f"{kind:>10}" for kind in OBSERVED))
         details, former = [], before
         for place, (patch, source) in enumerate(stages, 1):
-            show_progress(f"{place} of {len(stages)} patches")
+            of_patch = partial(show_of_patch, f"{place} of {len(stages)} patches")
             same = source.file.read_bytes() == former.file.read_bytes()
-            done = Comparison() if same else compare(former, source, options.seed, options.runs)
+            done = Comparison() if same else compare(former, source, options.seed, options.runs, of_patch)
             cells = "".join(f"{done.differing[kind] or '-':>10}" for kind in OBSERVED)
             show_progress("")
             print(f"{place:>2}  {patch.subject:<{width}}  {cells}", flush=True)
@@ -115,6 +117,10 @@ def series(before: Source, patches: list[Patch], options: argparse.Namespace) ->
         print(f"For each patch: {edges:,} pools near 2^32, the directed runs, and {drawn}.")
         print("\n".join([*details, "", files]))
         return Status.SURPRISE if details else Status.EXPECTED
+
+
+def show_of_patch(patch: str, what: str) -> None:
+    show_progress(f"{patch}: {what}")
 
 
 def summary(done: Comparison) -> str:

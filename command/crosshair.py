@@ -5,6 +5,7 @@ Status 1 also if a contract that is to be CONFIRMED was only SEARCHED.
 
 import argparse
 import multiprocessing
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -60,7 +61,13 @@ def confirm_all(names: list[str], jobs: int) -> list[ContractResult]:
     """Check contracts, with progress on a terminal; the results in the order of `names`. Each has a process of its own, since
     what CrossHair finds depends on what ran before."""
     fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(names)), mp_context=fresh, max_tasks_per_child=1) as executor:
+    with ProcessPoolExecutor(
+        min(jobs, len(names)),
+        mp_context=fresh,
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),  # this process ends them
+        max_tasks_per_child=1,
+    ) as executor:
         running = {executor.submit(confirm, name): name for name in names}
         for number, future in enumerate(as_completed(running), 1):
             show_progress(f"{number} of {len(names)} contracts: {running[future]}")

@@ -82,7 +82,10 @@ def hunt_all(
     try:
         with ProcessPoolExecutor(min(len(hunted), os.cpu_count() or 1)) as executor:
             sweeps = profile != profiles.UNSHRUNK
-            running = [executor.submit(hunt, revision, seed, profile, kernel, sweeps=sweeps) for revision in hunted]
+            running = [
+                executor.submit(hunt, revision, seed, profile, kernel, sweeps=sweeps, progress=show_progress)
+                for revision in hunted
+            ]
             for future in as_completed(running):
                 hunts[future.result().revision] = future.result()
                 show_progress(f"{len(hunts)} of {len(running)} revisions")
@@ -106,4 +109,5 @@ def table(hunts: list[Hunt]) -> str:
     rows.append(("steps", [f"{hunt.tally.steps:,}" for hunt in hunts]))
     rows.append(("steps per second", [f"{hunt.tally.steps / hunt.seconds:,.0f}" for hunt in hunts]))
     rows += [(event, [f"{hunt.tally.events[event] or '-'}" for hunt in hunts]) for event in events]
-    return "\n".join(f"{name:<48}" + "".join(f"{cell:>{width}}" for cell in cells) for name, cells in rows)
+    names = max(48, *(len(name) for name, _ in rows))
+    return "\n".join(f"{name:<{names}}" + "".join(f"{cell:>{width}}" for cell in cells) for name, cells in rows)

@@ -203,10 +203,12 @@ class Comparison:
     steps: int = 0
     differing: Counter[str] = field(default_factory=Counter)
     smallest: dict[str, Difference] = field(default_factory=dict)
+    progress: Callable[[str], None] = lambda _: None
 
     def add(self, found: Difference | None, steps: int) -> None:
         self.runs += 1
         self.steps += steps
+        self.progress(f"{self.runs:,} pools")
         if found is None:
             return
         for kind in found.kinds:
@@ -240,13 +242,14 @@ class ComparingMachine(PoolMachine):
             self.comparison.add(difference(trace, self.before, self.after), number_of_steps(trace.steps))
 
 
-def compare(before: Source, after: Source, seed: int, runs: int) -> Comparison:
-    """Run both with the same operations: at the edges of words, the directed runs, and `runs` that are drawn.
-
-    Raises BuildError.
+def compare(
+    before: Source, after: Source, seed: int, runs: int, progress: Callable[[str], None] = lambda _: None
+) -> Comparison:
+    """Run both with the same operations: at the edges of words, the directed runs, and `runs` that are drawn; `progress` is
+    told how far that is. Raises BuildError.
     """
     revisions = revision_of(before), revision_of(after)
-    comparison = Comparison()
+    comparison = Comparison(progress=progress)
     hunter = type(
         "ComparingMachine",
         (ComparingMachine,),
@@ -266,6 +269,7 @@ def compare(before: Source, after: Source, seed: int, runs: int) -> Comparison:
     directed.run_all(hunter)
     run_state_machine_as_test(seeded(seed)(hunter), settings=wanted)
     for kind, found in comparison.smallest.items():
+        progress(f"{kind}: the run that shows it is made smaller")
         comparison.smallest[kind] = shrunk(found, kind, *revisions)
     return comparison
 

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -66,11 +67,16 @@ def hunt(
     *,
     directed_first: bool = True,
     sweeps: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Hunt:
     """Run the machine on a revision, after the directed runs unless only what is drawn is wanted, and after a sweep if one is.
 
-    Each claim that breaks has a trace, made smaller unless the profile says otherwise.
+    Each claim that breaks has a trace, made smaller unless the profile says otherwise. `progress` is told how far it is.
     """
+
+    def so_far(what: str) -> None:
+        progress(f"{revision}: {what}")
+
     profiles.register()
     wanted = profiles.chosen(profile or profiles.name())
     shrinks = Phase.shrink in wanted.phases
@@ -84,12 +90,15 @@ def hunt(
 
     def counted(claim: Claim, *arguments: Any) -> Any:
         done.checked[claim.name] += 1
+        if done.checked[claim.name] % 5_000 == 0:
+            so_far(f"{hunter.tally.steps:,} steps")
         return check(claim, *arguments)
 
     try:
         with patch.object(Claim, "__call__", counted):
             if sweeps:
-                swept = sweep(revisions(kernel)[revision], kernel.source if revision == KERNEL and kernel else None)
+                source = kernel.source if revision == KERNEL and kernel else None
+                swept = sweep(revisions(kernel)[revision], source, progress=so_far)
                 done.tally.events |= {SWEPT: swept.pools, "block of the sweep": swept.blocks}
                 broken += [swept.broken] if swept.broken else []
                 started = time.perf_counter()
@@ -105,6 +114,7 @@ def hunt(
     done.checked["operations_end"] = done.checked["pool_stays_in_its_memory"] = done.tally.steps
     if revision == KERNEL:
         done.checked["locking_rules_are_kept"] = done.tally.steps
-    if shrinks:
+    if shrinks and done.found:
+        so_far("what was found is made smaller")
         done.found = [smallest(trace, revision, revisions(kernel)) for trace in done.found]
     return done

@@ -69,8 +69,14 @@ class Sweep:
     broken: BrokenClaim | None = None
 
 
-def sweep(revision: Revision, source: Source | None = None, page_sizes: Sequence[int] = ()) -> Sweep:
-    """Sweep a revision, natively if it is a kernel's own file, with pages of so many bytes. Raises BuildError.
+def sweep(
+    revision: Revision,
+    source: Source | None = None,
+    page_sizes: Sequence[int] = (),
+    progress: Callable[[str], None] = lambda _: None,
+) -> Sweep:
+    """Sweep a revision, natively if it is a kernel's own file, with pages of so many bytes; `progress` is told how far it is.
+    Raises BuildError.
 
     Of all pools that differ, the one in which the fewest blocks show it is judged; of those that crash, the first.
     """
@@ -91,6 +97,7 @@ def sweep(revision: Revision, source: Source | None = None, page_sizes: Sequence
             filled, fault = fill(geometries, page_size)
             done.pools += len(filled)
             done.blocks += sum(len(given[0]) // 16 for given in filled if given)
+            progress(f"{done.pools:,} pools of the sweep")
             for pool, number, wanted, given in zip(part, numbers, expected, filled, strict=False):
                 if (shown := difference(wanted, given)) is not None:
                     differing.append((shown, number, pool))

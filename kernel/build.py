@@ -138,7 +138,8 @@ def find(kernel: str | Path) -> Source:
             raise BuildError(f"{kernel}: there is no mm/dmapool.c; a kernel tree is expected, or a single dmapool.c")
         return with_a_pool(Source(path / "mm" / "dmapool.c", path if is_a_tree(path) else newest()))
     if not path.is_file():
-        raise BuildError(f"{kernel}: there is no such file; a kernel tree is expected, or a single dmapool.c")
+        fetched = "; `make kernels` fetches what is in there" if path.is_relative_to(KERNELS) else ""
+        raise BuildError(f"{kernel}: there is no such file; a kernel tree is expected, or a single dmapool.c{fetched}")
     if path.suffix != ".c":
         raise BuildError(f"{kernel}: not a C file; a kernel tree is expected, or a single dmapool.c")
     above = path.parent.parent

@@ -1,7 +1,9 @@
 """The policy of all subcommands: `--help` works, and bad input is one line, status 2, and nothing written."""
 
+import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +68,7 @@ fuzz --profile=nightlyy               | --profile: invalid choice: 'nightlyy'
 fuzz --json=/proc/none                | /proc/none: No such file or directory
 fuzz --promises=series                | --promises is about a kernel: name one with --kernel
 fuzz --kernel={tmp}/nowhere           | there is no such file; a kernel tree is expected
+fuzz --kernel=.poolproof/kernels/v6.0 | there is no such file; a kernel tree is expected, or a single dmapool.c; `make kernels`
 fuzz --kernel={tmp}                   | there is no mm/dmapool.c
 fuzz --kernel={tmp}/notes.txt         | not a C file
 fuzz --kernel={tmp}/empty.c           | empty.c has no dma_pool_create: is it a mm/dmapool.c?
@@ -175,3 +178,16 @@ def test_one_module_parses_arguments_and_one_exits(folder: str) -> None:
         found = set(re.findall(r"ArgumentParser\(|sys\.exit|raise SystemExit|sys\.argv", file.read_text()))
         allowed = {"line.py": {"ArgumentParser("}, "__main__.py": {"sys.exit", "sys.argv"}}
         assert found <= (allowed.get(file.name, set()) if folder == "command" else set()), file
+
+
+def test_ctrl_c_is_one_line_and_leaves_no_worker() -> None:
+    command = [sys.executable, "-m", "command", "fuzz", "series", "--seed=1", "--profile=nightly"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as hunt:
+        assert hunt.stdout is not None
+        assert hunt.stdout.readline().startswith("seed 1: ")
+        os.killpg(hunt.pid, signal.SIGINT)  # as a terminal does: the command's workers get it, too
+        _, err = hunt.communicate()  # ends when the last process that holds the pipes has ended
+    assert hunt.returncode == Status.INTERRUPTED
+    assert err == "\npoolproof: interrupted\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from command.__main__ import main
-from hunt.compare import OBSERVED, difference, observe
+from hunt.compare import OBSERVED, compare, difference, observe
 from hunt.revisions import REVISIONS
 from kernel.build import KERNELS, find
 from kernel.patches import read_mbox
@@ -88,6 +88,12 @@ def test_a_kernel_does_what_it_does(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 @needs_kernels
+def test_a_comparison_tells_how_far_it_is() -> None:
+    told: list[str] = []
+    compare(find(V6_1), find(V6_1), 0, 1, told.append)
+    assert told[:2] == ["1 pools", "2 pools"]
+
+
 def test_what_changes_is_reported_with_a_small_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", str(V6_1), str(changed(tmp_path, BOUNDARY)), "--runs", "1"]) == 1
     output = capsys.readouterr().out

@@ -1,6 +1,7 @@
 """The state machine on every target that does what it promises, and on the one that does not."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
@@ -11,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.internal.conjecture import providers
 from hypothesis.stateful import run_state_machine_as_test
 
-from command.fuzz import described
+from command.fuzz import described, table
 from hunt import directed, profiles
-from hunt.events import missed
-from hunt.fuzz import HUNTED, hunt
+from hunt.events import Tally, missed
+from hunt.fuzz import HUNTED, Hunt, hunt
 from hunt.machine import machine
 from hunt.revisions import REVISIONS
 from model.checks import BrokenClaim
@@ -95,3 +96,16 @@ def test_a_hypothesis_that_collects_constants_elsewhere_is_an_error(monkeypatch:
     monkeypatch.setattr(providers.HypothesisProvider, "_local_constants", None)
     with pytest.raises(RuntimeError, match=r"mend profiles\.fix_constants"):
         profiles.fix_constants()
+
+
+def test_a_hunt_tells_how_far_it_is() -> None:
+    told: list[str] = []
+    done = hunt("model", 1, "directed", progress=told.append)
+    assert told[0].startswith("model: ")
+    assert told[0].endswith(" steps")
+    assert done.tally.steps > 0
+
+
+def test_a_table_is_as_wide_as_its_longest_event() -> None:
+    done = Hunt("model", Tally(1, Counter({"e" * 60: 1})), 1, 1, "dev")
+    assert {len(line) for line in table([done]).splitlines()} == {75}

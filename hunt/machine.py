@@ -48,7 +48,7 @@ class PoolMachine(RuleBasedStateMachine):
         super().__init__()
         self.lockstep: Any = None
         self.happened: set[str] = set()
-        self.named = self.places = self.failures = 0
+        self.named = self.places = self.failures = self.depth = 0
         self.outcome = ""  # of a wrong free
         self.under_way: list[tuple[str, int]] = []  # allocations: what the device is going to do, and where
         self.others: list[Dice] = []  # what others are going to do meanwhile, the last one first
@@ -124,8 +124,16 @@ class PoolMachine(RuleBasedStateMachine):
     def run(self, step: Any) -> None:
         self.tally.steps += 1
         lockstep, before = self.lockstep, len(self.lockstep.violations)
+        self.depth += 1
         watchdog.begin()
-        lockstep.run(step)
+        try:
+            lockstep.run(step)
+        finally:
+            self.depth -= 1
+            if self.depth:
+                watchdog.begin()  # the allocation that waited goes on
+            else:
+                watchdog.end()
         for claim in list(lockstep.violations)[before:]:
             self.count(f"violation: {claim}")
         if lockstep.target is None or lockstep.corrupted_by:

@@ -23,14 +23,18 @@ def watchdog() -> Iterator[None]:
         raise TimeoutError("no answer for too long")
 
     before = signal.signal(signal.SIGVTALRM, stop)
-    begin()
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        end()
         signal.signal(signal.SIGVTALRM, before)
 
 
 def begin(seconds: float = SECONDS) -> None:
     """A step begins."""
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds, SECONDS)  # again, should somebody have swallowed the first one
+
+
+def end() -> None:
+    """No step is under way: what is between two of them may take any time."""
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)

@@ -64,6 +64,10 @@ def test_what_is_drawn_finds_the_defects_of_the_original() -> None:
                 self.lockstep = None
                 reject()
 
+        def teardown(self) -> None:
+            """Nothing is run: a test that Hypothesis has ended cannot be rejected."""
+            self.watched.close()
+
     drawn = settings(max_examples=40, phases=[Phase.generate], derandomize=False, database=None)
     run_state_machine_as_test(seeded(profiles.seed())(Counting), settings=drawn)
     assert "no_room_is_wasted" in found

@@ -94,6 +94,7 @@ def test_a_comparison_tells_how_far_it_is() -> None:
     assert told[:2] == ["1 pools", "2 pools"]
 
 
+@needs_kernels
 def test_what_changes_is_reported_with_a_small_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", str(V6_1), str(changed(tmp_path, BOUNDARY)), "--runs", "1"]) == 1
     output = capsys.readouterr().out

@@ -14,7 +14,7 @@ from hunt import profiles
 from hunt.events import missed
 from hunt.fuzz import HUNTED, Hunt, hunt
 from hunt.revisions import REVISIONS, KernelFile, revisions
-from hunt.sweep import SWEPT, SWEPT_UP_TO
+from hunt.sweep import PAGE_SIZE, SWEPT, sizes
 from model.bad_input import BadInput
 from model.revision import KERNEL
 from report.runs import in_text, surprises
@@ -58,7 +58,12 @@ def run(options: argparse.Namespace) -> Status:
     if not any(one.found for one in hunts):
         swept = sum(one.tally.events[SWEPT] for one in hunts)
         print(f"\nno claim is broken in {sum(one.tally.steps for one in hunts):,} steps", file=to_read, end="")
-        print(f", nor in {swept:,} pools {SWEPT_UP_TO}" if swept else "", file=to_read)
+        print(
+            f", nor in {swept:,} pools, of all sizes to {sizes(PAGE_SIZE)[-1]:,} bytes, with each boundary"
+            if swept
+            else "",
+            file=to_read,
+        )
     if kernel is not None:
         print(f"\n{kernel.source}", file=to_read)
     return Status.SURPRISE if any(one.found for one in hunts) or any(holes.values()) else Status.EXPECTED

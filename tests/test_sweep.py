@@ -82,6 +82,19 @@ def test_a_pool_that_crashes_is_found() -> None:
     assert done.broken.claim is claims.pool_stays_in_its_memory
 
 
+def test_a_pool_that_never_ends_is_found() -> None:
+    create = REVISIONS["series"].create
+
+    def hangs(name: str, memory: Memory, size: int, *arguments: int, **options: Any) -> Any:
+        while size == 19:
+            pass
+        return create(name, memory, size, *arguments, **options)
+
+    done = sweep(replace(REVISIONS["series"], create=hangs), page_sizes=PAGES)
+    assert done.broken is not None
+    assert done.broken.claim is claims.operations_end
+
+
 def test_a_difference_that_breaks_no_claim_is_a_fault_of_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PAGES", (1 << 33, 1 << 34))
     module.laid_out.cache_clear()

@@ -134,12 +134,9 @@ def again(name: str, checkable: ConditionCheckable, inputs: dict[str, Any]) -> t
     except Exception as failure:  # the code under check may fail in any way
         raised = {"expected": "the code runs", "actual": f"{type(failure).__name__}: {failure}"}
         return "REFUTED", "the code fails before the claim can be checked", raised
-    counterexample: dict[str, Any] = {"expected": found.expected, "actual": found.actual}
     if found.trace is not None:
-        counterexample["trace"] = replace(found.trace, claim=claim).to_json()
-    if found.page is not None:
-        counterexample["page"] = asdict(found.page)
-    return "REFUTED", "", counterexample
+        found = replace(found, trace=replace(found.trace, claim=claim))
+    return "REFUTED", "", found.to_json()
 
 
 def flat(inputs: dict[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,12 @@ class Counterexample:
     trace: Trace | None = None  # where the arguments are ones that a driver can pass
     page: LaidPage | None = None  # as the code lays it out, where the claim is about that
 
+    def to_json(self) -> dict[str, Any]:
+        """As it is passed on and written: without what it does not have."""
+        trace = {} if self.trace is None else {"trace": self.trace.to_json()}
+        page = {} if self.page is None else {"page": asdict(self.page)}
+        return {"expected": self.expected, "actual": self.actual, **trace, **page}
+
 
 Explain = Callable[[dict[str, Any]], Counterexample]
 """From the inputs of a refutation to what people read. Sizes and offsets are in bytes."""
@@ -220,12 +226,7 @@ def result_of(obligation: Obligation, outcome: Outcome, solver: Solver, settings
                 verdict, why, explained = Verdict.UNKNOWN, f"the counterexample cannot be explained: {raised}", None
             else:  # the code under proof may fail in any way
                 explained = Counterexample("the code runs", raised)
-        if explained is not None:
-            counterexample = {"expected": explained.expected, "actual": explained.actual}
-            if explained.trace is not None:
-                counterexample["trace"] = explained.trace.to_json()
-            if explained.page is not None:
-                counterexample["page"] = asdict(explained.page)
+        counterexample = None if explained is None else explained.to_json()
     seconds = share + time.perf_counter() - started
     script, opinion = None, None
     if verdict is Verdict.REFUTED and settings.smt2:

@@ -6,7 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import core, settings
+from hypothesis import settings
 
 from hunt import profiles
 
@@ -26,12 +26,17 @@ def pytest_configure() -> None:
         profiles.register()
     except profiles.UnavailableError as unavailable:
         raise pytest.UsageError(str(unavailable)) from None
-    if not settings().derandomize:
-        core.global_force_seed = profiles.seed()  # type: ignore[assignment]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Past counterexamples first: what was broken once breaks again before anything else. Or any order, by a seed."""
+    """Past counterexamples first: what was broken once breaks again before anything else. Or any order, by a seed.
+
+    A test that draws is seeded by itself: Hypothesis' option for all tests would take their databases away.
+    """
+    if not settings().derandomize:
+        for item in items:
+            if isinstance(item, pytest.Function) and hasattr(item.function, "hypothesis"):
+                item.function._hypothesis_internal_use_seed = profiles.seed()
     seed = config.getoption("--shuffle")
     if seed is None:
         items.sort(key=lambda item: "past_counterexample" not in item.name)

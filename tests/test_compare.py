@@ -212,7 +212,7 @@ def test_a_report_about_a_kernel(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert "in_use_counts_the_live_blocks/kernel is BROKEN" in done.stdout
-    (trace,) = re.findall(r"make replay TRACE=(\S+) KERNEL=\S+", done.stdout)
+    (trace,) = re.findall(r"make replay TRACE=(\S*in_use_counts_the_live_blocks\S*) KERNEL=\S+", done.stdout)
     again = [sys.executable, "-m", "command", "replay", trace, "--kernel"]
     assert subprocess.run([*again, str(broken)], cwd=ROOT, capture_output=True, check=False).returncode == 1
     assert subprocess.run([*again, str(V6_1)], cwd=ROOT, capture_output=True, check=False).returncode == 0

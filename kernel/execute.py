@@ -8,22 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from kernel.ir import Function, Instruction, Module, NotFollowed, split
-from kernel.objects import Fault, Pointer, Struct, Word
+from kernel.ir import Field, Function, Instruction, Module, NotFollowed, split
+from kernel.objects import Fault, FunctionPointer, Pointer, Struct
+from kernel.words import Unknown, arithmetic, compare, convert, signed
 
 LONGEST = 100_000
 """Blocks of code in one run; one that needs more is taken for endless."""
 
 MODIFIERS = {"inbounds", "nuw", "nsw", "nusw", "exact", "disjoint", "nneg", "samesign", "volatile", "noundef"}
-
-
-def wrap(value: Word, width: int) -> Word:
-    """A word of so many bits."""
-    return value % 2**width if isinstance(value, int) else value.narrow(width)
-
-
-def signed(value: Word, width: int) -> Word:
-    return value - 2**width if value >= 2 ** (width - 1) else value
 
 
 @dataclass
@@ -36,21 +28,15 @@ class Frame:
     came_from: str = ""
     result: Any = None
     returned: bool = False
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """A word that is not computed: it is known only how it would be. No branch may depend on it."""
-
-    operation: str
-    x: Any
-    y: Any
-
-    def __bool__(self) -> bool:
-        raise NotFollowed("a branch depends on what is not computed here")
+    cut: set[str] = field(default_factory=set)
+    """The loops, by the block where a turn begins, of which only the last beginning was run."""
 
 
 External = Callable[..., Any]
+
+Cut = Callable[[dict[str, Any]], dict[str, Any]]
+"""What a loop does: given the values of its variables on arrival, it changes memory as the loop does, and returns the values at
+the last beginning of a turn. The loop's state is these variables and memory, since the code is in SSA form."""
 
 
 @dataclass
@@ -63,6 +49,10 @@ class Interpreter:
     uncomputed: frozenset[str] = frozenset()
     """Operations that are left alone, as they are hard for a solver."""
     left: int = LONGEST
+    replaced: dict[str, External] = field(default_factory=dict)
+    """Functions of the file for which something else stands; whoever puts it there says by which claim."""
+    cuts: dict[tuple[str, str], Cut] = field(default_factory=dict)
+    """The same of loops, by function and the block where a turn begins."""
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Run a function to its end."""
@@ -120,7 +110,20 @@ class Interpreter:
         except NotFollowed as lost:
             raise lost.at(self.module.place(frame.function.name, frame.block)) from lost
         frame.values.update(values)
+        if (frame.function.name, frame.block) in self.cuts:
+            self._cut(frame)
         self._rest(frame)
+
+    def _cut(self, frame: Frame) -> None:
+        if frame.block in frame.cut:
+            reason = "this loop goes on where it is over, by what the proof knows of it"
+            raise NotFollowed(reason).at(self.module.place(frame.function.name, frame.block))
+        frame.cut.add(frame.block)
+        variables = {variable(phi.name): phi.name for phi in phis(frame.function, frame.block)}
+        last = self.cuts[frame.function.name, frame.block](
+            {name: frame.values[value] for name, value in variables.items()}
+        )
+        frame.values.update({value: last[name] for name, value in variables.items()})
 
     def _rest(self, frame: Frame) -> None:
         self.left -= 1
@@ -149,10 +152,32 @@ class Interpreter:
         if re.fullmatch(r"-?\d+", text):
             return int(text) % 2 ** int(kind[1:])
         if re.fullmatch(r"@[\w.]+", text):
-            return self.globals.setdefault(text[1:], Pointer(Struct(text[1:], {}), 0))
+            return self._global(frame, text[1:])
         if address := re.fullmatch(r"inttoptr \(i64 (\d+) to ptr\)", text):
             return int(address[1])
         raise NotFollowed(f"a value is not followed: {text}")
+
+    def _global(self, frame: Frame, name: str) -> Any:
+        if name in self.module.functions:
+            return FunctionPointer(name)
+        if name not in self.globals:
+            kind, values = self.module.constants.get(name, ("", ""))
+            made = Struct(name, self._fields(kind) if kind else {})
+            self.globals[name] = Pointer(made, 0)
+            for (offset, known), value in zip(made.fields.items(), split(values), strict=kind != ""):
+                made.store(offset, known.width, self._typed(frame, value))
+        return self.globals[name]
+
+    def _fields(self, kind: str) -> dict[int, Field]:
+        """A type of LLVM as the fields of a struct, which are named by their place."""
+        if kind == "ptr" or re.fullmatch(r"i\d+", kind):
+            return {0: Field("", 8 * self.module.size(kind))}
+        parts = [self.module.element(kind, index) for index in range(self.module.elements(kind))]
+        return {
+            offset + inner: Field(f"{place}.{known.name}", known.width)
+            for place, (part, offset) in enumerate(parts)
+            for inner, known in self._fields(part).items()
+        }
 
     def _typed(self, frame: Frame, text: str) -> Any:
         """The value of `i32 %x`, with whatever else is said of it."""
@@ -185,13 +210,16 @@ class Interpreter:
             case "zext" | "sext" | "trunc" | "ptrtoint" | "inttoptr":
                 given, _, target = rest.rpartition(" to ")
                 return convert(instruction.operation, given.split()[0], target, self._typed(frame, given))
+            case "alloca":
+                variable_of_c = Struct(instruction.name, self._fields(split(rest)[0]), unwritten=Fault, private=True)
+                return Pointer(variable_of_c, 0)
             case "load":
                 kind, pointer = split(rest)[:2]
                 return self._access(frame, pointer, lambda to: to.object.load(to.offset, 8 * self.module.size(kind)))
             case "store":
                 what, pointer = split(rest)[:2]
                 value, width = self._typed(frame, what), 8 * self.module.size(what.split()[0])
-                return self._access(frame, pointer, lambda to: to.object.store(to.offset, width, value))
+                return self._access(frame, pointer, lambda to: store(to, width, value))
             case "getelementptr":
                 return self._element(frame, split(rest))
             case "call":
@@ -221,16 +249,14 @@ class Interpreter:
         return kind, [self._value(frame, kind, operand) for operand in split(operands)]
 
     def _access(self, frame: Frame, pointer: str, do: Callable[[Pointer], Any]) -> Any:
-        to = self._typed(frame, pointer)
-        if not isinstance(to, Pointer):
-            raise Fault("a null pointer is followed")
-        return do(to)
+        return do(known_pointer(self._typed(frame, pointer)))
 
     def _element(self, frame: Frame, parts: list[str]) -> Any:
         kind, pointer, first, *others = parts
         base = self._typed(frame, pointer)
-        if not isinstance(base, Pointer):
-            raise Fault("a null pointer is added to")
+        if isinstance(base, int) and base == 0 and not others and self._index(frame, first) == 0:
+            return 0
+        base = known_pointer(base)
         offset = base.offset + self._index(frame, first) * self.module.size(kind)
         for index in others:
             if array := re.fullmatch(r"\[\d+ x (.*)\]", kind):
@@ -245,10 +271,17 @@ class Interpreter:
         return signed(self._typed(frame, text), int(text.split()[0][1:]))
 
     def _call(self, frame: Frame, text: str) -> Any:
-        called = re.search(r"@([\w.]+)\((.*)\)", text)
+        called = re.search(r"([@%])([\w.]+)\((.*)\)", text)
         if called is None:
             raise NotFollowed(f"a call is not followed: {text}")
-        name, arguments = called[1], [self._typed(frame, argument) for argument in split(called[2])]
+        name, arguments = called[2], [self._typed(frame, argument) for argument in split(called[3])]
+        if called[1] == "%":
+            function = frame.values[name]
+            if not isinstance(function, FunctionPointer):
+                raise NotFollowed(f"a call is not followed: {text}")
+            name = function.name
+        if name in self.replaced:
+            return self.replaced[name](*arguments)
         if name in self.module.functions:
             return self.call(name, *arguments)
         if name not in self.externals:
@@ -265,71 +298,19 @@ def variable(name: str) -> str:
     return name.partition(".")[0]
 
 
-def arithmetic(operation: str, width: int, x: Any, y: Any) -> Any:
-    if width == 1:
-        x, y = bool(x), bool(y)
-        return {"and": x and y, "or": x or y, "xor": x != y}[operation]
-    if isinstance(x, Pointer) or isinstance(y, Pointer):
-        if operation == "sub" and isinstance(x, Pointer) and isinstance(y, Pointer) and x.object is y.object:
-            return wrap(x.offset - y.offset, width)
-        raise NotFollowed("an address is computed with")
-    match operation:
-        case "add":
-            return wrap(x + y, width)
-        case "sub":
-            return wrap(x - y, width)
-        case "mul":
-            return wrap(x * y, width)
-        case "udiv" | "urem":
-            return x // y if operation == "udiv" else x % y
-        case "xor" if isinstance(y, int) and y == 2**width - 1:
-            return y - x
-        case "and":
-            return x if isinstance(y, int) and y == 2**width - 1 else x & y
-        case "shl" if isinstance(y, int):
-            return wrap(x * 2**y, width)
-        case "lshr" if isinstance(y, int):
-            return x // 2**y
-        case "or" | "xor" if isinstance(x, int) and isinstance(y, int):
-            return x | y if operation == "or" else x ^ y
-    raise NotFollowed(f"an operation is not followed: {operation}")
-
-
-def compare(predicate: str, kind: str, x: Any, y: Any) -> Any:
-    if isinstance(x, Unknown) or isinstance(y, Unknown):
-        raise NotFollowed("what is not computed here is compared")
-    if isinstance(x, Pointer) or isinstance(y, Pointer):
-        same = isinstance(x, Pointer) and isinstance(y, Pointer) and x.object is y.object
-        if predicate not in ("eq", "ne"):
-            raise NotFollowed("addresses are compared")
-        equal = bool(x.offset == y.offset) if same else False
-        return equal == (predicate == "eq")
-    if kind == "ptr":
-        x, y = int(x), int(y)  # null
-    if predicate[0] == "s" and kind != "i1":
-        x, y = signed(x, int(kind[1:])), signed(y, int(kind[1:]))
-    match predicate[-2:]:
-        case "eq":
-            return x == y
-        case "ne":
-            return x != y
-        case "lt":
-            return x < y
-        case "le":
-            return x <= y
-        case "gt":
-            return x > y
-    return x >= y
-
-
-def convert(operation: str, source: str, target: str, value: Any) -> Any:
-    if operation in ("ptrtoint", "inttoptr") or isinstance(value, Unknown):
+def known_pointer(value: Any) -> Pointer:
+    """What is followed or added to. Raises Fault for null, or a small number; NotFollowed for any other number."""
+    if isinstance(value, Pointer):
         return value
-    to = int(target[1:])
-    if source == "i1":
-        return (1 if operation == "zext" else 2**to - 1) if value else 0
-    if operation == "trunc":
-        return bool(value % 2 != 0) if to == 1 else wrap(value, to)
-    if operation == "sext":
-        return wrap(signed(value, int(source[1:])), to)
-    return value
+    raise (
+        Fault("a null pointer is followed")
+        if isinstance(value, int)
+        else NotFollowed("an address is of no known object")
+    )
+
+
+def store(to: Pointer, width: int, value: Any) -> None:
+    """Store a word; an object to which a pointer is stored is private no more, but where only private ones know of it."""
+    if isinstance(value, Pointer) and isinstance(value.object, Struct) and not getattr(to.object, "private", False):
+        value.object.private = False
+    to.object.store(to.offset, width, value)

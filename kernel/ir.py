@@ -67,7 +67,13 @@ class Function:
             done.add(open_blocks.pop())
 
         visit(next(iter(self.blocks)))
-        return heads
+        return [block for block in self.blocks if block in heads]
+
+    def loop(self, number: int = 0, of: int = 1) -> str:
+        """The block where a turn of a loop begins, of a function with so many. Raises NotFollowed if it has more or less."""
+        if len(self.loops) != of:
+            raise NotFollowed(f"{self.name} has {len(self.loops)} loops, not {of}")
+        return self.loops[number]
 
     def successors(self, block: str) -> list[str]:
         return re.findall(r"label %([\w.]+)", self.blocks[block][-1].rest)
@@ -101,6 +107,10 @@ class Module:
             del head
             names = re.findall(r"%([\w.]+)(?:,|$)", parameters)
             self.functions[name] = Function(name, names, blocks_of(body))
+        constants = re.findall(r"^@([\w.]+) = [\w ]*?constant (%[\w.]+) \{ (.*?) \}", text, re.M)
+        self.constants = {
+            name: (kind, values) for name, kind, values in constants
+        }  # structs, whose values never change
         self._layouts: dict[str, tuple[list[int], int]] = {}  # of structs: the elements' offsets, and the size in bytes
         self.metadata = dict(re.findall(r"^(!\d+) = (.*)$", text, re.M))
 
@@ -171,6 +181,10 @@ class Module:
         offsets, end = self._laid_out(of)
         del offsets
         return end
+
+    def elements(self, of: str) -> int:
+        """How many elements a struct has."""
+        return len(self._elements(of))
 
     def element(self, of: str, index: int) -> tuple[str, int]:
         """The type of a struct's element, and its offset in bytes."""

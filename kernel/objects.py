@@ -1,30 +1,77 @@
 """The memory of code that `kernel.execute` runs: objects, and pointers to them; words are plain integers, or symbolic ones.
 
-A pointer is an object and an offset into it; a null pointer is 0. A struct has a cell for each of its fields. A page of DMA
-memory keeps a log of what was stored.
+A pointer is an object and an offset into it; a null pointer is 0. Every object begins at a multiple of `ALIGNED`, so that the
+low bits of an address are those of its offset, where C keeps flags. An object has `load(offset, width)`,
+`store(offset, width, value)` and `fill(offset, nbytes, byte)`, of widths in bits and offsets in bytes. Of these, a proof has
+
+- `Struct`: cells by field; what the code has allocated is unwritten at first, and private until a pointer to it is stored;
+- `View`: a struct whose fields are kept elsewhere, in the objects that proofs about Python use;
+- `DmaPage`: a log of what was stored at offsets that may be symbolic;
+- `Opaque`: an object of which nothing is known but that it is there.
+
+What is undefined in C is a Fault; what a proof knows nothing of is not followed.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from kernel.ir import Field, NotFollowed
 
 Word = Any
 """A plain integer, or a symbolic one: something with Python's operators, and with `narrow`, C's conversion."""
 
+ALIGNED = 8
+"""Bytes; every object begins at a multiple of it."""
+
 
 class Fault(Exception):
     """The code does what C does not define, or touches memory that is not there."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pointer:
     object: Any
     offset: Word
 
+    def __add__(self, nbytes: Word) -> "Pointer":
+        return Pointer(self.object, self.offset + nbytes)
 
-@dataclass
+    def __eq__(self, other: object) -> bool:
+        """Raises NotFollowed where it is not known whether two objects are one."""
+        return isinstance(other, Pointer) and is_same(self.object, other.object) and bool(self.offset == other.offset)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class FunctionPointer:
+    """A function of the file, as a value."""
+
+    name: str
+
+
+def is_same(one: Any, other: Any) -> bool:
+    if one is not other and isinstance(one, Opaque) and isinstance(other, Opaque):
+        raise NotFollowed(f"{one.name} is compared with {other.name}: they may be one")
+    return one is other
+
+
+@dataclass(eq=False)
+class Opaque:
+    """An object that is none of those that are known. Whoever reads or writes it is not followed, but for the `reached`
+    exception, which an induction expects."""
+
+    name: str
+    reached: BaseException | None = None
+
+    def load(self, *_: Any) -> Any:
+        raise self.reached or NotFollowed(f"{self.name} is read or written, of which nothing is known")
+
+    store = fill = load
+
+
+@dataclass(eq=False)
 class Struct:
     """An object of a C struct, known by its fields; `cells` are their values, by offset in bytes; `place` is its line of C.
 
@@ -37,6 +84,9 @@ class Struct:
     cells: dict[int, Any] = field(default_factory=dict)
     place: str = ""
     unwritten: int | type[Fault] | None = None
+    private: bool = False
+    """Nobody else knows of it: no pointer to it was stored, but in itself or in what is private too."""
+    freed: bool = False
 
     def offset_of(self, name: str) -> int:
         """Raises NotFollowed if the struct has no such field."""
@@ -44,6 +94,9 @@ class Struct:
             if known.name == name:
                 return offset
         raise NotFollowed(f"there is no field {name}").at(self.place or f"struct {self.name}")
+
+    def has(self, name: str) -> bool:
+        return any(known.name == name for known in self.fields.values())
 
     def __getitem__(self, name: str) -> Any:
         return self.cells[self.offset_of(name)]
@@ -67,21 +120,87 @@ class Struct:
         self._check(offset, width)
         self.cells[offset] = value
 
+    def fill(self, offset: Word, nbytes: Word, byte: int) -> None:
+        if not (isinstance(offset, int) and isinstance(nbytes, int)):
+            raise NotFollowed(f"a computed part of struct {self.name} is filled")
+        for start, known in self.fields.items():
+            end = start + known.width // 8
+            if offset <= start and end <= offset + nbytes:
+                self.store(start, known.width, repeated(byte, known.width))
+            elif start < offset + nbytes and offset < end:
+                raise NotFollowed(f"a part of {self.name}.{known.name} is filled")
+
     def _check(self, offset: Word, width: int) -> None:
+        if self.freed:
+            raise Fault(f"{self.name} is used after it was freed")
         if not isinstance(offset, int):
             raise NotFollowed(f"a place in struct {self.name} is computed")
-        if offset not in self.fields or self.fields[offset].width != width:
-            raise Fault(f"{width // 8} bytes at offset {offset} are no field of struct {self.name}")
+        if offset in self.fields and self.fields[offset].width == width:
+            return
+        what = f"{width // 8} bytes at offset {offset} are no field of struct {self.name}"
+        end = max((start + known.width // 8 for start, known in self.fields.items()), default=None)
+        raise NotFollowed(what) if end is None or 0 <= offset <= end - width // 8 else Fault(what)
+
+
+def repeated(byte: int, width: int) -> int:
+    """A word of equal bytes."""
+    return int((2**width - 1) // 0xFF * byte)
+
+
+class Kept(NamedTuple):
+    """Where a field of a `View` is kept: what reads it, and what writes it."""
+
+    read: Callable[[], Any]
+    write: Callable[[Any], None]
+
+
+@dataclass(eq=False)
+class View(Struct):
+    """A struct of which the fields that are `kept`, by offset, live elsewhere; the others are cells.
+
+    `touched` is given the view and the name of the field at every access.
+    """
+
+    kept: dict[int, Kept] = field(default_factory=dict)
+    touched: Callable[["View", str], None] = lambda *_: None
+    written: set[int] = field(default_factory=set)
+    """Of an unwritten object: the fields that are kept elsewhere and were written."""
+
+    def keep(self, name: str, read: Callable[[], Any], write: Callable[[Any], None]) -> None:
+        self.kept[self.offset_of(name)] = Kept(read, write)
+
+    def load(self, offset: Word, width: int) -> Any:
+        self._check(offset, width)
+        self.touched(self, self.fields[offset].name)
+        if offset not in self.kept or (self.unwritten is not None and offset not in self.written):
+            return super().load(offset, width)
+        return self.kept[offset].read()
+
+    def store(self, offset: Word, width: int, value: Any) -> None:
+        self._check(offset, width)
+        self.touched(self, self.fields[offset].name)
+        self.written.add(offset)
+        if offset not in self.kept:
+            super().store(offset, width, value)
+        else:
+            self.kept[offset].write(value)
 
 
 @dataclass(frozen=True)
 class Store:
+    """What was stored: a word of so many bits; or, of a fill, a byte, in so many bytes."""
+
     offset: Word
-    width: int
+    width: Word
     value: Any
+    is_fill: bool = False
+
+    @property
+    def nbytes(self) -> Word:
+        return self.width if self.is_fill else self.width // 8
 
 
-@dataclass
+@dataclass(eq=False)
 class DmaPage:
     """A page of DMA memory; `check` is called at every access, with its offset and its width in bytes."""
 
@@ -91,15 +210,19 @@ class DmaPage:
     def load(self, offset: Word, width: int) -> Any:
         self.check(offset, width // 8)
         for store in reversed(self.log):
-            if store.width == width and store.offset == offset:
+            if not store.is_fill and store.width == width and store.offset == offset:
                 return store.value
-            if not (offset + width // 8 <= store.offset or store.offset + store.width // 8 <= offset):
-                raise NotFollowed("a part of what was stored is read")
+            if offset + width // 8 <= store.offset or store.offset + store.nbytes <= offset:
+                continue
+            if store.is_fill and store.offset <= offset and offset + width // 8 <= store.offset + store.nbytes:
+                return repeated(store.value, width)
+            raise NotFollowed("a part of what was stored is read")
         raise NotFollowed("memory of the device is read that was not written here")
 
     def store(self, offset: Word, width: int, value: Any) -> None:
         self.check(offset, width // 8)
         self.log.append(Store(offset, width, value))
 
-    def fill(self, offset: Word, nbytes: Word) -> None:
+    def fill(self, offset: Word, nbytes: Word, byte: int) -> None:
         self.check(offset, nbytes)
+        self.log.append(Store(offset, nbytes, byte, is_fill=True))

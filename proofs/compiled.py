@@ -15,9 +15,10 @@ from impl import layout
 from impl.layout import Cursor
 from impl.words import size_t
 from kernel.build import Source
-from kernel.execute import Interpreter, Unknown
+from kernel.execute import Interpreter
 from kernel.ir import NotFollowed
 from kernel.objects import Pointer, Struct
+from kernel.words import Unknown
 from model import claims
 from model.claims import Claim
 from model.promises import SERIES, V6_1

@@ -11,9 +11,10 @@ import pytest
 from command.claims import PROVED_OF_C
 from kernel import execute
 from kernel.build import BuildError, Source
-from kernel.execute import Frame, Interpreter, Unknown, arithmetic, compare
+from kernel.execute import Frame, Interpreter
 from kernel.ir import Module, NotFollowed, ir_of
-from kernel.objects import DmaPage, Fault, Pointer, Struct
+from kernel.objects import DmaPage, Fault, Opaque, Pointer, Struct, View
+from kernel.words import Unknown, arithmetic, compare
 from proofs.compiled import obligations_of
 from proofs.engine.obligation import Settings, prove
 from proofs.subjects.c_native import FOLLOWED, Differs, hold_to_native
@@ -63,6 +64,29 @@ define i32 @strange(i32 noundef %x) #0 {
 entry:
   %y = call i32 @unheard_of(i32 noundef %x)
   ret i32 %y
+}
+
+@callbacks = internal constant %struct.pair { i32 7, i64 9 }, align 8
+
+define i64 @kept() #0 {
+entry:
+  %field = getelementptr inbounds %struct.pair, ptr @callbacks, i32 0, i32 1
+  %kept = load i64, ptr %field, align 8
+  ret i64 %kept
+}
+
+define i64 @through(ptr noundef %function, ptr noundef %pair) #0 {
+entry:
+  %own = alloca ptr, align 8
+  store ptr %pair, ptr %own, align 8
+  %again = load ptr, ptr %own, align 8
+  %result = call i64 %function(ptr noundef %again, i32 noundef 2)
+  ret i64 %result
+}
+
+define ptr @pointer_to_sum() #0 {
+entry:
+  ret ptr @sum
 }
 
 !1 = distinct !DICompositeType(tag: DW_TAG_structure_type, name: "pair", size: 128, elements: !2)
@@ -115,6 +139,80 @@ def test_what_is_not_followed_is_said() -> None:
         compare("eq", "i64", Unknown("udiv", 8, 4), 2)
 
 
+def test_functions_and_constants_are_values() -> None:
+    module = Module(IR)
+    given = pair(module)
+    given["large"] = 5
+    interpreter = Interpreter(module, {})
+    assert interpreter.call("kept") == 9
+    assert interpreter.call("through", interpreter.call("pointer_to_sum"), Pointer(given, 0)) == 10
+    with pytest.raises(NotFollowed, match="a call"):
+        interpreter.call("through", 0, Pointer(given, 0))
+
+
+def test_a_function_or_a_loop_does_what_stands_for_it() -> None:
+    module = Module(IR)
+    given = pair(module)
+    given["large"] = 5
+    interpreter = Interpreter(module, {}, replaced={"sum": lambda *_: 3})
+    assert interpreter.call("through", interpreter.call("pointer_to_sum"), Pointer(given, 0)) == 3
+    arrived: list[dict[str, int]] = []
+    interpreter = Interpreter(module, {})
+    (head,) = module.function("sum").loops
+
+    def summed(values: dict[str, int]) -> dict[str, int]:
+        arrived.append(values)
+        return {"i": 2, "total": 77}
+
+    interpreter.cuts["sum", head] = summed
+    assert interpreter.call("sum", Pointer(given, 0), 2) == 77
+    assert arrived == [{"i": 0, "total": 0}]
+    with pytest.raises(NotFollowed, match="goes on"):  # it is not over, with three turns
+        interpreter.call("sum", Pointer(given, 0), 3)
+    with pytest.raises(NotFollowed, match="1 loops, not 2"):
+        module.function("sum").loop(0, of=2)
+
+
+def test_memory_that_is_freed_or_not_known() -> None:
+    module = Module(IR)
+    given, one, other = pair(module), Opaque("one end"), Opaque("the other end")
+    given.private = True
+    execute.store(Pointer(pair(module), 8), 64, Pointer(given, 0))
+    assert not given.private
+    given.freed = True
+    with pytest.raises(Fault, match="after it was freed"):
+        given.load(0, 32)
+    assert Pointer(one, 0) == Pointer(one, 0) != Pointer(given, 0)
+    with pytest.raises(NotFollowed, match="they may be one"):
+        compare("eq", "ptr", Pointer(one, 0), Pointer(other, 0))
+    with pytest.raises(NotFollowed, match="nothing is known"):
+        one.load(0, 64)
+    with pytest.raises(NotFollowed, match="no known object"):
+        execute.known_pointer(Unknown("udiv", 8, 4))
+
+
+def test_flags_are_in_the_low_bits_of_an_address() -> None:
+    node = Pointer(Opaque("a node"), 0)
+    red = arithmetic("or", 64, node, 1)
+    assert red == arithmetic("add", 64, node, 1) == Pointer(node.object, 1)
+    assert arithmetic("and", 64, red, 1) == 1
+    assert arithmetic("and", 64, red, 2**64 - 4) == node
+    with pytest.raises(NotFollowed, match="computed with"):
+        arithmetic("and", 64, red, 2**64 - 16)
+
+
+def test_a_view_keeps_its_fields_elsewhere() -> None:
+    module, elsewhere, touched = Module(IR), [41], list[str]()
+    view = View("pair", module.struct("pair")[0], touched=lambda _, name: touched.append(name))
+    view.keep("large", lambda: elsewhere[0], lambda value: elsewhere.__setitem__(0, value))
+    view.store(8, 64, view.load(8, 64) + 1)
+    view.store(0, 32, 7)
+    assert (elsewhere, view["small"], touched) == ([42], 7, ["large", "large", "small"])
+    view.unwritten, view.written = Fault, set()
+    with pytest.raises(Fault, match="before it is written"):
+        view.load(8, 64)
+
+
 def test_a_page_keeps_what_was_stored() -> None:
     checked: list[tuple[int, int]] = []
     memory = DmaPage(lambda offset, nbytes: checked.append((offset, nbytes)))
@@ -126,6 +224,10 @@ def test_a_page_keeps_what_was_stored() -> None:
         memory.load(10, 32)
     with pytest.raises(NotFollowed):
         memory.load(0, 32)
+    memory.fill(0, 9, 0xA7)
+    assert memory.load(0, 64) == 0xA7A7A7A7A7A7A7A7
+    with pytest.raises(NotFollowed):
+        memory.load(8, 32)
 
 
 @pytest.mark.parametrize("revision", ["v6.1", "v6.12"])

@@ -94,13 +94,22 @@ class Argument:
         """
         if not callable(getattr(subject, name)):
             raise TypeError(f"{name} of {type(subject).__name__} is no code that a lemma could be about")
+        setattr(subject, name, self.lemma(claim, stub, *cases, revision=revision))
+
+    def lemma(self, claim: Claim, stub: Callable[..., Any], *cases: str, revision: str = "") -> Callable[..., Any]:
+        """A stub that makes the claim a lemma of the path when it is called; see `by`, and `by_contract` for code of C."""
         lemmas = [Lemma(claim.name, case, revision) for case in cases or ("",)]
 
         def by_the_lemma(*arguments: Any) -> Any:
             self.lemmas.update(dict.fromkeys(lemmas))
             return stub(*arguments)
 
-        setattr(subject, name, by_the_lemma)
+        return by_the_lemma
+
+    def follow(self, what: str, holds: Callable[[], Any]) -> None:
+        """Go on only where the code is as the proof knows it; where it is not, it is not followed, which refutes nothing."""
+        if not holds():
+            raise NotImplementedError(f"not so: {what}")
 
     def show(self, what: str, holds: Callable[[], Any]) -> None:
         """Demand that something holds here; `what` says it in words. It is known from here on."""

@@ -42,6 +42,27 @@ QUIET = [
 """What the code calls and what changes nothing that a proof is about."""
 
 
+def fill(to: Pointer, byte: int, nbytes: Any, *_: Any) -> Pointer:
+    to.object.fill(to.offset, nbytes, byte % 256)
+    return to
+
+
+def copy(to: Pointer, source: Pointer, nbytes: Any, *_: Any) -> Pointer:
+    """memcpy of a word."""
+    if not (isinstance(nbytes, int) and nbytes in (1, 2, 4, 8)):
+        raise NotFollowed(f"{nbytes} bytes are copied")
+    to.object.store(to.offset, 8 * nbytes, source.object.load(source.offset, 8 * nbytes))
+    return to
+
+
+MEMORY: dict[str, Callable[..., Any]] = {
+    "memset": fill,
+    "llvm.memset.p0.i64": fill,
+    "memcpy": copy,
+    "llvm.memcpy.p0.p0.i64": copy,
+}
+"""What changes memory, whatever it is."""
+
 TURN = {V6_1: {"offset", "next_boundary"}, V6_12: {"offset", "next_boundary", "first", "last"}}
 """The variables of the loop in pool_initialise_page that change from turn to turn."""
 
@@ -70,7 +91,7 @@ class Code:
         return NotFollowed(reason).at(place)
 
     def interpreter(self, **externals: Any) -> Interpreter:
-        return Interpreter(self.module, {name: lambda *_: 0 for name in QUIET} | externals)
+        return Interpreter(self.module, {name: lambda *_: 0 for name in QUIET} | MEMORY | externals)
 
 
 def compile_file(source: Source) -> Code:

@@ -1,0 +1,120 @@
+"""The arithmetic of LLVM's words, on plain integers or on symbolic ones, and on pointers as far as C's code needs it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kernel.ir import NotFollowed
+from kernel.objects import ALIGNED, Pointer, Word, is_same
+
+
+def wrap(value: Word, width: int) -> Word:
+    """A word of so many bits."""
+    return value % 2**width if isinstance(value, int) else value.narrow(width)
+
+
+def signed(value: Word, width: int) -> Word:
+    return value - 2**width if value >= 2 ** (width - 1) else value
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A word that is not computed: it is known only how it would be. No branch may depend on it."""
+
+    operation: str
+    x: Any
+    y: Any
+
+    def __bool__(self) -> bool:
+        raise NotFollowed("a branch depends on what is not computed here")
+
+
+def arithmetic(operation: str, width: int, x: Any, y: Any) -> Any:
+    if width == 1:
+        x, y = bool(x), bool(y)
+        return {"and": x and y, "or": x or y, "xor": x != y}[operation]
+    if isinstance(x, Pointer) or isinstance(y, Pointer):
+        if operation == "sub" and isinstance(x, Pointer) and isinstance(y, Pointer) and x.object is y.object:
+            return wrap(x.offset - y.offset, width)
+        return with_flags(operation, width, x, y)
+    match operation:
+        case "add":
+            return wrap(x + y, width)
+        case "sub":
+            return wrap(x - y, width)
+        case "mul":
+            return wrap(x * y, width)
+        case "udiv" | "urem":
+            return x // y if operation == "udiv" else x % y
+        case "xor" if isinstance(y, int) and y == 2**width - 1:
+            return y - x
+        case "and":
+            return x if isinstance(y, int) and y == 2**width - 1 else x & y
+        case "shl" if isinstance(y, int):
+            return wrap(x * 2**y, width)
+        case "lshr" if isinstance(y, int):
+            return x // 2**y
+        case "or" | "xor" if isinstance(x, int) and isinstance(y, int):
+            return x | y if operation == "or" else x ^ y
+    raise NotFollowed(f"an operation is not followed: {operation}")
+
+
+def with_flags(operation: str, width: int, x: Any, y: Any) -> Any:
+    """An address that is moved by a number, or whose low bits, which are flags, are set or read."""
+    if isinstance(y, Pointer) and operation in ("add", "or", "and"):
+        x, y = y, x
+    if isinstance(y, Pointer) or not isinstance(x, Pointer) or width != 64:
+        raise NotFollowed("an address is computed with")
+    if operation in ("add", "sub"):
+        return x + signed(y, 64) * (1 if operation == "add" else -1)
+    if isinstance(x.offset, int) and isinstance(y, int):
+        low = x.offset % ALIGNED
+        if operation == "and" and y < ALIGNED:
+            return low & y
+        if operation == "and" and 2**64 - 1 - y < ALIGNED:
+            return Pointer(x.object, x.offset - low + (low & y))
+        if operation == "or" and y < ALIGNED:
+            return Pointer(x.object, x.offset - low + (low | y))
+    raise NotFollowed("an address is computed with")
+
+
+def compare(predicate: str, kind: str, x: Any, y: Any) -> Any:
+    if isinstance(x, Unknown) or isinstance(y, Unknown):
+        raise NotFollowed("what is not computed here is compared")
+    if isinstance(x, Pointer) or isinstance(y, Pointer):
+        if not all(isinstance(side, Pointer | int) for side in (x, y)):
+            raise NotFollowed("an address is compared with a number")
+        same = isinstance(x, Pointer) and isinstance(y, Pointer) and is_same(x.object, y.object)
+        if predicate in ("eq", "ne"):
+            return (same and bool(x.offset == y.offset)) == (predicate == "eq")
+        if not same:
+            raise NotFollowed("addresses are compared")
+        return compare(predicate, "i64", x.offset, y.offset)
+    if kind == "ptr":
+        x, y = int(x), int(y)  # null
+    if predicate[0] == "s" and kind != "i1":
+        x, y = signed(x, int(kind[1:])), signed(y, int(kind[1:]))
+    match predicate[-2:]:
+        case "eq":
+            return x == y
+        case "ne":
+            return x != y
+        case "lt":
+            return x < y
+        case "le":
+            return x <= y
+        case "gt":
+            return x > y
+    return x >= y
+
+
+def convert(operation: str, source: str, target: str, value: Any) -> Any:
+    if operation in ("ptrtoint", "inttoptr") or isinstance(value, Unknown):
+        return value
+    to = int(target[1:])
+    if source == "i1":
+        return (1 if operation == "zext" else 2**to - 1) if value else 0
+    if operation == "trunc":
+        return bool(value % 2 != 0) if to == 1 else wrap(value, to)
+    if operation == "sext":
+        return wrap(signed(value, int(source[1:])), to)
+    return value

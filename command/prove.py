@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from command.files import put, put_json, put_traces, try_out
 from command.line import (
@@ -25,9 +25,10 @@ from command.line import (
     unknown,
 )
 from hunt.revisions import KernelFile, kernel_file
-from kernel.build import BuildError, find
+from kernel.build import BuildError, Variant, find
 from model.bad_input import BadInput
 from model.claims import CLAIMS
+from model.revision import KERNEL
 from proofs.catalogue import OBLIGATIONS, Catalogue, catalogue_of
 from proofs.engine.obligation import Result, Settings
 from proofs.engine.resting import circle
@@ -60,11 +61,21 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--limit", type=number(1), default=DEFAULT_LIMIT, help="solver steps per query (default: %(default)s)"
     )
     add_kernel(parser, "instead of impl/, prove")
+    parser.add_argument(
+        "--coverage",
+        nargs="?",
+        const="reports/coverage.html",
+        metavar="FILE",
+        help="hunt in the kernel as well, and write its mm/dmapool.c as a page that says of each line whether a proof or the "
+        "hunt reaches it (default: %(const)s)",
+    )
     parser.add_argument("--fresh", action="store_true", help="prove anew what earlier runs have proved")
 
 
 def run(options: argparse.Namespace) -> Status:
     refuse_promises(options)
+    if options.coverage is not None and options.kernel is None:
+        raise BadInput("--coverage is about a kernel: name one with --kernel")
     try:
         catalogue = catalogue_of(options.kernel)
     except NotImplementedError as not_followed:
@@ -72,6 +83,7 @@ def run(options: argparse.Namespace) -> Status:
         return Status.SURPRISE
     names = select(options.names, catalogue)
     try_out(options.json, options.traces, options.smt2)
+    try_out(options.coverage)
     if options.second:
         import proofs.engine.second  # noqa: F401 - so that a missing solver is said before any work
 
@@ -91,12 +103,26 @@ def run(options: argparse.Namespace) -> Status:
         write_smt2(results, Path(options.smt2))
     if options.json != "-" and not all(result.as_expected for result in results):
         show(surprises(map(of_proof, results), None if options.kernel is None else native(options.kernel)))
+    if options.coverage is not None:
+        show_coverage(kernel_file(options.kernel), results, options.coverage, to_read)
     status, why = status_of(results)
     if source is not None:
         print(f"\n{source}", file=to_read)
     if why:
         print(f"prove: {why}", file=sys.stderr)
     return status
+
+
+def show_coverage(kernel: KernelFile, results: list[Result], file: str, to_read: TextIO | None) -> None:
+    """Hunt in the kernel, and say what of its file the hunt and these proofs have reached. Raises BadInput."""
+    from command.fuzz import hunt_all  # here, since proofs alone need no Hypothesis
+    from report.coverage import coverage_of, in_text, page
+
+    kernel = replace(kernel, variant=Variant(optimised=False))
+    (done,) = hunt_all([KERNEL], None, "dev", kernel, to_read)
+    coverage = coverage_of(kernel.source, results, done.lines)
+    put(Path(file), page(coverage))
+    print(f"\n{in_text(coverage)}\n{file}", file=to_read)
 
 
 def native(path: str) -> KernelFile | None:

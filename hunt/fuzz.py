@@ -1,5 +1,6 @@
 """Hunts: the state machine run on a revision, with a seed, for as long as a profile says."""
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from hunt.machine import PoolMachine, machine
 from hunt.revisions import KernelFile, revisions
 from hunt.shrink import smallest
 from hunt.sweep import SWEPT, sweep
+from kernel.pool import lines_run
 from model.checks import BrokenClaim
 from model.claims import Claim
 from model.revision import KERNEL
@@ -37,6 +39,7 @@ class Hunt:
     profile: str
     checked: Counter[str] = field(default_factory=Counter)  # how often each claim was
     found: list[Trace] = field(default_factory=list)
+    lines: Counter[int] = field(default_factory=Counter)  # of a kernel's file: how often each was run
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -114,6 +117,9 @@ def hunt(
     done.checked["operations_end"] = done.checked["pool_stays_in_its_memory"] = done.tally.steps
     if revision == KERNEL:
         done.checked["locking_rules_are_kept"] = done.tally.steps
+        assert kernel is not None
+        if shutil.which("addr2line"):
+            done.lines = lines_run(kernel.source)
     if shrinks and done.found:
         so_far("what was found is made smaller")
         done.found = [smallest(trace, revision, revisions(kernel)) for trace in done.found]

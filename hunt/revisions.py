@@ -55,9 +55,11 @@ class KernelFile:
     path: str
     source: Source
     promises: str | None = None
+    variant: Variant = Variant()
 
     def revision(self) -> Revision:
-        return revision_of(self.source, None if self.promises is None else REVISIONS[self.promises].promises)
+        promises = None if self.promises is None else REVISIONS[self.promises].promises
+        return revision_of(self.source, promises, self.variant)
 
     def as_make_takes_it(self) -> str:
         return f"KERNEL={self.path}" + (f" PROMISES={self.promises}" if self.promises else "")

@@ -109,17 +109,18 @@ class Source:
 
 @dataclass(frozen=True)
 class Variant:
-    """How the file is compiled: with DMAPOOL_DEBUG, with a `dma_addr_t` of 32 bits, with the compiler's sanitizers; or bare,
-    with nothing that watches it, to measure how long it takes."""
+    """How the file is compiled: with DMAPOOL_DEBUG, with a `dma_addr_t` of 32 bits, with the compiler's sanitizers; not optimised,
+    so that each basic block of C is one of the program; or bare, with nothing that watches it, to measure how long it takes."""
 
     debug: bool = False
     dma_bits: int = 64
     sanitized: bool = False
     bare: bool = False
+    optimised: bool = True
 
     def flags(self) -> list[str]:
         flags = ["-DDMAPOOL_DEBUG=1", "-DCONFIG_DEBUG_SLAB=1", "-DCONFIG_SLUB_DEBUG_ON=1"] if self.debug else []
-        return flags + self.shim_flags()
+        return flags + ["-O0"] * (not self.optimised) + self.shim_flags()
 
     def shim_flags(self) -> list[str]:
         """The flags that the shim is compiled with, too."""

@@ -38,6 +38,9 @@ Cut = Callable[[dict[str, Any]], dict[str, Any]]
 """What a loop does: given the values of its variables on arrival, it changes memory as the loop does, and returns the values at
 the last beginning of a turn. The loop's state is these variables and memory, since the code is in SSA form."""
 
+RUN: set[str] = set()
+"""The basic blocks that were executed, as `Module.code_of` names them, since whoever looks for them has cleared it."""
+
 
 @dataclass
 class Interpreter:
@@ -130,6 +133,7 @@ class Interpreter:
         if self.left < 0:
             raise TimeoutError(f"{frame.function.name} never ends")
         here = frame.block
+        RUN.add(self.module.code_of(frame.function.name, here))
         for instruction in frame.function.blocks[here]:
             if instruction.operation != "phi":
                 try:

@@ -4,6 +4,7 @@ Nothing is optimised but for what gives the source's variables back: a `phi` bea
 debug information has the names of the fields.
 """
 
+import functools
 import os
 import re
 import shlex
@@ -128,6 +129,21 @@ class Module:
     def place_of(self, function: str) -> str:
         """Where a function has its first statement."""
         return next(filter(None, (self.place(function, block) for block in self.function(function).blocks)), "")
+
+    @functools.cache  # noqa: B019  (a process has few modules)
+    def code_of(self, function: str, block: str) -> str:
+        """What a basic block is in C, as in `dmapool.c pool_find_page 386.2 388.17`: its lines and columns; "" if it is none.
+
+        The same code has the same name in every build of a file.
+        """
+        references = {one.location for one in self.function(function).blocks[block] if one.location}
+        places = [
+            (int(place[1]), int(place[2]))
+            for reference in references
+            if (place := re.search(r"line: ([1-9]\d*), column: (\d+)", self.metadata.get(reference, "")))
+        ]
+        file = re.search(r"\((\S+):\d+\)$", self.place(function, block))
+        return " ".join([file[1], function, *(f"{line}.{column}" for line, column in sorted(places))]) if file else ""
 
     def _place(self, name: str, reference: str) -> str:
         """A name with the file and the line of C that debug information refers to."""

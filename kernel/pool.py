@@ -7,6 +7,7 @@ raised here; the next pool gets a new one.
 import re
 import struct
 import subprocess
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -21,6 +22,7 @@ from kernel.worker import (
     SECONDS_OF_A_BATCH,
     KernelFault,
     processor,
+    take_times_run,
     worker_of,
 )
 from model.memory import Memory
@@ -285,6 +287,28 @@ class KernelPool:
     def _stop(self) -> None:
         if self._worker.owner is self:
             self._worker.stop()
+
+
+def lines_run(source: Source) -> Counter[int]:
+    """How often each line of the file was run in this process since this was last called: of a line with several basic
+    blocks, the one that was run most often. Raises BuildError where addr2line is missing."""
+    programs: dict[Path, dict[int, int]] = {}
+    for (program, pc), times in take_times_run().items():
+        programs.setdefault(program, {})[pc] = times
+    lines: Counter[int] = Counter()
+    for program, counts in programs.items():
+        try:
+            command = ["addr2line", "-e", str(program)]
+            asked = "".join(f"{pc - 1:#x}\n" for pc in counts)
+            said = subprocess.run(command, input=asked, capture_output=True, text=True, check=False).stdout
+        except OSError:
+            raise BuildError("addr2line is missing, which tells the lines that were run: install binutils") from None
+        of_program: dict[int, int] = {}
+        for place, times in zip(said.splitlines(), counts.values(), strict=True):
+            if line := re.match(rf"{re.escape(str(source.file))}:(\d+)", place):
+                of_program[int(line[1])] = max(times, of_program.get(int(line[1]), 0))
+        lines.update(of_program)
+    return lines
 
 
 @lru_cache(maxsize=256)

@@ -13,6 +13,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ ARENA = 2**30
 
 SCRATCH = 2**28
 """Bytes of shared memory behind it: pages that an operation gives back, and batches."""
+
+TEXT = 2**20
+"""Bytes of a program whose basic blocks are counted, in shared memory behind that; as in kernel/shim/shim.h."""
 
 SECONDS = 10
 """Of a processor, that an operation may take, should the count of basic blocks not end it before."""
@@ -54,9 +58,9 @@ class Worker:
     def __init__(self, program: Path) -> None:
         self.program = program
         self.file = os.memfd_create("poolproof")
-        os.ftruncate(self.file, ARENA + SCRATCH)
-        self.memory = memoryview(mmap.mmap(self.file, ARENA + SCRATCH))
-        self.scratch = self.memory[ARENA:]
+        os.ftruncate(self.file, ARENA + SCRATCH + 4 * TEXT)
+        self.memory = memoryview(mmap.mmap(self.file, ARENA + SCRATCH + 4 * TEXT))
+        self.scratch, self.counted = self.memory[ARENA : ARENA + SCRATCH], self.memory[ARENA + SCRATCH :]
         self.errors: Any = tempfile.TemporaryFile()  # noqa: SIM115
         self.process: subprocess.Popen[bytes] | None = None
         self.owner: object = None
@@ -118,6 +122,14 @@ class Worker:
         state, *numbers = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(numbers[10]) + int(numbers[11])) / os.sysconf("SC_CLK_TCK") if state in "RD" else None
 
+    def take_times_run(self) -> Counter[tuple[Path, int]]:
+        """How often each basic block of the program was run since this was last called, by the address of code in it."""
+        (start,) = struct.unpack_from("@Q", self.counted)
+        counts = self.counted.cast("I")
+        times = {(self.program, start + at): counts[at] for at in range(2, TEXT) if counts[at]}
+        self.counted[8:] = bytes(4 * TEXT - 8)
+        return Counter(times)
+
     def died(self) -> Exception:
         """The process has ended without a word, as a sanitizer ends it."""
         if self.process is not None:
@@ -134,6 +146,17 @@ WORKERS: list[Worker] = []
 """Of this process, the one that was used last at the end."""
 
 
+TIMES_RUN: Counter[tuple[Path, int]] = Counter()
+"""Of the programs that no worker of this process runs any more: how often each basic block was."""
+
+
+def take_times_run() -> Counter[tuple[Path, int]]:
+    """How often this process has had each basic block of a program run, by an address in it, since this was last called."""
+    times = sum((worker.take_times_run() for worker in WORKERS), Counter(TIMES_RUN))
+    TIMES_RUN.clear()
+    return times
+
+
 def forget_workers() -> None:
     """A forked process has nothing to do with the workers of the one that it came from."""
     for worker in WORKERS:
@@ -142,6 +165,7 @@ def forget_workers() -> None:
             worker.process.returncode = 0  # not its child
             worker.process = None
     WORKERS.clear()
+    TIMES_RUN.clear()
 
 
 def stop_workers() -> None:
@@ -164,6 +188,7 @@ def worker_of(program: Path, owner: object) -> Worker:
         WORKERS.remove(worker)
         if worker.program != program:
             worker.stop()
+            TIMES_RUN.update(worker.take_times_run())
             worker.program = program
     WORKERS.append(worker)
     worker.owner = owner

@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from kernel.build import FROM_THE_TREE, SHIM, find
+from kernel.execute import RUN
 from kernel.ir import clang
 from proofs import (
     admission,
@@ -125,4 +126,4 @@ def prove_elsewhere(names: Sequence[str], settings: Settings, kernel: str | None
         if what_runs_here(kernel) != asker_runs:
             raise OtherSources(names[0])
         catalogue = catalogue_of(kernel)
-        return prove_body([catalogue[name] for name in names], settings)
+        return prove_body([catalogue[name] for name in names], settings, RUN)

@@ -47,18 +47,28 @@ class Outcome:
     premises: list[str] = field(default_factory=list)
     lemmas: list[Lemma] = field(default_factory=list)
     shown: set[str] = field(default_factory=set)
+    run: set[str] = field(default_factory=set)  # the basic blocks of compiled code on paths that can be taken
     encoding: str = ""
 
 
-def explore(body: Body, theory: Theory, solver: Solver, dropped: str | None = None, minimise: bool = True) -> Outcome:
+def explore(
+    body: Body,
+    theory: Theory,
+    solver: Solver,
+    dropped: str | None = None,
+    minimise: bool = True,
+    run: set[str] | None = None,
+) -> Outcome:
     """The verdict on a body: over integers first, then, where that does not settle it, over bits.
 
     Without a premise, if one is `dropped`; with the first counterexample instead of the smallest, unless asked to `minimise`.
+    Compiled code puts the names of its basic blocks into `run` while it is executed.
     """
     outcomes = []
+    run = set() if run is None else run
     for encoding in (AsIntegers,) if theory is Theory.INTEGERS else (AsIntegers, AsBits):
         solver.impossible.clear()  # an earlier encoding has settled nothing
-        outcome = explore_encoding(body, theory, encoding, solver, dropped, minimise)
+        outcome = explore_encoding(body, theory, encoding, solver, dropped, minimise, run)
         outcome.encoding = encoding.__name__
         if outcome.verdict is not Verdict.UNKNOWN:
             return outcome
@@ -68,7 +78,13 @@ def explore(body: Body, theory: Theory, solver: Solver, dropped: str | None = No
 
 
 def explore_encoding(
-    body: Body, theory: Theory, encoding: type[Number], solver: Solver, dropped: str | None, minimise: bool
+    body: Body,
+    theory: Theory,
+    encoding: type[Number],
+    solver: Solver,
+    dropped: str | None,
+    minimise: bool,
+    run: set[str],
 ) -> Outcome:
     """The verdict on a body in one encoding."""
     premises: dict[str, None] = {}  # in the order of the argument
@@ -79,12 +95,15 @@ def explore_encoding(
     way_to_smallest: list[z3.BoolRef] = []
     doubts: list[str] = []
     silent = False
+    run_on_possible_paths = set[str]()
     lost = ""
     number_of_paths = 0
-    for path in run_paths(body, theory, encoding, solver, dropped):
+    for path in run_paths(body, theory, encoding, solver, dropped, run):
         number_of_paths += 1
         premises.update(dict.fromkeys(path.premises))
         lemmas.update(path.lemmas)
+        if path.example is not None:
+            run_on_possible_paths |= run
         if path.refusal is None and path.broken is None and path.shown and shown.issuperset(path.shown):
             continue
         way = list(path.constraints)
@@ -96,6 +115,7 @@ def explore_encoding(
             continue
         if model is not None and path.refusal is None:
             shown.update(path.shown)
+            run_on_possible_paths |= run
             silent = silent or (path.broken is None and not path.shown)
             if path.broken is not None:
                 smallest, broken_by_smallest = smallest_inputs(path, model, solver, minimise), path.broken
@@ -114,7 +134,7 @@ def explore_encoding(
     reached = {site.line for site in shown}
     never = sorted(lines_that_show(body) - reached)
     outcome = Outcome(Verdict.PROVED, paths=number_of_paths, premises=list(premises), lemmas=list(lemmas))
-    outcome.shown = {site.what for site in shown}
+    outcome.shown, outcome.run = {site.what for site in shown}, run_on_possible_paths
     if smallest is not None:
         outcome.constraints = way_to_smallest
         break_plainly(body, Replay(theory, smallest, dropped), broken_by_smallest, outcome)
@@ -141,11 +161,12 @@ def lines_that_show(body: Body) -> set[int]:
 
 
 def run_paths(
-    body: Body, theory: Theory, encoding: type[Number], solver: Solver, dropped: str | None
+    body: Body, theory: Theory, encoding: type[Number], solver: Solver, dropped: str | None, run: set[str]
 ) -> Iterator[Path]:
-    """Every path whose premises hold, to its end."""
+    """Every path whose premises hold, to its end; while one is looked at, `run` has its basic blocks, and no others."""
     pending: list[list[bool]] = [[]]
     while pending:
+        run.clear()
         path = Path(theory, encoding, solver, pending.pop(), dropped)
         path.body_code = code_of(body)
         try:

@@ -107,6 +107,7 @@ class Result:
     cached: bool = False  # found by an earlier run
     non_linear: bool = False  # a query multiplies or divides unknowns, so that the verdict may depend on the seed
     seeds: dict[str, str] = field(default_factory=dict)  # the verdict with each further seed that was asked for
+    run: list[str] = field(default_factory=list)  # the basic blocks of a kernel's file on paths that can be taken
 
     @property
     def label(self) -> str:
@@ -198,11 +199,14 @@ def prove(obligation: Obligation, settings: Settings) -> Result:
     return prove_body([obligation], settings)[0]
 
 
-def prove_body(obligations: Sequence[Obligation], settings: Settings) -> list[Result]:
-    """Explore a body once: the verdict on each of these claims, all of which it shows of the same numbers."""
+def prove_body(obligations: Sequence[Obligation], settings: Settings, run: set[str] | None = None) -> list[Result]:
+    """Explore a body once: the verdict on each of these claims, all of which it shows of the same numbers.
+
+    Compiled code puts the names of its basic blocks into `run` while it is executed.
+    """
     started = time.perf_counter()
     solver = Solver(settings.seed, settings.limit)
-    outcome = explore(obligations[0].body, obligations[0].theory, solver)
+    outcome = explore(obligations[0].body, obligations[0].theory, solver, run=run)
     share = (time.perf_counter() - started) / len(obligations)
     return [result_of(one, outcome, solver, settings, share) for one in obligations]
 
@@ -265,6 +269,7 @@ def result_of(obligation: Obligation, outcome: Outcome, solver: Solver, settings
         second=opinion,
         non_linear=any(map(smtlib.is_non_linear, smtlib.subterms(solver.constraints.values()))),
         smt2=script.text if script is not None and settings.smt2 else "",
+        run=sorted(outcome.run),
     )
 
 

@@ -1,7 +1,7 @@
 """The versions of the allocator whose pools can be put beside the oracle, by the name of their revision."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -55,7 +55,7 @@ class KernelFile:
     path: str
     source: Source
     promises: str | None = None
-    variant: Variant = Variant()
+    variant: Variant = field(default_factory=Variant)
 
     def revision(self) -> Revision:
         promises = None if self.promises is None else REVISIONS[self.promises].promises

@@ -109,8 +109,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Variant:
-    """How the file is compiled: with DMAPOOL_DEBUG, with a `dma_addr_t` of 32 bits, with the compiler's sanitizers; not optimised,
-    so that each basic block of C is one of the program; or bare, with nothing that watches it, to measure how long it takes."""
+    """How the file is compiled: with DMAPOOL_DEBUG, with a `dma_addr_t` of 32 bits, with the compiler's sanitizers; not
+    optimised, so that each line is in the program; or bare, with nothing that watches it, to measure how long it takes."""
 
     debug: bool = False
     dma_bits: int = 64

@@ -76,6 +76,25 @@ class Function:
             raise NotFollowed(f"{self.name} has {len(self.loops)} loops, not {of}")
         return self.loops[number]
 
+    @property
+    def entry(self) -> str:
+        return next(iter(self.blocks))
+
+    def passes(self, block: str, by: str) -> bool:
+        """Whether a run through a block goes through another one as well, since every way to it or from it to a return does."""
+
+        def reached(start: str) -> set[str]:
+            known, ahead = set[str](), [start]
+            while ahead:
+                here = ahead.pop()
+                if here != by and here not in known:
+                    known.add(here)
+                    ahead += self.successors(here)
+            return known
+
+        returns = {name for name, code in self.blocks.items() if code[-1].operation == "ret"}
+        return block not in reached(self.entry) or not returns & reached(block)
+
     def successors(self, block: str) -> list[str]:
         return re.findall(r"label %([\w.]+)", self.blocks[block][-1].rest)
 
@@ -144,6 +163,11 @@ class Module:
         ]
         file = re.search(r"\((\S+):\d+\)$", self.place(function, block))
         return " ".join([file[1], function, *(f"{line}.{column}" for line, column in sorted(places))]) if file else ""
+
+    def lines_of_head(self, function: str) -> list[int]:
+        """The lines of a function's declaration, and of the brace that opens it."""
+        nodes = [node for node in self.metadata.values() if f'DISubprogram(name: "{function}"' in node]
+        return [int(line) for node in nodes for line in re.findall(r"\b(?:line|scopeLine): (\d+)", node)]
 
     def _place(self, name: str, reference: str) -> str:
         """A name with the file and the line of C that debug information refers to."""

@@ -1,7 +1,6 @@
 """What is not verified, line by line: a kernel's own file, and which of its code a proof or a hunt has reached.
 
-Code is reached by a proof if a path that can be taken runs it, and the proof's verdict is PROVED, resting on nothing else that is
-not.
+Code is reached by a proof if a path that can be taken runs it, and the verdict is PROVED, with all that it rests on.
 """
 
 import re
@@ -59,26 +58,36 @@ def coverage_of(source: Source, results: Iterable[Result], times: Mapping[int, i
         if result.verdict == Verdict.PROVED.value and not result.undermined:
             for code in result.run:
                 claims.setdefault(code, {})[result.claim] = None
-    codes = sorted({code for debug in (False, True) for code in codes_of(ir_of(source, debug), source.file.name)})
-    lines = {code: lines_of(code) for code in codes}
-    alone = {line for line in set().union(*lines.values()) if sum(line in of for of in lines.values()) == 1}
+    hunted: dict[str, int] = {}
+    for debug in (False, True):
+        for code, number in times_of(ir_of(source, debug), source.file.name, times).items():
+            hunted[code] = max(number, hunted.get(code, 0))
     blocks = [
-        Block(
-            code.split()[1],
-            lines[code],
-            tuple(claims.get(code, ())),
-            # A line that several blocks have does not say which of them was run.
-            max(times.get(line, 0) for line in lines[code] & alone or lines[code]),
-        )
-        for code in codes
+        Block(code.split()[1], lines_of(code), tuple(claims.get(code, ())), number) for code, number in hunted.items()
     ]
     return Coverage(source, sorted(blocks, key=lambda block: (min(block.lines), max(block.lines))))
 
 
-def codes_of(module: Module, file: str) -> set[str]:
-    """The basic blocks of this file, and not of its headers, as `Module.code_of` names them."""
-    codes = {module.code_of(name, block) for name, function in module.functions.items() for block in function.blocks}
-    return {code for code in codes if code.startswith(f"{file} ")}
+def times_of(module: Module, file: str, times: Mapping[int, int]) -> dict[str, int]:
+    """The basic blocks of this file, and not of its headers, as `Module.code_of` names them; and how often each was run.
+
+    A compiler may have fewer blocks than LLVM. So one was run, too, if there is no way but through it to a block that was run,
+    or none from there to a return.
+    """
+    found: dict[str, int] = {}
+    for name, function in module.functions.items():
+        codes = {block: module.code_of(name, block) for block in function.blocks}
+        if not codes[function.entry].startswith(f"{file} "):
+            continue
+        lines = {block: lines_of(code) for block, code in codes.items()}
+        alone = {line for line in set().union(*lines.values()) if sum(line in of for of in lines.values()) == 1}
+        # A line that several blocks have does not say which of them was run.
+        run = {block: max((times.get(line, 0) for line in of & alone or of), default=0) for block, of in lines.items()}
+        run[function.entry] = max(run[function.entry], *(times.get(line, 0) for line in module.lines_of_head(name)))
+        for block in function.blocks:
+            sure = [run[other] for other in function.blocks if function.passes(other, block)]
+            found[codes[block]] = max(run[block], max(sure, default=0))
+    return {code: number for code, number in found.items() if code}
 
 
 def lines_of(code: str) -> frozenset[int]:
@@ -112,8 +121,8 @@ def first_number(text: str) -> int:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the file: `reached` is `proved`, or `partly` if only some of its blocks are, `hunted`, `neither`; "" if it is no
-    code."""
+    """A line of the file: `reached` is `proved`, or `partly` if only some of its blocks are, `hunted`, `neither`; "" if it is
+    no code."""
 
     number: int
     text: str

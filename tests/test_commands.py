@@ -112,7 +112,7 @@ bugs layout/boundary_not_clipped --only crosshair | none of these bugs is for cr
 
 claims --bogus                        | unrecognized arguments: --bogus
 demo --bogus                          | unrecognized arguments: --bogus
-kernels v7.0                          | no kernel 'v7.0'; there are v6.1, v6.12
+kernels v7.0                          | no kernel 'v7.0'; there are v6.1, v6.12, newest
 bench heading                         | no part 'heading'; did you mean 'headline'?
 bench --out=/proc/none                | /proc/none: No such file or directory
 bench --out={tmp} --kernel=/nowhere   | /nowhere: there is no such file

@@ -199,21 +199,17 @@ def test_the_lock_is_dropped_around_the_page_allocation(tmp_path: Path) -> None:
 
 def test_the_messages_are_the_kernels(capsys: pytest.CaptureFixture[str]) -> None:
     """Every one of them, word for word, in debug builds."""
+    reported = (
+        Free("a"),
+        Free("b", dma_plus=2**40),
+        Write("a", 50, "00"),
+        Alloc("c"),
+        OtherPool("x", dma=2**48),
+        Free("x"),
+    )
     for version in ("v6.1", "v6.12"):
         lockstep = Lockstep(revision_of(fetched(version)), Kernel(debug=True))
-        for step in (
-            Create(100),
-            Alloc("a"),
-            Alloc("b"),
-            Free("a"),
-            Free("a"),
-            Free("b", dma_plus=2**40),
-            Write("a", 50, "00"),
-            Alloc("c"),
-            OtherPool("x", dma=2**48),
-            Free("x"),
-            Destroy(),
-        ):
+        for step in (Create(100), Alloc("a"), Alloc("b"), Free("a"), *reported, Destroy()):
             lockstep.run(step)
         assert lockstep.destroyed is not None
         output = " ".join(lockstep.destroyed.log)

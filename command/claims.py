@@ -32,6 +32,12 @@ PROVED_OF_C = {
     "no_room_is_wasted",
     "total_counts_the_blocks",
     "lookup_finds_the_page_of_an_address",
+    "tree_keeps_pages_in_order",
+    "tree_is_balanced",
+    "subtree_is_full",
+    "tree_height_is_logarithmic",
+    "walk_follows_the_order",
+    "destroy_reads_no_freed_page",
     "free_list_holds_the_free_blocks",
     "pool_stays_in_its_memory",
 }

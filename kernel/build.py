@@ -103,6 +103,11 @@ class Source:
     def __str__(self) -> str:
         return f"{self.file} ({', '.join(filter(None, [self.version(), f'SHA-256 {self.digest()}']))})"
 
+    def rbtree(self) -> Path | None:
+        """lib/rbtree.c of the tree, if it has that."""
+        file = None if self.tree is None else self.tree / "lib" / "rbtree.c"
+        return file if file is not None and file.is_file() else None
+
     def uses_rbtree(self) -> bool:
         return re.search(r"^\s*#\s*include\s*<linux/rbtree\w*\.h>", self.text(), re.M) is not None
 

@@ -1,12 +1,12 @@
 """Balance: the tree of pages stays a red-black tree, in order, for trees of any size.
 
-The code of `impl.rbtree` runs on a tree that does not exist yet: a node's children, its parent and their colours are chosen
-when the code reads them, each possible choice on a path of its own. What was never read stays any red-black subtree of its
-black height, which is a number. The code's loops are unbounded, so the proof is about one turn of each: from any tree in
+The code of `impl.rbtree`, or of a kernel's lib/rbtree.c, runs on a tree that does not exist yet, see
+`proofs.subjects.any_tree`. The code's loops are unbounded, so the proof is about one turn of each: from any tree in
 which all is well but at one place, either all is well afterwards, or all but at a place that is nearer to the root. That
 the loops then take that turn, and stop when all is well, is shown with turns that are given.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -14,105 +14,23 @@ from impl.rbtree import LEFT, RIGHT, Node, PageTree, Place, is_red, place_of
 from model import claims
 from proofs.engine.obligation import Obligations, from_this_state
 from proofs.engine.path import Theory
+from proofs.subjects.any_tree import (
+    BLACK_HEIGHTS_ARE_EQUAL,
+    FURTHER_UP,
+    RED_HAS_NO_RED_CHILD,
+    SIDES,
+    UNREAD,
+    AnyNode,
+    AnyTree,
+)
 
 obligation = Obligations(__name__)
 
-RED_HAS_NO_RED_CHILD = "no red node has a red child, before"
-BLACK_HEIGHTS_ARE_EQUAL = "every way down from a node has the same number of black nodes, before"
-ROOT_IS_BLACK = "the root is black, before"
-UNREAD: Any = object()
-FURTHER_UP: Any = object()  # the parent of a node of which nothing was read up to the one that it is further down from
-SIDES = {LEFT: "left", RIGHT: "right"}
+Trees = Callable[[Any], Any]
+"""Any tree on a path, with the code that works on it: of `impl.rbtree`, or of C."""
 
 
-class AnyNode:
-    """A node of any red-black tree. `black_height` counts the black nodes on every way down from here, this one included."""
-
-    def __init__(self, tree: "AnyTree", name: str, red: bool, black_height: Any) -> None:
-        self.tree = tree
-        self.name = name
-        self.red = self.was_red = red
-        self.black_height = black_height
-        self.child = Children(self)
-        self.known_parent = self.former_parent = UNREAD
-
-    @property
-    def parent(self) -> Any:
-        if self.known_parent is UNREAD:
-            self.tree.choose_parent(self)
-        return self.known_parent
-
-    @parent.setter
-    def parent(self, node: Any) -> None:
-        self.known_parent = node
-
-    @property
-    def black_height_of_children(self) -> Any:
-        return self.black_height if self.was_red else self.black_height - 1
-
-
-class Children:
-    """The two children of a node, now and formerly; chosen when they are read."""
-
-    def __init__(self, owner: AnyNode) -> None:
-        self.owner = owner
-        self.now = [UNREAD, UNREAD]
-        self.formerly = [UNREAD, UNREAD]
-
-    def __getitem__(self, side: int) -> Any:
-        if self.now[side] is UNREAD:
-            owner = self.owner
-            name = f"{owner.name}'s {SIDES[side]} child"
-            self.set_first(side, owner.tree.choose_subtree(name, owner.black_height_of_children, owner.was_red))
-        return self.now[side]
-
-    def __setitem__(self, side: int, node: Any) -> None:
-        self.now[side] = node
-
-    def set_first(self, side: int, node: Any) -> None:
-        """What is there before the code runs."""
-        self.now[side] = self.formerly[side] = node
-        if isinstance(node, AnyNode):
-            node.known_parent = node.former_parent = self.owner
-
-
-class AnyTree(PageTree[Any]):
-    """Any red-black tree, seen from a node in it. `red_one` may be red under a red parent, or as the root."""
-
-    def __init__(self, path: Any) -> None:
-        super().__init__(1)
-        self.path = path
-        self.top: Any = None  # the highest node that was read
-        self.red_one: Any = None
-        self.further_down: dict[str, AnyNode] = {}  # by the node in whose left subtree it is the highest that was read
-
-    def choose_subtree(self, name: str, height: Any, below_red: bool) -> AnyNode | None:
-        """Any subtree of a black height."""
-        kind = self.path.one_of(f"{name} is", "empty", "black", "red")
-        if kind == "red":
-            self.path.assume(RED_HAS_NO_RED_CHILD, lambda: not below_red)
-            return AnyNode(self, name, True, height)
-        self.path.assume(BLACK_HEIGHTS_ARE_EQUAL, lambda: height == 0 if kind == "empty" else height >= 1)
-        return None if kind == "empty" else AnyNode(self, name, False, height)
-
-    def choose_parent(self, node: AnyNode) -> None:
-        """Any place in any tree for a node that was the highest so far."""
-        may_be_red = self.red_one is node or not node.was_red
-        where = self.path.one_of(f"{node.name} hangs as", "the root", "a left child", "a right child")
-        if where == "the root":
-            self.path.assume(ROOT_IS_BLACK, lambda: may_be_red)
-            node.known_parent = node.former_parent = None
-            self.root = node
-            return
-        name = f"{node.name}'s parent"
-        red = self.path.one_of(f"{name} is", "black", "red") == "red"
-        self.path.assume(RED_HAS_NO_RED_CHILD, lambda: not red or may_be_red)
-        parent = AnyNode(self, name, red, node.black_height if red else node.black_height + 1)
-        parent.child.set_first(LEFT if where == "a left child" else RIGHT, node)
-        self.top = parent
-
-
-def show_well_formed(tree: AnyTree, gone: Any = None, red_one: Any = None, lighter: Place | None = None) -> None:
+def show_well_formed(tree: Any, gone: Any = None, red_one: Any = None, lighter: Place | None = None) -> None:
     """Show that the nodes are linked, in order, without `gone`; and that the tree is red-black, except for `red_one`,
     which may be red under a red parent or as the root, and for `lighter`, a place that has one black node too few."""
     path = tree.path
@@ -160,7 +78,7 @@ def show_well_formed(tree: AnyTree, gone: Any = None, red_one: Any = None, light
         path.show("the lighter subtree's root is black", lambda: not is_red(lighter[0].child[lighter[1]]))
 
 
-def former_order(tree: AnyTree, node: Any) -> list[str]:
+def former_order(tree: Any, node: Any) -> list[str]:
     """The nodes and unread subtrees in the order in which they were before the code ran."""
     sides: list[list[str]] = []
     for side, child in enumerate(node.child.formerly):
@@ -189,9 +107,9 @@ explain = from_this_state("all is well afterwards, but perhaps nearer to the roo
 
 @obligation(claims.tree_is_balanced, "series", Theory.INTEGERS, explain=explain, case="insert_turn")
 @obligation(claims.tree_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain, case="insert_turn")
-def insert_turn(path: Any) -> None:
+def insert_turn(path: Any, subject: Trees = AnyTree) -> None:
     """A red node, whose parent may be red, or which may be the root. A new page is such a node."""
-    tree = AnyTree(path)
+    tree = subject(path)
     node = AnyNode(tree, "the node", True, path.number("black height"))
     tree.top = tree.red_one = node
     higher = tree._repair_red(node)
@@ -202,9 +120,9 @@ def insert_turn(path: Any) -> None:
 
 @obligation(claims.tree_is_balanced, "series", Theory.INTEGERS, explain=explain, case="erase_turn")
 @obligation(claims.tree_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain, case="erase_turn")
-def erase_turn(path: Any) -> None:
+def erase_turn(path: Any, subject: Trees = AnyTree) -> None:
     """A place, or the root, with one black node too few on every way down."""
-    tree = AnyTree(path)
+    tree = subject(path)
     height = path.number("black height")
     side = path.one_of("the lighter side", LEFT, RIGHT)
     red = path.one_of("the parent is", "black", "red") == "red"
@@ -216,7 +134,7 @@ def erase_turn(path: Any) -> None:
     show_well_formed(tree, lighter=lighter)
 
 
-def lighter_subtree(path: Any, tree: AnyTree, height: Any) -> AnyNode | None:
+def lighter_subtree(path: Any, tree: Any, height: Any) -> AnyNode | None:
     """Any subtree with a root that is black or missing."""
     if path.one_of("the lighter subtree is", "empty", "there") == "empty":
         path.assume(BLACK_HEIGHTS_ARE_EQUAL, lambda: height == 0)
@@ -225,7 +143,7 @@ def lighter_subtree(path: Any, tree: AnyTree, height: Any) -> AnyNode | None:
     return AnyNode(tree, "the lighter subtree", False, height)
 
 
-def any_leftmost(tree: AnyTree, node: AnyNode) -> AnyNode:
+def any_leftmost(tree: Any, node: AnyNode) -> AnyNode:
     """The node itself, its left child, or one that is any number of levels further down: see `proofs.walk`."""
     path = tree.path
     depth = path.one_of("the following page is", "the right child", "its left child", "further down")
@@ -248,11 +166,11 @@ def any_leftmost(tree: AnyTree, node: AnyNode) -> AnyNode:
 
 @obligation(claims.tree_is_balanced, "series", Theory.INTEGERS, explain=explain, case="erase")
 @obligation(claims.tree_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain, case="erase")
-def erase(path: Any) -> None:
+def erase(path: Any, subject: Trees = AnyTree) -> None:
     """Any page; what is left to repair is left to `erase_turn`."""
-    tree = AnyTree(path)
+    tree = subject(path)
     places: list[Place] = []  # where the repair begins; the list's `append` returns None, which ends it there
-    path.by(claims.tree_is_balanced, tree, "_repair_black", places.append, "erase_turn", "erase_at_the_root")
+    path.by(claims.tree_is_balanced, tree, "_repair_black", places.append, *tree.repaired_by)
     path.by(claims.walk_follows_the_order, tree, "_leftmost", lambda node: any_leftmost(tree, node), "first_page")
     red = path.one_of("the page is", "black", "red") == "red"
     tree.top = page = AnyNode(tree, "the page", red, path.number("black height"))

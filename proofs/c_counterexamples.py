@@ -1,11 +1,14 @@
 """What people read of a refutation about a kernel's own code, which is run natively at once."""
 
+import random
+from collections.abc import Iterator
 from dataclasses import astuple, replace
 from typing import Any
 
 from impl.layout import Geometry
 from kernel.ir import NotFollowed
 from kernel.pool import revision_of
+from kernel.rbtree import broken_by
 from model import claims
 from model import geometry as promise
 from model.checks import BrokenClaim
@@ -13,8 +16,8 @@ from model.claims import Claim
 from model.lockstep import replay as run_beside_the_oracle
 from model.memory import DMA_BASE
 from model.promises import SERIES, V6_1
-from model.trace import Alloc
-from proofs import admission
+from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Step, Trace
+from proofs import admission, tree
 from proofs.counterexamples import (
     as_promised,
     described,
@@ -25,14 +28,73 @@ from proofs.counterexamples import (
     tried,
     wrong_pages,
 )
-from proofs.engine.obligation import Counterexample, from_this_state
+from proofs.engine.obligation import Counterexample
 from proofs.subjects.c_pool import Code, LoopInC, subject_of
-from proofs.subjects.subject import ORIGINAL
+from proofs.subjects.subject import ORIGINAL, PAGE_SIZE
 
 
-def explain_state(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
-    del code, claim
-    return from_this_state("the page that the address is inside")(inputs)
+def explain_pages(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
+    """A run of pools with many pages that breaks something natively: the state that the inputs are may be out of reach.
+
+    Raises NotFollowed if none of those that were tried does: then the induction does not fit the code.
+    """
+    del inputs
+    revision = revision_of(code.source)
+    for trace in runs_with_pages():
+        try:
+            run_beside_the_oracle(trace, revision)
+        except BrokenClaim as broken:
+            return Counterexample(
+                claim.sentence,
+                f"natively, this breaks {broken.claim.name} ({broken.trace.last_step().happened})",
+                broken.trace,
+            )
+    raise code.not_followed(
+        "this step does not hold of the code, but no run was found that shows anything wrong", "pool_find_page"
+    )
+
+
+def explain_overlap(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
+    """Two pages that overlap. Raises NotFollowed if natively they break nothing."""
+    explained = tree.explain_insertion(inputs)
+    assert explained.trace is not None
+    found = with_the_compiled(code, replace(explained, trace=replace(explained.trace, claim=claim.name)))
+    if claim.name not in found.actual:
+        raise code.not_followed(found.actual, "pool_insert_page")
+    return found
+
+
+def runs_with_pages() -> Iterator[Trace]:
+    """Pools of a block in each page, which the device gives in many orders; blocks are freed in others, and with wrong
+    addresses in debug builds; the pool is destroyed with blocks in use."""
+    for seed in range(24):
+        chance = random.Random(seed)
+        pages = chance.sample([*range(1, 40), 2**52 - 1], 1 + seed)
+        steps: list[Step] = [Create(PAGE_SIZE)]
+        steps += [Alloc(f"block {page}", page=PageChoice(page * PAGE_SIZE)) for page in pages]
+        debug = seed % 2 == 1
+        if debug:
+            wrong = chance.choice([PAGE_SIZE, -PAGE_SIZE])
+            steps.append(Free(f"block {chance.choice(pages)}", dma_plus=wrong))
+        steps += [Free(f"block {page}") for page in chance.sample(pages, len(pages) * (seed % 3) // 2)]
+        yield Trace((*steps, PoolInfo(), Destroy()), Kernel(debug=debug))
+
+
+def explain_rbtree(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
+    """Random insertions and removals that break something natively.
+
+    Raises NotFollowed if none does: then the step is not one that the code ever takes, or not one that does harm.
+    """
+    del inputs
+    file, folder = code.source.rbtree(), code.source.tree
+    assert file is not None
+    assert folder is not None
+    broken = broken_by(file, folder)
+    if not broken:
+        raise NotFollowed(
+            "this step does not hold of the code, but 4,000 operations on random trees show nothing wrong"
+        )
+    return Counterexample(claim.sentence, f"natively, random insertions and removals break {broken}")
 
 
 def explain_arguments(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:

@@ -99,7 +99,12 @@ def digest_of_kernel(path: str) -> str:
     """Of all that is compiled: the file, the headers of its tree, the shim; and of the compiler's name. Raises BuildError."""
     source = find(path)
     headers = [source.tree / "include" / "linux" / name for name in FROM_THE_TREE] if source.tree is not None else []
-    files = [source.file, *headers, *sorted(file for file in SHIM.iterdir() if file.is_file())]
+    files = [
+        source.file,
+        source.rbtree() or source.file,
+        *headers,
+        *sorted(file for file in SHIM.iterdir() if file.is_file()),
+    ]
     return cache.digest_of([sha256(Path(file).read_bytes()).hexdigest() for file in files if file.is_file()], clang())
 
 

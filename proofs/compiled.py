@@ -5,24 +5,20 @@ loop that places blocks are the same. What dma_pool_create grants the layout is 
 `model.claims`: shown of every path through dma_pool_create, and assumed of any geometry in pool_initialise_page.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 from impl import layout
 from impl.layout import Cursor
-from impl.words import size_t
 from kernel.build import Source
-from kernel.execute import Interpreter
-from kernel.ir import NotFollowed
-from kernel.objects import Pointer, Struct
 from kernel.words import Unknown
 from model import claims
 from model.claims import Claim
-from model.promises import SERIES, V6_1
+from model.promises import V6_1
 from model.revision import KERNEL
+from proofs import compiled_pages
 from proofs.admission import (
     KEPT_BY_ANY_ALIGN,
     WRONG_FOR_A_LARGE_ALIGN,
@@ -33,7 +29,7 @@ from proofs.admission import (
     smallest_align_first,
     within_the_contract,
 )
-from proofs.c_counterexamples import explain_arguments, explain_count, explain_page, explain_state, explain_total
+from proofs.c_counterexamples import explain_arguments, explain_count, explain_page, explain_total
 from proofs.counting import total_counts_the_blocks
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligation, Obligations
@@ -47,14 +43,10 @@ from proofs.subjects.c_pool import (
     created,
     geometry_of,
     is_inside,
-    node_field,
     stay_inside,
     subject_of,
 )
 from proofs.subjects.subject import PAGE_SIZE, Subject, Turn, about
-
-MOST_PAGES = 4
-"""In a lookup: a list, or a tree, of at most so many."""
 
 
 class Statements:
@@ -72,9 +64,10 @@ class Statements:
         explain: Callable[[Code, Claim, dict[str, Any]], Counterexample] = explain_page,
         case: str = "",
         expected: Verdict = Verdict.PROVED,
+        theory: Theory = Theory.U64,
     ) -> None:
         state = self.obligations(
-            claim, KERNEL, Theory.U64, explain=partial(explain, self.code, claim), expected=expected, case=case
+            claim, KERNEL, theory, explain=partial(explain, self.code, claim), expected=expected, case=case
         )
         state(body)
 
@@ -296,81 +289,9 @@ def set_by_create(state: Statements) -> Body:
     return body
 
 
-# How a page is found.
-
-
-def shapes(pages: int) -> list[Any]:
-    """Every binary tree of so many pages, as (left, right); None is the empty one."""
-    if pages == 0:
-        return [None]
-    return [(left, right) for below in range(pages) for left in shapes(below) for right in shapes(pages - 1 - below)]
-
-
-def lookup(state: Statements) -> None:
-    code = state.code
-    module = code.module if "pool_find_page" in code.module.functions else code.debugging
-
-    def pages_of(path: Any, number: int) -> list[Struct]:
-        pages = [code.struct("dma_page") for _ in range(number)]
-        for page in pages:
-            page["dma"] = path.number("page")
-        return pages
-
-    def shown(path: Any, pool: Struct, pages: list[Struct], allocation: Any) -> Iterator[tuple[Any, ...]]:
-        for page in pages:
-            last = page["dma"] + allocation - 1
-            path.assume("the page lies in the address space", lambda page=page, last=last: size_t(last) >= page["dma"])
-        address = path.number("address")
-        found = Interpreter(module, {}).call("pool_find_page", Pointer(pool, 0), address)
-        for page in pages:
-            mine = isinstance(found, Pointer) and found.object is page
-            # Of pages that overlap, a list gives the first.
-            if mine or not isinstance(found, Pointer):
-                yield page["dma"], allocation, address, mine
-        if isinstance(found, Pointer) and (found.object not in pages or found.offset != 0):
-            raise NotFollowed("what is returned is no page").at(module.place_of("pool_find_page"))
-
-    def in_a_list(path: Any) -> None:
-        pool, allocation = code.struct("dma_pool"), path.number("allocation")
-        pool["allocation"] = allocation
-        path.assume("a page has bytes, as an int counts them", lambda: allocation >= 1 and allocation < 2**31)
-        pages = pages_of(path, path.one_of("pages", *range(1, MOST_PAGES + 1)))
-        ring = [pool, *pages]
-        for one, other in zip(ring, [*pages, pool], strict=True):
-            one["page_list.next"], other["page_list.prev"] = other.at("page_list.next"), one.at("page_list.next")
-        for found in shown(path, pool, pages, allocation):
-            path.show_claim(claims.lookup_finds_the_page_of_an_address, *found)
-
-    def in_a_tree(path: Any) -> None:
-        pool, allocation = code.struct("dma_pool"), path.number("allocation")
-        pool["allocation"] = allocation
-        path.assume("a page has bytes, as an int counts them", lambda: allocation >= 1 and allocation < 2**31)
-        shape = path.one_of("shape", *(shape for number in range(1, MOST_PAGES + 1) for shape in shapes(number)))
-        pages: list[Struct] = []
-
-        def planted(tree: Any) -> Any:
-            if tree is None:
-                return 0
-            left = planted(tree[0])
-            page = pages_of(path, 1)[0]
-            pages.append(page)
-            page[node_field(page, 2)], page[node_field(page, 1)] = left, planted(tree[1])
-            return page.at(node_field(page, 0))
-
-        pool["page_tree.rb_node"] = planted(shape)
-        for lower, higher in pairwise(pages):
-            path.assume_claim(claims.insertion_keeps_pages_disjoint, lower["dma"], higher["dma"], allocation)
-        for found in shown(path, pool, pages, allocation):
-            path.show_claim(claims.lookup_finds_the_page_of_an_address, *found)
-
-    tree = code.promises is SERIES
-    case = f"up_to_{MOST_PAGES}_pages" + ("" if module is code.module else "_in_debug_builds")
-    state.prove(claims.lookup_finds_the_page_of_an_address, in_a_tree if tree else in_a_list, explain_state, case)
-
-
 def obligations_of(source: Source) -> dict[str, Obligation]:
     """Everything to prove of a file, by name. Raises BuildError."""
     state = Statements(compile_file(source))
-    for topic in (admission, layouts, first_turns, totals, lookup):
+    for topic in (admission, layouts, first_turns, totals, compiled_pages.lookups, compiled_pages.rbtree):
         topic(state)
     return {one.name: one for one in state.obligations.stated}

@@ -4,6 +4,7 @@ By structural induction, see `proofs.subjects.search_tree`. What is left to show
 same address, and that it is right to: neither the root nor the other subtree holds the address.
 """
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,8 +17,8 @@ from model.trace import Alloc, Create, Free, PageChoice, Trace
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Theory
-from proofs.subjects.search_tree import ADDRESSES, SIDES, FirstPage, any_tree, built, some_tree
-from proofs.subjects.subject import ReachedTail
+from proofs.subjects.search_tree import ADDRESSES, IN_PYTHON, SIDES, FirstPage, Trees, any_tree, built, some_tree
+from proofs.subjects.subject import ReachedTail, about
 
 obligation = Obligations(__name__)
 
@@ -39,8 +40,8 @@ explain_shape = from_this_state("the nodes stay linked, and in order")
 
 
 @obligation(claims.lookup_finds_the_page_of_an_address, "series", *ADDRESSES, explain=explain_lookup)
-def lookup_finds_the_page_of_an_address(path: Any) -> None:
-    tree, root, pages = any_tree(path)
+def lookup_finds_the_page_of_an_address(path: Any, subject: Trees = IN_PYTHON) -> None:
+    tree, root, pages = any_tree(path, subject)
     address = path.number("address")
     entered = None
     found = None
@@ -62,9 +63,9 @@ def explain_comparisons(inputs: dict[str, Any]) -> Counterexample:
 
 
 @obligation(claims.free_compares_few_addresses, "series", Theory.INTEGERS, explain=explain_comparisons)
-def free_compares_few_addresses(path: Any) -> None:
+def free_compares_few_addresses(path: Any, subject: Trees = IN_PYTHON) -> None:
     """The lookup reads the root's address, and then enters at most one subtree, where it reads one on each level at most."""
-    tree, _, subtrees = some_tree(path)
+    tree, _, subtrees = some_tree(path, subject)
     below = path.ghost("compared below")
     levels = {side: path.ghost(f"levels on the {SIDES[side]}") for side in subtrees}
     try:
@@ -85,8 +86,8 @@ def free_compares_few_addresses(path: Any) -> None:
 @obligation(
     claims.lookup_finds_the_page_of_an_address, "series", Theory.INTEGERS, explain=explain_shape, case="empty_tree"
 )
-def lookup_in_an_empty_tree_finds_nothing(path: Any) -> None:
-    tree: PageTree[Node] = PageTree(path.number("allocation"))
+def lookup_in_an_empty_tree_finds_nothing(path: Any, subject: Trees = IN_PYTHON) -> None:
+    tree = subject.empty(path, path.number("allocation"))
     found = tree.find(path.number("address"))
     path.show(claims.lookup_finds_the_page_of_an_address.name, lambda: found is None)
 
@@ -107,31 +108,39 @@ def explain_scan(inputs: dict[str, Any]) -> Counterexample:
     )
 
 
-@obligation(claims.lookup_finds_the_page_of_an_address, "v6.1", *ADDRESSES, explain=explain_scan)
-def original_scans_the_pages(path: Any) -> None:
-    scan(path, lambda pool, address: OriginalPool._find_page(pool, 0, address))
+List = Callable[[Any, Node, Any, bool, Any], bool]
+"""Given a path, the first page of a list, the bytes of a page, whether there are more pages, and an address: whether a lookup
+finds the first page. Raises ReachedTail where it goes on in the tail."""
 
 
-@obligation(claims.lookup_finds_the_page_of_an_address, "v6.12", *ADDRESSES, explain=explain_scan)
-def merged_rewrite_scans_the_pages(path: Any) -> None:
-    scan(path, BlockStackPool._find_page)
+def in_python(find_page: Callable[[Any, Any], Any]) -> List:
+    def find(path: Any, page: Node, allocation: Any, more: bool, address: Any) -> bool:
+        del path
+        pages = [page, Tail()] if more else [page]
+        geometry = SimpleNamespace(allocation=allocation)
+        return find_page(SimpleNamespace(page_list=pages, geometry=geometry), address) is page
+
+    return find
 
 
-def scan(path: Any, find_page: Any) -> None:
+def scan(path: Any, subject: List) -> None:
     """By induction over the list of pages: the first one is found if it holds the address; if not, the scan goes on in the
     tail with the same address, as in a list of its own."""
     page, allocation = Node(path.number("page")), path.number("allocation")
     more = path.one_of("more pages", True, False)
     address = path.number("address")
-    pool = SimpleNamespace(
-        page_list=[page, Tail()] if more else [page], geometry=SimpleNamespace(allocation=allocation)
-    )
     try:
-        found = find_page(pool, address)
+        found = subject(path, page, allocation, more, address)
     except ReachedTail as tail:
-        found, sought = None, tail.sought
+        found, sought = False, tail.sought
         path.show("the tail is looked through for the same address", lambda: more and sought == address)
-    path.show_claim(claims.lookup_finds_the_page_of_an_address, page.dma, allocation, address, found is page)
+    path.show_claim(claims.lookup_finds_the_page_of_an_address, page.dma, allocation, address, found)
+
+
+original = in_python(lambda pool, address: OriginalPool._find_page(pool, 0, address))
+for revision, first_page in (("v6.1", original), ("v6.12", in_python(BlockStackPool._find_page))):
+    state = obligation(claims.lookup_finds_the_page_of_an_address, revision, *ADDRESSES, explain=explain_scan)
+    state(about(scan, first_page))
 
 
 def explain_wrong_page(inputs: dict[str, Any]) -> Counterexample:

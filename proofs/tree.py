@@ -12,7 +12,7 @@ from model.trace import Alloc, Create, PageChoice, Trace
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Theory
-from proofs.subjects.search_tree import ADDRESSES, built, some_tree
+from proofs.subjects.search_tree import ADDRESSES, IN_PYTHON, Trees, built, some_tree
 from proofs.subjects.subject import ReachedTail
 
 obligation = Obligations(__name__)
@@ -25,17 +25,18 @@ def is_leaf(page: Node) -> bool:
     return page.red and page.child == [None, None]
 
 
-def insert_anywhere(path: Any, checks_below: bool = False) -> tuple[Any, Node, Any, int | None]:
+def insert_anywhere(path: Any, subject: Trees, checks_below: bool = False) -> tuple[Any, Node, Any, int | None]:
     """Insert any page: the tree, its root, the page, and the side of the root on which it goes; None if refused."""
-    tree, root, subtrees = some_tree(path)
+    tree, root, subtrees = some_tree(path, subject)
     tree.checks_below = checks_below
     former = list(root.child)
     if not checks_below:
         path.assume("a page is not empty", lambda: tree.allocation >= 1)
     page = Node(path.number("new page"))
     rebalanced: list[Node] = []
-    balanced = "insert_turn", "insert_loop"
-    path.by(claims.tree_is_balanced, tree, "_rebalance", rebalanced.append, *balanced, revision="series")
+    path.by(
+        claims.tree_is_balanced, tree, "_rebalance", rebalanced.append, *subject.repaired_by, revision=subject.revision
+    )
     try:
         overlapping = tree.insert(page)
     except ReachedTail as subtree:
@@ -71,24 +72,24 @@ def explain_insertion(inputs: dict[str, Any]) -> Counterexample:
 
 
 @obligation(claims.tree_keeps_pages_in_order, "series", *ADDRESSES, explain=explain_insertion)
-def tree_keeps_pages_in_order(path: Any) -> None:
-    _, root, page, side = insert_anywhere(path)
+def tree_keeps_pages_in_order(path: Any, subject: Trees = IN_PYTHON) -> None:
+    _, root, page, side = insert_anywhere(path, subject)
     path.assume("the page is added", lambda: side is not None)
     lower, higher = (page, root) if side == LEFT else (root, page)
     path.show_claim(claims.tree_keeps_pages_in_order, lower.dma, higher.dma)
 
 
 @obligation(claims.tree_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain_shape, case="first_page")
-def insertion_into_an_empty_tree(path: Any) -> None:
-    tree: PageTree[Node] = PageTree(path.number("allocation"))
+def insertion_into_an_empty_tree(path: Any, subject: Trees = IN_PYTHON) -> None:
+    tree = subject.empty(path, path.number("allocation"))
     page = Node(path.number("new page"))
     refused = tree.insert(page)
-    path.show(claims.tree_keeps_pages_in_order.name, lambda: refused is None and list(tree) == [page])
+    path.show(claims.tree_keeps_pages_in_order.name, lambda: refused is None and in_order(tree.root) == [page])
 
 
 @obligation(claims.insertion_keeps_pages_disjoint, "series", *ADDRESSES, explain=explain_insertion)
-def insertion_keeps_pages_disjoint(path: Any) -> None:
-    tree, root, page, side = insert_anywhere(path)
+def insertion_keeps_pages_disjoint(path: Any, subject: Trees = IN_PYTHON) -> None:
+    tree, root, page, side = insert_anywhere(path, subject)
     path.assume("the page is added", lambda: side is not None)
     alignment = path.number("alignment")
     path.assume(
@@ -102,7 +103,7 @@ def insertion_keeps_pages_disjoint(path: Any) -> None:
 @obligation(claims.insertion_keeps_pages_disjoint, "checked", *ADDRESSES, explain=explain_insertion)
 def complete_check_keeps_pages_disjoint(path: Any) -> None:
     """Whatever the pages' alignment. Every page in the subtree that is not entered is on the other side of the root."""
-    tree, root, page, side = insert_anywhere(path, checks_below=True)
+    tree, root, page, side = insert_anywhere(path, IN_PYTHON, checks_below=True)
     path.assume("the page is added", lambda: side is not None)
     lower, higher = (page, root) if side == LEFT else (root, page)
     path.show_claim(claims.insertion_keeps_pages_disjoint, lower.dma, higher.dma, tree.allocation)
@@ -116,14 +117,14 @@ def complete_check_keeps_pages_disjoint(path: Any) -> None:
     expected=Verdict.REFUTED,
     case="any_alignment",
 )
-def insertion_misses_a_page_from_below(path: Any) -> None:
+def insertion_misses_a_page_from_below(path: Any, subject: Trees = IN_PYTHON) -> None:
     allocation, at = path.number("allocation"), path.number("root")
     new = path.number("new page")
     path.assume(
         "pages are aligned to 4096 bytes, and not smaller",
         lambda: allocation >= 4096 and at % 4096 == 0 and new % 4096 == 0,
     )
-    tree: PageTree[Node] = PageTree(allocation)
+    tree = subject.empty(path, allocation)
     root, page = Node(at), Node(new)
     tree.root, root.red = root, False
     refused = tree.insert(page)

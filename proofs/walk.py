@@ -7,6 +7,7 @@ the first part, goes from the last page of each part to the first of the next on
 after the subtree.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from impl.rbtree import LEFT, RIGHT, Node, PageTree
@@ -18,6 +19,13 @@ from proofs.subjects.subject import ReachedTail
 
 obligation = Obligations(__name__)
 
+Trees = Callable[[Any], Any]
+"""The steps of a walk through a tree on a path: `_leftmost`, `_next`, `_deepest` and `_next_postorder`."""
+
+
+def in_python(path: Any) -> PageTree[Any]:  # noqa: ARG001
+    return PageTree(1)
+
 
 class Part:
     """The root of an abstract subtree, or the place above a node: whoever reads of it goes on there.
@@ -25,8 +33,8 @@ class Part:
     Comparing its address, as C compares pointers, reads nothing.
     """
 
-    def __init__(self, name: str) -> None:
-        self.__dict__.update(name=name, reads=[])
+    def __init__(self, name: str, freed: bool = False) -> None:
+        self.__dict__.update(name=name, reads=[], freed=freed)
 
     def __getattr__(self, field: str) -> Any:
         self.reads.append(field)
@@ -50,19 +58,19 @@ def move_of(step: Any, node: Node) -> Move:
     return given if isinstance(given, tuple) else (GIVES, given)
 
 
-def descents(path: Any) -> PageTree[Any]:
+def descents(path: Any, subject: Trees) -> Any:
     """A tree of which the first page of a subtree, in either order, is what its own proof says."""
-    tree: PageTree[Any] = PageTree(1)
+    tree = subject(path)
     path.by(claims.walk_follows_the_order, tree, "_leftmost", lambda node: (FIRST, node), "first_page")
     path.by(claims.destroy_reads_no_freed_page, tree, "_deepest", lambda node: (DEEPEST, node), "first_page")
     return tree
 
 
-def any_subtrees(path: Any, node: Node) -> list[Part]:
+def any_subtrees(path: Any, node: Node, freed: bool = False) -> list[Part]:
     """Give a node any subtrees; those that are not empty, in order."""
     for side, name in ((LEFT, "left"), (RIGHT, "right")):
         if path.one_of(f"a {name} subtree", "yes", "no") == "yes":
-            node.child[side] = Part(f"the {name} subtree")
+            node.child[side] = Part(f"the {name} subtree", freed)
     return [child for child in node.child if child is not None]
 
 
@@ -81,8 +89,8 @@ explain = from_this_state("the walk goes on with the next page")
 
 
 @obligation(claims.walk_follows_the_order, "series", Theory.INTEGERS, explain=explain, case="first_page")
-def walk_starts_at_the_first_page(path: Any) -> None:
-    tree: PageTree[Any] = PageTree(1)
+def walk_starts_at_the_first_page(path: Any, subject: Trees = in_python) -> None:
+    tree = subject(path)
     node = Node(0)
     parts = any_subtrees(path, node)
     first = node.child[LEFT]
@@ -92,12 +100,12 @@ def walk_starts_at_the_first_page(path: Any) -> None:
 
 
 @obligation(claims.walk_follows_the_order, "series", Theory.INTEGERS, explain=explain, case="next_page")
-def walk_goes_to_the_next_page(path: Any) -> None:
+def walk_goes_to_the_next_page(path: Any, subject: Trees = in_python) -> None:
     """From a node into its right subtree; or, from the last page of the subtree below a node, to where that hangs.
 
     A right child's subtree ends where its parent's does, so the code has to go on as it would from the parent.
     """
-    tree = descents(path)
+    tree = descents(path, subject)
     node = Node(0)
     any_subtrees(path, node)
     where, parent = any_place(path, node)
@@ -112,10 +120,10 @@ def walk_goes_to_the_next_page(path: Any) -> None:
 class Steps:
     """A tree with some pages whose walk is given step by step; it notes the freed pages that it was asked about."""
 
-    def __init__(self, path: Any, claim: Claim, to_the_first: str, to_the_next: str) -> None:
+    def __init__(self, path: Any, tree: Any, claim: Claim, to_the_first: str, to_the_next: str) -> None:
         self.pages = [Node(0), Node(1), Node(2)][: path.one_of("pages", 3, 0)]
-        self.tree: PageTree[Any] = PageTree(1)
-        self.tree.root = self.pages[1] if self.pages else None
+        self.tree = tree
+        tree.root = self.pages[1] if self.pages else None
         self.freed: list[Any] = []
         self.asked_when_freed: list[Any] = []
         path.by(claim, self.tree, to_the_first, self.first, "first_page")
@@ -132,15 +140,15 @@ class Steps:
 
 
 @obligation(claims.walk_follows_the_order, "series", Theory.INTEGERS, explain=explain, case="all_pages")
-def walk_gives_each_page(path: Any) -> None:
+def walk_gives_each_page(path: Any, subject: Trees = in_python) -> None:
     """The walk gives the first page, then the next one, until there is none."""
-    steps = Steps(path, claims.walk_follows_the_order, "_leftmost", "_next")
+    steps = Steps(path, subject(path), claims.walk_follows_the_order, "_leftmost", "_next")
     path.show_claim(claims.walk_follows_the_order, list(steps.tree), steps.pages)
 
 
 @obligation(claims.destroy_reads_no_freed_page, "series", Theory.INTEGERS, explain=explain, case="first_page")
-def postorder_starts_at_the_bottom(path: Any) -> None:
-    tree: PageTree[Any] = PageTree(1)
+def postorder_starts_at_the_bottom(path: Any, subject: Trees = in_python) -> None:
+    tree = subject(path)
     node = Node(0)
     parts = any_subtrees(path, node)
     expected = (GOES_ON, parts[0]) if parts else (GIVES, node)
@@ -148,16 +156,16 @@ def postorder_starts_at_the_bottom(path: Any) -> None:
 
 
 @obligation(claims.destroy_reads_no_freed_page, "series", Theory.INTEGERS, explain=explain, case="next_page")
-def postorder_goes_to_the_sibling_or_up(path: Any) -> None:
+def postorder_goes_to_the_sibling_or_up(path: Any, subject: Trees = in_python) -> None:
     """From the last page of the subtree below a node, which is that node. What it has below it is freed by then, and so is
     its left sibling; its right sibling is to come."""
-    tree = descents(path)
+    tree = descents(path, subject)
     node = Node(0)
     where, parent = any_place(path, node)
-    freed = any_subtrees(path, node)
+    freed = any_subtrees(path, node, freed=True)
     expected = GIVES, parent
     if where != "the root" and path.one_of("a sibling", "yes", "no") == "yes":
-        sibling = Part("the sibling")
+        sibling = Part("the sibling", freed=where == "a right child")
         parent.child[RIGHT if where == "a left child" else LEFT] = sibling
         if where == "a left child":
             expected = DEEPEST, sibling
@@ -169,9 +177,9 @@ def postorder_goes_to_the_sibling_or_up(path: Any) -> None:
 
 
 @obligation(claims.destroy_reads_no_freed_page, "series", Theory.INTEGERS, explain=explain, case="all_pages")
-def postorder_gives_each_page(path: Any) -> None:
+def postorder_gives_each_page(path: Any, subject: Trees = in_python) -> None:
     """The walk asks for the page after one before it gives that one away."""
-    steps = Steps(path, claims.destroy_reads_no_freed_page, "_deepest", "_next_postorder")
+    steps = Steps(path, subject(path), claims.destroy_reads_no_freed_page, "_deepest", "_next_postorder")
     given = []
     for page in steps.tree.postorder():
         given.append(page)

@@ -5,6 +5,8 @@ start on that subtree alone, so the induction hypothesis says what it does from 
 list of pages as well.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from impl.rbtree import LEFT, RIGHT, Node, PageTree
@@ -38,9 +40,24 @@ class Subtree:
         raise AssertionError(f"the code reads {name!r} of a subtree before it compares with its first page")
 
 
-def some_tree(path: Any) -> tuple[Any, Node, list[int]]:
+@dataclass(frozen=True)
+class Trees:
+    """Search trees of a subject: `empty` gives one without pages, on a path, of pages of a number of bytes.
+
+    What repairs it after an insertion is said by these cases of `tree_is_balanced`, of a revision.
+    """
+
+    empty: Callable[[Any, Any], Any]
+    repaired_by: tuple[str, ...]
+    revision: str = ""
+
+
+IN_PYTHON = Trees(lambda _, allocation: PageTree[Node](allocation), ("insert_turn", "insert_loop"), "series")
+
+
+def some_tree(path: Any, subject: Trees = IN_PYTHON) -> tuple[Any, Node, list[int]]:
     """A tree with any root: the tree, its root, and the sides on which that has a subtree."""
-    tree: PageTree[Node] = PageTree(path.number("allocation"))
+    tree = subject.empty(path, path.number("allocation"))
     tree.root = root = Node(path.number("root"))
     for side, name in SIDES.items():
         if path.one_of(f"a {name} subtree", True, False):
@@ -48,9 +65,9 @@ def some_tree(path: Any) -> tuple[Any, Node, list[int]]:
     return tree, root, [side for side in SIDES if root.child[side] is not None]
 
 
-def any_tree(path: Any) -> tuple[Any, Node, dict[int, Any]]:
+def any_tree(path: Any, subject: Trees = IN_PYTHON) -> tuple[Any, Node, dict[int, Any]]:
     """A tree with any root, whose pages don't overlap; an arbitrary page of each subtree, where that is not empty."""
-    tree, root, subtrees = some_tree(path)
+    tree, root, subtrees = some_tree(path, subject)
     pages = {side: path.number(f"{SIDES[side]} page") for side in subtrees}
     if LEFT in pages:
         path.assume_claim(claims.insertion_keeps_pages_disjoint, pages[LEFT], root.dma, tree.allocation)

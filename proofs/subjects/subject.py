@@ -83,7 +83,7 @@ class Subject:
         return self.promises.smallest_block
 
 
-def about(body: Callable[..., None], subject: Subject) -> Body:
+def about(body: Callable[..., None], subject: Any) -> Body:
     """A body that is written for any subject, about one of them."""
     of_subject = partial(body, subject=subject)
     update_wrapper(of_subject, body)

@@ -1,0 +1,95 @@
+"""The claims about how the C of a kernel finds, adds, visits and gives back its pages; and about its lib/rbtree.c.
+
+The bodies are those of `proofs.lookup`, `proofs.tree`, `proofs.balance`, `proofs.walk` and `proofs.destroy`, about what
+`proofs.subjects.c_pages` and `proofs.subjects.c_rbtree` make of the code. What they say of lib/rbtree.c stands by itself, for
+every kernel tree that has that file: of rb_insert_color, of rb_erase, and of the walks.
+"""
+
+from functools import partial, wraps
+from typing import Any
+
+from kernel.build import Source
+from kernel.ir import Module, NotFollowed, ir_of
+from model import claims
+from model.promises import SERIES
+from proofs import balance, lookup, tree, walk
+from proofs.c_counterexamples import explain_overlap, explain_pages, explain_rbtree
+from proofs.engine.explore import Verdict
+from proofs.engine.path import Body, Theory
+from proofs.subjects.c_pages import PageTreeInC, found_in_list
+from proofs.subjects.c_rbtree import RbTree, TreeInC, WalksInC
+from proofs.subjects.search_tree import Trees
+from proofs.subjects.subject import about
+
+
+def rbtree_of(source: Source) -> Module | None:
+    """lib/rbtree.c of the tree, compiled; None if the tree has none. Raises BuildError."""
+    file = source.rbtree()
+    return None if file is None else ir_of(Source(file, source.tree))
+
+
+def of_function(module: Module, function: str, body: Body) -> Body:
+    """The body, which says in which function it cannot follow the code."""
+
+    @wraps(body)
+    def placed(path: Any) -> None:
+        try:
+            body(path)
+        except NotFollowed as lost:
+            raise lost.at(module.place_of(function)) from lost
+
+    return placed
+
+
+def lookups(state: Any) -> None:
+    code, claim = state.code, claims.lookup_finds_the_page_of_an_address
+    if code.promises is not SERIES:
+        debugs = "pool_find_page" not in code.module.functions
+        module = code.debugging if debugs else code.module
+        case = "in_debug_builds" if debugs else ""
+        scan = about(lookup.scan, partial(found_in_list, module))
+        state.prove(claim, of_function(module, "pool_find_page", scan), explain_pages, case)
+        return
+    rbtree = rbtree_of(code.source)
+    trees = Trees(lambda path, allocation: PageTreeInC(path, allocation, code, rbtree), ("insert_turn",))
+    order, disjoint = claims.tree_keeps_pages_in_order, claims.insertion_keeps_pages_disjoint
+    find, insert = "pool_find_page", "pool_insert_page"
+    for of, body, function, case in (
+        (claim, lookup.lookup_finds_the_page_of_an_address, find, ""),
+        (claim, lookup.lookup_in_an_empty_tree_finds_nothing, find, "empty_tree"),
+        (claims.free_compares_few_addresses, lookup.free_compares_few_addresses, find, ""),
+        (order, tree.tree_keeps_pages_in_order, insert, ""),
+        (order, tree.insertion_into_an_empty_tree, insert, "first_page"),
+        (disjoint, tree.insertion_keeps_pages_disjoint, insert, ""),
+    ):
+        theory = Theory.INTEGERS if of is claims.free_compares_few_addresses else Theory.U64
+        about_c = of_function(code.module, function, about(body, trees))
+        state.prove(of, about_c, explain_pages, case, theory=theory)
+    misses = of_function(code.module, insert, about(tree.insertion_misses_a_page_from_below, trees))
+    state.prove(disjoint, misses, explain_overlap, "any_alignment", Verdict.REFUTED)
+
+
+def rbtree(state: Any) -> None:
+    """lib/rbtree.c, whether the pool uses it or not."""
+    module = rbtree_of(state.code.source)
+    if module is None:
+        return
+    file = RbTree(module)
+    balanced, order = claims.tree_is_balanced, claims.tree_keeps_pages_in_order
+    follows, postorder = claims.walk_follows_the_order, claims.destroy_reads_no_freed_page
+    for body, kind, function, case, *about_it in (
+        (balance.insert_turn, TreeInC, "rb_insert_color", "insert_turn", balanced, order),
+        (balance.erase_turn, TreeInC, "rb_erase", "erase_turn", balanced, order),
+        (balance.erase, TreeInC, "rb_erase", "erase", balanced, order),
+        (walk.walk_starts_at_the_first_page, WalksInC, "rb_first", "first_page", follows),
+        (walk.walk_goes_to_the_next_page, WalksInC, "rb_next", "next_page", follows),
+        (walk.postorder_starts_at_the_bottom, WalksInC, "rb_left_deepest_node", "first_page", postorder),
+        (walk.postorder_goes_to_the_sibling_or_up, WalksInC, "rb_next_postorder", "next_page", postorder),
+    ):
+        about_c = of_function(module, function, about(body, partial(kind, file=file)))
+        for claim in about_it:
+            state.prove(claim, about_c, explain_rbtree, case, theory=Theory.INTEGERS)
+    full, height = claims.subtree_is_full, claims.tree_height_is_logarithmic
+    state.prove(full, balance.empty_subtree_is_full, explain_rbtree, "empty", theory=Theory.INTEGERS)
+    state.prove(full, balance.subtree_is_full, explain_rbtree, theory=Theory.INTEGERS)
+    state.prove(height, balance.tree_height_is_logarithmic, explain_rbtree, theory=Theory.INTEGERS)

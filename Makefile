@@ -46,7 +46,7 @@ schemas: $(SCHEMA)  ## [check] fetch the schema of JUnit XML, which a test needs
 $(SCHEMA): $(VENV)/installed
 	@$(RUN) -m tests.schemas $@ || echo "without it, a test is skipped" >&2
 
-kernels: $(VENV)/installed  ## [start] fetch Linux v6.1 and v6.12 into .poolproof/kernels (from Debian, as root)
+kernels: $(VENV)/installed  ## [start] fetch Linux v6.1, v6.12 and the newest from Debian (as root)
 	@$(RUN) -m command kernels $(ARGS)
 
 prove: $(VENV)/installed  ## [prove] prove all claims: of impl/, or of your C with KERNEL=~/linux

@@ -1,5 +1,7 @@
 """`python -m command SUBCOMMAND …`: everything that poolproof does, under one name. `command.line` has the exit statuses."""
 
+import atexit
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -10,6 +12,9 @@ from types import FrameType
 
 from command.line import Parser, Status, unknown
 from model.bad_input import BadInput
+
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2): which signal this process gets when its parent ends."""
 
 COMMANDS = {
     "demo": "one proof, one refutation with its drawing, and one replay, in under a minute",
@@ -66,17 +71,34 @@ def run(arguments: list[str]) -> int:
 
 
 def end_on_interrupt() -> None:
-    """Have Ctrl-C end this process and its workers at once. A worker leaves it to this process: it could be inside a solver,
-    which takes an interrupt for a question that it gave up."""
-    here = os.getpid()
+    """Have Ctrl-C end this process at once, and the end of this process, whatever its cause, its workers.
+
+    Nothing is raised for that: an exception in the midst of a fork would leave a worker that nobody knows of, and one in a
+    finaliser would be lost. A worker leaves Ctrl-C to this process: it could be inside a solver, which takes an interrupt for
+    a question that it gave up.
+    """
+    here = forking = os.getpid()
+    kernel = ctypes.CDLL(None)
 
     def interrupted(_: int, __: FrameType | None) -> None:
         if os.getpid() == here:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one finds it ending
             for worker in multiprocessing.active_children():
                 worker.terminate()
-            raise KeyboardInterrupt
+            os.write(2, b"\npoolproof: interrupted\n")
+            atexit._run_exitfuncs()  # temporary folders are removed
+            os._exit(Status.INTERRUPTED)
 
+    def before_fork() -> None:
+        nonlocal forking
+        forking = os.getpid()
+
+    def in_worker() -> None:
+        kernel.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != forking:  # which has ended before it was asked to tell
+            os._exit(Status.INTERRUPTED)
+
+    os.register_at_fork(before=before_fork, after_in_child=in_worker)
     signal.signal(signal.SIGINT, interrupted)
 
 
@@ -85,9 +107,6 @@ if __name__ == "__main__":
     try:
         status = main()
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("\npoolproof: interrupted", file=sys.stderr)
-        status = Status.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain once more
         status = Status.READER_LEFT

@@ -59,8 +59,9 @@ def select(names: Iterable[str]) -> list[str]:
 
 def confirm_all(names: list[str], jobs: int) -> list[ContractResult]:
     """Check contracts, with progress on a terminal; the results in the order of `names`. Each has a process of its own, since
-    what CrossHair finds depends on what ran before."""
-    fresh = multiprocessing.get_context("spawn")
+    what CrossHair finds depends on what ran before: a copy of one that has loaded CrossHair, and done nothing else."""
+    fresh = multiprocessing.get_context("forkserver")
+    fresh.set_forkserver_preload([confirm.__module__])
     with ProcessPoolExecutor(
         min(jobs, len(names)),
         mp_context=fresh,

@@ -5,16 +5,20 @@ stay as they are.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
 
-from kernel.build import FROM_THE_TREE, KERNELS
+from kernel.build import FROM_THE_TREE, KERNELS, newest
 from model.bad_input import BadInput
 
-SUITES = {"v6.1": "bookworm", "v6.12": "trixie"}
+NEWEST = "newest"
+"""Of the kernels that Debian has: which one that is, changes; it is fetched into a folder of its version."""
+
+SUITES = {"v6.1": "bookworm", "v6.12": "trixie", NEWEST: "sid"}
 """The releases of Debian whose kernels these are."""
 
 WANTED = {
@@ -34,26 +38,36 @@ class UnavailableError(BadInput):
 
 def fetch(version: str) -> Path:
     """The folder of a kernel's files, which are fetched if they are not there. Raises UnavailableError."""
-    folder = KERNELS / version
-    if folder.is_dir():
+    folder = newer_than_the_others() if version == NEWEST else KERNELS / version
+    if folder is not None and folder.is_dir():
         return folder
     KERNELS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=KERNELS) as scratch:
         try:
-            package = download(f"linux-source-{version.removeprefix('v')}", SUITES[version], Path(scratch))
+            wanted = "linux-source" if version == NEWEST else f"linux-source-{version.removeprefix('v')}"
+            package = download(wanted, SUITES[version], Path(scratch))
             files = Path(scratch) / "tree"
             unpack(package, files)
         except UnavailableError as error:
+            by_hand = folder or KERNELS / "vX.Y"
             raise UnavailableError(
-                f"no {version}: {error}; or lay the files of a kernel tree there by hand: {folder}"
+                f"no {version}: {error}; or lay the files of a kernel tree there by hand: {by_hand}"
             ) from error
-        files.rename(folder)
+        folder = KERNELS / f"v{package.name.partition('_')[0].removeprefix('linux-source-')}"
+        if not folder.is_dir():
+            files.rename(folder)
     print(f"kernels: {package.name.replace('%3a', ':')} → {os.path.relpath(folder)}")
     return folder
 
 
+def newer_than_the_others() -> Path | None:
+    """The newest kernel that was fetched or laid there by hand, if it is none of those that `SUITES` names."""
+    folder = newest()
+    return folder if folder is not None and folder.name not in SUITES else None
+
+
 def download(package: str, suite: str, folder: Path) -> Path:
-    """A package of a release, whatever release this machine runs."""
+    """A package of a release, or the one that it only refers to, whatever release this machine runs."""
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
             raise UnavailableError(f"there is no {tool}, which gets Debian's packages")
@@ -73,9 +87,12 @@ def download(package: str, suite: str, folder: Path) -> Path:
         "Dir::Cache": folder / "cache",
         "APT::Sandbox::User": "root",  # the folder is not for others
     }
-    apt_get = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in own.items())]
-    run([*apt_get, "update"], folder)
-    run([*apt_get, "download", package], folder)
+    options = [f"-o{name}={value}" for name, value in own.items()]
+    run(["apt-get", "-qq", *options, "update"], folder)
+    if package == "linux-source":
+        said = run(["apt-cache", *options, "depends", package], folder)
+        package = next(iter(re.findall(r"Depends: (linux-source-[\d.]+)$", said, re.M)), package)
+    run(["apt-get", "-qq", *options, "download", package], folder)
     found = list(folder.glob("*.deb"))
     if not found:
         raise UnavailableError(f"{suite} has no package {package}")

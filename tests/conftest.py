@@ -12,6 +12,7 @@ from hunt import profiles
 
 if TYPE_CHECKING:
     from tests.proved import Proved
+    from tests.running import Command
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,6 +52,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_report_header() -> str:
     drawn = "the same inputs every time" if settings().derandomize else f"inputs of seed {profiles.seed()}"
     return f"hypothesis profile {profiles.name()}: {drawn}"
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> "Command":
+    """Runs the command line in this process, which costs no second start of Python and of the solver."""
+    from command.__main__ import main
+    from tests.running import Ran
+
+    def run(*arguments: object) -> Ran:
+        status = main([str(argument) for argument in arguments])
+        return Ran(status, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="session")

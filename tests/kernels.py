@@ -10,6 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from hunt import directed, profiles
 from hunt.machine import machine
 from kernel.build import KERNELS, BuildError, Source, Variant, compiler, find
+from kernel.fetch import NEWEST, newer_than_the_others
 from kernel.pool import KernelPool, revision_of
 from model.memory import Memory
 
@@ -23,7 +24,9 @@ def needs_a_compiler() -> None:
 
 
 def fetched(version: str) -> Source:
-    """A kernel's source; the test is skipped if nobody has fetched it."""
+    """A kernel's source, or that of the `newest`; the test is skipped if nobody has fetched it."""
+    if version == NEWEST and (folder := newer_than_the_others()) is not None:
+        return find(folder)
     if not (KERNELS / version).is_dir():
         pytest.skip(f"needs the kernel {version}: run `make kernels`")
     return find(KERNELS / version)

@@ -1,16 +1,14 @@
 """What the prover says of the whole catalogue, found once for all test files and all of pytest's workers."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Result, Settings, prove
+from tests.running import alone
 
-ROOT = Path(__file__).parent.parent
 REFUTED = [o.name for o in OBLIGATIONS.values() if o.expected is Verdict.REFUTED]
 
 
@@ -26,13 +24,6 @@ class Proved(NamedTuple):
         return Result(**{**fields, "smt2": ""})
 
 
-def run(*arguments: str) -> tuple[int, str, str]:
-    """The exit status of `python -m command prove`, and what it says."""
-    command = [sys.executable, "-m", "command", "prove", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout, done.stderr
-
-
 def prove_all(folder: Path) -> Proved:
     """Prove the catalogue into a folder, unless that has been done. What an earlier run has found is taken from the cache."""
     names = {"refuted": REFUTED, "proved": [name for name in OBLIGATIONS if name not in REFUTED]}
@@ -41,8 +32,8 @@ def prove_all(folder: Path) -> Proved:
         file = folder / f"{part}.json"
         if not file.exists():
             written = folder / f"{part}.json.part"
-            smt2 = ["--smt2", str(folder / "smt2")] if part == "refuted" else []
-            status, out, err = run(*named, "--json", str(written), *smt2)
+            smt2 = ["--smt2", folder / "smt2"] if part == "refuted" else []
+            status, out, err = alone("prove", *named, "--json", written, *smt2)
             assert status == 0, out + err
             written.rename(file)
         results += json.loads(file.read_text())

@@ -7,7 +7,6 @@ import pytest
 
 import command.audit
 from bugs import BUGS
-from command.__main__ import main
 from command.audit import audit_all, break_lemmas
 from impl.words import unsigned_int
 from model import claims
@@ -16,6 +15,7 @@ from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligation, Obligations
 from proofs.engine.path import Theory
+from tests.running import Command
 
 PROVED = [o for o in OBLIGATIONS.values() if o.expected is Verdict.PROVED]
 QUICK = ("block_lies_inside_its_page/series/u32", "patch_08_changes_nothing/series/u64")
@@ -115,8 +115,9 @@ def test_with_a_bug_under_a_lemma_what_rests_on_it_stops_counting() -> None:
     assert result.lemmas["double_free_is_refused/series"] == SAYS_NOTHING
 
 
-def test_the_table_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["audit", "--jobs", "1", "lookup_finds_the_page_of_an_address/series/u64"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+def test_the_table_on_the_terminal(command: Command) -> None:
+    ran = command("audit", "--jobs", 1, "lookup_finds_the_page_of_an_address/series/u64")
+    assert ran.status == 0
+    lines = ran.out.splitlines()
     assert lines[0].startswith("ok     lookup_finds_the_page_of_an_address/series/u64")
     assert "1 premises dropped, 1 bugs planted, 0 lemmas broken; 0 failed." in lines[-1]

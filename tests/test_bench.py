@@ -2,30 +2,30 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bench import fuzzer, growth, headline, part, prover
 from bench.native import in_c, work_in_c
 from bench.part import Wanted, timed
-from command.__main__ import main
 from tests.kernels import fetched
+from tests.running import Command
 
 WANTED = Wanted(quick=True, kernels={})
 
 
-def test_work_grows_as_it_should(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+def test_work_grows_as_it_should(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
     """Counted, and so the same everywhere: quadratic, n log n, linear; another exponent is status 1."""
     monkeypatch.setattr("command.bench.kernels", lambda _: {})
     monkeypatch.setattr(growth, "QUICK", (992, 3968))  # full pages
-    assert main(["bench", "growth", "--quick", "--out", str(tmp_path)]) == 0
+    assert command("bench", "growth", "--quick", "--out", tmp_path).status == 0
     work = json.loads((tmp_path / "bench.json").read_text())["growth"]
     assert work["Python, v6.12"][1] == 4 * work["Python, v6.12"][0]
     assert "Python, series" in (tmp_path / "bench.txt").read_text()
     monkeypatch.setattr(growth, "work_in_python", lambda _, blocks: blocks**3)
-    assert main(["bench", "growth", "--quick", "--out", str(tmp_path)]) == 1
-    assert "the work of Python, series grows with n^3.00; from 1.0 to 1.2 is expected" in capsys.readouterr().err
+    ran = command("bench", "growth", "--quick", "--out", tmp_path)
+    assert ran.status == 1
+    assert "the work of Python, series grows with n^3.00; from 1.0 to 1.2 is expected" in ran.err
 
 
 @pytest.mark.parametrize("version", ["v6.1", "v6.12"])

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from bugs import BUGS, Bug, plant
-from command.__main__ import main
 from command.bugs import hunter, obligations_of, prover, run_in
 from model.claims import CLAIMS
+from tests.kernels import fetched
+from tests.running import Command
 
 PROVED = """block_stack/lookup_one_byte_too_far claims/subtree_with_a_page_less layout/size_of_three_bytes
 list/deletion_keeps_prev pool/poison_before_zeros pool/full_page_stays_listed tree/rotation_to_the_wrong_side
@@ -18,10 +19,14 @@ list/list_linked_one_way pool/block_handed_out_again pool/page_poisoned_after_it
 tree/lookup_one_byte_too_far pool/lock_is_kept_while_a_page_is_allocated v6.1/boundary_ignored v6.12/boundary_not_moved"""
 
 
+def needs(bug: Bug) -> None:
+    if bug.kernel:
+        fetched(bug.kernel)
+
+
 @pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS)
 def test_a_bug_can_be_planted_and_names_what_exists(bug: Bug) -> None:
-    if bug.kernel and not bug.original.is_file():
-        pytest.skip(f"the kernel {bug.kernel} is not there: run `make kernels`")
+    needs(bug)
     assert bug.text() != bug.original.read_text()
     if not bug.kernel:
         compile(bug.text(), bug.file, "exec")
@@ -38,18 +43,16 @@ def test_every_claim_is_named_by_a_bug() -> None:
 
 @pytest.mark.parametrize("name", PROVED.split())
 def test_the_prover_refutes(name: str, tmp_path: Path) -> None:
-    if not BUGS[name].original.is_file():
-        pytest.skip(f"the kernel {BUGS[name].kernel} is not there: run `make kernels`")
+    needs(BUGS[name])
     plant(BUGS[name], tmp_path)
     notice = prover(BUGS[name], tmp_path)
     assert not notice.missed, notice.output
 
 
 @pytest.mark.parametrize("name", HUNTED.split())
-def test_a_hunt_notices(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_hunt_notices(name: str, tmp_path: Path, command: Command) -> None:
     bug = BUGS[name]
-    if not bug.original.is_file():
-        pytest.skip(f"the kernel {bug.kernel} is not there: run `make kernels`")
+    needs(bug)
     plant(bug, tmp_path)
     notice = hunter(bug, tmp_path)
     assert not notice.missed, notice.output
@@ -61,8 +64,8 @@ def test_a_hunt_notices(name: str, tmp_path: Path, capsys: pytest.CaptureFixture
     status, replayed = run_in(tmp_path, "command", "replay", str(found), *where)
     assert f"{name} breaks {claim}:" in replayed, notice.output + replayed
     assert status == 1
-    main(["replay", str(found), *(("--kernel", str(bug.original)) if bug.kernel else where)])
-    assert f"breaks {claim}:" not in capsys.readouterr().out
+    ran = command("replay", found, *(("--kernel", bug.original) if bug.kernel else where))
+    assert f"breaks {claim}:" not in ran.out
 
 
 def test_what_is_not_followed_is_not_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,21 +79,14 @@ def test_what_is_not_followed_is_not_noticed(tmp_path: Path, monkeypatch: pytest
     assert prover(BUGS["v6.12/gap"], tmp_path).broken == ("no_room_is_wasted",)
 
 
-def test_what_is_not_noticed_is_exit_status_1(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    harmless = Bug(
-        "layout/harmless",
-        "impl/layout.py",
-        "size > largest_size",
-        "largest_size < size",
-        ("layout_ends", "layout_ends/series"),
-    )
+def test_what_is_not_noticed_is_exit_status_1(monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
+    missed = "layout_ends", "layout_ends/series"
+    harmless = Bug("layout/harmless", "impl/layout.py", "size > largest_size", "largest_size < size", missed)
     monkeypatch.setitem(BUGS, harmless.name, harmless)
-    assert main(["bugs", "harmless", "--only", "prover"]) == 1
-    said = capsys.readouterr().out
-    assert "MISSED layout_ends, layout_ends/series; nothing" in said
-    assert "1 not noticed by all that have to: layout/harmless." in said
+    ran = command("bugs", "harmless", "--only", "prover")
+    assert ran.status == 1
+    assert "MISSED layout_ends, layout_ends/series; nothing" in ran.out
+    assert "1 not noticed by all that have to: layout/harmless." in ran.out
 
 
 def test_a_text_that_occurs_twice_is_not_planted(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from command.__main__ import COMMANDS, main
 from command.line import Status
+from tests.running import ROOT, Command, alone
 
-ROOT = Path(__file__).parent.parent
 TRACE = "tests/traces/v6.1-layout_ends.json"
 
 BAD = """
@@ -112,7 +112,7 @@ bugs layout/boundary_not_clipped --only crosshair | none of these bugs is for cr
 
 claims --bogus                        | unrecognized arguments: --bogus
 demo --bogus                          | unrecognized arguments: --bogus
-kernels v7.0                          | no kernel 'v7.0'; there are v6.1, v6.12
+kernels v7.0                          | no kernel 'v7.0'; there are v6.1, v6.12, newest
 bench heading                         | no part 'heading'; did you mean 'headline'?
 bench --out=/proc/none                | /proc/none: No such file or directory
 bench --out={tmp} --kernel=/nowhere   | /nowhere: there is no such file
@@ -126,7 +126,7 @@ CASES = [[part.strip() for part in line.split("|", 1)] for line in BAD.splitline
 
 @pytest.mark.parametrize(("line", "words"), CASES, ids=[line for line, _ in CASES])
 def test_bad_input_is_one_line_and_status_2(
-    line: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    line: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     monkeypatch.chdir(ROOT)
     (tmp_path / "notes.txt").write_text("no JSON")
@@ -134,8 +134,8 @@ def test_bad_input_is_one_line_and_status_2(
     (tmp_path / "empty.c").touch()
     before = sorted(tmp_path.rglob("*"))
     arguments = [] if line == "nothing at all" else shlex.split(line.format(tmp=tmp_path, trace=TRACE))
-    assert main(arguments) == Status.NO_ANSWER
-    out, err = capsys.readouterr()
+    status, out, err = command(*arguments)
+    assert status == Status.NO_ANSWER
     name = arguments[0] if arguments and arguments[0] in COMMANDS else "poolproof"
     assert err.startswith(f"{name}: ")
     assert words in err
@@ -166,10 +166,9 @@ def test_every_subcommand_is_given_bad_input_and_has_help(capsys: pytest.Capture
 def test_a_missing_package_is_one_line(package: str, arguments: str) -> None:
     hide = f"import sys, runpy; sys.modules[{package!r}] = None; sys.argv = ['command', *{arguments.split()!r}]"
     code = f"{hide}; runpy.run_module('command', run_name='__main__')"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
     name = arguments.split()[0]
-    assert done.stderr == f"{name}: the Python package {package!r} is missing; `make setup` installs it into .venv\n"
+    said = f"{name}: the Python package {package!r} is missing; `make setup` installs it into .venv\n"
+    assert alone(python=("-c", code)) == (2, "", said)
 
 
 @pytest.mark.parametrize("folder", ["model", "impl", "kernel", "bugs", "hunt", "proofs", "report", "command", "bench"])

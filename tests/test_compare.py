@@ -3,20 +3,18 @@
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from command.__main__ import main
 from hunt.compare import OBSERVED, compare, difference, observe
 from hunt.revisions import REVISIONS
 from kernel.build import KERNELS, find
 from kernel.patches import read_mbox
 from kernel.pool import revision_of
 from model.trace import Alloc, Create, Destroy, Free, PageChoice, PoolInfo, Trace, Write, loads
+from tests.running import Command
 
-ROOT = Path(__file__).parent.parent
 V6_1, V6_12 = (KERNELS / version / "mm" / "dmapool.c" for version in ("v6.1", "v6.12"))
 
 needs_kernels = pytest.mark.skipif(
@@ -81,10 +79,10 @@ def test_the_first_difference_between_revisions() -> None:
 
 
 @needs_kernels
-def test_a_kernel_does_what_it_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_kernel_does_what_it_does(tmp_path: Path, command: Command) -> None:
     same = changed(tmp_path, ("static DEFINE_MUTEX(pools_lock);", "static DEFINE_MUTEX(pools_lock); /* nothing */"))
-    assert main(["compare", str(V6_1), str(same), "--runs", "1"]) == 0
-    assert "nothing differs" in capsys.readouterr().out
+    ran = command("compare", V6_1, same, "--runs", 1)
+    assert (ran.status, "nothing differs" in ran.out) == (0, True)
 
 
 @needs_kernels
@@ -95,9 +93,9 @@ def test_a_comparison_tells_how_far_it_is() -> None:
 
 
 @needs_kernels
-def test_what_changes_is_reported_with_a_small_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["compare", str(V6_1), str(changed(tmp_path, BOUNDARY)), "--runs", "1"]) == 1
-    output = capsys.readouterr().out
+def test_what_changes_is_reported_with_a_small_run(tmp_path: Path, command: Command) -> None:
+    status, output, _ = command("compare", V6_1, changed(tmp_path, BOUNDARY), "--runs", 1)
+    assert status == 1
     assert "what differs: result, memory, row" in output
     assert "\nmessages" not in output
     trace = loads(next((tmp_path / "traces").glob("compare-*-result.json")).read_text())
@@ -130,19 +128,19 @@ def mailed(folder: Path, *changes: tuple[str, str, str]) -> Path:
 
 
 @needs_kernels
-def test_what_changes_near_the_edge_of_a_word_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_changes_near_the_edge_of_a_word_is_seen(tmp_path: Path, command: Command) -> None:
     """A page of 2^32 bytes is asked for as 0 bytes, in an unsigned int; no device has pages near that size."""
     narrow = (
         "	size_t size;\n	struct device *dev;\n	size_t allocation;",
         "	size_t size;\n	struct device *dev;\n	unsigned int allocation;",
     )
-    assert main(["compare", str(V6_1), str(changed(tmp_path, narrow)), "--runs", "1"]) == 1
-    output = capsys.readouterr().out
+    status, output, _ = command("compare", V6_1, changed(tmp_path, narrow), "--runs", 1)
+    assert status == 1
     assert "create(size=0x100000000, align=1)\n  alloc(block=a)\n  before:  0x100000000 bytes are asked for" in output
 
 
 @needs_kernels
-def test_a_series_is_reported_patch_by_patch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_series_is_reported_patch_by_patch(tmp_path: Path, command: Command) -> None:
     mbox = mailed(
         tmp_path,
         ("dmapool: a comment", "static DEFINE_MUTEX(pools_lock);", "static DEFINE_MUTEX(pools_lock); /* nothing */"),
@@ -152,8 +150,9 @@ def test_a_series_is_reported_patch_by_patch(tmp_path: Path, capsys: pytest.Capt
         (1, "dmapool: a comment"),
         (2, "dmapool: the comparison"),
     ]
-    assert main(["compare", str(V6_1), "--patches", str(mbox), "--runs", "1"]) == 1
-    before, after, _, _, first, second, *rest = capsys.readouterr().out.splitlines()
+    status, output, _ = command("compare", V6_1, "--patches", mbox, "--runs", 1)
+    assert status == 1
+    before, after, _, _, first, second, *rest = output.splitlines()
     assert before.startswith(f"before: {V6_1} (v6.1, SHA-256 ")
     assert re.fullmatch(
         rf"after:  with 2 patches of {re.escape(str(mbox))} \(SHA-256 \w{{8}}\), which make it SHA-256 \w{{8}}", after
@@ -174,48 +173,41 @@ def test_a_series_is_reported_patch_by_patch(tmp_path: Path, capsys: pytest.Capt
         ([V6_1, "--patches", V6_1], "no mail with a patch is in it"),
     ],
 )
-def test_bad_input_is_one_line(arguments: list[object], output: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["compare", *map(str, arguments)]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert output in line
+def test_bad_input_is_one_line(arguments: list[object], output: str, command: Command) -> None:
+    ran = command("compare", *arguments)
+    (line,) = ran.err.splitlines()
+    assert (ran.status, output in line) == (2, True)
 
 
 @needs_kernels
-def test_a_patch_that_does_not_apply_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    mbox = mailed(tmp_path, ("dmapool: the comparison", *BOUNDARY))
-    assert main(["compare", str(V6_12), "--patches", str(mbox)]) == 2
-    assert "“dmapool: the comparison” does not apply to" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("of", "patch", "words"),
+    [
+        (V6_12, ("dmapool: the comparison", *BOUNDARY), "“dmapool: the comparison” does not apply to"),
+        (
+            V6_1,
+            ("dmapool: no semicolon", "\t\tpage->in_use = 0;", "\t\tpage->in_use = 0"),
+            "“dmapool: no semicolon”: mm/dmapool.c:[0-9:]+ it does not compile: ",
+        ),
+    ],
+)
+def test_a_patch_that_cannot_be_used_is_named(
+    of: Path, patch: tuple[str, str, str], words: str, tmp_path: Path, command: Command
+) -> None:
+    ran = command("compare", of, "--patches", mailed(tmp_path, patch))
+    assert ran.status == 2
+    assert re.search(words, ran.err)
 
 
 @needs_kernels
-def test_a_patch_that_does_not_compile_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    mbox = mailed(tmp_path, ("dmapool: no semicolon", "\t\tpage->in_use = 0;", "\t\tpage->in_use = 0"))
-    assert main(["compare", str(V6_1), "--patches", str(mbox)]) == 2
-    assert re.search("“dmapool: no semicolon”: mm/dmapool.c:[0-9:]+ it does not compile: ", capsys.readouterr().err)
-
-
-@needs_kernels
-def test_a_report_about_a_kernel(tmp_path: Path) -> None:
-    """In a process of its own, since a kernel becomes a revision of the process."""
+def test_a_report_about_a_kernel(tmp_path: Path, command: Command) -> None:
     broken = changed(tmp_path, ("page->in_use++;", "page->in_use += 2;"))
-    command = [
-        sys.executable,
-        "-m",
-        "command",
-        "report",
-        "fuzz",
-        "--kernel",
-        str(broken),
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 1, done.stderr
-    assert "in_use_counts_the_live_blocks/kernel is BROKEN" in done.stdout
-    (trace,) = re.findall(r"make replay TRACE=(\S*in_use_counts_the_live_blocks\S*) KERNEL=\S+", done.stdout)
-    again = [sys.executable, "-m", "command", "replay", trace, "--kernel"]
-    assert subprocess.run([*again, str(broken)], cwd=ROOT, capture_output=True, check=False).returncode == 1
-    assert subprocess.run([*again, str(V6_1)], cwd=ROOT, capture_output=True, check=False).returncode == 0
+    ran = command("report", "fuzz", "--profile", "directed", "--kernel", broken, "--out", tmp_path / "out")
+    assert ran.status == 1, ran.err
+    assert "in_use_counts_the_live_blocks/kernel is BROKEN" in ran.out
+    (trace,) = re.findall(r"make replay TRACE=(\S*in_use_counts_the_live_blocks\S*) KERNEL=\S+", ran.out)
+    assert command("replay", trace, "--kernel", broken).status == 1
+    assert command("replay", trace, "--kernel", V6_1).status == 0
     sarif = json.loads((tmp_path / "out" / "results.sarif").read_text())
     (place,) = {
         result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for result in sarif["runs"][0]["results"]

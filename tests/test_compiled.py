@@ -332,3 +332,10 @@ def test_a_missing_function_is_not_proved(tmp_path: Path) -> None:
 def test_the_readme_counts_what_is_proved_of_c() -> None:
     kernels = [fetched("v6.1"), fetched("v6.12")]
     assert {one.claim.name for source in kernels for one in obligations_of(source).values()} == PROVED_OF_C
+
+
+def test_the_newest_kernel_is_followed() -> None:
+    """Its dma_pool_create is inline in a header since Linux 6.16; the file has dma_pool_create_node."""
+    wanted = "admitted_geometry_fits_an_int"
+    results = [prove(one, Settings()) for one in obligations_of(fetched("newest")).values() if one.claim.name == wanted]
+    assert [(result.verdict, result.as_expected) for result in results] == [("PROVED", True), ("REFUTED", True)]

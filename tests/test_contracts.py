@@ -3,12 +3,10 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bugs import BUGS, Bug, plant
-from command.__main__ import main
 from command.bugs import crosshair, run_in
 from command.crosshair import as_text
 from hunt.revisions import REVISIONS
@@ -19,16 +17,17 @@ from model.lockstep import replay
 from model.trace import loads
 from proofs.confirm import CONTRACTS, ContractResult, again, claims_of, confirm
 from proofs.contracts import known, v6_1_next_block
+from tests.running import Command
 
 QUICK = [name for name in CONTRACTS if name.endswith(("/next_block", "/kept")) or "/v6_1_" in name]
 FOUND = [bug for bug in BUGS.values() if bug.contracts]
 
 
-def test_contracts_are_confirmed_and_what_history_got_wrong_is_found(tmp_path: Path, capsys: Any) -> None:
+def test_contracts_are_confirmed_and_what_history_got_wrong_is_found(tmp_path: Path, command: Command) -> None:
     """A driver's arguments break the claim on the running pool too."""
     file, folder = tmp_path / "results.json", tmp_path / "new"
-    assert main(["crosshair", *QUICK, "--json", str(file), "--traces", str(folder)]) == 0
-    out, err = capsys.readouterr()
+    status, out, err = command("crosshair", *QUICK, "--json", file, "--traces", folder)
+    assert status == 0
     assert "11 contracts in" in out
     assert "7 CONFIRMED, 4 REFUTED; 0 not as expected." in out
     assert err == ""

@@ -5,18 +5,18 @@ from typing import Any
 
 import pytest
 
-from command.__main__ import main
 from proofs.catalogue import OtherSources, prove_elsewhere
 from proofs.engine.obligation import Settings
+from tests.running import Command
 from tests.test_cache import NAME, TWO
 
 
 @pytest.mark.parametrize("named", ["concurrent.futures:ThreadPoolExecutor", "dask"])
-def test_any_executor_gives_the_same_verdicts(named: str, capsys: Any) -> None:
+def test_any_executor_gives_the_same_verdicts(named: str, command: Command) -> None:
     if named == "dask":
         pytest.importorskip("distributed", reason="the Python package distributed is missing: run `make setup`")
-    assert main(["prove", *TWO, "layout_ends", "--fresh", "--jobs", "2", "--executor", named]) == 0
-    assert "0 not as expected" in capsys.readouterr().out
+    ran = command("prove", *TWO, "layout_ends", "--fresh", "--jobs", 2, "--executor", named)
+    assert (ran.status, "0 not as expected" in ran.out) == (0, True)
 
 
 def test_a_proof_for_other_sources_is_refused() -> None:

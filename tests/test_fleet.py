@@ -2,7 +2,6 @@
 
 import os
 import socket
-import subprocess
 import sys
 import unittest
 from collections.abc import Iterator
@@ -14,9 +13,9 @@ from fakeredis import TcpFakeServer
 from hypothesis import Phase, settings
 
 from command import fuzz
-from command.__main__ import main
 from hunt import profiles
 from hunt.fuzz import hunt
+from tests.running import Command, alone
 
 
 @pytest.fixture
@@ -49,17 +48,16 @@ def test_what_one_machine_of_a_fleet_finds_another_one_finds_at_once() -> None:
     assert hunt("v6.1", seed=2, profile="only what is known", directed_first=False).found
 
 
-def refused(capsys: pytest.CaptureFixture[str], out: str = "") -> str:
+def refused(command: Command, out: str = "") -> str:
     """What `python -m command fuzz` says in the one line that it refuses to hunt with."""
-    assert main(["fuzz", "series"]) == 2
-    printed = capsys.readouterr()
-    assert printed.out.startswith(out) if out else printed.out == ""
-    assert printed.err.count("\n") == 1
-    return printed.err
+    ran = command("fuzz", "series")
+    assert ran.out.startswith(out) if out else ran.out == ""
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    return ran.err
 
 
 def test_a_server_that_cannot_be_had_is_reported_in_a_line_without_its_password(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     bad, no_server = "is no address; one is redis://HOST:6379/0\n", "no Redis server for HYPOTHESIS_REDIS at localhost:"
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -70,16 +68,16 @@ def test_a_server_that_cannot_be_had_is_reported_in_a_line_without_its_password(
             (f"redis://localhost:{silent.getsockname()[1]}?socket_timeout=0.1", "Timeout"),
         ):
             monkeypatch.setenv("HYPOTHESIS_REDIS", address)
-            error = refused(capsys)
+            error = refused(command)
             assert error.startswith("fuzz: ")
             assert said in error
             assert "cret" not in error
     monkeypatch.setitem(sys.modules, "redis", None)
-    assert refused(capsys) == "fuzz: HYPOTHESIS_REDIS needs the package redis: run `make setup`\n"
+    assert refused(command) == "fuzz: HYPOTHESIS_REDIS needs the package redis: run `make setup`\n"
 
 
 def test_a_server_that_is_lost_in_a_hunt_is_reported(
-    server: TcpFakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: TcpFakeServer, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     def lose_it(_: int) -> None:
         server.shutdown()
@@ -88,14 +86,13 @@ def test_a_server_that_is_lost_in_a_hunt_is_reported(
 
     monkeypatch.setattr(fuzz, "ProcessPoolExecutor", lose_it)
     monkeypatch.setattr(profiles, "register", lambda: None)
-    assert refused(capsys, "seed").startswith("fuzz: no Redis server for HYPOTHESIS_REDIS at 127.0.0.1:")
+    assert refused(command, "seed").startswith("fuzz: no Redis server for HYPOTHESIS_REDIS at 127.0.0.1:")
 
 
 def test_pytest_reports_it_as_an_error_of_usage() -> None:
-    command = [sys.executable, "-m", "pytest", "--collect-only", "tests/test_fleet.py"]
     for variable, said in (("HYPOTHESIS_REDIS", "is no address"), ("HYPOTHESIS_PROFILE", "nonsense")):
-        environment = {**os.environ, variable: "nonsense"}
-        done = subprocess.run(command, cwd=profiles.ROOT, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == pytest.ExitCode.USAGE_ERROR
-        assert [line for line in done.stderr.splitlines() if line] == [done.stderr.strip()]
-        assert said in done.stderr
+        collecting = ("-m", "pytest", "--collect-only", "tests/test_fleet.py")
+        ran = alone(python=collecting, env={**os.environ, variable: "nonsense"})
+        assert ran.status == pytest.ExitCode.USAGE_ERROR
+        assert [line for line in ran.err.splitlines() if line] == [ran.err.strip()]
+        assert said in ran.err

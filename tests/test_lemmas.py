@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from command.__main__ import main
 from impl import block_stack, history, layout, list_head, pool, rbtree
 from impl.pool import Pool
 from model import claims
@@ -26,6 +25,7 @@ from report.pages import kind_of
 from report.prover import as_text
 from report.verdicts import of_proof
 from tests.proved import prove_one
+from tests.running import ROOT, Command
 
 LABELS = {obligation.label for obligation in OBLIGATIONS.values()}
 RESTING = (
@@ -61,9 +61,7 @@ def test_only_code_can_be_replaced_by_a_lemma() -> None:
     assert engine.Path.by is Replay.by
 
 
-def test_a_proof_whose_lemma_is_refuted_says_nothing(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_proof_whose_lemma_is_refuted_says_nothing(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """The search of debug builds is turned round: what takes it for right still runs through, and must not count."""
     lemma = "double_free_is_refused/series/u64"
     turned_round = dedent(inspect.getsource(Pool._is_refused)).replace("chain == offset", "chain != offset")
@@ -72,10 +70,9 @@ def test_a_proof_whose_lemma_is_refuted_says_nothing(
     monkeypatch.setattr(Pool, "_is_refused", names["_is_refused"])
     found = [proved(name) for name in (*RESTING, lemma)]
     monkeypatch.setattr("proofs.run.prove_all", lambda *_: found)
-    assert main(["prove"]) == 1
+    assert command("prove").status == 1
     monkeypatch.setattr("proofs.run.prove_all", lambda *_: [*found[:3], replace(found[3], verdict="PROVED", broken="")])
-    assert main(["prove"]) == 0
-    capsys.readouterr()
+    assert command("prove").status == 0
     results = with_what_undermines(found, LABELS)
     assert [result.verdict for result in results] == ["PROVED", "PROVED", "PROVED", "REFUTED"]
     text = as_text(results, 1).split("\n")
@@ -114,7 +111,7 @@ def test_what_a_lemma_rests_on_counts_too() -> None:
     assert with_what_undermines([top], LABELS - {search.label})[0].undermined == ["double_free_is_refused"]
 
 
-def test_a_proof_may_not_rest_on_itself(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proof_may_not_rest_on_itself(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """By way of a lemma; parts of one invariant may be premises of each other."""
     one = proved("layout_stays_between_boundaries/series/Z")
     other = proved("next_boundary_is_a_multiple/series/u32", rests_on=[one.claim])
@@ -123,8 +120,9 @@ def test_a_proof_may_not_rest_on_itself(capsys: pytest.CaptureFixture[str], monk
     assert circle([replace(one, lemmas=[one.label])]) == [one.label] * 2
     assert circle([one, replace(other, lemmas=[one.label])]) == [other.label, one.label, other.label]
     monkeypatch.setattr("proofs.run.prove_all", lambda *_: [replace(one, lemmas=[one.label])])
-    assert main(["prove"]) == 1
-    assert f"rests on itself, so that it proves nothing: {one.label} rests on {one.label}" in capsys.readouterr().err
+    ran = command("prove")
+    circle_said = f"rests on itself, so that it proves nothing: {one.label} rests on {one.label}"
+    assert (ran.status, circle_said in ran.err) == (1, True)
 
 
 IN_PLACE_OF_MEMORY = {
@@ -136,7 +134,7 @@ IN_PLACE_OF_MEMORY = {
 }
 """What stands for a page's bytes, or for a stack's: all that a class of the proofs may override."""
 
-SOURCES = [file for file in (Path(__file__).parent.parent / "proofs").glob("**/*.py") if file.name != "path.py"]
+SOURCES = [file for file in (ROOT / "proofs").glob("**/*.py") if file.name != "path.py"]
 SUBJECTS = [
     kind
     for module in (block_stack, history, layout, list_head, pool, rbtree)

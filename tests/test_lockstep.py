@@ -10,28 +10,15 @@ from model import claims
 from model.checks import BrokenClaim
 from model.lockstep import Lockstep, replay
 from model.memory import DMA_BASE, VADDR_BASE, Memory
-from model.trace import (
-    Alloc,
-    Create,
-    Destroy,
-    Free,
-    Kernel,
-    OtherPool,
-    PageChoice,
-    PoolInfo,
-    Trace,
-    TraceError,
-    Write,
-)
+from model.trace import Alloc, Create, Destroy, Free, Kernel, OtherPool, PageChoice, PoolInfo, Trace, TraceError, Write
+from tests.pools import ran
 from tests.test_checks import LeavesWhatIsFreed
 
 A, B = Alloc("a"), Alloc("b")
 
 
 def test_what_is_seen_inside_is_held_against_the_latest_step() -> None:
-    lockstep = Lockstep(REVISIONS["series"], Kernel())
-    for step in (Create(64), A, B):
-        lockstep.run(step)
+    lockstep = ran(Create(64), A, B)
     lockstep.check(claims.layout_ends, 4, 8)
     with pytest.raises(BrokenClaim) as broken:
         lockstep.check(claims.layout_ends, 8, 4)
@@ -42,15 +29,12 @@ def test_what_is_seen_inside_is_held_against_the_latest_step() -> None:
 
 
 def test_a_free_after_destroy_reads_what_is_gone() -> None:
-    steps = (Create(64), A, Destroy(), Free("a"))
-    lockstep = Lockstep(REVISIONS["series"], Kernel())
-    for step in steps:
-        lockstep.run(step)
+    lockstep = ran(Create(64), A, Destroy(), Free("a"))
     assert lockstep.corrupted_by == "a free after the pool was destroyed"
     assert [*lockstep.violations] == ["pool_stays_in_its_memory"]
     assert lockstep.ended
     lockstep.run(PoolInfo())
-    assert len(lockstep.trace().steps) == len(steps)
+    assert len(lockstep.trace().steps) == 4
 
 
 def test_a_step_tells_what_happened() -> None:
@@ -103,9 +87,7 @@ def test_a_pool_that_should_be_refused_is_run_only_where_that_is_not_the_questio
     ],
 )
 def test_a_write_damages_only_a_link(data: str, offset: int, damage: str) -> None:
-    lockstep = Lockstep(REVISIONS["series"], Kernel())
-    for step in (Create(64), A, Write("a", 0, "00000000"), Write("a", offset, data)):
-        lockstep.run(step)
+    lockstep = ran(Create(64), A, Write("a", 0, "00000000"), Write("a", offset, data))
     assert lockstep.corrupted_by == damage
     assert lockstep.memory.block(VADDR_BASE + offset, 1)[0] == int(data[:2], 16)
 
@@ -178,9 +160,7 @@ def test_a_page_has_to_end_in_64_bits() -> None:
 
 
 def test_a_free_of_addresses_beyond_64_bits_wraps_around() -> None:
-    lockstep = Lockstep(REVISIONS["series"], Kernel())
-    for step in (Create(64), A):
-        lockstep.run(step)
+    lockstep = ran(Create(64), A)
     block = lockstep.blocks["a"]
     assert lockstep.addresses(Free("a", 2**64 - 1, 2**64 - 2)) == (block.vaddr - 1, block.dma - 2)
 
@@ -188,9 +168,8 @@ def test_a_free_of_addresses_beyond_64_bits_wraps_around() -> None:
 @pytest.mark.parametrize("init_on_free", [False, True])
 def test_a_free_is_noticed_only_before_anything_is_done_with_the_block(init_on_free: bool) -> None:
     """v6.1 zeroes first, unless it knows no page at that address."""
-    lockstep = Lockstep(REVISIONS["v6.1-as-it-is"], Kernel(debug=True, init_on_free=init_on_free))
-    for step in (Create(64), A, B, Free("a")):
-        lockstep.run(step)
+    kernel = Kernel(debug=True, init_on_free=init_on_free)
+    lockstep = ran(Create(64), A, B, Free("a"), revision="v6.1-as-it-is", kernel=kernel)
     freed = lockstep.blocks["a"]
     assert lockstep.notices(freed.vaddr, freed.dma) is not init_on_free
     assert lockstep.notices(freed.vaddr, freed.dma + 2**30)
@@ -205,13 +184,7 @@ def test_a_look_inside_is_told_which_page_and_whether_it_is_new() -> None:
         looks.append((touched and touched.mapping.dma, added))
 
     lockstep = Lockstep(python(Pool, look=look), Kernel())
-    for step in (
-        Create(2048),
-        Alloc("a", page=PageChoice(2**20)),
-        B,
-        Alloc("c", page=PageChoice(2**21)),
-        Free("a"),
-        PoolInfo(),
-    ):
+    first, second = Alloc("a", page=PageChoice(2**20)), Alloc("c", page=PageChoice(2**21))
+    for step in (Create(2048), first, B, second, Free("a"), PoolInfo()):
         lockstep.run(step)
     assert looks == [(None, False), (2**20, True), (2**20, False), (2**21, True), (2**20, False), (None, False)]

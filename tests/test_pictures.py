@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from command.__main__ import main
 from hunt.revisions import REVISIONS, KernelFile
 from kernel.build import Source
 from model.geometry import Geometry, LaidPage
@@ -20,11 +19,10 @@ from report.pictures import strip_picture
 from report.runs import Finding
 from report.scene import moment_of_page, scene_of
 from report.text import drawing, finding_as_text, run_as_text
-from report.verdicts import Counterexample, EngineVerdict, of_proof
+from report.verdicts import Counterexample, of_proof
 from tests.kernels import fetched
-from tests.test_report import valid
-
-ROOT = Path(__file__).parent.parent
+from tests.running import ROOT, Command
+from tests.test_report import a_verdict, valid
 
 LAID = {
     "across a boundary": (
@@ -69,7 +67,7 @@ def test_the_page_of_a_proof_is_drawn_unless_a_run_shows_the_same() -> None:
     scene = scene_of(run, REVISIONS["v6.1"])
     found = Counterexample({}, "so", "not so", run, page=LaidPage(Geometry(24, 32, 64), ((0, 0), (24, 24))))
     for claim, shown in (("block_lies_inside_its_page", False), ("layout_ends", True)):
-        verdict = EngineVerdict("prover", "n", claim, "v6.1", "REFUTED", "PROVED", False, 1.0, counterexample=found)
+        verdict = a_verdict("REFUTED", "PROVED", claim=claim, revision="v6.1", counterexample=found)
         page = index([verdict], [Finding(verdict, scene)], {}, "a test", ["prover"])
         for text in (page, finding_as_text(verdict, scene)):
             assert ("as the code lays it out" in text) is shown
@@ -86,15 +84,15 @@ def of_changed_c(revision: str, old: str, new: str, claim: str, tmp_path: Path) 
     return prove(obligations_of(Source(changed, source.tree))[f"{claim}/kernel/u64"], Settings()), changed.read_text()
 
 
-def test_one_claim_can_be_followed_to_its_counterexample(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_claim_can_be_followed_to_its_counterexample(tmp_path: Path, command: Command) -> None:
     """As docs/claims.md does: its commands, and what they print."""
     text = (ROOT / "docs" / "claims.md").read_text()
     walk = text[text.index("## One claim") :]
     old, new = re.findall(r"sed 's/(.*)/(.*)/'", walk)[0]
     changed, kernel = tmp_path / "dmapool.c", fetched("v6.12")
     changed.write_text(kernel.file.read_text().replace(old, new))
-    assert main(["prove", "no_block_crosses_a_boundary", "--kernel", str(changed), "--fresh"]) == 1
-    printed = capsys.readouterr().out
+    status, printed, _ = command("prove", "no_block_crosses_a_boundary", "--kernel", changed, "--fresh")
+    assert status == 1
     drawn = walk[walk.index("kernel breaks no_block_crosses_a_boundary") : walk.rindex("```")]
     assert drawn in printed
     assert "replay it: make replay TRACE=" in printed
@@ -137,8 +135,7 @@ def test_what_is_not_followed_has_its_line_of_c_and_what_to_do(tmp_path: Path) -
 
 
 def test_a_claim_without_a_verdict_says_why() -> None:
-    proved = EngineVerdict("prover", "layout_ends/series/Z", "layout_ends", "series", "PROVED", "PROVED", True, 1.0)
-    hunted = replace(proved, engine="machine", revision="v6.12", verdict="HELD", expected="HELD")
+    proved, hunted = a_verdict("PROVED"), a_verdict("HELD", engine="machine", revision="v6.12")
     reasons = {
         ("prover",): "series, v6.12: the prover states no proof of it; the hunt was not run (`fuzz`)",
         ("machine",): "series: the prover was not run (`prove`); no step of the hunt looked at it",
@@ -164,9 +161,7 @@ def test_pages_that_no_kernel_has_are_explained_where_they_are_named() -> None:
 
 def test_large_numbers_are_hexadecimal() -> None:
     found = Counterexample({"address": 2**64 - 1, "size": 64}, "so", "not so")
-    verdict = EngineVerdict(
-        "prover", "n", "layout_ends", "series", "REFUTED", "PROVED", False, 1.0, counterexample=found
-    )
+    verdict = a_verdict("REFUTED", "PROVED", counterexample=found)
     page = index([verdict], [Finding(verdict)], {}, "a test", ["prover"])
     assert "With address=0xffffffffffffffff, size=64: not so." in page
     assert str(2**64 - 1) not in page

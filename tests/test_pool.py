@@ -10,27 +10,21 @@ from impl.history import MEMORY, PAGE_OFFSET, OriginalPool, TidiedPool
 from impl.layout import Geometry
 from impl.list_head import ListHead, list_add, list_del_init, list_empty
 from impl.lock import Lock, LockingError
-from impl.pool import FREE_LINK, CheckedPool, Options, Pool
+from impl.pool import FREE_LINK, CheckedPool, Pool
 from impl.rbtree import Node, PageTree
 from model import geometry as promise
 from model.lockstep import replay
 from model.memory import VADDR_BASE, VMALLOC_BASE, Memory
 from model.pool import Pool as ModelPool
 from model.trace import Alloc, Create, Destroy, Free, Kernel, Trace
-
-
-def a_pool(debug: bool = False) -> tuple[Pool, Memory]:
-    memory = Memory()
-    pool = Pool.create("pool", memory, 1024, 1, 0, Options(debug=debug))
-    assert pool is not None
-    return pool, memory
+from tests.pools import pool_of
 
 
 @pytest.mark.parametrize(("byte", "noticed"), [(3, False), (4, True), (512, True), (1023, True)])
 @pytest.mark.parametrize("before", [0, 1])
 def test_a_write_after_free_is_reported_at_the_next_alloc(byte: int, noticed: bool, before: int) -> None:
     """Of every byte behind the link, whether or not the block is the first of its page."""
-    pool, memory = a_pool(debug=True)
+    pool, memory = pool_of(Pool, debug=True)
     for _ in range(before):
         pool.alloc()
     vaddr, dma = pool.alloc() or (0, 0)
@@ -45,9 +39,7 @@ def test_a_write_after_free_is_reported_at_the_next_alloc(byte: int, noticed: bo
 
 def test_a_free_list_that_runs_in_a_circle_is_reported_and_hangs_the_original() -> None:
     for revision in (Pool, OriginalPool):
-        memory = Memory()
-        pool = revision.create("pool", memory, 1024, 1, 0, Options(debug=True))
-        assert pool is not None
+        pool, memory = pool_of(revision, debug=True)
         vaddr, dma = pool.alloc() or (0, 0)
         FREE_LINK.pack_into(memory.block(vaddr + 1024, 1024), 0, 1024)  # the next free block follows itself
         if revision is Pool:
@@ -61,7 +53,7 @@ def test_a_free_list_that_runs_in_a_circle_is_reported_and_hangs_the_original() 
 
 def test_a_free_list_that_is_too_long_is_reported_even_if_it_ends() -> None:
     """It leads through a block in use, where the driver has written a number that looks like the end."""
-    pool, memory = a_pool(debug=True)
+    pool, memory = pool_of(Pool, debug=True)
     first, second = pool.alloc() or (0, 0), pool.alloc() or (0, 0)
     FREE_LINK.pack_into(memory.block(first[0], 1024), 0, 4096)
     FREE_LINK.pack_into(memory.block(first[0] + 3072, 1024), 0, 0)
@@ -110,7 +102,7 @@ def test_the_oracle_reports_what_debug_builds_notice() -> None:
 
 
 def test_a_page_is_poisoned_before_it_is_given_back() -> None:
-    pool, memory = a_pool(debug=True)
+    pool, memory = pool_of(Pool, debug=True)
     vaddr, dma = pool.alloc() or (0, 0)
     pool.free(vaddr, dma)
     page = memory.block(vaddr, 4096)
@@ -120,9 +112,7 @@ def test_a_page_is_poisoned_before_it_is_given_back() -> None:
 
 
 def test_the_original_finds_the_newest_page_first() -> None:
-    memory = Memory()
-    pool = OriginalPool.create("pool", memory, 1000, 1, 0)
-    assert pool is not None
+    pool, _ = pool_of(OriginalPool, 1000)
     blocks = [pool.alloc() or (0, 0) for _ in range(8)]  # two pages of four
     pool.free(*blocks[0])
     pool.free(*blocks[7])
@@ -132,9 +122,7 @@ def test_the_original_finds_the_newest_page_first() -> None:
 
 @pytest.mark.parametrize("revision", [OriginalPool, TidiedPool])
 def test_destroy_leaks_the_busy_pages(revision: type[OriginalPool]) -> None:
-    memory = Memory()
-    pool = revision.create("pool", memory, 4096, 1, 0)
-    assert pool is not None
+    pool, memory = pool_of(revision, 4096)
     blocks = [pool.alloc() or (0, 0) for _ in range(4)]
     pool.free(*blocks[0])
     pool.free(*blocks[2])
@@ -145,15 +133,13 @@ def test_destroy_leaks_the_busy_pages(revision: type[OriginalPool]) -> None:
 
 
 def test_the_original_admits_a_size_that_wraps_to_0_and_divides_by_it_when_asked() -> None:
-    pool = OriginalPool.create("pool", Memory(), 2**64 - 1, 2, 0)
-    assert pool is not None
+    pool, _ = pool_of(OriginalPool, 2**64 - 1, 2)
     with pytest.raises(ZeroDivisionError):
         pool.poolinfo()
 
 
 def test_the_original_looks_a_block_up_within_its_page_only() -> None:
-    pool = OriginalPool.create("pool", Memory(), 4096, 1, 0)
-    assert pool is not None
+    pool, _ = pool_of(OriginalPool, 4096)
     vaddr, dma = pool.alloc() or (0, 0)
     pool.free(vaddr, dma + 4096)
     pool.free(vaddr, dma - 1)
@@ -165,8 +151,7 @@ def test_only_the_checked_pool_refuses_a_page_that_reaches_into_the_one_above(
     revision: type[Pool], refused: bool
 ) -> None:
     places = [0x2000, 0x1001]
-    pool = revision.create("pool", Memory(lambda _: places.pop(0)), 4096, 1, 0)
-    assert pool is not None
+    pool, _ = pool_of(revision, 4096, memory=Memory(lambda _: places.pop(0)))
     assert pool.alloc() is not None
     assert (pool.alloc() is None) == refused
     overlap = "pool: DMA address overlap: old 0x0000000000002000 new 0x0000000000001001 len 4096"
@@ -225,15 +210,3 @@ def test_a_ring_is_linked_both_ways() -> None:
         assert list_empty(link)
     assert list_empty(head)
     assert head.prev is head
-
-
-def test_the_device_takes_back_only_what_it_gave() -> None:
-    memory = Memory()
-    mapping = memory.alloc_coherent(4096)
-    assert mapping is not None
-    for wrong in ((4095, mapping.vaddr, mapping.dma), (4096, mapping.vaddr + 1, mapping.dma), (4096, mapping.vaddr, 0)):
-        with pytest.raises(ValueError, match="not a live mapping"):
-            memory.free_coherent(*wrong)
-    memory.free_coherent(4096, mapping.vaddr, mapping.dma)
-    with pytest.raises(ValueError, match="not a live mapping"):
-        memory.free_coherent(4096, mapping.vaddr, mapping.dma)

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
@@ -29,7 +27,8 @@ from proofs.subjects.subject import ORIGINAL
 from report.pages import kind_of
 from report.prover import as_text
 from report.verdicts import of_proof
-from tests.proved import REFUTED, ROOT, Proved, prove_one, run
+from tests.proved import REFUTED, Proved, prove_one
+from tests.running import ROOT, Command
 
 
 def test_no_verdict_but_proved_and_refuted_is_ever_expected() -> None:
@@ -114,22 +113,22 @@ def test_refuted_with_the_smallest_counterexample(name: str, proved: Proved) -> 
         )
 
 
-def test_json_has_every_result(tmp_path: Path) -> None:
-    status, out, _ = run("layout_ends", "--json", "-")
+def test_json_has_every_result(tmp_path: Path, command: Command) -> None:
+    status, out, _ = command("prove", "layout_ends", "--json", "-")
     assert status == 0
     results = json.loads(out)
     assert [result["obligation"] for result in results] == [n for n in OBLIGATIONS if n.startswith("layout_ends/")]
     assert {"claim", "revision", "theory", "expected", "verdict", "seconds", "counterexample"} <= set(results[0])
     file = tmp_path / "results.json"
-    status, out, _ = run("layout_ends", "--json", str(file))
+    status, out, _ = command("prove", "layout_ends", "--json", file)
     assert status == 0
     assert "as expected" in out
     assert len(json.loads(file.read_text())) == len(results)
 
 
-def test_traces_are_written_for_replay(tmp_path: Path) -> None:
-    status, _, _ = run("insertion_keeps_pages_disjoint/series/u64/any_alignment", "--traces", str(tmp_path / "new"))
-    assert status == 0
+def test_traces_are_written_for_replay(tmp_path: Path, command: Command) -> None:
+    name = "insertion_keeps_pages_disjoint/series/u64/any_alignment"
+    assert command("prove", name, "--traces", tmp_path / "new").status == 0
     (file,) = (tmp_path / "new").iterdir()
     assert file.name == "series-insertion_keeps_pages_disjoint-any_alignment.json"
     with pytest.raises(BrokenClaim) as broken:
@@ -137,30 +136,27 @@ def test_traces_are_written_for_replay(tmp_path: Path) -> None:
     assert broken.value.claim.name == "insertion_keeps_pages_disjoint"
 
 
-def test_a_solver_that_gives_up_is_exit_status_2() -> None:
-    status, _, err = run("blocks_are_aligned", "--limit", "50")
-    assert status == 2
-    assert err.count("\n") == 1
-    assert "UNKNOWN" in err
+def test_a_solver_that_gives_up_is_exit_status_2(command: Command) -> None:
+    ran = command("prove", "blocks_are_aligned", "--limit", 50)
+    assert (ran.status, ran.err.count("\n"), "UNKNOWN" in ran.err) == (2, 1, True)
 
 
-def test_what_can_be_written_no_more_is_one_line(tmp_path: Path) -> None:
+def test_what_can_be_written_no_more_is_one_line(tmp_path: Path, command: Command) -> None:
     proof, refutation = "block_lies_inside_its_page/series/Z", "insertion_keeps_pages_disjoint/series/u64/any_alignment"
     (tmp_path / "block_lies_inside_its_page-series-Z.smt2").mkdir()
     (tmp_path / "series-insertion_keeps_pages_disjoint-any_alignment.json").mkdir()
-    for arguments in ((proof, "--smt2", str(tmp_path)), (refutation, "--traces", str(tmp_path))):
-        status, _, err = run(*arguments)
-        assert status == 2
-        assert re.fullmatch(rf"prove: {tmp_path}/.*: Is a directory; name one that can be written\n", err)
+    for arguments in ((proof, "--smt2", tmp_path), (refutation, "--traces", tmp_path)):
+        ran = command("prove", *arguments)
+        assert ran.status == 2
+        assert re.fullmatch(rf"prove: {tmp_path}/.*: Is a directory; name one that can be written\n", ran.err)
     for module in ("prove", "audit"):
-        command = [sys.executable, "-m", "command", module, proof, "--json", "/dev/full"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 2
-        assert done.stderr == f"{module}: /dev/full: No space left on device; name one that can be written\n"
+        ran = command(module, proof, "--json", "/dev/full")
+        assert ran.status == 2
+        assert ran.err == f"{module}: /dev/full: No space left on device; name one that can be written\n"
 
 
-def test_the_default_seed_can_be_asked_for() -> None:
-    assert run("block_lies_inside_its_page/series/Z", "--seed", "0")[0] == 0
+def test_the_default_seed_can_be_asked_for(command: Command) -> None:
+    assert command("prove", "block_lies_inside_its_page/series/Z", "--seed", 0).status == 0
 
 
 def test_what_a_proof_rests_on_is_proved_too() -> None:

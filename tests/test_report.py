@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from command.__main__ import main
 from command.report import past_counterexamples, write
 from hunt.events import Tally
 from hunt.fuzz import Hunt
@@ -31,8 +30,9 @@ from report.runs import finding_of, in_text, scene_on
 from report.scene import Cell, scene_of, without_covered
 from report.text import coloured, finding_as_text, run_as_text
 from report.verdicts import SMT2, Counterexample, EngineVerdict, of_contract, of_hunt, of_proof
-from tests.proved import REFUTED, ROOT, Proved
-from tests.test_text import GOLDEN, TRACES, hold_against
+from tests.proved import REFUTED, Proved
+from tests.running import ROOT, TRACES, Command
+from tests.test_text import GOLDEN, hold_against
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -43,6 +43,15 @@ def test_an_expected_refutation_is_told_as_ever(name: str, proved: Proved) -> No
     trace = verdict.counterexample.trace if verdict.counterexample is not None else None
     scene = scene_on(trace, verdict.revision) if trace is not None else None
     hold_against(GOLDEN / f"{name.replace('/', '-')}.txt", finding_as_text(verdict, scene) + "\n")
+
+
+def a_verdict(verdict: str, expected: str = "", **fields: Any) -> EngineVerdict:
+    """What an engine says of a claim; as expected, unless something else was."""
+    usual = {"engine": "prover", "name": "layout_ends/series/Z", "claim": "layout_ends", "revision": "series"}
+    as_expected = not expected
+    return EngineVerdict(
+        verdict=verdict, expected=expected or verdict, as_expected=as_expected, seconds=1.0, **usual | fields
+    )
 
 
 def valid(results: list[dict[str, Any]]) -> bool:
@@ -68,24 +77,12 @@ def test_the_page_is_as_ever(tmp_path: Path) -> None:
     }
     verdicts = [verdict for verdict in past_counterexamples() if verdict.name in names]
     findings = [replace(finding_of(one, tmp_path), replay="make replay") for one in verdicts]
-    held = EngineVerdict(
-        "machine", "layout_ends/v6.12", "layout_ends", "v6.12", "HELD", "HELD", True, 1.0, evidence={"seed": "1"}
-    )
-    searched = EngineVerdict("contracts", "layout_ends/a", "layout_ends", "series", "SEARCHED", "SEARCHED", True, 1.0)
-    wrong = EngineVerdict(
-        "prover",
-        "layout_ends/v4/Z",
-        "layout_ends",
-        "v4",
-        "UNKNOWN",
-        "PROVED",
-        False,
-        1.0,
-        "Z",
-        {"because": "so", SMT2: "smt2/file.smt2"},
-    )
-    told = [*verdicts, held, searched, wrong]
-    hold_against(GOLDEN / "page.html", index(told, findings, {"series": {"alloc": 5}}, "a test", ["machine"]))
+    held = a_verdict("HELD", engine="machine", name="layout_ends/v6.12", revision="v6.12", evidence={"seed": "1"})
+    searched = a_verdict("SEARCHED", engine="contracts", name="layout_ends/a")
+    reason = {"because": "so", SMT2: "smt2/file.smt2"}
+    wrong = a_verdict("UNKNOWN", "PROVED", name="layout_ends/v4/Z", revision="v4", about="Z", evidence=reason)
+    shown = [*verdicts, held, searched, wrong]
+    hold_against(GOLDEN / "page.html", index(shown, findings, {"series": {"alloc": 5}}, "a test", ["machine"]))
 
 
 def test_a_hunt_that_ended_early_has_not_held_the_rest() -> None:
@@ -161,7 +158,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     verdicts = [of_proof(prove(OBLIGATIONS[name], Settings())) for name in names]
     tallies = {"series": {"alloc": 1_234_567}, "v6.1-as-it-is": {"a page overlaps another from below": 1}}
-    machine = EngineVerdict("machine", "operations_end/series", "operations_end", "series", "HELD", "HELD", True, 1.0)
+    machine = a_verdict("HELD", engine="machine", name="operations_end/series", claim="operations_end")
     write(folder, [*surprising(verdicts), machine, *past_counterexamples()], tallies, "a test", ["prove", "fuzz"])
     return folder
 
@@ -219,9 +216,11 @@ def test_every_trace_that_is_written_replays(report: Path) -> None:
         assert scene_on(loads(file.read_text()), on).broken is not None, file
 
 
-def test_one_command_makes_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["report", "fuzz", "--profile", "directed", "--out", str(tmp_path / "new")]) == 0
-    assert "0 not as expected" in capsys.readouterr().out
+def test_one_command_makes_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
+    """With a hunt in one revision, which all others are like."""
+    monkeypatch.setattr("command.report.HUNTED", ["series"])
+    ran = command("report", "fuzz", "--profile", "directed", "--out", tmp_path / "new")
+    assert (ran.status, "0 not as expected" in ran.out) == (0, True)
     written = {file.name for file in (tmp_path / "new").iterdir()}
     assert written == {"index.html", "junit.xml", "results.json", "results.sarif", "smt2", "traces"}
     results = json.loads((tmp_path / "new" / "results.json").read_text())
@@ -232,7 +231,7 @@ def test_one_command_makes_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_a_surprise_is_shown_and_makes_the_status_1(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     """So is a past counterexample that breaks nothing any more; and whatever it is called, the page stays a page."""
     overlap = OBLIGATIONS["lookup_finds_the_page_of_an_address/series/u64/overlapping_pages"]
@@ -241,8 +240,8 @@ def test_a_surprise_is_shown_and_makes_the_status_1(
     monkeypatch.setattr("command.report.PAST", tmp_path)
     harmless = Trace((Create(64), Alloc("a")), claim="blocks_are_disjoint")
     (tmp_path / "series-blocks_are_disjoint-harmless.json").write_text(dumps(harmless))
-    assert main(["report", "prove", "--out", str(tmp_path / "out")]) == 1
-    out = capsys.readouterr().out
+    status, out, _ = command("report", "prove", "--out", tmp_path / "out")
+    assert status == 1
     assert "2 verdicts, 2 not as expected" in out
     assert "the tree of pages, in which 0x3000 is looked up" in out
     (file,) = re.findall(r"make replay TRACE=(\S+) ON=series", out)
@@ -255,11 +254,13 @@ def test_a_surprise_is_shown_and_makes_the_status_1(
     assert "&lt;b&gt;bold&lt;/b&gt; &amp; so on" in text
 
 
-def test_a_report_that_fails_leaves_no_older_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_that_fails_leaves_no_older_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
     (tmp_path / "index.html").write_text("All verdicts are as expected.")
     monkeypatch.setattr("proofs.run.prove_all", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        main(["report", "prove", "--out", str(tmp_path)])
+        command("report", "prove", "--out", tmp_path)
     assert not (tmp_path / "index.html").exists()
 
 
@@ -280,33 +281,29 @@ def test_the_seconds_of_all_claims_are_the_hunts() -> None:
     assert sum(verdict.seconds for verdict in verdicts) == 12.0
 
 
-def test_a_report_keeps_what_hunts_have_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_keeps_what_hunts_have_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
     monkeypatch.setattr("command.report.ask", lambda *_: ([], {}))
     (tmp_path / "traces").mkdir()
     (tmp_path / "traces" / "machine-found.json").write_text("{}")
-    assert main(["report", "prove", "--out", str(tmp_path)]) == 0
+    assert command("report", "prove", "--out", tmp_path).status == 0
     assert (tmp_path / "traces" / "machine-found.json").exists()
 
 
 def test_a_trace_that_cannot_be_run_is_shown_all_the_same(tmp_path: Path) -> None:
     trace = Trace((Create(64), Destroy(), Alloc("a")), claim="layout_ends")
     found = Counterexample({"size": 64}, "an end", "none", trace)
-    verdict = EngineVerdict("prover", "layout_ends/series/Z", "layout_ends", "series", "REFUTED", "PROVED", False, 1.0)
-    shown = finding_of(replace(verdict, counterexample=found), tmp_path)
+    shown = finding_of(a_verdict("REFUTED", "PROVED", counterexample=found), tmp_path)
     assert shown.scene is None
-    assert "its run cannot be drawn: the pool was refused or destroyed" in in_text(shown)
-    assert "its run cannot be drawn: the pool was refused or destroyed" in index(
-        [shown.verdict], [shown], {}, "a test", ["prover"]
-    )
+    for text in (in_text(shown), index([shown.verdict], [shown], {}, "a test", ["prover"])):
+        assert "its run cannot be drawn: the pool was refused or destroyed" in text
 
 
 def test_a_trace_that_shows_nothing_is_not_offered(tmp_path: Path) -> None:
     sound = Trace((Create(64), Alloc("a")), claim="blocks_are_disjoint")
     found = Counterexample({}, "all is well", "it is not", sound, "a step")
-    refutation = EngineVerdict(
-        "prover", "layout_ends/series/Z", "layout_ends", "series", "REFUTED", "PROVED", False, 1.0, counterexample=found
-    )
-    shown = finding_of(refutation, tmp_path)
+    shown = finding_of(a_verdict("REFUTED", "PROVED", counterexample=found), tmp_path)
     assert shown.replay == ""
     assert "can't be seen from outside" in in_text(shown)
     assert "what fails in the proof: a step" in in_text(shown)

@@ -19,7 +19,7 @@ from proofs.engine.smtlib import is_input, script, subterms
 from proofs.engine.solver import Answer, Solver
 from proofs.engine.symbolic import AsIntegers
 from tests.proved import REFUTED, Proved
-from tests.proved import run as proofs
+from tests.running import Command
 
 QUICK = (  # one of each logic
     "admitted_geometry_is_ordered/series/u64",
@@ -131,9 +131,11 @@ def test_a_branch_that_is_left_out_is_recorded() -> None:
     assert second.check(script([], solver.impossible)).agreed == len(solver.impossible)
 
 
-def test_proofs_are_agreed_by_a_second_solver_and_their_files_are_read_as_a_whole(tmp_path: Path) -> None:
+def test_proofs_are_agreed_by_a_second_solver_and_their_files_are_read_as_a_whole(
+    tmp_path: Path, command: Command
+) -> None:
     names, file, folder = (*QUICK, HARD), tmp_path / "results.json", tmp_path / "new"
-    status, out, err = proofs(*names, "--second", "--json", str(file), "--smt2", str(folder))
+    status, out, err = command("prove", *names, "--second", "--json", file, "--smt2", folder)
     assert status == 0, out + err
     assert re.search(r"agreed +by cvc5: \d+ queries", out)
     assert re.search(r"agreed +by bitwuzla: \d+ queries", out)

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from bugs import Bug, plant
 from command.bugs import run_in
-from tests.proved import run
+from tests.running import Command
 
 LINEAR, NON_LINEAR = "blocks_are_disjoint/series/Z", "next_boundary_is_a_multiple/series/Z"
 GIVES_UP = Bug("unlucky_seed", "proofs/engine/solver.py", "rlimit=limit)", "rlimit=50 if self.seed == 2 else limit)")
 
 
-def test_only_what_is_not_linear_is_proved_with_more_seeds(tmp_path: Path) -> None:
+def test_only_what_is_not_linear_is_proved_with_more_seeds(tmp_path: Path, command: Command) -> None:
     file = tmp_path / "results.json"
-    status, out, _ = run(LINEAR, NON_LINEAR, "--seeds", "3", "--json", str(file))
+    status, out, _ = command("prove", LINEAR, NON_LINEAR, "--seeds", 3, "--json", file)
     assert status == 0
     linear, non_linear = json.loads(file.read_text())
     assert (linear["non_linear"], linear["seeds"]) == (False, {})

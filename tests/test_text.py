@@ -8,9 +8,9 @@ import pytest
 from model.trace import loads
 from report.runs import scene_on
 from report.text import run_as_text
+from tests.running import ROOT, TRACES
 
-GOLDEN = Path(__file__).parent / "golden"
-TRACES = sorted((Path(__file__).parent / "traces").glob("*.json"))
+GOLDEN = ROOT / "tests" / "golden"
 
 
 def hold_against(golden: Path, text: str) -> None:

@@ -10,13 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from command.__main__ import main
 from hunt.revisions import REVISIONS
 from model.lockstep import replay
-from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Trace, TraceError, dumps, loads
+from model.trace import (
+    Alloc,
+    Create,
+    Destroy,
+    Free,
+    Kernel,
+    PageChoice,
+    PoolInfo,
+    Step,
+    Trace,
+    TraceError,
+    Write,
+    dumps,
+    loads,
+)
+from tests.running import ROOT, TRACES, Command
 
-SCHEMA = Draft202012Validator(json.loads((Path(__file__).parent.parent / "model" / "trace.schema.json").read_text()))
-TRACES = sorted((Path(__file__).parent / "traces").glob("*.json"))
+SCHEMA = Draft202012Validator(json.loads((ROOT / "model" / "trace.schema.json").read_text()))
 words = st.integers(0, 2**64 - 1)
 said = st.text(max_size=3)
 pages = st.builds(PageChoice, dma=st.none() | words, meanwhile=st.just(()) | st.just((PoolInfo(),)))
@@ -36,11 +49,6 @@ def test_a_trace_is_read_as_it_was_written(create: Create, allocs: list[Alloc], 
     trace = Trace((create, *allocs, *frees, Destroy()), kernel, "no_room_is_wasted")
     assert loads(dumps(trace)) == trace
     SCHEMA.validate(json.loads(dumps(trace)))
-
-
-@pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
-def test_a_past_counterexample_is_valid_by_the_schema(path: Path) -> None:
-    SCHEMA.validate(json.loads(path.read_text()))
 
 
 @pytest.mark.parametrize(
@@ -90,15 +98,13 @@ def test_what_is_no_trace_is_refused_by_the_schema_and_the_reader(changed: dict[
         ),
     ],
 )
-def test_a_damaged_trace_is_one_line(text: str, complaint: str, tmp_path: Path, capsys: Any) -> None:
+def test_a_damaged_trace_is_one_line(text: str, complaint: str, tmp_path: Path, command: Command) -> None:
     with pytest.raises(TraceError, match=re.escape(complaint)):
         loads(text)
     file = tmp_path / "damaged.json"
     file.write_text(text)
-    assert exit_status([str(file)]) == 2
-    err = capsys.readouterr().err
-    assert err.count("\n") == 1
-    assert complaint in err
+    ran = command("replay", file)
+    assert (ran.status, ran.err.count("\n"), complaint in ran.err) == (2, 1, True)
 
 
 STEPS = '{"poolproof": 1, "steps": [{"op": "create", "size": 64}, {"op": "alloc", "block": "a"%s}%s]}'
@@ -180,42 +186,29 @@ def test_operations_inside_each_other_without_end_are_refused() -> None:
 
 
 @pytest.mark.parametrize("file", TRACES, ids=lambda file: file.stem)
-def test_a_past_counterexample_still_breaks_the_revision_in_its_name(file: Path, capsys: Any) -> None:
+def test_a_past_counterexample_still_breaks_the_revision_in_its_name(file: Path, command: Command) -> None:
+    SCHEMA.validate(json.loads(file.read_text()))
     revision = file.name.partition("-")[0]
-    trace = loads(file.read_text())
-    assert exit_status([str(file), "--on", revision]) == 1
-    assert f"{revision} breaks {trace.claim}:" in capsys.readouterr().out
-    assert exit_status([str(file), "--on", "model"]) == 0
-
-
-def exit_status(arguments: list[str]) -> int:
-    return main(["replay", *arguments])
+    ran = command("replay", file, "--on", revision)
+    assert (ran.status, f"{revision} breaks {loads(file.read_text()).claim}:" in ran.out) == (1, True)
+    assert command("replay", file, "--on", "model").status == 0
 
 
 @pytest.mark.parametrize(
     ("steps", "complaint"),
     [
-        ('{"op": "alloc", "block": "a", "page": {"dma": null}}, {"op": "free", "block": "a"}', "gave no block"),
-        ('{"op": "destroy"}, {"op": "poolinfo"}', "refused or destroyed"),
-        (
-            '{"op": "alloc", "block": "a"}, {"op": "write", "block": "a", "offset": 4096, "data": "00"}',
-            "not in one page",
-        ),
+        ((Create(64), Alloc("a", page=PageChoice(None)), Free("a")), "gave no block"),
+        ((Create(64), Destroy(), PoolInfo()), "refused or destroyed"),
+        ((Create(64), Alloc("a"), Write("a", 4096, "00")), "not in one page"),
+        ((Create(2**31 - 4), Alloc("a")), "too large to run"),
     ],
 )
-def test_a_trace_that_cannot_be_run_is_refused(steps: str, complaint: str, tmp_path: Path, capsys: Any) -> None:
-    file = tmp_path / "impossible.json"
-    file.write_text('{"poolproof": 1, "steps": [{"op": "create", "size": 64}, ' + steps + "]}")
-    assert exit_status([str(file)]) == 2
-    assert complaint in capsys.readouterr().err
-
-
-def test_a_page_that_is_too_large_is_refused(tmp_path: Path, capsys: Any) -> None:
-    file = tmp_path / "large.json"
-    steps = (Create(2**31 - 4), Alloc("a"))
-    file.write_text(dumps(Trace(steps)))
-    assert exit_status([str(file)]) == 2
-    assert "too large to run" in capsys.readouterr().err
+def test_a_trace_that_cannot_be_run_is_refused(
+    steps: tuple[Step, ...], complaint: str, tmp_path: Path, command: Command
+) -> None:
+    (tmp_path / "impossible.json").write_text(dumps(Trace(steps)))
+    ran = command("replay", tmp_path / "impossible.json")
+    assert (ran.status, complaint in ran.err) == (2, True)
 
 
 def test_operations_run_while_the_lock_is_dropped() -> None:

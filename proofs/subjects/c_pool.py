@@ -99,6 +99,9 @@ def compile_file(source: Source) -> Code:
     return Code(source, ir_of(source), ir_of(source, debug=True), promises_of(source))
 
 
+NUMA_NO_NODE = 2**32 - 1
+
+
 def created(code: Code, size: Any, align: Any, boundary: Any, page_size: Any) -> Struct | None:
     """The pool that dma_pool_create makes; None where it refuses. Quotients, which no geometry depends on, stay uncomputed."""
     device = code.struct("device")
@@ -111,7 +114,11 @@ def created(code: Code, size: Any, align: Any, boundary: Any, page_size: Any) ->
     interpreter = code.interpreter(kmalloc=lambda *_: memory(Fault), kzalloc=lambda *_: memory(0))
     interpreter.uncomputed = frozenset({"udiv", "urem"})
     interpreter.globals["poolproof_page_size"] = Pointer(page_size_of(page_size), 0)
-    made = interpreter.call("dma_pool_create", 0, Pointer(device, 0), size, align, boundary)
+    arguments = (0, Pointer(device, 0), size, align, boundary)
+    if "dma_pool_create_node" in code.module.functions:  # Linux 6.16 and later: dma_pool_create is inline in a header
+        made = interpreter.call("dma_pool_create_node", *arguments, NUMA_NO_NODE)
+    else:
+        made = interpreter.call("dma_pool_create", *arguments)
     return made.object if isinstance(made, Pointer) else None
 
 

@@ -5,8 +5,7 @@ import pytest
 from hunt.revisions import REVISIONS
 from impl import block_stack
 from impl.block_stack import DMA_BLOCK, BlockStackPool
-from impl.layout import Cursor, Geometry, blks_per_alloc, kept
-from model import geometry as promise
+from impl.layout import Geometry
 from model.checks import BrokenClaim
 from model.lockstep import replay
 from model.memory import Memory
@@ -43,32 +42,6 @@ def test_a_block_below_the_smallest_is_raised_to_a_pointer_and_an_address() -> N
     assert [block_stack.admit(*refused, 4096) for refused in ((0, 1, 0), (1, 3, 0), (2**31, 1, 0), (1, 1, 8))] == [
         None
     ] * 4
-
-
-def test_it_lays_and_counts_every_legal_page_as_promised() -> None:
-    geometries = {promise.create(size, 1, 1 << n, 4096, 16) for size in range(16, 4097) for n in range(4, 13)}
-    for promised in geometries:
-        if isinstance(promised, promise.Geometry):
-            geometry = Geometry(promised.size, promised.boundary, promised.allocation)
-            laid = list(block_stack.laid_offsets(geometry))
-            assert laid == promise.block_offsets(promised)
-            assert len(laid) == blks_per_alloc(geometry)
-
-
-def test_a_size_of_2_31_makes_the_sum_wrap_and_lays_a_block_past_the_page() -> None:
-    admitted = block_stack.admit(2**31 - 1, 2, 0, 4096)
-    assert admitted is not None
-    assert block_stack.goes_on(kept(admitted), Cursor(2**31, 2**31))  # 2^31 + 2^31 is 0
-    offsets = block_stack.laid_offsets(kept(admitted))
-    assert [next(offsets), next(offsets)] == [0, 2**31]
-    with pytest.raises(TimeoutError, match="never ends: offset 0 follows 2147483648"):
-        next(offsets)
-
-
-def test_an_align_of_2_32_makes_blocks_of_no_bytes_without_end() -> None:
-    pool, _ = pool_of(BlockStackPool, 1, 2**32)
-    with pytest.raises(TimeoutError, match="pool_initialise_page never ends: offset 0 follows 0"):
-        pool.alloc()
 
 
 @pytest.mark.parametrize(("byte", "seen"), [(15, False), (16, True), (512, True), (SIZE - 1, True)])

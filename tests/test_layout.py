@@ -15,20 +15,23 @@ from model import geometry as promise
 PAGE_SIZE = 4096
 
 
-def legal_geometries() -> list[promise.Geometry]:
-    """Every geometry that dma_pool_create can make of a block in a page, without alignment."""
+@pytest.mark.parametrize("code", [layout, block_stack], ids=["series", "v6.12"])
+def test_every_legal_page_is_laid_out_and_counted_as_promised(code: Any) -> None:
+    """Of all sizes and boundaries that dma_pool_create admits, without alignment."""
+    smallest = 4 if code is layout else 16
     boundaries = [0, *(1 << n for n in range(2, 13))]
-    made = {promise.create(size, 1, boundary, PAGE_SIZE) for size in range(4, PAGE_SIZE + 1) for boundary in boundaries}
-    return [geometry for geometry in made if isinstance(geometry, promise.Geometry)]
-
-
-def test_the_series_lays_and_counts_every_legal_page_as_promised() -> None:
-    geometries = legal_geometries()
-    assert len(geometries) == 8155
+    made = {
+        promise.create(size, 1, boundary, PAGE_SIZE, smallest)
+        for size in range(smallest, PAGE_SIZE + 1)
+        for boundary in boundaries
+    }
+    geometries = [geometry for geometry in made if isinstance(geometry, promise.Geometry)]
+    assert len(geometries) == (8155 if code is layout else 8041)
     for promised in geometries:
         kept = layout.Geometry(promised.size, promised.boundary, promised.allocation)
-        laid = [offset for offset, _ in layout.laid_blocks(kept)]
-        assert layout.blks_per_alloc(kept) == len(laid) == len(promise.block_offsets(promised))
+        laid = list(block_stack.laid_offsets(kept) if code is block_stack else dict(layout.laid_blocks(kept)))
+        assert laid == promise.block_offsets(promised)
+        assert len(laid) == layout.blks_per_alloc(kept)
 
 
 @given(st.integers(4, 300), st.sampled_from([4, 64, 256, 512, 4096]), st.integers(0, 12))
@@ -78,20 +81,3 @@ def test_a_size_up_to_int_max_is_admitted() -> None:
         assert admit(largest, 1, 0, 4096) == layout.Geometry(largest, largest, largest)
         assert admit(largest + 1, 1, 0, 4096) is None
     assert history.admit(largest + 1, 1, 0, 4096) == layout.Geometry(largest + 1, largest + 1, largest + 1)
-
-
-def test_the_original_uses_31_of_32_blocks_of_128_bytes() -> None:
-    original = history.admit(128, 1, 0, PAGE_SIZE)
-    series = layout.admit(128, 1, 0, PAGE_SIZE)
-    assert original is not None
-    assert series is not None
-    assert len(list(layout.laid_blocks(original, history.next_block))) == 31
-    assert len(list(layout.laid_blocks(series))) == 32
-    assert history.blks_per_alloc(original) == 32
-
-
-def test_the_original_lays_a_block_past_the_page() -> None:
-    original = history.admit(100, 1, 8192, PAGE_SIZE)
-    assert original is not None
-    *_, (last, link) = layout.laid_blocks(original, history.next_block)
-    assert (last, last + original.size, link) == (4000, 4100, 4100)

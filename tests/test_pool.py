@@ -8,7 +8,6 @@ from hunt.revisions import REVISIONS
 from impl.block_stack import BlockStackPool
 from impl.history import MEMORY, PAGE_OFFSET, OriginalPool, TidiedPool
 from impl.layout import Geometry
-from impl.list_head import ListHead, list_add, list_del_init, list_empty
 from impl.lock import Lock, LockingError
 from impl.pool import FREE_LINK, CheckedPool, Pool
 from impl.rbtree import Node, PageTree
@@ -197,16 +196,3 @@ def test_a_lock_has_an_order() -> None:
         lock.might_sleep()
         lock.take()
     assert not lock.taken
-
-
-def test_a_ring_is_linked_both_ways() -> None:
-    head, links = ListHead(), [ListHead(n) for n in range(3)]
-    assert head.next is head.prev is head
-    for link in links:
-        list_add(link, head)
-    assert [head.next.owner, head.next.next.owner, head.prev.owner, head.prev.prev.owner] == [2, 1, 0, 1]
-    for link in (links[1], links[0], links[2]):
-        list_del_init(link)
-        assert list_empty(link)
-    assert list_empty(head)
-    assert head.prev is head

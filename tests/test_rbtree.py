@@ -89,10 +89,3 @@ def test_a_page_that_reaches_into_the_one_above_is_refused_where_that_is_checked
         first = Node(32)
         assert tree.insert(first) is None
         assert tree.insert(Node(start)) is (first if refused else None)
-
-
-def test_pages_below_are_not_checked_by_default() -> None:
-    """As in patch 10, which relies on their natural alignment."""
-    tree: PageTree[Node] = PageTree(16)
-    tree.insert(Node(32))
-    assert tree.insert(Node(31)) is None

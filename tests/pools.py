@@ -2,11 +2,15 @@
 
 from typing import Any
 
+import pytest
+
 from hunt.revisions import REVISIONS
 from impl.pool import Options
-from model.lockstep import Lockstep
+from model.checks import BrokenClaim
+from model.lockstep import Lockstep, replay
 from model.memory import Memory
-from model.trace import Kernel, Step
+from model.revision import Revision
+from model.trace import Kernel, Step, Trace
 
 
 def pool_of(
@@ -25,3 +29,10 @@ def ran(*steps: Step, revision: str = "series", kernel: Kernel | None = None, **
     for step in steps:
         lockstep.run(step)
     return lockstep
+
+
+def broken_by(run: Trace, revision: Revision) -> BrokenClaim:
+    """What a run breaks, which it has to."""
+    with pytest.raises(BrokenClaim) as broken:
+        replay(run, revision)
+    return broken.value

@@ -40,6 +40,7 @@ prove --smt2={tmp}/notes.txt          | notes.txt: File exists; name one that ca
 prove --traces=                       | a file or folder without a name; name one that can be written
 prove --kernel={tmp}                  | there is no mm/dmapool.c; a kernel tree is expected, or a single dmapool.c
 prove --kernel=                       | a kernel tree is expected
+prove --coverage                      | --coverage is about a kernel: name one with --kernel
 prove --promises=series               | the prover goes by the file's features: leave it out, or only hunt
 prove layout_ends --executor=nowhere:f --fresh    | --executor nowhere:f: ModuleNotFoundError: No module named 'nowhere'
 prove layout_ends --executor=os:getcwd --fresh    | --executor os:getcwd: TypeError

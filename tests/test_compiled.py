@@ -1,6 +1,5 @@
 """Proofs about a kernel's own code: what executes it, against the same code run natively; its verdicts; changes of it."""
 
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 
 from command.claims import PROVED_OF_C
 from kernel import execute
-from kernel.build import BuildError, Source
+from kernel.build import BuildError
 from kernel.execute import Frame, Interpreter
 from kernel.ir import Module, NotFollowed, ir_of
 from kernel.objects import DmaPage, Fault, Opaque, Pointer, Struct, View
@@ -18,9 +17,8 @@ from kernel.words import Unknown, arithmetic, compare
 from proofs.compiled import obligations_of
 from proofs.engine.obligation import Settings, prove
 from proofs.subjects.c_native import FOLLOWED, Differs, hold_to_native
-from proofs.subjects.c_pool import Code, compile_file
 from report.verdicts import of_proof
-from tests.kernels import fetched
+from tests.kernels import changed, fetched
 
 WASTE = "no_room_is_wasted"
 ADMISSION = {
@@ -275,10 +273,7 @@ def test_the_verdicts_are_the_expected_ones(revision: str) -> None:
 
 def test_a_defect_that_a_file_has_no_more_is_mended(tmp_path: Path) -> None:
     """By patch 03, in one character: that is proved, and as good as expected."""
-    source = fetched("v6.1")
-    changed = tmp_path / "dmapool.c"
-    changed.write_text(source.file.read_text().replace("pool->size) >= next_boundary", "pool->size) > next_boundary"))
-    made = obligations_of(Source(changed, source.tree))
+    made = obligations_of(changed("v6.1", tmp_path, "pool->size) >= next_boundary", "pool->size) > next_boundary"))
     (result,) = (
         prove(obligation, Settings())
         for obligation in made.values()
@@ -292,12 +287,8 @@ def test_a_defect_that_a_file_has_no_more_is_mended(tmp_path: Path) -> None:
 
 def test_nothing_is_proved_of_a_turn_that_writes_outside_of_its_page(tmp_path: Path) -> None:
     """Whatever the claim: such a write could change what the proof takes to be as it was."""
-    source = fetched("v6.1")
-    changed, text = tmp_path / "dmapool.c", source.file.read_text()
-    link = "*(int *)(page->vaddr + offset) = next;"
-    assert text.count(link) == 1
-    changed.write_text(text.replace(link, "*(int *)(page->vaddr + offset + 1) = next;"))
-    made = obligations_of(Source(changed, source.tree))
+    link, outside = "*(int *)(page->vaddr + offset) = next;", "*(int *)(page->vaddr + offset + 1) = next;"
+    made = obligations_of(changed("v6.1", tmp_path, link, outside))
     for claim in ("next_boundary_is_a_multiple", "layout_ends", "pool_stays_in_its_memory"):
         assert prove(made[f"{claim}/kernel/u64"], Settings()).verdict in ("REFUTED", "LOST")
 
@@ -318,13 +309,8 @@ def test_what_is_missing_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_missing_function_is_not_proved(tmp_path: Path) -> None:
-    source = fetched("v6.1")
-    changed = tmp_path / "dmapool.c"
-    shutil.copy(source.file, changed)
-    changed.write_text(changed.read_text().replace("pool_initialise_page", "pool_initialize_page"))
-    code: Code = compile_file(Source(changed, source.tree))
-    made = obligations_of(code.source)
-    result = prove(made["layout_ends/kernel/u64"], Settings())
+    renamed = ("pool_initialise_page", "pool_initialize_page") * 2  # where it is defined, and called
+    result = prove(obligations_of(changed("v6.1", tmp_path, *renamed))["layout_ends/kernel/u64"], Settings())
     assert result.verdict == "LOST"
     assert "no function pool_initialise_page" in result.why
 

@@ -67,10 +67,3 @@ def test_a_line_is_hunted_if_a_run_has_come_there(source: Source, proved: Result
     html = page(coverage)
     assert html.count("<tr") == len(lines) + 1
     assert "blocks_are_disjoint" in html
-
-
-def test_coverage_without_a_kernel_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    from command.__main__ import main
-
-    assert main(["prove", "--coverage"]) == 2
-    assert capsys.readouterr().err == "prove: --coverage is about a kernel: name one with --kernel\n"

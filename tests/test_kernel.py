@@ -12,13 +12,13 @@ from kernel import fetch
 from kernel.build import BuildError, Source, Variant, build
 from kernel.pool import ALLOC, FREE, OPERATION, KernelPool, promises_of, revision_of
 from kernel.worker import KernelFault
-from model.checks import BrokenClaim
 from model.lockstep import Lockstep, replay
 from model.memory import Memory
 from model.promises import SERIES, V6_1, V6_12
 from model.trace import Alloc, Create, Destroy, Free, Kernel, OtherPool, PageChoice, Trace, Write, loads
 from report.runs import keep
 from tests.kernels import TINY, changed, created, fetched, hunt, needs_a_compiler, tiny
+from tests.pools import broken_by
 from tests.running import Command
 
 needs_a_compiler()
@@ -163,9 +163,7 @@ KNOWN = {
 @pytest.mark.parametrize(("version", "name"), [(version, name) for version in KNOWN for name in KNOWN[version]])
 def test_what_is_known_breaks_in_the_kernels_own_code(version: str, name: str) -> None:
     known = loads((TRACES / f"{name}.json").read_text())
-    with pytest.raises(BrokenClaim) as broken:
-        replay(known, revision_of(fetched(version), REVISIONS[version].promises))
-    assert broken.value.claim.name == known.claim
+    assert broken_by(known, revision_of(fetched(version), REVISIONS[version].promises)).claim.name == known.claim
 
 
 def test_a_size_of_nearly_2_to_the_64_divides_by_zero() -> None:
@@ -193,8 +191,7 @@ def test_the_lock_is_dropped_around_the_page_allocation(tmp_path: Path) -> None:
     held = "		if (!page) {\n			spin_unlock_irqrestore(&pool->lock, flags);\n			return NULL;\n		}\n"
     changes = (drop, "		page = pool_alloc_page", take, "		pool_initialise_page", fail, held)
     source = changed("v6.12", tmp_path, *changes)
-    with pytest.raises(BrokenClaim, match="may sleep, and is called with a lock held"):
-        replay(steps, revision_of(source))
+    assert "may sleep, and is called with a lock held" in broken_by(steps, revision_of(source)).happened
 
 
 def test_the_messages_are_the_kernels(capsys: pytest.CaptureFixture[str]) -> None:
@@ -221,9 +218,7 @@ def test_the_messages_are_the_kernels(capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_driver_may_write_a_pointer_that_it_knows() -> None:
     """A link that a driver writes has the virtual address that it sees; the kernel's code follows it all the same."""
     known = loads((TRACES / "v6.12-block_starts_in_a_page-link_to_another_pool.json").read_text())
-    with pytest.raises(BrokenClaim) as broken:
-        replay(known, revision_of(fetched("v6.12")))
-    assert broken.value.happened.startswith("bytes 0 to 1000 of another pool")
+    assert broken_by(known, revision_of(fetched("v6.12"))).happened.startswith("bytes 0 to 1000 of another pool")
 
 
 @pytest.mark.parametrize("version", ["v6.1", "v6.12"])
@@ -275,5 +270,4 @@ def test_what_breaks_in_volume_is_a_trace(tmp_path: Path, monkeypatch: pytest.Mo
     ran = command("volume", "--kernel", source.file, "--operations=50000")
     assert (ran.status, "allocated_block_was_free is BROKEN" in ran.out) == (1, True)
     written = loads((tmp_path / f"volume-allocated_block_was_free-128-{source.label()}.json").read_text())
-    with pytest.raises(BrokenClaim):
-        replay(written, revision_of(source))
+    assert broken_by(written, revision_of(source))

@@ -20,7 +20,7 @@ from report.runs import Finding
 from report.scene import moment_of_page, scene_of
 from report.text import drawing, finding_as_text, run_as_text
 from report.verdicts import Counterexample, of_proof
-from tests.kernels import fetched
+from tests.kernels import changed
 from tests.running import ROOT, Command
 from tests.test_report import a_verdict, valid
 
@@ -76,12 +76,8 @@ def test_the_page_of_a_proof_is_drawn_unless_a_run_shows_the_same() -> None:
 
 def of_changed_c(revision: str, old: str, new: str, claim: str, tmp_path: Path) -> tuple[Result, str]:
     """What the prover says of a claim about a kernel's file in which something is replaced; and that file's text."""
-    source = fetched(revision)
-    text = source.file.read_text()
-    assert text.count(old) == 1
-    changed = tmp_path / "dmapool.c"
-    changed.write_text(text.replace(old, new))
-    return prove(obligations_of(Source(changed, source.tree))[f"{claim}/kernel/u64"], Settings()), changed.read_text()
+    source = changed(revision, tmp_path, old, new)
+    return prove(obligations_of(source)[f"{claim}/kernel/u64"], Settings()), source.file.read_text()
 
 
 def test_one_claim_can_be_followed_to_its_counterexample(tmp_path: Path, command: Command) -> None:
@@ -89,9 +85,8 @@ def test_one_claim_can_be_followed_to_its_counterexample(tmp_path: Path, command
     text = (ROOT / "docs" / "claims.md").read_text()
     walk = text[text.index("## One claim") :]
     old, new = re.findall(r"sed 's/(.*)/(.*)/'", walk)[0]
-    changed, kernel = tmp_path / "dmapool.c", fetched("v6.12")
-    changed.write_text(kernel.file.read_text().replace(old, new))
-    status, printed, _ = command("prove", "no_block_crosses_a_boundary", "--kernel", changed, "--fresh")
+    kernel = changed("v6.12", tmp_path, old, new).file
+    status, printed, _ = command("prove", "no_block_crosses_a_boundary", "--kernel", kernel, "--fresh")
     assert status == 1
     drawn = walk[walk.index("kernel breaks no_block_crosses_a_boundary") : walk.rindex("```")]
     assert drawn in printed

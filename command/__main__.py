@@ -26,6 +26,7 @@ COMMANDS = {
     "compare": "run two kernels with the same operations, and say what a driver would see change",
     "report": "ask the engines, and write pages, SARIF, JUnit XML, JSON, traces and SMT-LIB 2",
     "bugs": "plant each seeded bug, and see who notices it",
+    "drawn": "plant changes of one token in a kernel's file, drawn by a seed, and see who notices",
     "claims": "write the tables of claims into README.md and docs/claims.md",
     "kernels": "fetch the kernels to run against, once",
     "bench": "measure pools, the prover and the hunt",

@@ -1,0 +1,28 @@
+"""Changes of one token of C: which there are, and that a seed draws the same ones."""
+
+from bugs.drawn import changes
+
+TEXT = """/* a < b */
+#define LESS(a, b) ((a) < (b))
+int less(struct pair *pair, int most)
+{
+	return pair->first + 1 < most && pair->second;	// most
+}
+"""
+
+
+def test_each_token_becomes_what_may_stand_there() -> None:
+    found = {(change.line, change.old, change.new) for change in changes(TEXT, [5], 1)}
+    assert {("<", "<="), ("<", ">"), ("&&", "||"), ("1", "2"), ("1", "0"), ("+", "-")} <= {one[1:] for one in found}
+    assert {("first", "second"), ("most", "pair")} <= {one[1:] for one in found}
+    assert not {("first", "most"), ("->", "")} & {one[1:] for one in found}, "a field stays a field"
+    assert {line for line, *_ in found} == {5}
+
+
+def test_a_change_is_one_token_and_a_seed_draws_the_same_ones() -> None:
+    drawn = list(changes(TEXT, range(1, 7), 1))
+    assert drawn == list(changes(TEXT, range(1, 7), 1)) != list(changes(TEXT, range(1, 7), 2))
+    for change in drawn:
+        before, after = TEXT.splitlines(), change.text.splitlines()
+        assert [n for n in range(len(before)) if before[n] != after[n]] == [change.line - 1]
+        assert before[:2] == after[:2], "neither comments nor macros"

@@ -1,7 +1,7 @@
 """Bugs that nobody has thought of: changes of one token of a C file, drawn by a seed.
 
 A token becomes another one that may stand there: an operator its neighbour, a number the next one, a name another name of the
-same kind in the file. Many of these do not compile, and some leave the code what it was: whoever draws them has to sort those out.
+same kind in the file. Many of these do not compile, and some leave the code as it was: whoever draws them sorts those out.
 """
 
 import itertools

@@ -1,6 +1,7 @@
 """lib/rbtree.c of a kernel tree, run natively: random insertions and removals, each followed by a look at the whole tree.
 
-It runs in a process of its own, `python -m kernel.rbtree LIBRARY`, which may crash, or never end.
+It runs in a process of its own, `python -m kernel.rbtree`, which is given the library's name to read: it may
+crash, or never end.
 """
 
 import ctypes
@@ -27,9 +28,11 @@ def broken_by(file: Path, tree: Path) -> str:
         includes = ["-nostdinc", "-I", f"{scratch}/include", "-DPOOLPROOF_TREE"]
         flags = [flag for flag in FLAGS if flag != "-fno-pie"]
         checked(compiler(), [*flags, *includes, *MISTAKES, "-fPIC", "-shared", str(file), "-o", str(library)], source)
-        command = [sys.executable, "-m", "kernel.rbtree", str(library)]
+        command = [sys.executable, "-m", "kernel.rbtree"]
         try:
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False)
+            done = subprocess.run(
+                command, cwd=ROOT, input=str(library), capture_output=True, text=True, timeout=SECONDS, check=False
+            )
         except subprocess.TimeoutExpired:
             return f"tree_is_balanced: no end within {SECONDS} s"
     return done.stdout.strip() if done.returncode == 0 else f"tree_is_balanced: it ends by {done.returncode}"
@@ -130,4 +133,4 @@ def main(library: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(input())

@@ -13,6 +13,7 @@ from kernel.build import KERNELS, find
 from kernel.patches import read_mbox
 from kernel.pool import revision_of
 from model.trace import Alloc, Create, Destroy, Free, PageChoice, PoolInfo, Trace, Write, loads
+from tests.kernels import changed
 from tests.running import Command
 
 V6_1, V6_12 = (KERNELS / version / "mm" / "dmapool.c" for version in ("v6.1", "v6.12"))
@@ -22,18 +23,13 @@ needs_kernels = pytest.mark.skipif(
 )
 
 
-def changed(tmp_path: Path, *changes: tuple[str, str]) -> Path:
-    """v6.1 with some of its text replaced, in a tree that has the headers."""
-    text = V6_1.read_text()
-    for old, new in changes:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    file = tmp_path / "changed" / "mm" / "dmapool.c"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
-    return file
+def changed_v6_1(tmp_path: Path, old: str, new: str) -> Path:
+    """v6.1 with some of its text replaced, as mm/dmapool.c."""
+    (tmp_path / "mm").mkdir()
+    return changed("v6.1", tmp_path / "mm", old, new).file
 
 
+COMMENT = "static DEFINE_MUTEX(pools_lock);", "static DEFINE_MUTEX(pools_lock); /* nothing */"
 BOUNDARY = "(next + pool->size) >= next_boundary", "(next + pool->size) > next_boundary"
 
 
@@ -80,7 +76,7 @@ def test_the_first_difference_between_revisions() -> None:
 
 @needs_kernels
 def test_a_kernel_does_what_it_does(tmp_path: Path, command: Command) -> None:
-    same = changed(tmp_path, ("static DEFINE_MUTEX(pools_lock);", "static DEFINE_MUTEX(pools_lock); /* nothing */"))
+    same = changed_v6_1(tmp_path, *COMMENT)
     ran = command("compare", V6_1, same, "--runs", 1)
     assert (ran.status, "nothing differs" in ran.out) == (0, True)
 
@@ -94,13 +90,13 @@ def test_a_comparison_tells_how_far_it_is() -> None:
 
 @needs_kernels
 def test_what_changes_is_reported_with_a_small_run(tmp_path: Path, command: Command) -> None:
-    status, output, _ = command("compare", V6_1, changed(tmp_path, BOUNDARY), "--runs", 1)
+    status, output, _ = command("compare", V6_1, changed_v6_1(tmp_path, *BOUNDARY), "--runs", 1)
     assert status == 1
     assert "what differs: result, memory, row" in output
     assert "\nmessages" not in output
     trace = loads(next((tmp_path / "traces").glob("compare-*-result.json")).read_text())
     assert len(trace.steps) == 3
-    found = difference(trace, revision_of(find(V6_1)), revision_of(find(tmp_path / "changed" / "mm" / "dmapool.c")))
+    found = difference(trace, revision_of(find(V6_1)), revision_of(find(tmp_path / "mm" / "dmapool.c")))
     assert found is not None
     assert found.step == Alloc("b")
 
@@ -134,7 +130,7 @@ def test_what_changes_near_the_edge_of_a_word_is_seen(tmp_path: Path, command: C
         "	size_t size;\n	struct device *dev;\n	size_t allocation;",
         "	size_t size;\n	struct device *dev;\n	unsigned int allocation;",
     )
-    status, output, _ = command("compare", V6_1, changed(tmp_path, narrow), "--runs", 1)
+    status, output, _ = command("compare", V6_1, changed_v6_1(tmp_path, *narrow), "--runs", 1)
     assert status == 1
     assert "create(size=0x100000000, align=1)\n  alloc(block=a)\n  before:  0x100000000 bytes are asked for" in output
 
@@ -143,7 +139,7 @@ def test_what_changes_near_the_edge_of_a_word_is_seen(tmp_path: Path, command: C
 def test_a_series_is_reported_patch_by_patch(tmp_path: Path, command: Command) -> None:
     mbox = mailed(
         tmp_path,
-        ("dmapool: a comment", "static DEFINE_MUTEX(pools_lock);", "static DEFINE_MUTEX(pools_lock); /* nothing */"),
+        ("dmapool: a comment", *COMMENT),
         ("dmapool: the comparison", *BOUNDARY),
     )
     assert [(patch.number, patch.subject) for patch in read_mbox(mbox)] == [
@@ -201,7 +197,7 @@ def test_a_patch_that_cannot_be_used_is_named(
 
 @needs_kernels
 def test_a_report_about_a_kernel(tmp_path: Path, command: Command) -> None:
-    broken = changed(tmp_path, ("page->in_use++;", "page->in_use += 2;"))
+    broken = changed_v6_1(tmp_path, "page->in_use++;", "page->in_use += 2;")
     ran = command("report", "fuzz", "--profile", "directed", "--kernel", broken, "--out", tmp_path / "out")
     assert ran.status == 1, ran.err
     assert "in_use_counts_the_live_blocks/kernel is BROKEN" in ran.out

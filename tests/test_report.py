@@ -85,7 +85,7 @@ def test_the_page_is_as_ever(tmp_path: Path) -> None:
     hold_against(GOLDEN / "page.html", index(shown, findings, {"series": {"alloc": 5}}, "a test", ["machine"]))
 
 
-def test_a_hunt_that_ended_early_has_not_held_the_rest() -> None:
+def test_a_hunt_that_ended_early_has_not_held_the_rest_and_its_seconds_are_shared() -> None:
     found = Trace((Create(64), Alloc("a")), claim="blocks_are_disjoint")
     hunt = Hunt("series", Tally(), 1.0, 1, "ci", Counter(blocks_are_disjoint=7, layout_ends=2))
     sound = of_hunt(hunt)
@@ -93,6 +93,10 @@ def test_a_hunt_that_ended_early_has_not_held_the_rest() -> None:
     broken = of_hunt(replace(hunt, found=[found]))
     assert [(one.verdict, kind_of(one)) for one in broken] == [("BROKEN", "wrong"), ("SEARCHED", "open")]
     assert [one.as_expected for one in broken] == [False, True]
+    assert ([one.claim for one in sound], sum(one.seconds for one in sound)) == (
+        ["blocks_are_disjoint", "layout_ends"],
+        1.0,
+    )
 
 
 def test_a_block_that_sticks_out_is_drawn_whole() -> None:
@@ -272,13 +276,6 @@ def test_what_an_engine_says_is_expected_or_not() -> None:
     contracts = [contract, replace(contract, outcome="SEARCHED"), replace(contract, why="it gave up")]
     for verdicts in (map(of_proof, proofs), map(of_contract, contracts)):
         assert [verdict.as_expected for verdict in verdicts] == [True, False, False]
-
-
-def test_the_seconds_of_all_claims_are_the_hunts() -> None:
-    held = {"layout_ends": 3, "operations_end": 4, "blocks_are_disjoint": 5}
-    verdicts = of_hunt(Hunt("series", Tally(), 12.0, 1, "dev", Counter(held)))
-    assert [verdict.claim for verdict in verdicts] == sorted(held)
-    assert sum(verdict.seconds for verdict in verdicts) == 12.0
 
 
 def test_a_report_keeps_what_hunts_have_found(

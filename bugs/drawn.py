@@ -4,7 +4,6 @@ A token becomes another one that may stand there: an operator its neighbour, a n
 same kind in the file. Many of these do not compile, and some leave the code as it was: whoever draws them sorts those out.
 """
 
-import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -34,6 +33,9 @@ OPERATORS = {
 }
 """What an operator becomes; "" for one that is left out."""
 
+NAMES = 2
+"""So many of the names that may stand in the place of one are tried."""
+
 TOKEN = re.compile(r"->|\+\+|--|<<|>>|[-+*/<>=!&|]=|&&|\|\||[-+*/%<>!&|]|\b\d+\b|\b[A-Za-z_]\w*\b")
 UNSEEN = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|^[ \t]*#(?:\\\n|[^\n])*", re.S | re.M)
 """Comments, strings and the preprocessor's lines."""
@@ -54,27 +56,39 @@ class Change:
 
 
 def changes(text: str, lines: Iterable[int], seed: int) -> Iterator[Change]:
-    """All changes of one token in these lines of C, each once, in an order that the seed draws."""
-    code, wanted = UNSEEN.sub(lambda unseen: re.sub(r"[^\n]", " ", unseen[0]), text), set(lines)
+    """Changes of one token in these lines of C, in an order that the seed draws: all of operators and numbers, a few
+    of each name."""
+    code, wanted, random = UNSEEN.sub(lambda unseen: re.sub(r"[^\n]", " ", unseen[0]), text), set(lines), Random(seed)
     tokens = list(TOKEN.finditer(code))
-    fields = {token[0] for before, token in itertools.pairwise(tokens) if before[0] == "->"}
-    names = {token[0] for token in tokens if re.match(r"[a-z_]", token[0])} - fields
+    kinds = [kind_of(code, token) for token in tokens]
+    names: dict[str, set[str]] = {}
+    for token, kind in zip(tokens, kinds, strict=True):
+        names.setdefault(kind, set()).add(token[0])
     drawn = [
         (token, new)
-        for before, token in zip([None, *tokens], tokens, strict=False)
+        for token, kind in zip(tokens, kinds, strict=True)
         if code.count("\n", 0, token.start()) + 1 in wanted
-        for new in alternatives(token[0], fields if before is not None and before[0] == "->" else names)
+        for new in alternatives(token[0], sorted(names[kind] - {token[0]}) if kind else [], random)
     ]
-    Random(seed).shuffle(drawn)
+    random.shuffle(drawn)
     for token, new in drawn:
         line = code.count("\n", 0, token.start()) + 1
         yield Change(line, token[0], new, text[: token.start()] + new + text[token.end() :])
 
 
-def alternatives(token: str, names: Iterable[str]) -> list[str]:
-    """What may stand in a token's place; of names, each that there is."""
+def kind_of(code: str, token: re.Match[str]) -> str:
+    """Of which kind a name is: "" for what is none, and for words in capitals, which are mostly macros."""
+    if not re.match(r"[a-z_]", token[0]):
+        return ""
+    if code[: token.start()].endswith(("->", ".")):
+        return "field"
+    return "function" if re.match(r"\s*\(", code[token.end() :]) else "variable"
+
+
+def alternatives(token: str, names: list[str], random: Random) -> list[str]:
+    """What may stand in a token's place; of `names`, some."""
     if token.isdecimal():
         return [str(int(token) + 1)] + ([str(int(token) - 1)] if int(token) else [])
     if token in OPERATORS:
         return list(OPERATORS[token])
-    return sorted(name for name in names if name != token) if token in names else []
+    return random.sample(names, min(len(names), NAMES))

@@ -1,94 +1,70 @@
-"""`python -m command crosshair`: have CrossHair check the contracts of `proofs.contracts`, or what is named.
+"""`python -m command crosshair`: run `crosshair check` on the contracts of `proofs.contracts`.
 
-Status 1 also if a contract that is to be CONFIRMED was only SEARCHED.
+CONFIRMED: it followed every path to its end. REFUTED: an input breaks the claim. VACUOUS: no input meets the premises.
+UNKNOWN: anything else, such as an exception of the code.
 """
 
 import argparse
-import multiprocessing
-import signal
+import os
+import re
+import subprocess
+import sys
 import time
-from collections import Counter
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from linecache import getline
+from typing import Any
 
-from command.files import put_json, put_traces, try_out
-from command.line import Status, add_jobs, add_json, add_names, add_traces, unknown
-from proofs.confirm import CONTRACTS, ContractResult, confirm
-from report.runs import show, surprises
-from report.text import show_progress
-from report.verdicts import of_contract
+from command.line import Status, add_jobs, add_names, unknown
+from proofs import contracts
+from report.verdicts import EngineVerdict
+
+CHECK = [sys.executable, "-m", "crosshair", "check", "--report_all", "--analysis_kind=PEP316"]
+CHECK += ["--max_uninteresting_iterations=0"]  # but as many as the contracts say
+ENVIRONMENT = os.environ | {"CROSSHAIR_SMT_RLIMIT": "2000000"}  # Z3's steps for a question: no verdict depends on speed
+VERDICTS = {"Confirmed over": "CONFIRMED", "false when calling": "REFUTED"}
+CLAIM = re.compile(r"post:.*claims[.](\w+)[(]")
+FUNCTIONS = {name: one for name, one in vars(contracts).items() if CLAIM.search(str(one.__doc__))}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    add_names(parser, "CLAIM", "a claim, or one of its contracts")
-    add_json(parser)
-    add_traces(parser)
+    add_names(parser, "FUNCTION", f"of {', '.join(FUNCTIONS)}")
     add_jobs(parser)
 
 
 def run(options: argparse.Namespace) -> Status:
-    names = select(options.names)
-    try_out(options.json, options.traces)
-    started = time.perf_counter()
-    results = confirm_all(names, options.jobs)
-    if options.json != "-":
-        print(as_text(results, time.perf_counter() - started))
-    put_json(options.json, [asdict(result) for result in results])
-    put_traces(
-        options.traces, {f"{one.revision}-{one.contract.replace('/', '-')}": one.counterexample for one in results}
-    )
-    if options.json != "-":
-        show(surprises(map(of_contract, results)))
-    return Status.EXPECTED if all(result.as_expected for result in results) else Status.SURPRISE
+    for name in options.names:
+        if name not in FUNCTIONS:
+            raise unknown("contract", name, FUNCTIONS)
+    verdicts = check_all(options.names or FUNCTIONS, options.jobs)
+    print(*(f"{one.outcome:<23} {one.name}: {one.evidence['CrossHair says']}" for one in verdicts), sep="\n")
+    return Status.EXPECTED if all(verdict.as_expected for verdict in verdicts) else Status.SURPRISE
 
 
-def select(names: Iterable[str]) -> list[str]:
-    """The contracts that are named by claim or in full; all of them if nothing is named. Raises BadInput."""
-    chosen: dict[str, None] = {}
-    claims = dict.fromkeys(contract.partition("/")[0] for contract in CONTRACTS)
-    for name in names:
-        found = [contract for contract in CONTRACTS if name in (contract, contract.partition("/")[0])]
-        if not found:
-            raise unknown(
-                "contract about", name, [*CONTRACTS, *claims], f"there are contracts about {', '.join(claims)}"
-            )
-        chosen |= dict.fromkeys(found)
-    return list(chosen or CONTRACTS)
+def check_all(names: Iterable[str], jobs: int) -> list[EngineVerdict]:
+    """CrossHair's verdicts on functions, each in a process of its own: what it finds depends on what ran before."""
+    with ThreadPoolExecutor(jobs) as executor:
+        done = executor.map(check, [FUNCTIONS[name] for name in names])
+        return [verdict for verdicts in done for verdict in verdicts]
 
 
-def confirm_all(names: list[str], jobs: int) -> list[ContractResult]:
-    """Check contracts, with progress on a terminal; the results in the order of `names`. Each has a process of its own, since
-    what CrossHair finds depends on what ran before: a copy of one that has loaded CrossHair, and done nothing else."""
-    fresh = multiprocessing.get_context("forkserver")
-    fresh.set_forkserver_preload([confirm.__module__])
-    with ProcessPoolExecutor(
-        min(jobs, len(names)),
-        mp_context=fresh,
-        initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_IGN),  # this process ends them
-        max_tasks_per_child=1,
-    ) as executor:
-        running = {executor.submit(confirm, name): name for name in names}
-        for number, future in enumerate(as_completed(running), 1):
-            show_progress(f"{number} of {len(names)} contracts: {running[future]}")
-    show_progress("")
-    return [future.result() for future in running]
-
-
-def as_text(results: list[ContractResult], seconds: float) -> str:
-    """A line for each result, with the refutations in words; and how many there are of each outcome."""
-    lines = []
-    for result in results:
-        surprise = "" if result.as_expected else f", but {result.expected} was expected"
-        line = f"{result.outcome:<9} {result.contract:<52} {result.revision:<6} {result.seconds:6.1f} s"
-        lines.append(f"{line}, {result.paths} paths{surprise}")
-        if result.counterexample is not None:
-            lines.append(f"          for      {', '.join(f'{name}={value}' for name, value in result.inputs.items())}")
-            lines += [f"          {part:<8} {result.counterexample[part]}" for part in ("expected", "actual")]
-        if result.why:
-            lines.append(f"          because  {result.why}")
-    counts = Counter(result.outcome for result in results)
-    odd = sum(not result.as_expected for result in results)
-    in_words = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-    return "\n".join([*lines, "", f"{len(results)} contracts in {seconds:.1f} s: {in_words}; {odd} not as expected."])
+def check(function: Callable[..., Any], longest: float = 600) -> list[EngineVerdict]:
+    """A verdict for each claim of the contract of a function, or UNKNOWN where CrossHair has no end in so many seconds."""
+    command, started = [*CHECK, f"{function.__module__}.{function.__name__}"], time.perf_counter()
+    try:
+        done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=longest, check=False)
+        output = done.stdout + done.stderr
+    except subprocess.TimeoutExpired:
+        output = f"no end within {longest} s"
+    seconds = time.perf_counter() - started
+    messages = re.findall(r"^(.+):(\d+): \w+: (.+)$", output, re.M)  # file, line, what it says of the condition there
+    said = {claim: text for file, line, text in messages for claim in CLAIM.findall(getline(file, int(line)))}
+    revision, expected = ("v6.1", "REFUTED") if function.__name__.startswith("v6_1_") else ("series", "CONFIRMED")
+    verdicts = []
+    for claim in CLAIM.findall(str(function.__doc__)):
+        text = said.get(claim, output.strip())
+        otherwise = "VACUOUS" if "Unable to meet precondition" in output else "UNKNOWN"
+        found = next((VERDICTS[how] for how in VERDICTS if text.startswith(how)), otherwise)
+        about = found, expected, found == expected, seconds, "", {"CrossHair says": text}
+        verdicts.append(EngineVerdict("contracts", f"{claim}/{function.__name__}", claim, revision, *about))
+    return verdicts

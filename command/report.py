@@ -21,7 +21,7 @@ from report.formats import as_junit, as_sarif
 from report.pages import index
 from report.runs import finding_of, scene_on, show
 from report.text import show_progress
-from report.verdicts import EngineVerdict, message, of_contract, of_hunt, of_proof, of_trace
+from report.verdicts import EngineVerdict, message, of_hunt, of_proof, of_trace
 
 PAST = Path(__file__).parent.parent / "tests" / "traces"
 ENGINES = {"prove": "prover", "fuzz": "machine", "crosshair": "contracts"}
@@ -107,9 +107,9 @@ def ask(engine: str, folder: Path, profile: str, kernel: KernelFile | None) -> t
         write_smt2(results, folder / "smt2")
         return [of_proof(result) for result in results], {}
     if engine == "crosshair":
-        from command.crosshair import confirm_all, select
+        from command.crosshair import FUNCTIONS, check_all
 
-        return [of_contract(result) for result in confirm_all(select([]), jobs)], {}
+        return check_all(FUNCTIONS, jobs), {}
     hunts = hunt_all(HUNTED if kernel is None else [KERNEL], None, profile, kernel)
     verdicts = [verdict for hunt in hunts for verdict in of_hunt(hunt)]
     return verdicts, {hunt.revision: dict(sorted(hunt.tally.events.items())) for hunt in hunts}
@@ -131,7 +131,7 @@ def past_counterexamples() -> list[EngineVerdict]:
         claim = broken.claim.name if broken is not None else str(trace.claim)
         name = file.stem.removeprefix(f"{revision}-")
         found = None if broken is None else of_trace(broken.trace)
-        outcome = "HELD" if broken is None else "BROKEN"
+        outcome = "SEARCHED" if broken is None else "BROKEN"
         verdicts.append(
             EngineVerdict(
                 "replay", file.stem, claim, revision, outcome, "BROKEN", broken is not None, 0.0, name, {}, found

@@ -10,9 +10,8 @@ from model.geometry import LaidPage, number
 from model.revision import KERNEL
 from model.trace import Trace, from_json
 
-if TYPE_CHECKING:  # or whoever reads a report would need Z3, Hypothesis and CrossHair
+if TYPE_CHECKING:  # or whoever reads a report would need Z3 and Hypothesis
     from hunt.fuzz import Hunt
-    from proofs.confirm import ContractResult
     from proofs.engine.obligation import Result
 
 ENGINES = {
@@ -29,7 +28,7 @@ NOTHING = (0, False, "none", "")
 SAYS_NOTHING = "says nothing, since"
 """The evidence against a proof whose premise is not what it should be."""
 
-SHOWN = {"LOST": "not followed", "HELD": "not broken"}
+SHOWN = {"LOST": "not followed"}
 """How people read a verdict, where it is not its name."""
 
 ADVICE = {
@@ -68,7 +67,7 @@ class EngineVerdict:
     expected: str
     as_expected: bool
     seconds: float
-    about: str = ""  # theory and case, or the inputs of a contract
+    about: str = ""  # theory and case
     evidence: dict[str, str] = field(default_factory=dict)
     counterexample: Counterexample | None = None
 
@@ -136,26 +135,6 @@ def of_proof(result: "Result") -> EngineVerdict:
     )
 
 
-def of_contract(result: "ContractResult") -> EngineVerdict:
-    """CrossHair's verdict on a contract."""
-    evidence = {"inputs": result.about, "paths": str(result.paths), "seconds": f"{result.seconds:.2f}"}
-    if result.why:
-        evidence["because"] = result.why
-    return EngineVerdict(
-        "contracts",
-        result.contract,
-        result.claim,
-        result.revision,
-        result.outcome,
-        result.expected,
-        result.as_expected,
-        result.seconds,
-        result.about,
-        evidence,
-        counterexample_of(result.inputs, result.counterexample),
-    )
-
-
 def of_hunt(hunt: "Hunt") -> list[EngineVerdict]:
     """A verdict for each claim that the state machine has checked on a revision."""
     traces = {str(trace.claim): trace for trace in hunt.found}
@@ -166,7 +145,6 @@ def of_hunt(hunt: "Hunt") -> list[EngineVerdict]:
     }
     checked = dict(sorted(hunt.checked.items())) | {claim: 0 for claim in traces if claim not in hunt.checked}
     verdicts = []
-    sound = "SEARCHED" if traces else "HELD"  # what breaks a claim ends the hunt, before it has gone far in the others
     for claim, times in checked.items():
         trace = traces.get(claim)
         verdicts.append(
@@ -175,8 +153,8 @@ def of_hunt(hunt: "Hunt") -> list[EngineVerdict]:
                 f"{claim}/{hunt.revision}",
                 claim,
                 hunt.revision,
-                "BROKEN" if trace else sound,
-                sound,
+                "BROKEN" if trace else "SEARCHED",
+                "SEARCHED",
                 trace is None,
                 hunt.seconds / len(checked),  # its share, so that those of all claims are the hunt's
                 f"{times:,} times",

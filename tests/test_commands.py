@@ -55,11 +55,9 @@ audit --executor-calls=0              | --executor-calls: a number from 1
 audit --executor-calls=9 layout_ends  | leave out claims and --json
 audit --json=/proc/none               | /proc/none: No such file or directory
 
-crosshair layout_ens                  | no contract about 'layout_ens'; did you mean 'layout_ends'?
-crosshair xyzzy                       | there are contracts about
-crosshair layout_ends --jobs=0        | --jobs: a number from 1
-crosshair layout_ends --json={tmp}    | Is a directory; name one that can be written
-crosshair layout_ends --traces=/proc  | name one that can be written
+crosshair next_blok                   | no contract 'next_blok'; did you mean 'next_block'?
+crosshair xyzzy                       | there are admit, next_block
+crosshair next_block --jobs=0         | --jobs: a number from 1
 
 fuzz v6.l                             | no revision 'v6.l'; did you mean 'v6.1'?
 fuzz kernel                           | no revision 'kernel'; there are model, series,

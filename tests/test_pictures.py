@@ -130,7 +130,7 @@ def test_what_is_not_followed_has_its_line_of_c_and_what_to_do(tmp_path: Path) -
 
 
 def test_a_claim_without_a_verdict_says_why() -> None:
-    proved, hunted = a_verdict("PROVED"), a_verdict("HELD", engine="machine", revision="v6.12")
+    proved, hunted = a_verdict("PROVED"), a_verdict("SEARCHED", engine="machine", revision="v6.12")
     reasons = {
         ("prover",): "series, v6.12: the prover states no proof of it; the hunt was not run (`fuzz`)",
         ("machine",): "series: the prover was not run (`prove`); no step of the hunt looked at it",

@@ -23,13 +23,12 @@ from model.pool import Pool as ModelPool
 from model.revision import Revision
 from model.trace import Alloc, Create, Destroy, Trace, dumps, loads
 from proofs.catalogue import OBLIGATIONS
-from proofs.confirm import ContractResult
 from proofs.engine.obligation import Settings, prove
 from report.pages import index, kind_of
 from report.runs import finding_of, in_text, scene_on
 from report.scene import Cell, scene_of, without_covered
 from report.text import coloured, finding_as_text, run_as_text
-from report.verdicts import SMT2, Counterexample, EngineVerdict, of_contract, of_hunt, of_proof
+from report.verdicts import SMT2, Counterexample, EngineVerdict, of_hunt, of_proof
 from tests.proved import REFUTED, Proved
 from tests.running import ROOT, TRACES, Command
 from tests.test_text import GOLDEN, hold_against
@@ -77,11 +76,11 @@ def test_the_page_is_as_ever(tmp_path: Path) -> None:
     }
     verdicts = [verdict for verdict in past_counterexamples() if verdict.name in names]
     findings = [replace(finding_of(one, tmp_path), replay="make replay") for one in verdicts]
-    held = a_verdict("HELD", engine="machine", name="layout_ends/v6.12", revision="v6.12", evidence={"seed": "1"})
-    searched = a_verdict("SEARCHED", engine="contracts", name="layout_ends/a")
+    held = a_verdict("SEARCHED", engine="machine", name="layout_ends/v6.12", revision="v6.12", evidence={"seed": "1"})
+    confirmed = a_verdict("CONFIRMED", engine="contracts", name="layout_ends/a")
     reason = {"because": "so", SMT2: "smt2/file.smt2"}
     wrong = a_verdict("UNKNOWN", "PROVED", name="layout_ends/v4/Z", revision="v4", about="Z", evidence=reason)
-    shown = [*verdicts, held, searched, wrong]
+    shown = [*verdicts, held, confirmed, wrong]
     hold_against(GOLDEN / "page.html", index(shown, findings, {"series": {"alloc": 5}}, "a test", ["machine"]))
 
 
@@ -89,7 +88,7 @@ def test_a_hunt_that_ended_early_has_not_held_the_rest_and_its_seconds_are_share
     found = Trace((Create(64), Alloc("a")), claim="blocks_are_disjoint")
     hunt = Hunt("series", Tally(), 1.0, 1, "ci", Counter(blocks_are_disjoint=7, layout_ends=2))
     sound = of_hunt(hunt)
-    assert [(one.verdict, kind_of(one)) for one in sound] == [("HELD", "open"), ("HELD", "open")]
+    assert [(one.verdict, kind_of(one)) for one in sound] == [("SEARCHED", "open"), ("SEARCHED", "open")]
     broken = of_hunt(replace(hunt, found=[found]))
     assert [(one.verdict, kind_of(one)) for one in broken] == [("BROKEN", "wrong"), ("SEARCHED", "open")]
     assert [one.as_expected for one in broken] == [False, True]
@@ -162,7 +161,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     verdicts = [of_proof(prove(OBLIGATIONS[name], Settings())) for name in names]
     tallies = {"series": {"alloc": 1_234_567}, "v6.1-as-it-is": {"a page overlaps another from below": 1}}
-    machine = a_verdict("HELD", engine="machine", name="operations_end/series", claim="operations_end")
+    machine = a_verdict("SEARCHED", engine="machine", name="operations_end/series", claim="operations_end")
     write(folder, [*surprising(verdicts), machine, *past_counterexamples()], tallies, "a test", ["prove", "fuzz"])
     return folder
 
@@ -269,13 +268,10 @@ def test_a_report_that_fails_leaves_no_older_page(
 
 
 def test_what_an_engine_says_is_expected_or_not() -> None:
-    """A refutation is expected for its own reason only, and a contract has to come out as it should."""
+    """A refutation is expected for its own reason only."""
     proof = prove(OBLIGATIONS["no_room_is_wasted/v6.1/u64/size_128"], Settings())
     proofs = [proof, replace(proof, expected="PROVED"), replace(proof, broken="a step on the way")]
-    contract = ContractResult("layout_ends/a", "layout_ends", "series", "", "CONFIRMED", "CONFIRMED", 1.0, 3)
-    contracts = [contract, replace(contract, outcome="SEARCHED"), replace(contract, why="it gave up")]
-    for verdicts in (map(of_proof, proofs), map(of_contract, contracts)):
-        assert [verdict.as_expected for verdict in verdicts] == [True, False, False]
+    assert [verdict.as_expected for verdict in map(of_proof, proofs)] == [True, False, False]
 
 
 def test_a_report_keeps_what_hunts_have_found(

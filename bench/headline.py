@@ -6,13 +6,13 @@ from typing import Any
 
 from bench.native import ALIGN, SIZE, in_c
 from bench.part import Part, Wanted, timed
-from impl.block_stack import BlockStackPool
-from impl.history import OriginalPool
 from impl.pool import Pool
+from impl.v6_1 import V6_1Pool
+from impl.v6_12 import V6_12Pool
 from model.memory import Memory
 
 BLOCKS = 373_959
-POOLS: dict[str, Any] = {"v6.1": OriginalPool, "series": Pool, "v6.12": BlockStackPool}
+POOLS: dict[str, Any] = {"v6.1": V6_1Pool, "series": Pool, "v6.12": V6_12Pool}
 
 COVER_LETTER = {"v6.1": (0.350, 8.901), "series": (0.018, 0.019)}
 """Seconds of the allocs and of the frees, on the machine of the patch series' author (2022): the frees' with the destruction,

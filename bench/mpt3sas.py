@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from bench.part import Part, Wanted
-from impl.history import OriginalPool
 from impl.pool import Pool
+from impl.v6_1 import V6_1Pool
 from model.memory import Memory
 from report.text import show_progress
 
@@ -48,7 +48,7 @@ def run(wanted: Wanted) -> Part:
     after = [SERIES_CHAIN if row.name == "chain" else row for row in before]
     table: list[str] = []
     missed = []
-    for revision, expected in ((OriginalPool, before), (Pool, after)):
+    for revision, expected in ((V6_1Pool, before), (Pool, after)):
         rows = workload(revision, before)
         table += [f"{revision.revision:<24} in use   total    size  pages"]
         table += [f"{row.name:<22} {row.in_use:>8} {row.total:>7} {row.size:>7} {row.pages:>6}" for row in rows] + [""]

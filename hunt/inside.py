@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from itertools import islice, pairwise
 from typing import Any
 
-from impl.block_stack import NULL, BlockStackPool
 from impl.pool import FREE_LINK, Page, Pool
 from impl.rbtree import LEFT, RIGHT
+from impl.v6_12 import NULL, V6_12Pool
 from model import claims
 from model.lockstep import Lockstep
 from model.pool import Page as OraclePage
@@ -173,7 +173,7 @@ def tree_of(node: Any) -> TreeNode | None:
     return node and TreeNode(node.dma, node.red, tree_of(node.child[LEFT]), tree_of(node.child[RIGHT]))
 
 
-def inside_of_stack(pool: BlockStackPool) -> Inside:
+def inside_of_stack(pool: V6_12Pool) -> Inside:
     """The stack of free blocks, as far as it stays in the pool's memory and does not run in a circle."""
     stack: list[int] = []
     block = pool.next_block

@@ -6,11 +6,11 @@ from types import MappingProxyType
 from typing import Any
 
 from hunt.inside import inside_of_pages, inside_of_stack, look
-from impl.block_stack import BlockStackPool
-from impl.history import OriginalPool
 from impl.lock import LockingError
 from impl.pool import Options
 from impl.pool import Pool as SeriesPool
+from impl.v6_1 import V6_1Pool
+from impl.v6_12 import V6_12Pool
 from kernel.build import BuildError, Source, Variant, find
 from kernel.pool import program_of, revision_of
 from model.pool import Pool as ModelPool
@@ -33,12 +33,12 @@ REVISIONS: Mapping[str, Revision] = MappingProxyType(
         "series": python(SeriesPool, look=look, inside=inside_of_pages),
         # Held to what v6.1 was meant to promise, which it breaks; and to what it keeps in fact.
         "v6.1": python(
-            OriginalPool,
+            V6_1Pool,
             replace(SERIES, notices_overlap=False, keeps_in_debug_builds=V6_1.keeps_in_debug_builds),
             inside=inside_of_pages,
         ),
-        "v6.1-as-it-is": python(OriginalPool, V6_1, inside=inside_of_pages),
-        "v6.12": python(BlockStackPool, V6_12, inside=inside_of_stack),
+        "v6.1-as-it-is": python(V6_1Pool, V6_1, inside=inside_of_pages),
+        "v6.12": python(V6_12Pool, V6_12, inside=inside_of_stack),
     }
 )
 

@@ -2,10 +2,10 @@
 
 Imports the standard library only, so that it shares no mistake with the oracle in `model`.
 
-| kernel function | series (pool.py) | v6.1 (history.py) | v6.12 (block_stack.py) |
+| kernel function | series (pool.py) | v6.1 (v6_1.py) | v6.12 (v6_12.py) |
 |---|---|---|---|
 | dma_pool_create: argument check | layout.admit | admit | admit |
-| dma_pool_create | Pool.create | the same | BlockStackPool.create |
+| dma_pool_create | Pool.create | the same | V6_12Pool.create |
 | dma_pool_alloc | Pool.alloc | the same, _page_with_room | alloc |
 | pool_alloc_page | Pool._alloc_page | the same | _alloc_page |
 | pool_initialise_page | layout.laid_blocks, next_block | next_block | _initialise_page, turn |

@@ -180,7 +180,7 @@ class Pool(DmaPool):
                 pages += 1
         return f"{self.name:<16} {in_use:4} {self._total_blocks(pages):4} {self.geometry.size:4} {pages:2}"
 
-    # What the revisions do differently; see impl.history for v6.1.
+    # What the revisions do differently; see impl.v6_1 for v6.1.
 
     def _set_geometry(self, admitted: Geometry) -> None:
         super()._set_geometry(admitted)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from impl.block_stack import DMA_BLOCK, NULL, BlockStackPool
 from impl.pool import Options
+from impl.v6_12 import DMA_BLOCK, NULL, V6_12Pool
 from model import claims
 from model.memory import VADDR_BASE, Memory
 from model.trace import Alloc, Create, Free, OtherPool, Trace, Write
@@ -180,8 +180,8 @@ def explain_mismatch(inputs: dict[str, Any]) -> Counterexample:  # noqa: ARG001
     )
 
 
-def plain_pool(debug: bool) -> BlockStackPool:
-    pool = BlockStackPool.create("pool", Memory(), 1024, 1, 0, Options(debug=debug))
+def plain_pool(debug: bool) -> V6_12Pool:
+    pool = V6_12Pool.create("pool", Memory(), 1024, 1, 0, Options(debug=debug))
     assert pool is not None
     return pool
 
@@ -255,7 +255,7 @@ def a_free_with_anothers_dma_address_is_believed(path: Any) -> None:
 def explain_wild_link(inputs: dict[str, Any]) -> Counterexample:  # noqa: ARG001
     """On a running pool, beside which the device has given memory to somebody else; the trace has another pool there."""
     memory = Memory()
-    pool = BlockStackPool.create("pool", memory, 1024, 1, 0)
+    pool = V6_12Pool.create("pool", memory, 1024, 1, 0)
     others = memory.alloc_coherent(4096)
     assert pool is not None
     assert others is not None

@@ -30,7 +30,7 @@ from proofs.counterexamples import (
 )
 from proofs.engine.obligation import Counterexample
 from proofs.subjects.c_pool import Code, LoopInC, subject_of
-from proofs.subjects.subject import ORIGINAL, PAGE_SIZE
+from proofs.subjects.subject import PAGE_SIZE, PLACED_BY_V6_1
 
 
 def explain_pages(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
@@ -135,7 +135,7 @@ def explain_page(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexa
 
 
 def as_v6_1(geometry: Geometry) -> list[int]:
-    return [offset for offset, _ in ORIGINAL(geometry, geometry.allocation)[0]]
+    return [offset for offset, _ in PLACED_BY_V6_1(geometry, geometry.allocation)[0]]
 
 
 def explain_total(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:

@@ -34,7 +34,7 @@ from proofs.counting import total_counts_the_blocks
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligation, Obligations
 from proofs.engine.path import Body, Theory
-from proofs.layout import BODIES, any_page_of_original, any_turn, offsets_fit_the_int_link
+from proofs.layout import BODIES, any_page_of_v6_1, any_turn, offsets_fit_the_int_link
 from proofs.subjects.c_pool import (
     Code,
     LoopInC,
@@ -251,13 +251,13 @@ def counted(state: Statements) -> Subject:
 def totals(state: Statements) -> None:
     code, claim = state.code, claims.total_counts_the_blocks
 
-    def original(path: Any) -> None:
+    def counts_as_v6_1(path: Any) -> None:
         """Against the number of blocks that fit."""
-        geometry = any_page_of_original(path)
+        geometry = any_page_of_v6_1(path)
         path.show_claim(claim, LoopInC(code, geometry, 0).total(), 1, layout.blks_per_alloc(geometry))
 
     if code.promises is V6_1:
-        state.refute(claim, original, "kernel_page", explain_total)
+        state.refute(claim, counts_as_v6_1, "kernel_page", explain_total)
         return
     state.prove(claim, about(total_counts_the_blocks, counted(state)), explain_count)
     if not code.stacks:

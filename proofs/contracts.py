@@ -11,7 +11,7 @@ from typing import Any
 
 import crosshair  # noqa: F401 (which reads this file)
 
-from impl import history, layout
+from impl import layout, v6_1
 from impl.layout import Cursor, Geometry, goes_on  # noqa: F401 (for the contracts)
 from impl.rbtree import Node, PageTree
 from model import claims, geometry  # noqa: F401 (for the contracts)
@@ -85,7 +85,7 @@ def v6_1_blks_per_alloc(page: Geometry) -> tuple[int, int, int]:
     pre: 4 <= page.size <= page.boundary == known(page.boundary, POWERS[:13]) and page.allocation == 4096
     post: claims.total_counts_the_blocks(*_)
     """
-    return history.blks_per_alloc(page), 1, layout.blks_per_alloc(page)
+    return v6_1.blks_per_alloc(page), 1, layout.blks_per_alloc(page)
 
 
 def v6_1_next_block(page: Geometry, block: int, start: int) -> Cursor:  # noqa: ARG001 (for the contract)
@@ -96,4 +96,4 @@ def v6_1_next_block(page: Geometry, block: int, start: int) -> Cursor:  # noqa: 
     post: implies(goes_on(page, _), claims.layout_ends(block * page.size, _.offset))
     post: page.boundary > 4096 or claims.no_room_is_wasted(((block + 1) * page.size, _.offset), start, page.size, page.boundary)
     """
-    return history.next_block(page, Cursor(block * page.size, layout.first_block(page).next_boundary))
+    return v6_1.next_block(page, Cursor(block * page.size, layout.first_block(page).next_boundary))

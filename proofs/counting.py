@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from impl import history, layout
+from impl import layout, v6_1
 from impl.layout import Cursor, Geometry
 from model import claims
 from model import geometry as promise
@@ -11,8 +11,8 @@ from proofs.counterexamples import LARGEST_DRAWN, described, offsets_of, page_of
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations
 from proofs.engine.path import Theory
-from proofs.layout import WIDTHS, any_page, any_page_of_original, any_turn
-from proofs.subjects.subject import IN_PYTHON, ORIGINAL, SERIES_IN_PYTHON, Place, Subject, about
+from proofs.layout import WIDTHS, any_page, any_page_of_v6_1, any_turn
+from proofs.subjects.subject import IN_PYTHON, PLACED_BY_V6_1, SERIES_IN_PYTHON, Place, Subject, about
 
 obligation = Obligations(__name__)
 
@@ -33,7 +33,7 @@ def explain(place: Place, count: Any, inputs: dict[str, Any]) -> Counterexample:
 
 
 explain_series = partial(explain, SERIES_IN_PYTHON.place, layout.blks_per_alloc)
-explain_original = partial(explain, ORIGINAL, history.blks_per_alloc)
+explain_v6_1 = partial(explain, PLACED_BY_V6_1, v6_1.blks_per_alloc)
 
 
 def total_counts_the_blocks(path: Any, subject: Subject) -> None:
@@ -118,7 +118,7 @@ def total_miscounts_where_boundary_divides_no_allocation(path: Any) -> None:
     claims.total_counts_the_blocks,
     "v6.1",
     Theory.INTEGERS,
-    explain=explain_original,
+    explain=explain_v6_1,
     expected=Verdict.REFUTED,
     case="any_page",
 )
@@ -126,13 +126,11 @@ def total_miscounts_where_boundary_divides_no_allocation(path: Any) -> None:
     claims.total_counts_the_blocks,
     "v6.1",
     Theory.U32,
-    explain=explain_original,
+    explain=explain_v6_1,
     expected=Verdict.REFUTED,
     case="kernel_page",
 )
-def original_counts_blocks_that_do_not_exist(path: Any) -> None:
+def v6_1_counts_blocks_that_do_not_exist(path: Any) -> None:
     """Against the number of blocks that fit, which `blks_per_alloc` is proved to count."""
-    geometry = any_page_of_original(path)
-    path.show_claim(
-        claims.total_counts_the_blocks, history.blks_per_alloc(geometry), 1, layout.blks_per_alloc(geometry)
-    )
+    geometry = any_page_of_v6_1(path)
+    path.show_claim(claims.total_counts_the_blocks, v6_1.blks_per_alloc(geometry), 1, layout.blks_per_alloc(geometry))

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from impl.history import OriginalPool, TidiedPool
 from impl.pool import POOL_POISON_FREED
+from impl.v6_1 import Patch08Pool, V6_1Pool
 from model import claims
 from model.trace import Alloc, Create, Destroy, Free, Trace
 from proofs.engine.obligation import Obligations, from_this_state
@@ -71,7 +71,7 @@ def patch_08_changes_nothing(path: Any) -> None:
     page.in_use = path.number("blocks in use")
     effects = []
     more = path.one_of("more pages", False, True)
-    for revision in (OriginalPool, TidiedPool):
+    for revision in (V6_1Pool, Patch08Pool):
         twin: Any = object.__new__(revision)
         twin.__dict__.update(pool.__dict__, log=[])
         pages = twin.page_list = [page, Tail()] if more else [page]

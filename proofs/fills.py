@@ -12,7 +12,7 @@ from model.geometry import SMALLEST_BLOCK
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Theory
-from proofs.subjects.arbitrary import AnyOriginalPool, AnyPage, AnyPool, put_in_list
+from proofs.subjects.arbitrary import AnyPage, AnyPool, AnyV6_1Pool, put_in_list
 
 obligation = Obligations(__name__)
 
@@ -61,14 +61,14 @@ def block_is_filled_once(path: Any) -> None:
 
 
 @obligation(claims.block_is_filled_once, "v6.1", Theory.U64, explain=explain_twice, expected=Verdict.REFUTED)
-def original_fills_twice(path: Any) -> None:
+def v6_1_fills_twice(path: Any) -> None:
     """With debug and init_on_alloc: poison first, and then zeros over it."""
-    path.show_claim(claims.block_is_filled_once, len(allocate(path, AnyOriginalPool)[1].writes))
+    path.show_claim(claims.block_is_filled_once, len(allocate(path, AnyV6_1Pool)[1].writes))
 
 
 def twins(path: Any, option: str) -> tuple[AnyPool, AnyPool]:
     """Any pool of v6.1, and the same pool of the series."""
-    before = AnyOriginalPool(path, "debug", option, needs=())
+    before = AnyV6_1Pool(path, "debug", option, needs=())
     after: AnyPool = object.__new__(AnyPool)
     after.__dict__.update(before.__dict__, log=[])
     return before, after

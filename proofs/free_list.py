@@ -21,9 +21,9 @@ from proofs.subjects.arbitrary import (
     DISJOINT,
     END,
     FITS,
-    AnyOriginalPool,
     AnyPage,
     AnyPool,
+    AnyV6_1Pool,
     around,
     chain,
     put_in_list,
@@ -276,8 +276,8 @@ def refused_free_changes_nothing(path: Any) -> None:
 
 
 @obligation(claims.refused_free_changes_nothing, "v6.1", Theory.U64, explain=explain_refused, expected=Verdict.REFUTED)
-def original_zeroes_a_block_that_is_free(path: Any) -> None:
-    refused_free(path, AnyOriginalPool(path, "init_on_free", needs=()))
+def v6_1_zeroes_a_block_that_is_free(path: Any) -> None:
+    refused_free(path, AnyV6_1Pool(path, "init_on_free", needs=()))
 
 
 @obligation(

@@ -11,7 +11,7 @@ Premises with products come after the code has run, because the solver then has 
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from impl import history, layout
+from impl import layout, v6_1
 from impl.layout import Cursor, Geometry
 from model import claims
 from model import geometry as promise
@@ -21,8 +21,8 @@ from proofs.engine.obligation import Counterexample, Explain, Obligations
 from proofs.engine.path import Theory
 from proofs.subjects.subject import (
     IN_PYTHON,
-    ORIGINAL,
     PAGE_SIZE,
+    PLACED_BY_V6_1,
     SERIES_IN_PYTHON,
     PageLoop,
     Place,
@@ -249,20 +249,20 @@ obligation(claims.offsets_fit_the_int_link, "series", Theory.U32, explain=explai
 
 # What v6.1 gets wrong.
 
-explain_original = explained_by(ORIGINAL, promise.SMALLEST_BLOCK)
+explain_v6_1 = explained_by(PLACED_BY_V6_1, promise.SMALLEST_BLOCK)
 
 
-def explain_admitted_by_original(inputs: dict[str, Any]) -> Counterexample:
+def explain_admitted_by_v6_1(inputs: dict[str, Any]) -> Counterexample:
     """From the driver's arguments on."""
-    geometry = history.admit(*(inputs[name] for name in ("size", "align", "boundary", "page_size")))
+    geometry = v6_1.admit(*(inputs[name] for name in ("size", "align", "boundary", "page_size")))
     assert geometry is not None
-    return explain_original(asdict(geometry))
+    return explain_v6_1(asdict(geometry))
 
 
-def admitted_by_original(path: Any) -> Geometry:
+def admitted_by_v6_1(path: Any) -> Geometry:
     """What v6.1 makes of a driver's arguments, on the paths where it admits them."""
     size, boundary = path.number("size"), path.number("boundary")
-    geometry = history.admit(size, path.one_of("align", 1), boundary, path.one_of("page_size", PAGE_SIZE))
+    geometry = v6_1.admit(size, path.one_of("align", 1), boundary, path.one_of("page_size", PAGE_SIZE))
     path.assume("the arguments are admitted", lambda: geometry is not None)
     assert geometry is not None
     return geometry
@@ -272,13 +272,13 @@ def admitted_by_original(path: Any) -> Geometry:
     claims.block_lies_inside_its_page,
     "v6.1",
     Theory.U64,
-    explain=explain_admitted_by_original,
+    explain=explain_admitted_by_v6_1,
     expected=Verdict.REFUTED,
     case="boundary_above_the_page",
 )
-def original_places_a_block_past_the_page(path: Any) -> None:
-    geometry = admitted_by_original(path)
-    following = history.next_block(geometry, layout.first_block(geometry))
+def v6_1_places_a_block_past_the_page(path: Any) -> None:
+    geometry = admitted_by_v6_1(path)
+    following = v6_1.next_block(geometry, layout.first_block(geometry))
     path.assume("there is a next block", lambda: layout.goes_on(geometry, following))
     path.show_claim(claims.block_lies_inside_its_page, following.offset, geometry.size, geometry.allocation)
 
@@ -287,19 +287,19 @@ def original_places_a_block_past_the_page(path: Any) -> None:
     claims.layout_ends,
     "v6.1",
     Theory.U64,
-    explain=explain_admitted_by_original,
+    explain=explain_admitted_by_v6_1,
     expected=Verdict.REFUTED,
     case="boundary_above_32_bits",
 )
-def original_never_ends(path: Any) -> None:
-    geometry = admitted_by_original(path)
+def v6_1_never_ends(path: Any) -> None:
+    geometry = admitted_by_v6_1(path)
     first = layout.first_block(geometry)
-    following = history.next_block(geometry, first)
+    following = v6_1.next_block(geometry, first)
     path.assume("there is a next block", lambda: layout.goes_on(geometry, following))
     path.show_claim(claims.layout_ends, first.offset, following.offset)
 
 
-def any_page_of_original(path: Any) -> Geometry:
+def any_page_of_v6_1(path: Any) -> Geometry:
     """Any geometry in ℤ; among machine words, one of a kernel's page."""
     size, boundary = path.number("size"), path.number("boundary")
     if path.theory is Theory.INTEGERS:
@@ -316,22 +316,22 @@ def any_page_of_original(path: Any) -> Geometry:
     claims.no_room_is_wasted,
     "v6.1",
     Theory.INTEGERS,
-    explain=explain_original,
+    explain=explain_v6_1,
     expected=Verdict.REFUTED,
     case="any_page",
 )
 @obligation(
-    claims.no_room_is_wasted, "v6.1", Theory.U64, explain=explain_original, expected=Verdict.REFUTED, case="kernel_page"
+    claims.no_room_is_wasted, "v6.1", Theory.U64, explain=explain_v6_1, expected=Verdict.REFUTED, case="kernel_page"
 )
-def original_wastes_a_block(path: Any) -> None:
-    geometry = any_page_of_original(path)
+def v6_1_wastes_a_block(path: Any) -> None:
+    geometry = any_page_of_v6_1(path)
     show_no_room_after(path, geometry, layout.first_block(geometry))
 
 
 @obligation(
-    claims.no_room_is_wasted, "v6.1", Theory.U64, explain=explain_original, expected=Verdict.REFUTED, case="size_128"
+    claims.no_room_is_wasted, "v6.1", Theory.U64, explain=explain_v6_1, expected=Verdict.REFUTED, case="size_128"
 )
-def original_places_31_of_32_blocks_of_128_bytes(path: Any) -> None:
+def v6_1_places_31_of_32_blocks_of_128_bytes(path: Any) -> None:
     size, allocation = path.one_of("size", 128), path.one_of("allocation", PAGE_SIZE)
     geometry = Geometry(size, path.one_of("boundary", PAGE_SIZE), allocation)
     block = Cursor(path.number("offset"), layout.first_block(geometry).next_boundary)
@@ -343,6 +343,6 @@ def original_places_31_of_32_blocks_of_128_bytes(path: Any) -> None:
 
 
 def show_no_room_after(path: Any, geometry: Geometry, block: Cursor) -> None:
-    following = history.next_block(geometry, block)
+    following = v6_1.next_block(geometry, block)
     gap = block.offset + geometry.size, min(following.offset, geometry.allocation)
     path.show_claim(claims.no_room_is_wasted, gap, path.number("start"), geometry.size, geometry.boundary)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
-from impl.block_stack import BlockStackPool
-from impl.history import OriginalPool, TreeByEndAddress
 from impl.rbtree import RIGHT, Node, PageTree
+from impl.v6_1 import TreeByEndAddress, V6_1Pool
+from impl.v6_12 import V6_12Pool
 from impl.words import size_t, unsigned_int
 from model import claims
 from model.trace import Alloc, Create, Free, PageChoice, Trace
@@ -137,8 +137,8 @@ def scan(path: Any, subject: List) -> None:
     path.show_claim(claims.lookup_finds_the_page_of_an_address, page.dma, allocation, address, found)
 
 
-original = in_python(lambda pool, address: OriginalPool._find_page(pool, 0, address))
-for revision, first_page in (("v6.1", original), ("v6.12", in_python(BlockStackPool._find_page))):
+original = in_python(lambda pool, address: V6_1Pool._find_page(pool, 0, address))
+for revision, first_page in (("v6.1", original), ("v6.12", in_python(V6_12Pool._find_page))):
     state = obligation(claims.lookup_finds_the_page_of_an_address, revision, *ADDRESSES, explain=explain_scan)
     state(about(scan, first_page))
 

@@ -3,9 +3,9 @@
 import pytest
 
 from hunt.revisions import REVISIONS
-from impl import block_stack
-from impl.block_stack import DMA_BLOCK, BlockStackPool
+from impl import v6_12
 from impl.layout import Geometry
+from impl.v6_12 import DMA_BLOCK, V6_12Pool
 from model.lockstep import replay
 from model.memory import Memory
 from model.trace import Alloc, Create, Free, PageChoice, Trace
@@ -14,8 +14,8 @@ from tests.pools import broken_by, pool_of
 SIZE = 1024
 
 
-def a_pool(debug: bool = False) -> tuple[BlockStackPool, Memory]:
-    return pool_of(BlockStackPool, SIZE, debug=debug)
+def a_pool(debug: bool = False) -> tuple[V6_12Pool, Memory]:
+    return pool_of(V6_12Pool, SIZE, debug=debug)
 
 
 def test_free_blocks_are_linked_through_the_pages_and_know_their_dma_address() -> None:
@@ -36,11 +36,9 @@ def test_free_blocks_are_linked_through_the_pages_and_know_their_dma_address() -
 
 
 def test_a_block_below_the_smallest_is_raised_to_a_pointer_and_an_address() -> None:
-    assert block_stack.admit(1, 1, 0, 4096) == Geometry(16, 4096, 4096)
-    assert block_stack.admit(1, 32, 0, 4096) == Geometry(32, 4096, 4096)
-    assert [block_stack.admit(*refused, 4096) for refused in ((0, 1, 0), (1, 3, 0), (2**31, 1, 0), (1, 1, 8))] == [
-        None
-    ] * 4
+    assert v6_12.admit(1, 1, 0, 4096) == Geometry(16, 4096, 4096)
+    assert v6_12.admit(1, 32, 0, 4096) == Geometry(32, 4096, 4096)
+    assert [v6_12.admit(*refused, 4096) for refused in ((0, 1, 0), (1, 3, 0), (2**31, 1, 0), (1, 1, 8))] == [None] * 4
 
 
 @pytest.mark.parametrize(("byte", "seen"), [(15, False), (16, True), (512, True), (SIZE - 1, True)])

@@ -10,8 +10,8 @@ import pytest
 
 from bench.mpt3sas import COVER_LETTER, SERIES_CHAIN, workload
 from command.claims import TABLES, with_table
-from impl.history import OriginalPool
 from impl.pool import Pool
+from impl.v6_1 import V6_1Pool
 from model.claims import CLAIMS
 from tests.pages import most_touched, within_the_claims
 from tests.running import ROOT, alone
@@ -139,7 +139,7 @@ def test_help_has_a_line_for_each_target() -> None:
 def test_the_cover_letters_small_pools_are_as_reported() -> None:
     """The chain pool takes most of a minute: `make mpt3sas`. Its arithmetic, and the five other rows, are quick."""
     small = [row for row in COVER_LETTER if row.name != "chain"]
-    for revision in (OriginalPool, Pool):
+    for revision in (V6_1Pool, Pool):
         assert workload(revision, small) == small
     assert -(-SERIES_CHAIN.in_use // 32) == SERIES_CHAIN.pages
     assert SERIES_CHAIN.pages * 32 == SERIES_CHAIN.total
@@ -148,7 +148,7 @@ def test_the_cover_letters_small_pools_are_as_reported() -> None:
 def test_the_series_looks_at_as_few_pages_as_claimed() -> None:
     for pages in (1, 2, 3, 64):
         assert within_the_claims(pages, *most_touched(Pool, pages))
-    assert not within_the_claims(64, *most_touched(OriginalPool, 64))
+    assert not within_the_claims(64, *most_touched(V6_1Pool, 64))
 
 
 def test_a_reader_may_go_away() -> None:

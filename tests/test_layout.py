@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impl import block_stack, history, layout
+from impl import layout, v6_1, v6_12
 from model import claims
 from model import geometry as promise
 
 PAGE_SIZE = 4096
 
 
-@pytest.mark.parametrize("code", [layout, block_stack], ids=["series", "v6.12"])
+@pytest.mark.parametrize("code", [layout, v6_12], ids=["series", "v6.12"])
 def test_every_legal_page_is_laid_out_and_counted_as_promised(code: Any) -> None:
     """Of all sizes and boundaries that dma_pool_create admits, without alignment."""
     smallest = 4 if code is layout else 16
@@ -29,7 +29,7 @@ def test_every_legal_page_is_laid_out_and_counted_as_promised(code: Any) -> None
     assert len(geometries) == (8155 if code is layout else 8041)
     for promised in geometries:
         kept = layout.Geometry(promised.size, promised.boundary, promised.allocation)
-        laid = list(block_stack.laid_offsets(kept) if code is block_stack else dict(layout.laid_blocks(kept)))
+        laid = list(v6_12.laid_offsets(kept) if code is v6_12 else dict(layout.laid_blocks(kept)))
         assert laid == promise.block_offsets(promised)
         assert len(laid) == layout.blks_per_alloc(kept)
 
@@ -61,14 +61,14 @@ def test_the_promise_holds_every_claim_about_a_layout() -> None:
 
 @pytest.mark.parametrize(
     ("admit", "smallest_block"),
-    [(layout.admit, 4), (history.admit, 4), (block_stack.admit, 16)],
+    [(layout.admit, 4), (v6_1.admit, 4), (v6_12.admit, 16)],
     ids=["series", "v6.1", "v6.12"],
 )
 def test_the_argument_check_admits_what_is_promised(admit: Any, smallest_block: int) -> None:
     """All small arguments, on either side of each bound of a page of 16 bytes."""
     for size, align, boundary in product(range(20), range(18), range(34)):
         promised, admitted = promise.create(size, align, boundary, 16, smallest_block), admit(size, align, boundary, 16)
-        if isinstance(promised, promise.Geometry) and admit is history.admit:  # it clips no boundary
+        if isinstance(promised, promise.Geometry) and admit is v6_1.admit:  # it clips no boundary
             promised = replace(promised, boundary=boundary or promised.allocation)
         assert claims.create_admits_what_is_promised(promised, admitted), (size, align, boundary)
 
@@ -77,7 +77,7 @@ def test_a_size_up_to_int_max_is_admitted() -> None:
     largest = 2**31 - 1
     assert promise.create(largest, 1, 0, 4096) == promise.Geometry(largest, largest, largest)
     assert promise.create(largest + 1, 1, 0, 4096) is promise.Refusal.SIZE_IS_ABOVE_INT_MAX
-    for admit in (layout.admit, block_stack.admit):
+    for admit in (layout.admit, v6_12.admit):
         assert admit(largest, 1, 0, 4096) == layout.Geometry(largest, largest, largest)
         assert admit(largest + 1, 1, 0, 4096) is None
-    assert history.admit(largest + 1, 1, 0, 4096) == layout.Geometry(largest + 1, largest + 1, largest + 1)
+    assert v6_1.admit(largest + 1, 1, 0, 4096) == layout.Geometry(largest + 1, largest + 1, largest + 1)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from impl import block_stack, history, layout, list_head, pool, rbtree
+from impl import layout, list_head, pool, rbtree, v6_1, v6_12
 from impl.pool import Pool
 from model import claims
 from proofs.catalogue import OBLIGATIONS
@@ -137,7 +137,7 @@ IN_PLACE_OF_MEMORY = {
 SOURCES = [file for file in (ROOT / "proofs").glob("**/*.py") if file.name != "path.py"]
 SUBJECTS = [
     kind
-    for module in (block_stack, history, layout, list_head, pool, rbtree)
+    for module in (layout, list_head, pool, rbtree, v6_1, v6_12)
     for kind in vars(module).values()
     if isinstance(kind, type)
 ]

@@ -46,12 +46,12 @@ def test_what_is_drawn_breaks_nothing_in(revision: str) -> None:
     assert done.tally.steps >= settings().max_examples
 
 
-def test_the_directed_runs_find_the_defects_of_the_original() -> None:
+def test_the_directed_runs_find_the_defects_of_v6_1() -> None:
     found = [broken.claim.name for broken in directed.run_all(machine(REVISIONS["v6.1"]))]
     assert {"no_room_is_wasted", "total_counts_the_blocks", "pool_stays_in_its_memory"} <= set(found) <= BROKEN_IN_V6_1
 
 
-def test_what_is_drawn_finds_the_defects_of_the_original() -> None:
+def test_what_is_drawn_finds_the_defects_of_v6_1() -> None:
     """The simplest run, which Hypothesis draws first whatever the seed, and of the others about a half."""
     found: list[str] = []
 

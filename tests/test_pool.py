@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from hunt.revisions import REVISIONS
-from impl.block_stack import BlockStackPool
-from impl.history import MEMORY, PAGE_OFFSET, OriginalPool, TidiedPool
 from impl.layout import Geometry
 from impl.lock import Lock, LockingError
 from impl.pool import FREE_LINK, CheckedPool, Pool
 from impl.rbtree import Node, PageTree
+from impl.v6_1 import MEMORY, PAGE_OFFSET, Patch08Pool, V6_1Pool
+from impl.v6_12 import V6_12Pool
 from model import geometry as promise
 from model.lockstep import replay
 from model.memory import VADDR_BASE, VMALLOC_BASE, Memory
@@ -36,8 +36,8 @@ def test_a_write_after_free_is_reported_at_the_next_alloc(byte: int, noticed: bo
     assert pool.log == [f"dma_pool_alloc pool, {vaddr:016x} (corrupted)"] * noticed
 
 
-def test_a_free_list_that_runs_in_a_circle_is_reported_and_hangs_the_original() -> None:
-    for revision in (Pool, OriginalPool):
+def test_a_free_list_that_runs_in_a_circle_is_reported_and_hangs_v6_1() -> None:
+    for revision in (Pool, V6_1Pool):
         pool, memory = pool_of(revision, debug=True)
         vaddr, dma = pool.alloc() or (0, 0)
         FREE_LINK.pack_into(memory.block(vaddr + 1024, 1024), 0, 1024)  # the next free block follows itself
@@ -68,7 +68,7 @@ SMALL = promise.Geometry(64, 4096, 4096)
     [
         *(lambda memory, of=of: of.create("pool", memory, 64, 1, 0) for of in REVISIONS.values()),
         lambda memory: Pool("pool", memory, Geometry(64, 4096, 4096)),
-        lambda memory: BlockStackPool("pool", memory, Geometry(64, 4096, 4096)),
+        lambda memory: V6_12Pool("pool", memory, Geometry(64, 4096, 4096)),
         lambda memory: ModelPool("pool", memory, SMALL),
     ],
 )
@@ -110,8 +110,8 @@ def test_a_page_is_poisoned_before_it_is_given_back() -> None:
     assert not memory.mappings
 
 
-def test_the_original_finds_the_newest_page_first() -> None:
-    pool, _ = pool_of(OriginalPool, 1000)
+def test_v6_1_finds_the_newest_page_first() -> None:
+    pool, _ = pool_of(V6_1Pool, 1000)
     blocks = [pool.alloc() or (0, 0) for _ in range(8)]  # two pages of four
     pool.free(*blocks[0])
     pool.free(*blocks[7])
@@ -119,8 +119,8 @@ def test_the_original_finds_the_newest_page_first() -> None:
     assert pool.alloc() == blocks[0]
 
 
-@pytest.mark.parametrize("revision", [OriginalPool, TidiedPool])
-def test_destroy_leaks_the_busy_pages(revision: type[OriginalPool]) -> None:
+@pytest.mark.parametrize("revision", [V6_1Pool, Patch08Pool])
+def test_destroy_leaks_the_busy_pages(revision: type[V6_1Pool]) -> None:
     pool, memory = pool_of(revision, 4096)
     blocks = [pool.alloc() or (0, 0) for _ in range(4)]
     pool.free(*blocks[0])
@@ -131,14 +131,14 @@ def test_destroy_leaks_the_busy_pages(revision: type[OriginalPool]) -> None:
     assert not hasattr(pool, "page_list")
 
 
-def test_the_original_admits_a_size_that_wraps_to_0_and_divides_by_it_when_asked() -> None:
-    pool, _ = pool_of(OriginalPool, 2**64 - 1, 2)
+def test_v6_1_admits_a_size_that_wraps_to_0_and_divides_by_it_when_asked() -> None:
+    pool, _ = pool_of(V6_1Pool, 2**64 - 1, 2)
     with pytest.raises(ZeroDivisionError):
         pool.poolinfo()
 
 
-def test_the_original_looks_a_block_up_within_its_page_only() -> None:
-    pool, _ = pool_of(OriginalPool, 4096)
+def test_v6_1_looks_a_block_up_within_its_page_only() -> None:
+    pool, _ = pool_of(V6_1Pool, 4096)
     vaddr, dma = pool.alloc() or (0, 0)
     pool.free(vaddr, dma + 4096)
     pool.free(vaddr, dma - 1)

@@ -6,10 +6,10 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from impl.block_stack import BlockStackPool
 from impl.list_head import ListHead, list_add, list_del_init, list_empty
 from impl.pool import Options, Page
 from impl.rbtree import PageTree
+from impl.v6_12 import V6_12Pool
 from model.memory import Memory
 from proofs.engine.path import Replay, Theory
 from proofs.subjects.arbitrary import AnyPage, AnyPool, around, put_in_list
@@ -46,7 +46,7 @@ def test_a_page_that_is_a_log_reads_as_one_with_bytes(writes: list[tuple[str, in
 def test_a_stack_of_known_blocks_is_one_with_bytes(debug: bool, init_on_free: bool, steps: list[int]) -> None:
     """A page of four blocks, all of them in use at first. A step frees the block of its number, or allocates one. In debug
     builds, a block that is free already is freed again, which both refuse."""
-    real = BlockStackPool.create("pool", Memory(), 1024, 1, 0, Options(debug=debug, init_on_free=init_on_free))
+    real = V6_12Pool.create("pool", Memory(), 1024, 1, 0, Options(debug=debug, init_on_free=init_on_free))
     assert real is not None
     blocks = [real.alloc() or (0, 0) for _ in range(BLOCKS)]
     numbers = {"tail": 0, "live": BLOCKS, "blocks": BLOCKS}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impl import history, layout
+from impl import layout, v6_1
 from impl.words import size_t, unsigned_int
 from model import geometry as promise
 from proofs.engine.explore import Verdict, explore
@@ -64,7 +64,7 @@ def test_an_operation_is_pythons(encoding: type[Number], name: str, x: int, y: i
     assert same(path, result, operation(x, y))
 
 
-@pytest.mark.parametrize("admit", [layout.admit, history.admit], ids=["series", "v6.1"])
+@pytest.mark.parametrize("admit", [layout.admit, v6_1.admit], ids=["series", "v6.1"])
 @settings(max_examples=40)
 @given(size=words, align=words, boundary=words)
 def test_the_argument_check_is_the_same_in_bits(admit: Any, size: int, align: int, boundary: int) -> None:

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from impl.history import OriginalPool
 from impl.list_head import ListHead
 from impl.lock import Lock
 from impl.pool import FREE_LINK, Page, Pool
 from impl.rbtree import PageTree
+from impl.v6_1 import V6_1Pool
 from model import claims
 from model.claims import Claim
 from proofs.subjects.subject import ReachedTail, any_geometry
@@ -158,11 +158,11 @@ class AnyPool(Pool):
         return page
 
 
-class AnyOriginalPool(AnyPool):
-    """The same of v6.1: what it does in its own way is of `OriginalPool`."""
+class AnyV6_1Pool(AnyPool):
+    """The same of v6.1: what it does in its own way is of `V6_1Pool`."""
 
-    _fill_allocated = OriginalPool._fill_allocated
-    _fill_freed = OriginalPool._fill_freed
+    _fill_allocated = V6_1Pool._fill_allocated
+    _fill_freed = V6_1Pool._fill_freed
 
 
 def chain(pool: AnyPool, page: AnyPage) -> list[str]:

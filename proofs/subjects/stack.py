@@ -8,9 +8,9 @@ have to be, above that same tail. `tests/test_stubs.py` holds it to the stack wi
 from dataclasses import dataclass
 from typing import Any
 
-from impl.block_stack import DMA_BLOCK, NULL, BlockStackPool
 from impl.layout import Geometry
 from impl.pool import POOL_POISON_FREED, Options
+from impl.v6_12 import DMA_BLOCK, NULL, V6_12Pool
 from model import claims
 from proofs.subjects.subject import PAGE_SIZE, ReachedTail
 
@@ -38,7 +38,7 @@ class GivenPage:
     data: bytearray
 
 
-class AnyStack(BlockStackPool):
+class AnyStack(V6_12Pool):
     """The running pool on a symbolic memory: blocks that are known, above the tail of the stack.
 
     A DMA address is always one of the pool's. Whether a block is on the stack is answered as the walk is proved to, but for the

@@ -10,7 +10,7 @@ from functools import partial, update_wrapper
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
-from impl import block_stack, history, layout
+from impl import layout, v6_1, v6_12
 from impl.layout import Cursor, Geometry
 from model.promises import SERIES, V6_12, Promises
 from proofs.engine.path import Body
@@ -125,10 +125,10 @@ class StackLoop(SeriesLoop):
     """Of v6.12: the loop ends at a turn that has no room. What it counts while it places blocks is the series' formula."""
 
     def turn(self, at: Cursor, last: Any = None) -> Turn:
-        if not block_stack.goes_on(self.geometry, at):
+        if not v6_12.goes_on(self.geometry, at):
             return Turn(None, None, last)
-        placed = None if block_stack.skips(self.geometry, at) else at.offset
-        return Turn(placed, block_stack.turn(self.geometry, at), last if placed is None else placed)
+        placed = None if v6_12.skips(self.geometry, at) else at.offset
+        return Turn(placed, v6_12.turn(self.geometry, at), last if placed is None else placed)
 
 
 def kept(admit: Callable[..., Geometry | None]) -> Callable[[Any, Any, Any, Any], Geometry | None]:
@@ -159,16 +159,16 @@ def by_links(turn: Callable[[Geometry, Cursor], Cursor]) -> Place:
     return placed_by(lambda geometry: (offset for offset, _ in layout.laid_blocks(geometry, turn)))
 
 
-ORIGINAL = by_links(history.next_block)
+PLACED_BY_V6_1 = by_links(v6_1.next_block)
 SERIES_IN_PYTHON = Subject(
     "series", SERIES, kept(layout.admit), lambda _, geometry: SeriesLoop(geometry), by_links(layout.next_block)
 )
 STACK_IN_PYTHON = Subject(
     "v6.12",
     V6_12,
-    kept(block_stack.admit),
+    kept(v6_12.admit),
     lambda _, geometry: StackLoop(geometry),
-    placed_by(block_stack.laid_offsets),
+    placed_by(v6_12.laid_offsets),
     skips=True,
 )
 IN_PYTHON = (SERIES_IN_PYTHON, STACK_IN_PYTHON)

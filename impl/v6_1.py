@@ -65,7 +65,7 @@ def page_frame(vaddr: int, page_size: int) -> int:
     return size_t(vaddr - PAGE_OFFSET) // page_size
 
 
-class OriginalPool(Pool):
+class V6_1Pool(Pool):
     """Revision `v6.1`: one list of pages, the newest first, scanned on every allocation and every free.
 
     The rest is the series'. What it does otherwise is named by the patch that replaced it.
@@ -155,7 +155,7 @@ class OriginalPool(Pool):
         del self.page_list
 
 
-class TidiedPool(OriginalPool):
+class Patch08Pool(V6_1Pool):
     """Revision `patch-08`: v6.1 with the loop of dma_pool_destroy as patch 08 has it."""
 
     revision = "patch-08"

@@ -57,8 +57,8 @@ def laid_offsets(geometry: Geometry) -> Iterator[int]:
         cursor = following
 
 
-class BlockStackPool(DmaPool):
-    """A pool of blocks of coherent memory, revision `v6.12`. Make one with `BlockStackPool.create`."""
+class V6_12Pool(DmaPool):
+    """A pool of blocks of coherent memory, revision `v6.12`. Make one with `V6_12Pool.create`."""
 
     revision = "v6.12"
     admit = staticmethod(admit)

@@ -56,6 +56,8 @@ class Interpreter:
     """Functions of the file for which something else stands; whoever puts it there says by which claim."""
     cuts: dict[tuple[str, str], Cut] = field(default_factory=dict)
     """The same of loops, by function and the block where a turn begins."""
+    entered: Callable[["Frame", dict[str, Any]], dict[str, Any]] = lambda _, values: values
+    """Called where a block begins, with the values of its phis; returns those that they get."""
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Run a function to its end."""
@@ -112,7 +114,7 @@ class Interpreter:
             values = {phi.name: self._phi(frame, phi) for phi in phis(frame.function, frame.block)}
         except NotFollowed as lost:
             raise lost.at(self.module.place(frame.function.name, frame.block)) from lost
-        frame.values.update(values)
+        frame.values.update(self.entered(frame, values))
         if (frame.function.name, frame.block) in self.cuts:
             self._cut(frame)
         self._rest(frame)

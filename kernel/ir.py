@@ -109,10 +109,12 @@ class Function:
 
 @dataclass(frozen=True)
 class Field:
-    """A member of a struct, or of a struct in it (`page_list.next`): its name, and its width in bits."""
+    """A member of a struct, or of a struct in it (`page_list.next`): its name, its width in bits, and its type's name, with a *
+    behind it for a pointer; "" where it has none."""
 
     name: str
     width: int
+    type: str = ""
 
 
 class Module:
@@ -127,6 +129,7 @@ class Module:
             del head
             names = re.findall(r"%([\w.]+)(?:,|$)", parameters)
             self.functions[name] = Function(name, names, blocks_of(body))
+        self.aliases: dict[str, str] = {}  # names of functions by what others call them
         constants = re.findall(r"^@([\w.]+) = [\w ]*?constant (%[\w.]+) \{ (.*?) \}", text, re.M)
         self.constants = {
             name: (kind, values) for name, kind, values in constants
@@ -134,11 +137,14 @@ class Module:
         self._layouts: dict[str, tuple[list[int], int]] = {}  # of structs: the elements' offsets, and the size in bytes
         self.metadata = dict(re.findall(r"^(!\d+) = (.*)$", text, re.M))
 
+    def has(self, function: str) -> bool:
+        return self.aliases.get(function, function) in self.functions
+
     def function(self, name: str) -> Function:
-        """Raises NotFollowed if there is none."""
-        if name not in self.functions:
+        """By its name, or by an alias. Raises NotFollowed if there is none."""
+        if not self.has(name):
             raise NotFollowed(f"there is no function {name}")
-        return self.functions[name]
+        return self.functions[self.aliases.get(name, name)]
 
     def place(self, function: str, block: str, instruction: Instruction | None = None) -> str:
         """The function, the file and the line of an instruction, or of the first of a block that has one; "" if none has."""
@@ -198,8 +204,31 @@ class Module:
             if inner is not None and "DW_TAG_structure_type" in inner:
                 found += self._members(inner, offset, label + ".")
             else:
-                found.append((offset, Field(label, width)))
+                found.append((offset, Field(label, width, self._type_of(member))))
         return found
+
+    def _type_of(self, member: str) -> str:
+        base = re.search(r"baseType: (!\d+)", member)
+        kind = self.metadata[base[1]] if base is not None else ""
+        if "DW_TAG_pointer_type" in kind:
+            return (self._type_of(kind) or "void") + "*"
+        name = re.search(r'name: "([^"]+)"', kind)
+        return name[1] if name else ""
+
+    def parameter_type(self, function: str, number: int) -> str:
+        """The type of a function's parameter, the first of which is number 1, as in `Field`."""
+        subprogram = next(
+            (
+                key
+                for key, node in self.metadata.items()
+                if f'DISubprogram(name: "{self.function(function).name}"' in node
+            ),
+            "?",
+        )
+        for node in self.metadata.values():
+            if node.startswith("!DILocalVariable") and f"arg: {number}, scope: {subprogram}," in node:
+                return self._type_of(node.replace("type: ", "baseType: "))
+        return ""
 
     def _without_typedefs(self, member: str) -> str | None:
         while (base := re.search(r"baseType: (!\d+)", member)) is not None:

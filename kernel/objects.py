@@ -75,8 +75,8 @@ class Opaque:
 class Struct:
     """An object of a C struct, known by its fields; `cells` are their values, by offset in bytes; `place` is its line of C.
 
-    A field without a value is what a proof knows nothing of, so that the code that reads it is not followed; but of an object
-    that the code has allocated, it is `unwritten`: 0 of kzalloc, and of kmalloc a Fault.
+    A field without a value is what a proof knows nothing of, so that the code that reads it is not followed, unless `any_value`
+    gives one; but of an object that the code has allocated, it is `unwritten`: 0 of kzalloc, and of kmalloc a Fault.
     """
 
     name: str
@@ -84,6 +84,7 @@ class Struct:
     cells: dict[int, Any] = field(default_factory=dict)
     place: str = ""
     unwritten: int | type[Fault] | None = None
+    any_value: Callable[["Struct", Field], Any] | None = None
     private: bool = False
     """Nobody else knows of it: no pointer to it was stored, but in itself or in what is private too."""
     freed: bool = False
@@ -114,6 +115,9 @@ class Struct:
         what = f"{self.name}.{self.fields[offset].name} is read before it is written"
         if isinstance(self.unwritten, int):
             return self.unwritten
+        if self.unwritten is None and self.any_value is not None:
+            self.cells[offset] = self.any_value(self, self.fields[offset])
+            return self.cells[offset]
         raise NotFollowed(f"{what}: the proof does not know it") if self.unwritten is None else Fault(what)
 
     def store(self, offset: Word, width: int, value: Any) -> None:

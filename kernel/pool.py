@@ -332,7 +332,10 @@ def promises_of(source: Source) -> Promises:
     text = source.text()
     if re.search(r"\bstruct\s+rb_root\b", text):
         return SERIES
-    return V6_12 if re.search(r"\bstruct\s+dma_block\b", text) else V6_1
+    # A free block leads to another one, and knows its DMA address.
+    blocks = re.finditer(r"\bstruct\s+(\w+)\s*\{([^{}]*)\}", text)
+    stacks = any(re.search(rf"\bstruct\s+{one[1]}\s*\*", one[2]) and "dma_addr_t" in one[2] for one in blocks)
+    return V6_12 if stacks else V6_1
 
 
 def revision_of(source: Source, promises: Promises | None = None, variant: Variant | None = None) -> Revision:

@@ -174,7 +174,7 @@ def after_one_turn(path: Any, subject: Subject, arguments: Arguments) -> Any:
     geometry = admitted(path, subject, arguments)
     page = subject.page(path, geometry)
     first = page.first()
-    placed, following, _, _ = page.turn(first)
+    placed, following, _ = page.turn(first)
     path.assume("there is a second turn", lambda: placed is not None and following is not None)
     return geometry, page, first, following
 

@@ -29,7 +29,8 @@ from proofs.counterexamples import (
     wrong_pages,
 )
 from proofs.engine.obligation import Counterexample
-from proofs.subjects.c_pool import Code, LoopInC, subject_of
+from proofs.subjects.c_loop import LoopInC, subject_of
+from proofs.subjects.c_pool import Code
 from proofs.subjects.subject import PAGE_SIZE, PLACED_BY_V6_1
 
 
@@ -158,7 +159,7 @@ def explain_count(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterex
     except NotFollowed:
         for geometry in tried(smallest) if code.stacks else ():
             page = LoopInC(code, geometry, DMA_BASE)
-            page.interpreter.advance(page.frame)
+            page.run()
             fit, total = as_promised(geometry), page.total()
             if total != len(fit):
                 expected = f"{described(geometry)}: {len(fit)} blocks fit, at {first_ones(fit)}"

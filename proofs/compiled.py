@@ -13,6 +13,7 @@ from typing import Any
 from impl import layout
 from impl.layout import Cursor
 from kernel.build import Source
+from kernel.objects import Pointer
 from kernel.words import Unknown
 from model import claims
 from model.claims import Claim
@@ -35,17 +36,10 @@ from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligation, Obligations
 from proofs.engine.path import Body, Theory
 from proofs.layout import BODIES, any_page_of_v6_1, any_turn, offsets_fit_the_int_link
-from proofs.subjects.c_pool import (
-    Code,
-    LoopInC,
-    any_page_of,
-    compile_file,
-    created,
-    geometry_of,
-    is_inside,
-    stay_inside,
-    subject_of,
-)
+from proofs.subjects.c_loop import LoopInC, any_page_of, stay_inside, subject_of
+from proofs.subjects.c_page import same_value
+from proofs.subjects.c_pool import Code, compile_file, created, geometry_of, is_inside
+from proofs.subjects.c_shape import shape_of
 from proofs.subjects.subject import PAGE_SIZE, Subject, Turn, about
 
 
@@ -127,7 +121,7 @@ def shown_inside(code: Code) -> Subject:
 def free_list_of_offsets(path: Any, subject: Subject) -> None:
     geometry, page, first, at, _ = any_turn(path, subject)
     path.show("the list begins at the page's start", lambda: first.offset == 0)
-    placed, following, _, _ = page.turn(at)
+    placed, following, _ = page.turn(at)
     link = page.link(at)
     path.show("one block is placed", lambda: placed is not None)
     if following is None:
@@ -138,25 +132,42 @@ def free_list_of_offsets(path: Any, subject: Subject) -> None:
 
 
 def free_list_of_pointers(path: Any, subject: Subject) -> None:
-    _, page, _, at, last = any_turn(path, subject)
+    """Each block leads to the next one, and the last to the other pages; or each to the one before, and the first to them."""
+    geometry, page, _, at, last = any_turn(path, subject)
     assert isinstance(page, LoopInC)
-    placed, following, _, _ = page.turn(at, last)
+    shape = shape_of(page.code)
+    if shape.stack is None or shape.dma is None:
+        raise page.lost("what leads to the blocks of a page is not known")
+    placed, following, _ = page.turn(at, last)
+    others = page.given.get((page.pool.name, shape.stack))
     if following is None:
-        path.show("the last block leads to the other pages", lambda: page.stored(last) is page.tail)
-        path.show("the stack begins at the page's start", lambda: page.pool["next_block"].offset == 0)
+        path.assume("there is a block", lambda: last is not None)
+        top = Pointer(page.memory, 0 if shape.ascends else last)
+        path.show(
+            "the last block leads to the other pages",
+            lambda: not shape.ascends or same_value(page.stored(last + shape.link), others),
+        )
+        path.show("the pool leads to the page's blocks", lambda: same_value(page.pool.cells[shape.stack], top))
         return
     path.assume("a block is placed", lambda: placed is not None)
-    block = page.code.struct("dma_block")
-    dma, link = block.offset_of("dma"), block.offset_of("next_block")
-    path.show("its DMA address is in it", lambda: page.stored(placed + dma) == page.dma + placed)
-    path.show(
-        "nothing is written but the block, and the link to it",
-        lambda: len(page.memory.log) == (2 if last is None else 3),
-    )
-    path.show("it leads nowhere yet", lambda: page.stored(placed + link) == 0)
-    if last is not None:
-        linked = page.stored(last + link)
-        path.show_claim(claims.free_list_holds_the_free_blocks, [linked.offset], [placed])
+    for store in page.memory.log:
+        path.show(
+            "nothing is written but the block, and the link to it",
+            lambda store=store: (
+                is_inside(geometry.size, store.offset - placed, store.nbytes)
+                or (last is not None and store.offset == last + shape.link)
+            ),
+        )
+    path.show("its DMA address is in it", lambda: page.stored(placed + shape.dma) == page.dma + placed)
+    if last is None:
+        path.show(
+            "the first block leads to the other pages, or to the next one",
+            lambda: shape.ascends or same_value(page.stored(placed + shape.link), others),
+        )
+        return
+    one, other = (last, placed) if shape.ascends else (placed, last)
+    linked = page.stored(one + shape.link)
+    path.show_claim(claims.free_list_holds_the_free_blocks, [linked.offset], [other])
 
 
 def only_room_below_a_boundary_is_wasted(path: Any, subject: Subject) -> None:
@@ -193,7 +204,7 @@ def layouts(state: Statements) -> None:
 
 def first_turns(state: Statements) -> None:
     code = state.code
-    subject = replace(state.subject, page=lambda _, geometry: LoopInC(code, geometry, 0))
+    subject = replace(state.subject, page=lambda path, geometry: LoopInC(code, geometry, 0, path=path))
     inside, ends = claims.block_lies_inside_its_page, claims.layout_ends
     if code.promises is V6_1:
         state.refute(inside, second_block_sticks_out(subject, any_boundary), "first_turns_any_boundary")
@@ -210,18 +221,27 @@ def first_turns(state: Statements) -> None:
 class CountedLoop(LoopInC):
     """A page whose blocks are counted; by v6.12 while it places them, by the series beforehand, see `set_by_create`."""
 
-    path: Any
-    geometry: Any
+    def begin(self) -> None:
+        super().begin()
+        if self.code.stacks:  # of a pool without other pages
+            self.pool["nr_blocks"] = 0
 
     def turn(self, at: Cursor, last: Any = None) -> Turn:
         if self.code.stacks:
-            self.nr_blocks = self.path.number("nr_blocks")
-            self.path.assume("there are less than 2^63 blocks", lambda: self.nr_blocks < 2**63)
+            before = self.counted = 0 if last is None else self.path.number("nr_blocks")
+            self.path.assume("no more blocks than bytes lie before this turn's place", lambda: before <= at.offset)
         turn = super().turn(at, last)
-        if self.code.stacks:
-            counted = self.nr_blocks + int(turn.placed is not None)
-            self.path.show("nr_blocks counts what is placed", lambda: self.pool["nr_blocks"] == counted)
-        elif turn.following is None:
+        if self.code.stacks and turn.following is not None:
+            self.counted = before + int(turn.placed is not None)
+            self.path.show(
+                "no more blocks than bytes lie before the next place", lambda: self.counted <= turn.following.offset
+            )
+            for slot in shape_of(self.code).counters:
+                self.path.show(
+                    "nr_blocks counts what is placed",
+                    lambda slot=slot: self.found[slot] == self.arrival[slot] + self.counted,
+                )
+        elif turn.following is None and not self.code.stacks:
             self.path.show("the page is full", lambda: self.link(at) >= self.geometry.allocation)
         return turn
 
@@ -229,7 +249,7 @@ class CountedLoop(LoopInC):
         formula = layout.blks_per_alloc(self.geometry)
         if self.code.stacks:
             row = super().total()
-            self.path.show("the row has nr_blocks", lambda: row == self.nr_blocks)
+            self.path.show("the row has nr_blocks", lambda: row == self.counted)
             return formula
         counted = self.path.number("blks_per_alloc")
         self.path.assume("dma_pool_create has set blks_per_alloc", lambda: counted == formula)
@@ -241,9 +261,7 @@ def counted(state: Statements) -> Subject:
     """The file, with pages whose blocks are counted."""
 
     def page(path: Any, geometry: layout.Geometry) -> LoopInC:
-        one = any_page_of(path, state.code, geometry, partial(stay_inside, geometry.allocation), CountedLoop)
-        one.path, one.geometry = path, geometry
-        return one
+        return any_page_of(path, state.code, geometry, partial(stay_inside, geometry.allocation), CountedLoop)
 
     return replace(state.subject, page=page)
 

@@ -44,7 +44,7 @@ def of_function(module: Module, function: str, body: Body) -> Body:
 def lookups(state: Any) -> None:
     code, claim = state.code, claims.lookup_finds_the_page_of_an_address
     if code.promises is not SERIES:
-        debugs = "pool_find_page" not in code.module.functions
+        debugs = not code.module.has("pool_find_page")
         module = code.debugging if debugs else code.module
         case = "in_debug_builds" if debugs else ""
         scan = about(lookup.scan, partial(found_in_list, module))

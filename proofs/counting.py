@@ -43,7 +43,7 @@ def total_counts_the_blocks(path: Any, subject: Subject) -> None:
     the next one. `ahead` is a difference of the others that has a name because solvers find the sign of a product of names.
     """
     geometry, page, first, at, last = any_turn(path, subject)
-    placed, following, _, _ = page.turn(at, last)
+    placed, following, _ = page.turn(at, last)
     boundaries, blocks, ahead = path.ghost("boundaries"), path.ghost("blocks"), path.ghost("ahead")
     per_boundary = geometry.boundary // geometry.size
     path.show(

@@ -112,7 +112,6 @@ def layout_stays_between_boundaries(path: Any, subject: Subject) -> None:
     path.show_claim(claims.layout_stays_between_boundaries, *following, place)
     path.show("a block has been placed", lambda: turn.last is not None)
     path.show("it ends before the next turn's place", lambda: turn.last + geometry.size <= following.offset)
-    path.show("the first block stays the first", lambda: turn.start == 0)
 
 
 def block_lies_inside_its_page(path: Any, subject: Subject) -> None:
@@ -140,7 +139,7 @@ def blocks_are_disjoint(path: Any, subject: Subject) -> None:
     geometry, page, _, at, last = any_turn(path, subject, ordered=False)
     earlier = path.number("earlier")
     path.assume("an earlier block ends before this turn's place", lambda: earlier + geometry.size <= at.offset)
-    placed, following, _, _ = page.turn(at, last)
+    placed, following, _ = page.turn(at, last)
     path.assume("a block is placed, or the loop goes on", lambda: following is not None or placed is not None)
     assert following is not None or placed is not None
     if placed is not None:
@@ -154,7 +153,7 @@ def blocks_are_disjoint(path: Any, subject: Subject) -> None:
 
 def blocks_are_aligned(path: Any, subject: Subject) -> None:
     geometry, page, first, at, last = any_turn(path, subject)
-    placed, following, _, _ = page.turn(at, last)
+    placed, following, _ = page.turn(at, last)
     align = path.number("align")
     path.assume("there is an alignment", lambda: align >= 1)
     path.assume_claim(claims.alignment_divides_size_and_boundary, geometry, align)
@@ -171,7 +170,7 @@ def blocks_are_aligned(path: Any, subject: Subject) -> None:
 def layout_ends(path: Any, subject: Subject) -> None:
     """A turn that places no block raises the boundary, and none goes back: no two such turns end alike."""
     _, page, _, at, last = any_turn(path, subject)
-    placed, following, _, _ = page.turn(at, last)
+    placed, following, _ = page.turn(at, last)
     path.assume("the loop goes on", lambda: following is not None)
     if placed is not None:
         path.show_claim(claims.layout_ends, at.offset, following.offset)
@@ -187,7 +186,7 @@ def no_room_is_wasted(path: Any, subject: Subject) -> None:
     path.show(
         "the first block is at the page's start", lambda: first.offset == 0 and page.turn(first).placed is not None
     )
-    placed, following, _, _ = page.turn(at, last)
+    placed, following, _ = page.turn(at, last)
     path.assume("a block is placed", lambda: placed is not None)
     assert placed is not None
     gap = placed + geometry.size, next_place(path, subject, geometry, page, following, placed)
@@ -198,10 +197,10 @@ def next_place(path: Any, subject: Subject, geometry: Geometry, page: PageLoop, 
     """Where the block after one is placed; the page's end, if there is none. Of two turns, one places a block."""
     if at is None or not subject.skips:
         return geometry.allocation if at is None else at.offset
-    placed, following, _, _ = page.turn(at, last)
+    placed, following, _ = page.turn(at, last)
     if placed is None and following is not None:
         path.assume_claim(claims.layout_stays_between_boundaries, *following, place_of_a_turn(subject, geometry))
-        placed, following, _, _ = page.turn(following, last)
+        placed, following, _ = page.turn(following, last)
         path.show(
             "after a turn that places no block comes one that does", lambda: following is None or placed is not None
         )

@@ -309,7 +309,13 @@ def test_what_is_missing_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_missing_function_is_not_proved(tmp_path: Path) -> None:
-    renamed = ("pool_initialise_page", "pool_initialize_page") * 2  # where it is defined, and called
+    params, theirs = "(struct dma_pool *pool, struct dma_page *page)", "(struct dma_page *page, struct dma_pool *pool)"
+    renamed = (
+        f"pool_initialise_page{params}",
+        f"lay_out{theirs}",
+        "pool_initialise_page(pool, page)",
+        "lay_out(page, pool)",
+    )
     result = prove(obligations_of(changed("v6.1", tmp_path, *renamed))["layout_ends/kernel/u64"], Settings())
     assert result.verdict == "LOST"
     assert "no function pool_initialise_page" in result.why

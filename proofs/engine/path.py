@@ -159,10 +159,10 @@ class Path(Argument):
         self.lost = False  # since the code under proof is not the code that the proof is about
         self.example: z3.ModelRef | None = None  # of the constraints so far; saves asking
 
-    def number(self, name: str) -> Any:
-        """An arbitrary input of the obligation's theory; in ℤ, any that is not negative."""
+    def number(self, name: str, width: int | None = None) -> Any:
+        """An arbitrary input of the obligation's theory, or of so many bits; in ℤ, any that is not negative."""
         name = self.name_input(name)
-        width = self.theory.width
+        width = self.theory.width if width is None else width
         if self.encoding is AsBits:
             assert width is not None
             term = z3.BitVec(name, width + 1)
@@ -273,7 +273,8 @@ class Replay(Argument):
         self.values = values
         self.latest: tuple[str, dict[str, str]] = ("", {})  # the claim that was shown last, and of what
 
-    def number(self, name: str) -> Any:
+    def number(self, name: str, width: int | None = None) -> Any:
+        del width
         name = self.name_input(name)
         if name not in self.values:
             raise AssumptionFailed(f"the solver's run did not ask for {name}")

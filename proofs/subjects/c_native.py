@@ -16,7 +16,9 @@ from kernel.objects import Pointer
 from kernel.pool import KernelPool
 from model.geometry import INT_MAX
 from model.memory import DMA_BASE, Memory
-from proofs.subjects.c_pool import Code, LoopInC, compile_file, created, geometry_of, placed_blocks, total_in_the_row
+from proofs.subjects.c_loop import LoopInC, placed_blocks
+from proofs.subjects.c_pool import Code, compile_file, created, geometry_of, total_in_the_row
+from proofs.subjects.c_shape import shape_of
 from proofs.subjects.subject import PAGE_SIZE
 
 FOLLOWED = ("dma_pool_create", "pool_initialise_page", "pools_show", "pool_find_page")
@@ -74,11 +76,11 @@ def compare_layouts(code: Code, chance: random.Random, counts: Counter[str]) -> 
 def placed_at_once(code: Code, geometry: Geometry) -> tuple[int, list[int]]:
     """What pools_show prints after an uncut run of pool_initialise_page, and the offsets of the blocks that it lays."""
     page_at_work = LoopInC(code, geometry, DMA_BASE)
-    page_at_work.interpreter.advance(page_at_work.frame)
+    page_at_work.run()
     stores = page_at_work.memory.log
     if not code.stacks:
         return total_in_the_row(code, page_at_work.pool), [store.offset for store in stores]
-    dma = code.struct("dma_block").offset_of("dma")
+    dma = shape_of(code).dma
     laid = [store.offset - dma for store in stores if store.value == DMA_BASE + store.offset - dma]
     return total_in_the_row(code, page_at_work.pool), laid
 

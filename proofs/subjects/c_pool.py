@@ -1,27 +1,22 @@
-"""The pool of a kernel's own mm/dmapool.c, compiled as it is: its dma_pool_create, its layout turn by turn, its row.
+"""A kernel's own mm/dmapool.c, compiled as it is: its dma_pool_create, and its row in the pools file.
 
-Memory for the pool itself is always there; the device gives a page that does not wrap around in its address space. The loop of
-pool_initialise_page is cut where it begins a turn: the variables of C that the proof knows there are arbitrary, as far as the
-invariant allows. A loop with other variables, or one that writes what the proof does not know of, is not followed.
+Memory for the pool itself is always there. `proofs.subjects.c_loop` has the layout of a page.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, TypeVar
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from impl.layout import Cursor, Geometry
+from impl.layout import Geometry
 from kernel.build import Source
 from kernel.execute import Interpreter
 from kernel.ir import Field, Module, NotFollowed, ir_of
-from kernel.objects import DmaPage, Fault, Pointer, Struct
+from kernel.objects import Fault, Pointer, Struct
 from kernel.pool import promises_of
-from model import claims
-from model.memory import DMA_BASE
-from model.promises import SERIES, V6_1, V6_12, Promises
-from model.revision import KERNEL
-from proofs.engine.path import AssertionFailed
-from proofs.subjects.subject import PAGE_SIZE, Blocks, Subject, Turn
+from model.promises import SERIES, V6_12, Promises
+from proofs.subjects.c_names import CREATED, Names, functions_of, names_of
+from proofs.subjects.subject import PAGE_SIZE
 
 QUIET = [
     "strscpy",
@@ -63,9 +58,6 @@ MEMORY: dict[str, Callable[..., Any]] = {
 }
 """What changes memory, whatever it is."""
 
-TURN = {V6_1: {"offset", "next_boundary"}, V6_12: {"offset", "next_boundary", "first", "last"}}
-"""The variables of the loop in pool_initialise_page that change from turn to turn."""
-
 
 @dataclass(frozen=True)
 class Code:
@@ -75,6 +67,7 @@ class Code:
     module: Module
     debugging: Module
     promises: Promises
+    names: Names = field(default_factory=Names, compare=False)
 
     @property
     def stacks(self) -> bool:
@@ -82,8 +75,8 @@ class Code:
         return self.promises is V6_12
 
     def struct(self, name: str) -> Struct:
-        fields, place = self.module.struct(name)
-        return Struct(name, fields, place=place)
+        """Of that name, or with its role. Raises NotFollowed if there is none."""
+        return self.names.struct(self.module, name)
 
     def not_followed(self, reason: str, function: str, block: str = "") -> NotFollowed:
         """What says that a function, or a block of it, is not followed, with the line of C."""
@@ -96,7 +89,15 @@ class Code:
 
 def compile_file(source: Source) -> Code:
     """Compile a file. Raises BuildError."""
-    return Code(source, ir_of(source), ir_of(source, debug=True), promises_of(source))
+    code = Code(source, ir_of(source), ir_of(source, debug=True), promises_of(source))
+    for module in (code.module, code.debugging):
+        module.aliases.update(functions_of(module))
+    pools = []
+    for size, align, boundary, page_size in CREATED:
+        with suppress(Exception):  # the code may fail in any way
+            if (pool := created(code, size, align, boundary, page_size)) is not None:
+                pools.append((pool, {0: size, 1: boundary, 2: page_size}))
+    return replace(code, names=names_of(code.module, pools))
 
 
 NUMA_NO_NODE = 2**32 - 1
@@ -130,145 +131,10 @@ def geometry_of(pool: Struct | None) -> Geometry | None:
     return None if pool is None else Geometry(pool["size"], pool["boundary"], pool["allocation"])
 
 
-Check = Callable[[Any, Any], None]
-"""Of an access to a page: its offset, and its bytes."""
-
-
-def anywhere(offset: Any, nbytes: Any) -> None:
-    """No check: for refutations, which are run again natively, and for plain integers."""
-
-
-class LoopInC:
-    """A `PageLoop` of C: pool_initialise_page at work on a page. `check` is given each access to the page's bytes."""
-
-    def __init__(self, code: Code, geometry: Any, dma: Any, check: Check = anywhere) -> None:
-        self.code = code
-        self.known = TURN[V6_12 if code.stacks else V6_1]
-        self.memory = DmaPage(check)
-        self.dma = dma
-        self.nr_blocks: Any = 0  # before a turn
-        self.pool, self.page = code.struct("dma_pool"), code.struct("dma_page")
-        for name in ("size", "boundary", "allocation"):
-            self.pool[name] = getattr(geometry, name)
-        self.page["vaddr"], self.page["dma"] = Pointer(self.memory, 0), dma
-        if code.stacks:
-            self.tail = Pointer(Struct("the blocks of other pages", {}), 0)
-            self.pool["next_block"], self.pool["nr_blocks"], self.pool["nr_pages"] = self.tail, 0, 0
-            for link in ("page_list.next", "page_list.prev"):
-                self.pool[link] = self.pool.at("page_list.next")
-        self.interpreter = code.interpreter()
-        self.frame = self.interpreter.enter("pool_initialise_page", Pointer(self.pool, 0), Pointer(self.page, 0))
-
-    def lost(self, reason: str, block: str = "") -> NotFollowed:
-        return self.code.not_followed(reason, "pool_initialise_page", block)
-
-    def first(self) -> Cursor:
-        """Run to the first turn. Raises NotFollowed for a loop that is not the one that the proof knows."""
-        heads = self.frame.function.loops
-        if len(heads) != 1:
-            raise self.lost(f"pool_initialise_page has {len(heads)} loops, not 1")
-        arrived = self.interpreter.advance(self.frame, heads[0])
-        if arrived is None:
-            raise self.lost("pool_initialise_page returns before its loop")
-        if set(arrived) != self.known:
-            changed, known = ", ".join(sorted(arrived)), ", ".join(sorted(self.known))
-            raise self.lost(f"this loop changes {changed}; the proof knows {known}", heads[0])
-        if self.code.stacks and (arrived["first"], arrived["last"]) != (0, 0):
-            raise self.lost("the loop begins with blocks", heads[0])
-        if self.memory.log:
-            raise self.lost("blocks are placed before the loop", heads[0])
-        return Cursor(arrived["offset"], arrived["next_boundary"])
-
-    def turn(self, at: Cursor, last: Any = None) -> Turn:
-        """One turn from there. Raises NotFollowed if it changes what the proof does not know of."""
-        self.memory.log.clear()
-        variables: dict[str, Any] = {"offset": at.offset, "next_boundary": at.next_boundary}
-        if self.code.stacks:
-            self.pool["nr_blocks"] = self.nr_blocks
-            variables["last"] = 0 if last is None else Pointer(self.memory, last)
-            variables["first"] = 0 if last is None else Pointer(self.memory, 0)
-        before = dict(self.pool.cells), dict(self.page.cells)
-        arrived = self.interpreter.resume(self.frame, variables)
-        if arrived is not None and not self.code.stacks and not self.interpreter.goes_on(self.frame):
-            arrived = None
-        turn = self.placed_link() if not self.code.stacks else placed_block(arrived, last)
-        if arrived is None:
-            return turn
-        for struct, cells in zip((self.pool, self.page), before, strict=True):
-            for offset, value in struct.cells.items():
-                if value is not cells.get(offset) and struct.fields[offset].name != "nr_blocks":
-                    raise self.lost(f"a turn of this loop changes {struct.name}.{struct.fields[offset].name}")
-        return turn._replace(following=Cursor(arrived["offset"], arrived["next_boundary"]))
-
-    def placed_link(self) -> Turn:
-        """Of a list of offsets: the block whose link was written."""
-        if len(self.memory.log) > 1:
-            raise self.lost(f"a turn of this loop writes {len(self.memory.log)} links")
-        placed = self.memory.log[0].offset if self.memory.log else None
-        return Turn(placed, None, placed)
-
-    def link(self, at: Cursor) -> Any:
-        return self.stored(at.offset)
-
-    def total(self) -> Any:
-        return total_in_the_row(self.code, self.pool)
-
-    def stored(self, offset: Any) -> Any:
-        """What was stored there in this turn."""
-        for store in reversed(self.memory.log):
-            if store.offset is offset or store.offset == offset:
-                return store.value
-        raise self.lost("nothing is stored where a link is expected")
-
-
-def placed_block(arrived: dict[str, Any] | None, last: Any) -> Turn:
-    """Of a stack: what the variables `last` and `first` say, once a turn has ended. One that leaves the loop places none."""
-    if arrived is None:
-        return Turn(None, None, last)
-    by_then, start = offset_of(arrived["last"]), offset_of(arrived["first"])
-    return Turn(None if by_then is last else by_then, None, by_then, start)
-
-
-def offset_of(pointer: Any) -> Any:
-    """Where a variable of C points to in the page, if it does."""
-    return pointer.offset if isinstance(pointer, Pointer) else None
-
-
-def subject_of(code: Code) -> Subject:
-    """A kernel's file, as what proofs are about. Whatever is shown of a turn, its accesses have to stay in the page."""
-
-    def create(*arguments: Any) -> Geometry | None:
-        return geometry_of(created(code, *arguments))
-
-    def page(path: Any, geometry: Geometry) -> LoopInC:
-        return any_page_of(path, code, geometry, partial(stay_inside, geometry.allocation), LoopInC)
-
-    return Subject(KERNEL, code.promises, create, page, partial(placed_blocks, code), skips=code.stacks, writes=True)
-
-
-P = TypeVar("P", bound=LoopInC)
-
-
-def any_page_of(path: Any, code: Code, geometry: Geometry, check: Check, kind: type[P]) -> P:
-    """A page at any address of the device's."""
-    dma = path.number("dma")
-    path.assume("the page lies in the address space", lambda: dma + geometry.allocation <= 2**64)
-    return kind(code, geometry, dma, check)
-
-
-def stay_inside(allocation: Any, offset: Any, nbytes: Any) -> None:
-    """A write outside of the page could change what the proof takes to be as it was: then nothing is proved."""
-    if not is_inside(allocation, offset, nbytes):
-        raise AssertionFailed(claims.pool_stays_in_its_memory.name)
-
-
-def is_inside(allocation: Any, offset: Any, nbytes: Any) -> bool:
-    return bool(offset >= 0 and offset + nbytes <= allocation)
-
-
 def total_in_the_row(code: Code, pool: Struct) -> Any:
     """What pools_show prints of a pool with one page as its total of blocks."""
     device, page = code.struct("device"), code.struct("dma_page")
+    page.any_value = pool.any_value
     rows: list[tuple[Any, ...]] = []
 
     def printed(*arguments: Any) -> int:
@@ -286,10 +152,6 @@ def total_in_the_row(code: Code, pool: Struct) -> Any:
         for name in ("next", "prev"):
             pool[f"page_list.{name}"] = page.at("page_list.next")
             page[f"page_list.{name}"] = pool.at("page_list.next")
-    if not code.stacks:
-        page["in_use"] = 0
-    else:
-        pool["nr_active"], pool["nr_pages"] = 0, 1
     interpreter = code.interpreter(
         scnprintf=printed,
         sysfs_emit=printed,
@@ -312,25 +174,5 @@ def node_field(page: Struct, place: int) -> str:
     return names[place]
 
 
-def placed_blocks(code: Code, geometry: Any, most: int) -> tuple[Blocks, str]:
-    """The blocks that the C places in a page, on plain integers, at most so many; and what else goes wrong."""
-    placed: Blocks = []
-    page = LoopInC(code, geometry, DMA_BASE)
-    dma = code.struct("dma_block").offset_of("dma") if code.stacks else None
-    try:
-        at: Cursor | None = page.first()
-        last = None
-        for _ in range(2 * most + 2):
-            if at is None or len(placed) >= most:
-                return placed, ""
-            here = at
-            offset, at, last, _ = page.turn(here, last)
-            if offset is not None:
-                placed.append((offset, None if dma is None else page.stored(offset + dma) - DMA_BASE))
-            if at is not None and not code.stacks and page.link(here) != at.offset:
-                return placed, f"the link at {here.offset} leads to {page.link(here)}, the next block is at {at.offset}"
-    except NotFollowed:
-        raise
-    except Exception as failure:
-        return placed, str(failure)
-    return placed, "the loop goes on without a block"
+def is_inside(allocation: Any, offset: Any, nbytes: Any) -> bool:
+    return bool(offset >= 0 and offset + nbytes <= allocation)

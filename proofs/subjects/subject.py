@@ -36,7 +36,6 @@ class Turn(NamedTuple):
     placed: Any  # the offset of the block that it places; None if it places none
     following: Any  # the Cursor of the next turn; None if there is none
     last: Any = None  # the offset of the block that was placed last, by then
-    start: Any = 0  # the offset of the first block, by then
 
 
 class PageLoop(Protocol):

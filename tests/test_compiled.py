@@ -28,92 +28,28 @@ ADMISSION = {
     "boundary_divides_the_allocation",
 }
 
-IR = """
-%struct.pair = type { i32, i64 }
-
-define i64 @sum(ptr noundef %pair, i32 noundef %n) #0 {
-entry:
-  br label %head
-
-head:                                             ; preds = %body, %entry
-  %i.0 = phi i32 [ 0, %entry ], [ %next, %body ]
-  %total.0 = phi i64 [ 0, %entry ], [ %more, %body ]
-  %go = icmp slt i32 %i.0, %n
-  br i1 %go, label %body, label %end
-
-body:                                             ; preds = %head
-  %field = getelementptr inbounds nuw %struct.pair, ptr %pair, i32 0, i32 1
-  %value = load i64, ptr %field, align 8
-  %more = add nsw i64 %total.0, %value
-  %next = add i32 %i.0, 1
-  br label %head
-
-end:                                              ; preds = %head
-  ret i64 %total.0
-}
-
-define i64 @widened(i32 noundef %x) #0 {
-entry:
-  %wide = sext i32 %x to i64
-  ret i64 %wide
-}
-
-define i32 @strange(i32 noundef %x) #0 {
-entry:
-  %y = call i32 @unheard_of(i32 noundef %x)
-  ret i32 %y
-}
-
-@callbacks = internal constant %struct.pair { i32 7, i64 9 }, align 8
-
-define i64 @kept() #0 {
-entry:
-  %field = getelementptr inbounds %struct.pair, ptr @callbacks, i32 0, i32 1
-  %kept = load i64, ptr %field, align 8
-  ret i64 %kept
-}
-
-define i64 @through(ptr noundef %function, ptr noundef %pair) #0 {
-entry:
-  %own = alloca ptr, align 8
-  store ptr %pair, ptr %own, align 8
-  %again = load ptr, ptr %own, align 8
-  %result = call i64 %function(ptr noundef %again, i32 noundef 2)
-  ret i64 %result
-}
-
-define ptr @pointer_to_sum() #0 {
-entry:
-  ret ptr @sum
-}
-
-!1 = distinct !DICompositeType(tag: DW_TAG_structure_type, name: "pair", size: 128, elements: !2)
-!2 = !{!3, !4}
-!3 = !DIDerivedType(tag: DW_TAG_member, name: "small", baseType: !5, size: 32)
-!4 = !DIDerivedType(tag: DW_TAG_member, name: "large", baseType: !5, size: 64, offset: 64)
-!5 = !DIBasicType(name: "int", size: 32)
-"""
+MODULE = Module((Path(__file__).parent / "pair.ll").read_text())
 
 
-def pair(module: Module) -> Struct:
-    return Struct("pair", module.struct("pair")[0], unwritten=Fault)
+def pair(large: int | None = None) -> Struct:
+    """A struct of which nothing is written, or its large field."""
+    given = Struct("pair", MODULE.struct("pair")[0], unwritten=Fault)
+    if large is not None:
+        given["large"] = large
+    return given
 
 
 def test_a_function_is_executed() -> None:
-    module = Module(IR)
-    given = pair(module)
-    given["large"] = 2**63
-    assert Interpreter(module, {}).call("sum", Pointer(given, 0), 3) == 3 * 2**63 % 2**64
-    assert Interpreter(module, {}).call("sum", Pointer(given, 0), 2**32 - 1) == 0
-    assert Interpreter(module, {}).call("widened", 2**32 - 5) == 2**64 - 5
+    given = pair(2**63)
+    assert Interpreter(MODULE, {}).call("sum", Pointer(given, 0), 3) == 3 * 2**63 % 2**64
+    assert Interpreter(MODULE, {}).call("sum", Pointer(given, 0), 2**32 - 1) == 0
+    assert Interpreter(MODULE, {}).call("widened", 2**32 - 5) == 2**64 - 5
 
 
 def test_a_loop_is_cut_where_a_turn_begins() -> None:
-    module = Module(IR)
-    given = pair(module)
-    given["large"] = 5
-    assert module.function("sum").loops == ["head"]
-    interpreter = Interpreter(module, {})
+    given = pair(5)
+    assert MODULE.function("sum").loops == ["head"]
+    interpreter = Interpreter(MODULE, {})
     frame = interpreter.enter("sum", Pointer(given, 0), 3)
     assert interpreter.advance(frame, "head") == {"i": 0, "total": 0}
     assert interpreter.resume(frame, {"i": 1, "total": 100}) == {"i": 2, "total": 105}
@@ -122,26 +58,23 @@ def test_a_loop_is_cut_where_a_turn_begins() -> None:
 
 
 def test_what_is_not_followed_is_said() -> None:
-    module = Module(IR)
     with pytest.raises(NotFollowed, match="unheard_of"):
-        Interpreter(module, {}).call("strange", 1)
+        Interpreter(MODULE, {}).call("strange", 1)
     with pytest.raises(NotFollowed, match="no function other"):
-        Interpreter(module, {}).call("other")
+        Interpreter(MODULE, {}).call("other")
     with pytest.raises(Fault, match="before it is written"):
-        Interpreter(module, {}).call("sum", Pointer(pair(module), 0), 1)
+        Interpreter(MODULE, {}).call("sum", Pointer(pair(), 0), 1)
     with pytest.raises(NotFollowed, match="the proof does not know it"):
-        Interpreter(module, {}).call("sum", replace(pair(module), unwritten=None).at("small"), 1)
+        Interpreter(MODULE, {}).call("sum", replace(pair(), unwritten=None).at("small"), 1)
     with pytest.raises(Fault, match="null"):
-        Interpreter(module, {}).call("sum", 0, 1)
+        Interpreter(MODULE, {}).call("sum", 0, 1)
     with pytest.raises(NotFollowed, match="compared"):
         compare("eq", "i64", Unknown("udiv", 8, 4), 2)
 
 
 def test_functions_and_constants_are_values() -> None:
-    module = Module(IR)
-    given = pair(module)
-    given["large"] = 5
-    interpreter = Interpreter(module, {})
+    given = pair(5)
+    interpreter = Interpreter(MODULE, {})
     assert interpreter.call("kept") == 9
     assert interpreter.call("through", interpreter.call("pointer_to_sum"), Pointer(given, 0)) == 10
     with pytest.raises(NotFollowed, match="a call"):
@@ -149,14 +82,12 @@ def test_functions_and_constants_are_values() -> None:
 
 
 def test_a_function_or_a_loop_does_what_stands_for_it() -> None:
-    module = Module(IR)
-    given = pair(module)
-    given["large"] = 5
-    interpreter = Interpreter(module, {}, replaced={"sum": lambda *_: 3})
+    given = pair(5)
+    interpreter = Interpreter(MODULE, {}, replaced={"sum": lambda *_: 3})
     assert interpreter.call("through", interpreter.call("pointer_to_sum"), Pointer(given, 0)) == 3
     arrived: list[dict[str, int]] = []
-    interpreter = Interpreter(module, {})
-    (head,) = module.function("sum").loops
+    interpreter = Interpreter(MODULE, {})
+    (head,) = MODULE.function("sum").loops
 
     def summed(values: dict[str, int]) -> dict[str, int]:
         arrived.append(values)
@@ -168,14 +99,13 @@ def test_a_function_or_a_loop_does_what_stands_for_it() -> None:
     with pytest.raises(NotFollowed, match="goes on"):  # it is not over, with three turns
         interpreter.call("sum", Pointer(given, 0), 3)
     with pytest.raises(NotFollowed, match="1 loops, not 2"):
-        module.function("sum").loop(0, of=2)
+        MODULE.function("sum").loop(0, of=2)
 
 
 def test_memory_that_is_freed_or_not_known() -> None:
-    module = Module(IR)
-    given, one, other = pair(module), Opaque("one end"), Opaque("the other end")
+    given, one, other = pair(), Opaque("one end"), Opaque("the other end")
     given.private = True
-    execute.store(Pointer(pair(module), 8), 64, Pointer(given, 0))
+    execute.store(Pointer(pair(), 8), 64, Pointer(given, 0))
     assert not given.private
     given.freed = True
     with pytest.raises(Fault, match="after it was freed"):
@@ -200,8 +130,8 @@ def test_flags_are_in_the_low_bits_of_an_address() -> None:
 
 
 def test_a_view_keeps_its_fields_elsewhere() -> None:
-    module, elsewhere, touched = Module(IR), [41], list[str]()
-    view = View("pair", module.struct("pair")[0], touched=lambda _, name: touched.append(name))
+    elsewhere, touched = [41], list[str]()
+    view = View("pair", MODULE.struct("pair")[0], touched=lambda _, name: touched.append(name))
     view.keep("large", lambda: elsewhere[0], lambda value: elsewhere.__setitem__(0, value))
     view.store(8, 64, view.load(8, 64) + 1)
     view.store(0, 32, 7)

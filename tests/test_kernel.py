@@ -49,6 +49,14 @@ def test_a_later_kernel_creates_a_pool_at_a_node(tmp_path: Path) -> None:
     assert created(Source(tmp_path / "later.c", None)).alloc()
 
 
+def refusal_of(source: Source) -> str:
+    """Why a file is not built, which is said in one line."""
+    with pytest.raises(BuildError) as refusal:
+        build(source, Variant())
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
+
+
 @pytest.mark.parametrize(
     ("here", "more", "words"),
     [
@@ -70,10 +78,7 @@ def test_a_later_kernel_creates_a_pool_at_a_node(tmp_path: Path) -> None:
     ],
 )
 def test_what_the_shim_lacks_is_reported_in_one_line(tmp_path: Path, here: str, more: str, words: str) -> None:
-    with pytest.raises(BuildError) as refusal:
-        build(tiny(tmp_path, here, more), Variant())
-    assert words in str(refusal.value)
-    assert "\n" not in str(refusal.value)
+    assert words in refusal_of(tiny(tmp_path, here, more))
 
 
 @pytest.mark.parametrize(
@@ -84,25 +89,19 @@ def test_a_file_that_does_not_compile_is_blamed_itself(tmp_path: Path, wrong: st
     """The line begins with the place in the file, and quotes the compiler."""
     place = "MORE" if wrong.startswith("#") else "HERE"
     line = TINY[: TINY.index(f"/* {place} */")].count("\n") + 1
-    with pytest.raises(BuildError) as refusal:
-        build(tiny(tmp_path, **{place.lower(): wrong}), Variant())
-    said = str(refusal.value)
-    assert re.match(
-        rf"{re.escape(str(tmp_path))}/tiny\.c:{line}:\d+: it does not compile: [#\w]", said.replace("'", "a")
-    )
+    said = refusal_of(tiny(tmp_path, **{place.lower(): wrong}))
+    blamed = rf"{re.escape(str(tmp_path))}/tiny\.c:{line}:\d+: it does not compile: [#\w']"
+    assert re.match(blamed, said)
     assert "shim" not in said or "struct dma_pol " in said
-    assert "\n" not in said
 
 
 def test_a_missing_compiler_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "there-is-none -O1")
-    with pytest.raises(BuildError, match=r"^there is no compiler 'there-is-none -O1', which CC names$"):
-        build(tiny(tmp_path), Variant())
+    assert refusal_of(tiny(tmp_path)) == "there is no compiler 'there-is-none -O1', which CC names"
     monkeypatch.delenv("CC")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("kernel.build.find_spec", lambda _: None)
-    with pytest.raises(BuildError, match=r"^there is no C compiler: install gcc or clang, or say "):
-        build(tiny(tmp_path), Variant())
+    assert refusal_of(tiny(tmp_path)).startswith("there is no C compiler: install gcc or clang, or say ")
 
 
 def test_a_kernel_that_needs_what_the_shim_lacks_is_reported(tmp_path: Path, command: Command) -> None:

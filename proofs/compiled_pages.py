@@ -12,11 +12,12 @@ from kernel.build import Source
 from kernel.ir import Module, NotFollowed, ir_of
 from model import claims
 from model.promises import SERIES
-from proofs import balance, lookup, tree, walk
+from proofs import balance, c_destroy, lookup, tree, walk
 from proofs.c_counterexamples import explain_overlap, explain_pages, explain_rbtree
 from proofs.engine.explore import Verdict
 from proofs.engine.path import Body, Theory
 from proofs.subjects.c_pages import PageTreeInC, found_in_list
+from proofs.subjects.c_pool import lookup_case
 from proofs.subjects.c_rbtree import RbTree, TreeInC, WalksInC
 from proofs.subjects.search_tree import Trees
 from proofs.subjects.subject import about
@@ -44,11 +45,13 @@ def of_function(module: Module, function: str, body: Body) -> Body:
 def lookups(state: Any) -> None:
     code, claim = state.code, claims.lookup_finds_the_page_of_an_address
     if code.promises is not SERIES:
-        debugs = not code.module.has("pool_find_page")
-        module = code.debugging if debugs else code.module
-        case = "in_debug_builds" if debugs else ""
+        case = lookup_case(code)
+        module = code.debugging if case else code.module
         scan = about(lookup.scan, partial(found_in_list, module))
         state.prove(claim, of_function(module, "pool_find_page", scan), explain_pages, case)
+        destroy = about(c_destroy.destroy_leaks_exactly_the_busy_pages, code)
+        destroyed = of_function(code.module, "dma_pool_destroy", destroy)
+        state.prove(claims.destroy_leaks_exactly_the_busy_pages, destroyed, explain_pages)
         return
     rbtree = rbtree_of(code.source)
     trees = Trees(lambda path, allocation: PageTreeInC(path, allocation, code, rbtree), ("insert_turn",))

@@ -87,6 +87,11 @@ class Code:
         return Interpreter(self.module, {name: lambda *_: 0 for name in QUIET} | MEMORY | externals)
 
 
+def lookup_case(code: Code) -> str:
+    """The case of `lookup_finds_the_page_of_an_address` that is about a file: pool_find_page may be in debug builds only."""
+    return "" if code.module.has("pool_find_page") else "in_debug_builds"
+
+
 def compile_file(source: Source) -> Code:
     """Compile a file. Raises BuildError."""
     code = Code(source, ir_of(source), ir_of(source, debug=True), promises_of(source))

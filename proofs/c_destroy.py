@@ -1,0 +1,106 @@
+"""dma_pool_destroy of a kernel's C where the pages are in a list, of v6.1 and v6.12: any page, at its turn.
+
+The turns before are done, so that the page is the first of the list; the walk knows it and the next one. `proofs.destroy` has
+the same for pages in a tree.
+"""
+
+from typing import Any
+
+from kernel.ir import NotFollowed
+from kernel.objects import Pointer, Struct
+from model import claims
+from proofs.subjects.c_nodes import roles
+from proofs.subjects.c_pool import Code
+
+POISON = 0xA7  # POOL_POISON_FREED
+LINK = "page_list.next"
+
+
+class Device:
+    """Notes in one log what is written to the page's memory, what is given back, what is said, and what is freed."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+        self.freed: list[Any] = []
+
+    def load(self, *_: Any) -> Any:
+        raise NotFollowed("the page's memory is read")
+
+    store = load
+
+    def fill(self, offset: Any, nbytes: Any, byte: int) -> None:
+        self.seen.append(("filled", offset, nbytes, byte % 256))
+
+    def kfree(self, what: Pointer) -> None:
+        self.freed.append(what.object)
+        what.object.freed = True
+
+    def externals(self) -> dict[str, Any]:
+        return {
+            "kfree": self.kfree,
+            "poolproof_log": lambda *_: self.seen.append("busy"),
+            "dma_free_coherent": lambda _, nbytes, vaddr, dma: self.seen.append(("given back", nbytes, vaddr, dma)),
+            "__list_del_entry_valid": lambda *_: True,
+            "llvm.memset.p0.i64": lambda to, byte, nbytes, _: to.object.fill(to.offset, nbytes, byte),
+            "memset": lambda to, byte, nbytes: to.object.fill(to.offset, nbytes, byte),
+        }
+
+
+def in_a_ring(*links: Pointer) -> None:
+    for one, other in zip(links, [*links[1:], links[0]], strict=True):
+        one.object.cells[one.offset], other.object.cells[other.offset + 8] = other, one
+
+
+def destroy_leaks_exactly_the_busy_pages(path: Any, subject: Code) -> None:
+    """Of v6.12, all pages are busy if a block of any is in use."""
+    code, device = subject, Device()
+    debug = path.one_of("debug", False, True)
+    pool, page, following, of = (code.struct(name) for name in ("dma_pool", "dma_page", "dma_page", "device"))
+    allocation, dma, count = path.number("allocation"), path.number("dma"), path.number("blocks in use")
+    path.assume("a page has bytes, as an int counts them", lambda: allocation < 2**31 and count < 2**31)
+    pool["allocation"], page["dma"], page["vaddr"], pool["dev"] = allocation, dma, Pointer(device, 0), Pointer(of, 0)
+    (pool if code.stacks else page)["nr_active" if code.stacks else "in_use"] = count
+    others = [code.struct("dma_pool").at("pools.next")] * path.one_of("other pools of the device", 0, 1)
+    in_a_ring(of.at("dma_pools.next"), pool.at("pools.next"), *others)
+    rest = path.one_of("pages behind it", "none", "one", "more")
+    beyond = Struct("the pages further on", page.fields)
+    behind = {"none": [], "one": [following], "more": [following, beyond]}[rest]
+    links = [struct.at(LINK) for struct in (pool, page, *behind)]
+    in_a_ring(*links)
+    if rest == "more":  # any number of pages, of which nothing is known
+        del beyond.cells[beyond.offset_of(LINK)], pool.cells[pool.offset_of("page_list.prev")]
+    second, third = links[2 % len(links)], links[3 % len(links)]
+
+    def about(here: Pointer, after: Pointer) -> dict[str, Pointer]:
+        return {"page": here + -here.object.offset_of(LINK), "next page": after + -page.offset_of(LINK), "link": here}
+
+    interpreter = code.interpreter(**device.externals())
+    interpreter.module = code.debugging if debug else code.module
+    frame = interpreter.enter("dma_pool_destroy", Pointer(pool, 0))
+    begins = interpreter.advance(frame, frame.function.loop())
+    if begins is None:
+        raise NotFollowed("dma_pool_destroy ends before its loop")
+    page_of = page.at(LINK)
+    means = roles(begins, **about(page_of, second))
+    path.follow(
+        "nothing is given back before the walk", lambda: not device.freed and {*map(type, device.seen)} <= {str}
+    )
+    again = interpreter.resume(frame, begins)
+    after = third if rest != "none" else second
+    path.follow("the walk goes on", lambda: again is not None)
+    assert again is not None
+    then = about(second, after)
+    path.follow("it goes on with the next page", lambda: all(again[name] == then[role] for name, role in means.items()))
+    listed = pool[LINK] == second and second.object["page_list.prev"] == pool.at(LINK)
+    path.show("no link to the page is left", lambda: claims.list_is_a_ring([] if listed else [page], [], []))
+    path.show("the page is freed, and nothing else", lambda: device.freed == [page])
+    busy = count >= 1
+    given_back = [what for what in device.seen if what[0] == "given back"]
+    path.show_claim(claims.destroy_leaks_exactly_the_busy_pages, [] if given_back else [1], [1] if busy else [])
+    path.show("a busy page is reported, and left alone", lambda: not busy or device.seen == ["busy"])
+    filled = [("filled", 0, allocation, POISON)] if debug and not code.stacks else []
+    as_got = ("given back", allocation, Pointer(device, 0), dma)
+    path.show("any other is given back as it was got", lambda: busy or device.seen == [*filled, as_got])
+    if rest == "none":
+        over = interpreter.resume(frame, again)
+        path.show("at last, the pool is freed", lambda: over is None and device.freed == [page, pool])

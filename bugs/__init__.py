@@ -59,10 +59,7 @@ def plant(bug: Bug, folder: Path) -> None:
     text = bug.text()
     copy_to(folder)
     if bug.kernel:
-        (folder / "linux" / "mm").mkdir(parents=True)
-        for entry in (KERNELS / bug.kernel).iterdir():
-            if entry.name != "mm":
-                (folder / "linux" / entry.name).symlink_to(entry.resolve())
+        shutil.copytree(KERNELS / bug.kernel, folder / "linux")
     (folder / "linux" / bug.file if bug.kernel else folder / bug.file).write_text(text)
 
 

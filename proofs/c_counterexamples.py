@@ -66,18 +66,22 @@ def explain_overlap(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counter
 
 
 def runs_with_pages() -> Iterator[Trace]:
-    """Pools of a block in each page, which the device gives in many orders; blocks are freed in others, and with wrong
-    addresses in debug builds; the pool is destroyed with blocks in use."""
+    """Pools of one or two blocks in each page, which the device gives in many orders; blocks are freed in others, and with
+    wrong addresses in debug builds; the pool is destroyed with blocks in use."""
     for seed in range(24):
-        chance = random.Random(seed)
+        chance, debug, in_a_page = random.Random(seed), seed % 2 == 1, 1 + seed // 2 % 2
         pages = chance.sample([*range(1, 40), 2**52 - 1], 1 + seed)
-        steps: list[Step] = [Create(PAGE_SIZE)]
-        steps += [Alloc(f"block {page}", page=PageChoice(page * PAGE_SIZE)) for page in pages]
-        debug = seed % 2 == 1
-        if debug:
-            wrong = chance.choice([PAGE_SIZE, -PAGE_SIZE])
-            steps.append(Free(f"block {chance.choice(pages)}", dma_plus=wrong))
-        steps += [Free(f"block {page}") for page in chance.sample(pages, len(pages) * (seed % 3) // 2)]
+        steps: list[Step] = [Create(PAGE_SIZE // in_a_page - 4)]  # v6.1 wastes a block that ends with its page
+        blocks = []
+        for page in pages:
+            blocks += [f"block {number} of page {page}" for number in range(in_a_page)]
+            steps.append(Alloc(blocks[-in_a_page], page=PageChoice(page * PAGE_SIZE)))
+            steps += [Alloc(block) for block in blocks[1 - in_a_page :][: in_a_page - 1]]
+        ends = [(page, to) for page in pages[:-1] for to in (-1, 1) if page + to not in pages and page < 40]
+        if debug and ends:
+            page, to = chance.choice(ends)
+            steps.append(Free(f"block 0 of page {page}", dma_plus=to * PAGE_SIZE))
+        steps += [Free(block) for block in chance.sample(blocks, len(blocks) * (seed % 3) // 2)]
         yield Trace((*steps, PoolInfo(), Destroy()), Kernel(debug=debug))
 
 

@@ -91,6 +91,8 @@ def run(options: argparse.Namespace) -> Status:
     source = None if options.kernel is None else find(options.kernel)
     if source is not None:
         print(source, file=to_read, flush=True)
+        if source.rbtree() is None:
+            print("this tree has no lib/rbtree.c, so nothing is proved of that", file=to_read, flush=True)
     started = time.perf_counter()
     settings = Settings(options.seed, options.limit, options.second, options.smt2 is not None)
     where = Where(options.kernel, options.executor, options.jobs, options.fresh)

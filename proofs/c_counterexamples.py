@@ -50,9 +50,7 @@ def explain_pages(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterex
                 f"natively, this breaks {broken.claim.name} ({broken.trace.last_step().happened})",
                 broken.trace,
             )
-    raise code.not_followed(
-        "this step does not hold of the code, but no run was found that shows anything wrong", "pool_find_page"
-    )
+    raise NotFollowed("this step does not hold of the code, but no run was found that shows anything wrong")
 
 
 def explain_overlap(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:

@@ -33,12 +33,19 @@ class Where:
 def prove_named(
     names: list[str], settings: Settings, where: Where, progress: Progress, seeds: int | None = None
 ) -> list[Result]:
-    """Prove these obligations, and say which proofs rest on what is not proved; with `seeds`, prove those that are not linear
-    with the solver's seeds 0 to `seeds` - 1 as well. Raises BadInput for an executor that is none, or that fails."""
-    results = prove_all([(name, settings) for name in names], where, progress)
+    """Prove these obligations and, after them, the lemmas that they rest on, and say which proofs rest on what is not proved;
+    with `seeds`, prove those that are not linear with the solver's seeds 0 to `seeds` - 1 as well. Raises BadInput for an
+    executor that is none, or that fails."""
+    catalogue = catalogue_of(where.kernel)
+    results: list[Result] = []
+    wanted = dict.fromkeys(names)
+    while missing := [name for name in wanted if name not in {result.obligation for result in results}]:
+        results += prove_all([(name, settings) for name in missing], where, progress)
+        lemmas = {lemma for result in results for lemma in result.lemmas}
+        wanted |= dict.fromkeys(obligation.name for obligation in catalogue.values() if obligation.label in lemmas)
     if seeds is not None:
         results = with_seeds(results, settings, seeds, where, progress)
-    return with_what_undermines(results, {obligation.label for obligation in catalogue_of(where.kernel).values()})
+    return with_what_undermines(results, {obligation.label for obligation in catalogue.values()})
 
 
 def prove_all(tasks: list[Task], where: Where, progress: Progress) -> list[Result]:

@@ -32,9 +32,9 @@ def as_text(results: "list[Result]", seconds: float) -> str:
             lines.append(f"  {result.obligation} is PROVED, but rests on {lost}, so that it says nothing here.")
         else:
             lines.append(f"  {result.obligation} {what_is_odd(result)}.")
-    not_asked = dict.fromkeys(claim for result in results for claim in result.not_asked)
-    if not_asked:
-        lines.append(f"  These proofs rest on claims that were not asked for here: {', '.join(not_asked)}.")
+    not_proved_here = dict.fromkeys(claim for result in results for claim in result.not_proved_here)
+    if not_proved_here:
+        lines.append(f"  These proofs rest on claims that were not proved here: {', '.join(not_proved_here)}.")
     lines += [f"  {result.obligation} is not agreed by a second solver." for result in results if not result.agreed]
     reseeded = [result for result in results if result.seeds]
     if reseeded:

@@ -113,8 +113,8 @@ def of_proof(result: "Result") -> EngineVerdict:
         evidence["to do"] = ADVICE[result.verdict]
     if result.undermined:
         evidence[SAYS_NOTHING] = f"it rests on {', '.join(result.undermined)}"
-    if result.not_asked:
-        evidence["not asked for"] = ", ".join(result.not_asked)
+    if result.not_proved_here:
+        evidence["not proved here"] = ", ".join(result.not_proved_here)
     if result.smt2:
         evidence[SMT2] = f"smt2/{result.smt2_file}"
     fails = result.broken

@@ -68,6 +68,10 @@ def test_a_proof_whose_lemma_is_refuted_says_nothing(command: Command, monkeypat
     names = dict(vars(pool))
     exec(turned_round, names)
     monkeypatch.setattr(Pool, "_is_refused", names["_is_refused"])
+    monkeypatch.setattr("proofs.run.prove_all", lambda tasks, *_: [proved(name) for name, _ in tasks])
+    alone = command("prove", RESTING[1])
+    assert alone.status == 1
+    assert f"{RESTING[1]} is PROVED, but rests on double_free_is_refused, so that it says nothing here." in alone.out
     found = [proved(name) for name in (*RESTING, lemma)]
     monkeypatch.setattr("proofs.run.prove_all", lambda *_: found)
     assert command("prove").status == 1
@@ -91,11 +95,11 @@ def test_a_proof_whose_lemma_is_refuted_says_nothing(command: Command, monkeypat
     assert nothing in as_junit(verdicts)
 
 
-def test_a_lemma_that_was_not_asked_for_is_named() -> None:
+def test_a_lemma_that_was_not_proved_here_is_named() -> None:
     results = with_what_undermines([proved(RESTING[1])], LABELS)
     assert results[0].as_expected
     assert as_text(results, 1).splitlines()[-1] == (
-        "  These proofs rest on claims that were not asked for here: "
+        "  These proofs rest on claims that were not proved here: "
         "lookup_finds_the_page_of_an_address, double_free_is_refused."
     )
 

@@ -96,7 +96,7 @@ class Result:
     rests_on: list[str] = field(default_factory=list)
     lemmas: list[str] = field(default_factory=list)  # the proofs behind its stubs: claim, revision and case
     undermined: list[str] = field(default_factory=list)  # of both, what is not proved: so this proof says nothing
-    not_asked: list[str] = field(default_factory=list)  # of both, what was not proved in the same run
+    not_proved_here: list[str] = field(default_factory=list)  # of both, what was not proved in the same run
     why: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
     broken: str = ""  # what does not hold for them; if that is a claim, then of these arguments

@@ -15,7 +15,7 @@ from proofs.engine.obligation import Result
 
 def with_what_undermines(results: list[Result], catalogue: Collection[str]) -> list[Result]:
     """The results, of which each proof is given what it rests on that is not proved, directly or by way of others, and what
-    of it was not asked in this run. A lemma that is none of the labels in the `catalogue` is never proved."""
+    of it this run has not proved. A lemma that is none of the labels in the `catalogue` is never proved."""
     present = {result.label for result in results}
     claims_present = {(result.claim, result.revision) for result in results}
     while True:
@@ -34,7 +34,7 @@ def with_what_undermines(results: list[Result], catalogue: Collection[str]) -> l
                     undermined.append(in_short(lemma, result))
                 elif lemma not in present:
                     missing.append(in_short(lemma, result))
-            return replace(result, undermined=list(dict.fromkeys(undermined)), not_asked=missing)
+            return replace(result, undermined=list(dict.fromkeys(undermined)), not_proved_here=missing)
 
         before, results = results, [with_both(result) for result in results]
         if results == before:

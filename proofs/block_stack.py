@@ -18,7 +18,7 @@ obligation = Obligations(__name__)
 REVISION = "v6.12"
 
 
-class Device(KnownBlocks):
+class StackDevice(KnownBlocks):
     """Gives the pool its page, or fails. Meanwhile other callers have run, so that the stack is any by then."""
 
     def __init__(self, pool: AnyStack, fails: bool) -> None:
@@ -44,7 +44,7 @@ def allocate(path: Any, fails: bool = False) -> tuple[AnyStack, tuple[Any, Any] 
     if placed == 0:
         pool.put(pool.any_block("top"))
     else:
-        pool.next_block, pool.memory = NULL, Device(pool, fails)  # type: ignore[assignment]
+        pool.next_block, pool.memory = NULL, StackDevice(pool, fails)  # type: ignore[assignment]
         pool.page.vaddr, pool.page.dma = path.number("vaddr of the page"), path.number("dma of the page")
         pool.page.offsets = [path.number(f"offset {number}") for number in range(placed)]
         pool.free_blocks = [

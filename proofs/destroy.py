@@ -19,7 +19,7 @@ explain = from_this_state(
 )
 
 
-class Device:
+class LoggingDevice:
     """Notes in one log what is written to a page, what is given back, and what is said."""
 
     def __init__(self, pool: Any, page: AnyPage) -> None:
@@ -36,7 +36,7 @@ def destroy_leaks_exactly_the_busy_pages(path: Any) -> None:
     """Any page, at its turn: the pages before it are done, those after it to come."""
     pool = AnyPool(path, "debug", needs=())
     page = pool.page("the page")
-    device = Device(pool, page)
+    device = LoggingDevice(pool, page)
     others = put_in_list(pool, [page] if page.in_use < pool.blks_per_alloc else [])
     each = "first_page", "next_page", "all_pages"
     path.by(claims.destroy_reads_no_freed_page, pool.page_tree, "postorder", lambda: iter([page]), *each)
@@ -75,7 +75,7 @@ def patch_08_changes_nothing(path: Any) -> None:
         twin: Any = object.__new__(revision)
         twin.__dict__.update(pool.__dict__, log=[])
         pages = twin.page_list = [page, Tail()] if more else [page]
-        device = Device(twin, page)
+        device = LoggingDevice(twin, page)
         try:
             revision.destroy(twin)
             ended = True

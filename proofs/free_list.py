@@ -91,7 +91,7 @@ def alloc_with_a_new_page(path: Any) -> None:
     """No page has room, so the lock is dropped around dma_alloc_coherent. By then, any other page may have room."""
     pool = AnyPool(path, "debug")
     path.assume("a page has a block", lambda: pool.blks_per_alloc >= 1)
-    device = Device(pool, pool.block_offset("the first block"))
+    device = PageDevice(pool, pool.block_offset("the first block"))
     refused = path.one_of("the page overlaps another", False, True)
     pool.insertion_gives(lambda page: page if refused else None)
     block = pool.alloc(path.one_of("zero", False, True))
@@ -109,7 +109,7 @@ def alloc_with_a_new_page(path: Any) -> None:
     show_invariant(pool, page, 1, free, device.others)
 
 
-class Device:
+class PageDevice:
     """The device's memory: gives one page, at any addresses, or none; other callers run meanwhile."""
 
     def __init__(self, pool: AnyPool, first: Any) -> None:

@@ -12,7 +12,7 @@ from model import claims
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Theory
-from proofs.free_list import Device
+from proofs.free_list import PageDevice
 from proofs.subjects.arbitrary import AnyPool, put_in_list
 
 obligation = Obligations(__name__)
@@ -46,7 +46,7 @@ def pages_are_bounded_by_the_demand(path: Any) -> None:
         page = pool.page("the page")
         path.assume("the page is the first of those with room", lambda: page.in_use < demand.blocks)
         put_in_list(pool, [page])
-    device = Device(pool, pool.block_offset("the first block"))
+    device = PageDevice(pool, pool.block_offset("the first block"))
     path.assume("this caller is one of K", lambda: demand.waiting + 1 <= demand.at_once)
     path.assume("the demand is at most M", lambda: demand.live + demand.waiting + 1 <= demand.peak)
     path.assume(
@@ -100,7 +100,7 @@ def bound_on_pages_is_reached(path: Any) -> None:
             and demand.peak - demand.at_once < (full + 1) * demand.blocks
         ),
     )
-    device = Device(pool, pool.block_offset("the first block"))
+    device = PageDevice(pool, pool.block_offset("the first block"))
     added = note_pages(pool)
     pool.alloc()
     requests = device.requests

@@ -38,11 +38,12 @@ def prove_named(
     executor that is none, or that fails."""
     catalogue = catalogue_of(where.kernel)
     results: list[Result] = []
-    wanted = dict.fromkeys(names)
-    while missing := [name for name in wanted if name not in {result.obligation for result in results}]:
-        results += prove_all([(name, settings) for name in missing], where, progress)
+    wanted, begun = names, set(names)
+    while wanted:
+        results += prove_all([(name, settings) for name in wanted], where, progress)
         lemmas = {lemma for result in results for lemma in result.lemmas}
-        wanted |= dict.fromkeys(obligation.name for obligation in catalogue.values() if obligation.label in lemmas)
+        wanted = [one.name for one in catalogue.values() if one.label in lemmas and one.name not in begun]
+        begun.update(wanted)
     if seeds is not None:
         results = with_seeds(results, settings, seeds, where, progress)
     return with_what_undermines(results, {obligation.label for obligation in catalogue.values()})

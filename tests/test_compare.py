@@ -9,6 +9,7 @@ import pytest
 
 from hunt.compare import OBSERVED, compare, difference, observe
 from hunt.revisions import REVISIONS
+from hunt.sweep import Sweep
 from kernel.build import KERNELS, find
 from kernel.patches import read_mbox
 from kernel.pool import revision_of
@@ -196,7 +197,9 @@ def test_a_patch_that_cannot_be_used_is_named(
 
 
 @needs_kernels
-def test_a_report_about_a_kernel(tmp_path: Path, command: Command) -> None:
+def test_a_report_about_a_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
+    """After a hunt without the sweep, which has tests of its own."""
+    monkeypatch.setattr("hunt.fuzz.sweep", lambda *_, **__: Sweep())
     broken = changed_v6_1(tmp_path, "page->in_use++;", "page->in_use += 2;")
     ran = command("report", "fuzz", "--profile", "directed", "--kernel", broken, "--out", tmp_path / "out")
     assert ran.status == 1, ran.err

@@ -260,7 +260,7 @@ def test_what_breaks_in_volume_is_a_trace(tmp_path: Path, monkeypatch: pytest.Mo
     )  # it loses a block now and then
     monkeypatch.setattr("bench.native.keep", lambda trace, name: keep(trace, name, tmp_path))
     monkeypatch.setattr("bench.native.POOLS", (Create(128),))
-    ran = command("volume", "--kernel", source.file, "--operations=300000")
+    ran = command("volume", "--kernel", source.file, "--operations=150000")
     assert (ran.status, "pages_are_bounded_by_the_demand is BROKEN" in ran.out) == (1, True)
     broken = "	*handle = block->dma;"
     source = changed(

@@ -58,6 +58,8 @@ class Interpreter:
     """The same of loops, by function and the block where a turn begins."""
     entered: Callable[["Frame", dict[str, Any]], dict[str, Any]] = lambda _, values: values
     """Called where a block begins, with the values of its phis; returns those that they get."""
+    over: dict[tuple[str, str], Callable[[], None]] = field(default_factory=dict)
+    """Of these, what to do where a loop goes on nevertheless, but for not following it."""
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Run a function to its end."""
@@ -121,6 +123,7 @@ class Interpreter:
 
     def _cut(self, frame: Frame) -> None:
         if frame.block in frame.cut:
+            self.over.get((frame.function.name, frame.block), lambda: None)()
             reason = "this loop goes on where it is over, by what the proof knows of it"
             raise NotFollowed(reason).at(self.module.place(frame.function.name, frame.block))
         frame.cut.add(frame.block)

@@ -52,7 +52,7 @@ class FunctionPointer:
 
 
 def is_same(one: Any, other: Any) -> bool:
-    if one is not other and isinstance(one, Opaque) and isinstance(other, Opaque):
+    if one is not other and getattr(one, "may_be_another", False) and getattr(other, "may_be_another", False):
         raise NotFollowed(f"{one.name} is compared with {other.name}: they may be one")
     return one is other
 
@@ -64,6 +64,8 @@ class Opaque:
 
     name: str
     reached: BaseException | None = None
+    may_be_another: bool = True
+    """It may be what another one is of which that is said."""
 
     def load(self, *_: Any) -> Any:
         raise self.reached or NotFollowed(f"{self.name} is read or written, of which nothing is known")
@@ -88,6 +90,8 @@ class Struct:
     private: bool = False
     """Nobody else knows of it: no pointer to it was stored, but in itself or in what is private too."""
     freed: bool = False
+    may_be_another: bool = False
+    """It may be what another object is of which that is said."""
 
     def offset_of(self, name: str) -> int:
         """Raises NotFollowed if the struct has no such field."""
@@ -172,6 +176,21 @@ class View(Struct):
 
     def keep(self, name: str, read: Callable[[], Any], write: Callable[[Any], None]) -> None:
         self.kept[self.offset_of(name)] = Kept(read, write)
+
+    def keep_attribute(
+        self,
+        name: str,
+        holder: Callable[[], Any],
+        attribute: str,
+        encoded: Callable[[Any], Any],
+        decoded: Callable[[Any], Any],
+    ) -> None:
+        """Keep a field in an attribute of what `holder` gives; `encoded` for C to read, and `decoded` once it is written."""
+        self.keep(
+            name,
+            lambda: encoded(getattr(holder(), attribute)),
+            lambda value: setattr(holder(), attribute, decoded(value)),
+        )
 
     def load(self, offset: Word, width: int) -> Any:
         self._check(offset, width)

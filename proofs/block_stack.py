@@ -33,13 +33,13 @@ class StackDevice(KnownBlocks):
 explain_stack = from_this_state("the stack holds the free blocks, and they are counted")
 
 
-def allocate(path: Any, fails: bool = False) -> tuple[AnyStack, tuple[Any, Any] | None]:
+def allocate(path: Any, kind: Any = AnyStack, fails: bool = False) -> tuple[AnyStack, tuple[Any, Any] | None]:
     """Alloc, from a stack with a block or from a new page, unless the device fails; the pool, and what it handed out.
 
     A page has one block, two, or three: the third is placed as every later one is, for what the loop keeps of the blocks
     before is the first and the last.
     """
-    pool = AnyStack(path, debug=path.one_of("debug", False, True))
+    pool = kind(path, debug=path.one_of("debug", False, True))
     placed = path.one_of("blocks of a new page", *((1,) if fails else (0, 1, 2, 3)))
     if placed == 0:
         pool.put(pool.any_block("top"))
@@ -54,48 +54,46 @@ def allocate(path: Any, fails: bool = False) -> tuple[AnyStack, tuple[Any, Any] 
     return pool, pool.alloc(path.one_of("zero", False, True))
 
 
-def take_back(path: Any, anywhere: bool = False) -> tuple[AnyStack, Block]:
+def take_back(path: Any, kind: Any = AnyStack, anywhere: bool = False) -> tuple[AnyStack, Block]:
     """Free of a live block, on a stack of any size; the pool, and the block, which may be `anywhere` if that is no matter."""
-    pool = AnyStack(
-        path, debug=path.one_of("debug", False, True), init_on_free=path.one_of("init_on_free", False, True)
-    )
+    pool = kind(path, debug=path.one_of("debug", False, True), init_on_free=path.one_of("init_on_free", False, True))
     freed = pool.any_block("freed", anywhere)
     pool.free(freed.vaddr, freed.dma)
     return pool, freed
 
 
 @obligation(claims.allocated_block_was_free, REVISION, Theory.U64, explain=explain_stack)
-def allocated_block_was_free(path: Any) -> None:
-    pool, got = allocate(path)
+def allocated_block_was_free(path: Any, kind: Any = AnyStack) -> None:
+    pool, got = allocate(path, kind)
     path.show("a block is handed out", lambda: got is not None)
     path.show_claim(claims.allocated_block_was_free, got, [(block.vaddr, block.dma) for block in pool.free_blocks])
 
 
 @obligation(claims.alloc_fails_only_without_memory, REVISION, Theory.U64, explain=explain_stack)
-def alloc_fails_only_without_memory(path: Any) -> None:
+def alloc_fails_only_without_memory(path: Any, kind: Any = AnyStack) -> None:
     fails = path.one_of("the device fails, and the stack is empty", False, True)
-    pool, got = allocate(path, fails)
+    pool, got = allocate(path, kind, fails)
     path.show_claim(claims.alloc_fails_only_without_memory, got is None, not fails)
     path.show("a failure changes nothing", lambda: not fails or (pool.stack(), pool.log) == (["the tail"], []))
 
 
 @obligation(claims.free_list_holds_the_free_blocks, REVISION, Theory.U64, explain=explain_stack, case="alloc")
-def stack_holds_the_free_blocks_after_alloc(path: Any) -> None:
-    pool, got = allocate(path)
+def stack_holds_the_free_blocks_after_alloc(path: Any, kind: Any = AnyStack) -> None:
+    pool, got = allocate(path, kind)
     handed_out = [block for block in pool.free_blocks if got is not None and block.vaddr == got[0]]
     path.show_claim(claims.free_list_holds_the_free_blocks, pool.stack(), pool.promised(*handed_out))
 
 
 @obligation(claims.free_list_holds_the_free_blocks, REVISION, Theory.U64, explain=explain_stack, case="free")
-def stack_holds_the_free_blocks_after_free(path: Any) -> None:
-    pool, freed = take_back(path)
+def stack_holds_the_free_blocks_after_free(path: Any, kind: Any = AnyStack) -> None:
+    pool, freed = take_back(path, kind)
     path.show_claim(claims.free_list_holds_the_free_blocks, pool.stack(), [freed.name, *pool.promised()])
 
 
 @obligation(claims.double_free_is_refused, REVISION, Theory.U64, explain=explain_stack)
-def double_free_is_refused(path: Any) -> None:
+def double_free_is_refused(path: Any, kind: Any = AnyStack) -> None:
     """By induction over the stack: what is not at its top is looked for in the tail, in the same way."""
-    pool = AnyStack(path, debug=True, walks=True)
+    pool = kind(path, debug=True, walks=True)
     top = pool.put(pool.any_block("top"))
     sought = path.number("vaddr that is freed")
     path.assume(
@@ -111,8 +109,8 @@ def double_free_is_refused(path: Any) -> None:
 
 
 @obligation(claims.refused_free_changes_nothing, REVISION, Theory.U64, explain=explain_stack)
-def refused_free_changes_nothing(path: Any) -> None:
-    pool = AnyStack(path, debug=True, init_on_free=path.one_of("init_on_free", False, True))
+def refused_free_changes_nothing(path: Any, kind: Any = AnyStack) -> None:
+    pool = kind(path, debug=True, init_on_free=path.one_of("init_on_free", False, True))
     free = pool.any_block("free block")
     if path.one_of("it is", "the top", "in the tail") == "the top":
         pool.put(free)
@@ -126,22 +124,22 @@ def refused_free_changes_nothing(path: Any) -> None:
 
 
 @obligation(claims.in_use_counts_the_live_blocks, REVISION, Theory.U64, explain=explain_stack, case="alloc")
-def in_use_counts_an_allocated_block(path: Any) -> None:
-    pool, _ = allocate(path)
+def in_use_counts_an_allocated_block(path: Any, kind: Any = AnyStack) -> None:
+    pool, _ = allocate(path, kind)
     path.assume("there are fewer live blocks than addresses", lambda: pool.live < 2**64 - 1)
     path.show_claim(claims.in_use_counts_the_live_blocks, pool.nr_active, pool.live + 1)
 
 
 @obligation(claims.in_use_counts_the_live_blocks, REVISION, Theory.U64, explain=explain_stack, case="free")
-def in_use_counts_a_freed_block_no_more(path: Any) -> None:
-    pool, _ = take_back(path, anywhere=True)
+def in_use_counts_a_freed_block_no_more(path: Any, kind: Any = AnyStack) -> None:
+    pool, _ = take_back(path, kind, anywhere=True)
     path.assume("the block is in use, and counted", lambda: pool.live >= 1)
     path.show_claim(claims.in_use_counts_the_live_blocks, pool.nr_active, pool.live - 1)
 
 
 @obligation(claims.total_counts_the_blocks, REVISION, Theory.U64, explain=explain_stack, case="new_page")
-def total_counts_the_blocks_of_a_new_page(path: Any) -> None:
-    pool, _ = allocate(path)
+def total_counts_the_blocks_of_a_new_page(path: Any, kind: Any = AnyStack) -> None:
+    pool, _ = allocate(path, kind)
     added = pool.nr_blocks - pool.blocks
     path.show_claim(claims.total_counts_the_blocks, added, pool.nr_pages, len(pool.page.offsets))
 
@@ -186,9 +184,9 @@ def plain_pool(debug: bool) -> V6_12Pool:
     return pool
 
 
-def freed_twice(path: Any) -> tuple[AnyStack, Block]:
+def freed_twice(path: Any, kind: Any) -> tuple[AnyStack, Block]:
     """A pool without debugging, whose topmost free block was freed again."""
-    pool = AnyStack(path, debug=False)
+    pool = kind(path, debug=False)
     free = pool.put(pool.any_block("free block"))
     pool.free(free.vaddr, free.dma)
     return pool, free
@@ -202,8 +200,8 @@ def freed_twice(path: Any) -> tuple[AnyStack, Block]:
     expected=Verdict.REFUTED,
     case="double_free",
 )
-def a_block_freed_twice_lies_below_itself(path: Any) -> None:
-    pool, _ = freed_twice(path)
+def a_block_freed_twice_lies_below_itself(path: Any, kind: Any = AnyStack) -> None:
+    pool, _ = freed_twice(path, kind)
     path.show_claim(claims.free_list_holds_the_free_blocks, pool.stack(), pool.promised())
 
 
@@ -215,8 +213,8 @@ def a_block_freed_twice_lies_below_itself(path: Any) -> None:
     expected=Verdict.REFUTED,
     case="double_free",
 )
-def a_block_freed_twice_is_subtracted_twice(path: Any) -> None:
-    pool, _ = freed_twice(path)
+def a_block_freed_twice_is_subtracted_twice(path: Any, kind: Any = AnyStack) -> None:
+    pool, _ = freed_twice(path, kind)
     path.show_claim(claims.in_use_counts_the_live_blocks, pool.nr_active, pool.live)
 
 
@@ -228,8 +226,8 @@ def a_block_freed_twice_is_subtracted_twice(path: Any) -> None:
     expected=Verdict.REFUTED,
     case="double_free",
 )
-def a_block_freed_twice_is_handed_out_twice(path: Any) -> None:
-    pool, free = freed_twice(path)
+def a_block_freed_twice_is_handed_out_twice(path: Any, kind: Any = AnyStack) -> None:
+    pool, free = freed_twice(path, kind)
     first = pool.alloc()
     path.assume("it is handed out", lambda: first is not None and first[0] == free.vaddr)
     live_now = [free]
@@ -245,8 +243,8 @@ def a_block_freed_twice_is_handed_out_twice(path: Any) -> None:
     expected=Verdict.REFUTED,
     case="mismatched_free",
 )
-def a_free_with_anothers_dma_address_is_believed(path: Any) -> None:
-    pool = AnyStack(path, debug=True)
+def a_free_with_anothers_dma_address_is_believed(path: Any, kind: Any = AnyStack) -> None:
+    pool = kind(path, debug=True)
     freed = pool.any_block("freed")
     pool.free(freed.vaddr, path.number("dma of another"))
     path.show_claim(claims.allocated_block_was_free, pool.alloc(), [(freed.vaddr, freed.dma)])
@@ -290,9 +288,9 @@ def explain_wild_link(inputs: dict[str, Any]) -> Counterexample:  # noqa: ARG001
     expected=Verdict.REFUTED,
     case="damaged_link",
 )
-def a_link_to_other_memory_is_followed(path: Any) -> None:
+def a_link_to_other_memory_is_followed(path: Any, kind: Any = AnyStack) -> None:
     """The topmost free block was written to: the block below it is now anywhere in memory that the kernel can read."""
-    pool = AnyStack(path, debug=False)
+    pool = kind(path, debug=False)
     page = path.number("vaddr of the page")
     top = pool.put(pool.block("top", page, path.number("dma of the page")))
     anywhere = pool.any_block("anywhere")

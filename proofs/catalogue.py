@@ -22,6 +22,7 @@ from proofs import (
     interleaving,
     layout,
     lookup,
+    operations,
     struct_page,
     tree,
     walk,
@@ -46,6 +47,7 @@ STATED_BY = (
     free_list,
     corrupted,
     interleaving,
+    operations,
     struct_page,
     walk,
 )

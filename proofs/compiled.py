@@ -31,6 +31,7 @@ from proofs.admission import (
     within_the_contract,
 )
 from proofs.c_counterexamples import explain_arguments, explain_count, explain_page, explain_total
+from proofs.compiled_operations import operations_of
 from proofs.counting import total_counts_the_blocks
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligation, Obligations
@@ -310,6 +311,14 @@ def set_by_create(state: Statements) -> Body:
 def obligations_of(source: Source) -> dict[str, Obligation]:
     """Everything to prove of a file, by name. Raises BuildError."""
     state = Statements(compile_file(source))
-    for topic in (admission, layouts, first_turns, totals, compiled_pages.lookups, compiled_pages.rbtree):
+    for topic in (
+        admission,
+        layouts,
+        first_turns,
+        totals,
+        compiled_pages.lookups,
+        compiled_pages.rbtree,
+        operations_of,
+    ):
         topic(state)
     return {one.name: one for one in state.obligations.stated}

@@ -46,8 +46,8 @@ def allocate(path: Any, kind: type[AnyPool]) -> tuple[AnyPool, AnyPage, bool]:
 
 
 @obligation(claims.allocated_block_is_filled, "series", Theory.U64, explain=explain)
-def allocated_block_is_filled(path: Any) -> None:
-    pool, page, zero = allocate(path, AnyPool)
+def allocated_block_is_filled(path: Any, kind: Any = AnyPool) -> None:
+    pool, page, zero = allocate(path, kind)
     distance = path.number("distance of the byte from the block's start")
     path.assume("the byte is in the block", lambda: distance < pool.geometry.size)
     former = POOL_POISON_FREED if pool.debug else DRIVERS
@@ -56,8 +56,8 @@ def allocated_block_is_filled(path: Any) -> None:
 
 
 @obligation(claims.block_is_filled_once, "series", Theory.U64, explain=explain)
-def block_is_filled_once(path: Any) -> None:
-    path.show_claim(claims.block_is_filled_once, len(allocate(path, AnyPool)[1].writes))
+def block_is_filled_once(path: Any, kind: Any = AnyPool) -> None:
+    path.show_claim(claims.block_is_filled_once, len(allocate(path, kind)[1].writes))
 
 
 @obligation(claims.block_is_filled_once, "v6.1", Theory.U64, explain=explain_twice, expected=Verdict.REFUTED)
@@ -101,8 +101,8 @@ def patch_06_keeps_the_freed_block(path: Any) -> None:
 
 
 @obligation(claims.freed_block_is_filled, "series", Theory.U64, explain=explain)
-def freed_block_is_filled(path: Any) -> None:
-    pool = AnyPool(path, "debug", "init_on_free", needs=())
+def freed_block_is_filled(path: Any, kind: Any = AnyPool) -> None:
+    pool = kind(path, "debug", "init_on_free", needs=())
     pool.found = page = pool.page("the page")
     put_in_list(pool, [])
     block, distance = pool.block_offset("the block"), path.number("distance of the byte from the block's start")
@@ -118,9 +118,9 @@ def freed_block_is_filled(path: Any) -> None:
 
 
 @obligation(claims.freed_block_is_filled, "series", Theory.U64, explain=explain, case="link")
-def link_survives_the_fill(path: Any) -> None:
+def link_survives_the_fill(path: Any, kind: Any = AnyPool) -> None:
     """The fill comes before the link, which it would wipe out."""
-    pool = AnyPool(path, "debug", "init_on_free", needs=())
+    pool = kind(path, "debug", "init_on_free", needs=())
     pool.found = page = pool.page("the page")
     put_in_list(pool, [])
     block, first = pool.block_offset("the block"), page.offset

@@ -72,8 +72,8 @@ def register(case: str) -> Callable[[Body], Body]:
 
 
 @register("alloc")
-def alloc_from_a_page_with_room(path: Any) -> None:
-    pool = AnyPool(path, "debug")
+def alloc_from_a_page_with_room(path: Any, kind: Any = AnyPool) -> None:
+    pool = kind(path, "debug")
     page = pool.page("the page")
     path.assume("the page is the first of those with room", lambda: page.in_use < pool.blks_per_alloc)
     others = put_in_list(pool, [page])[1:]
@@ -87,9 +87,9 @@ def alloc_from_a_page_with_room(path: Any) -> None:
 
 
 @register("alloc_with_a_new_page")
-def alloc_with_a_new_page(path: Any) -> None:
+def alloc_with_a_new_page(path: Any, kind: Any = AnyPool) -> None:
     """No page has room, so the lock is dropped around dma_alloc_coherent. By then, any other page may have room."""
-    pool = AnyPool(path, "debug")
+    pool = kind(path, "debug")
     path.assume("a page has a block", lambda: pool.blks_per_alloc >= 1)
     device = PageDevice(pool, pool.block_offset("the first block"))
     refused = path.one_of("the page overlaps another", False, True)
@@ -118,7 +118,7 @@ class PageDevice:
         self.others: list[Any] = []
         self.requests: list[Any] = []  # bytes of each page
         pool.memory = self
-        pool.path.by(claims.free_list_holds_the_free_blocks, pool, "_laid_blocks", self.laid_blocks, "as_laid")
+        pool.path.by(claims.free_list_holds_the_free_blocks, pool, "_laid_blocks", self.laid_blocks, pool.AS_LAID)
 
     def alloc_coherent(self, nbytes: Any) -> Any:
         path = self.pool.path
@@ -144,8 +144,8 @@ class PageDevice:
 
 
 @register("free")
-def free_a_block_in_use(path: Any) -> None:
-    pool = AnyPool(path, "debug", "init_on_free")
+def free_a_block_in_use(path: Any, kind: Any = AnyPool) -> None:
+    pool = kind(path, "debug", "init_on_free")
     page = pool.page("the page")
     path.assume("no more blocks are in use than there are", lambda: page.in_use <= pool.blks_per_alloc)
     path.assume("a block is in use, and their number fits an int", lambda: 1 <= page.in_use <= INT_MAX)
@@ -181,9 +181,9 @@ def explain_double_free(inputs: dict[str, Any]) -> Counterexample:
     expected=Verdict.REFUTED,
     case="double_free",
 )
-def double_free_breaks_the_list(path: Any) -> None:
+def double_free_breaks_the_list(path: Any, kind: Any = AnyPool) -> None:
     """Without debug, a block that is free already is linked once more."""
-    pool = AnyPool(path, "init_on_free")
+    pool = kind(path, "init_on_free")
     pool.found = page = pool.page("the page")
     path.assume("a block is in use and another is free", lambda: page.in_use >= 1 and page.in_use < pool.blks_per_alloc)
     put_in_list(pool, [page])
@@ -207,10 +207,10 @@ class Countdown:
 
 
 @obligation(claims.double_free_is_refused, "series", Theory.U64, explain=explain)
-def double_free_is_refused(path: Any) -> None:
+def double_free_is_refused(path: Any, kind: Any = AnyPool) -> None:
     """By induction over the free list: the search looks at its first block, and goes on in the tail as in a list of its own
     that has one block less."""
-    pool = AnyPool(path, needs=(FITS, END, DISJOINT))
+    pool = kind(path, needs=(FITS, END, DISJOINT))
     page = pool.page("the page")
     path.assume("no more blocks are in use than there are", lambda: page.in_use <= pool.blks_per_alloc)
     free = pool.blks_per_alloc - page.in_use
@@ -224,7 +224,7 @@ def double_free_is_refused(path: Any) -> None:
         for other in page.blocks.values():
             pool.assume_disjoint(block, other)
     left, before = Countdown(free), (page.offset, page.in_use)
-    path.by(claims.double_free_is_refused, pool, "_longest_free_list", lambda _: left, "longest_list")
+    pool.searches_at_most(left)
     try:
         refused = pool._is_refused(page, block, page.vaddr + block, page.dma + block)
     except ReachedTail:
@@ -271,8 +271,8 @@ def refused_free(path: Any, pool: AnyPool) -> None:
 
 
 @obligation(claims.refused_free_changes_nothing, "series", Theory.U64, explain=explain_refused)
-def refused_free_changes_nothing(path: Any) -> None:
-    refused_free(path, AnyPool(path, "init_on_free", needs=()))
+def refused_free_changes_nothing(path: Any, kind: Any = AnyPool) -> None:
+    refused_free(path, kind(path, "init_on_free", needs=()))
 
 
 @obligation(claims.refused_free_changes_nothing, "v6.1", Theory.U64, explain=explain_refused, expected=Verdict.REFUTED)
@@ -337,10 +337,10 @@ explain_touched = from_this_state("the first page with room and its neighbour ar
 
 
 @obligation(claims.alloc_touches_few_pages, "series", Theory.U64, explain=explain_touched)
-def alloc_touches_few_pages(path: Any) -> None:
+def alloc_touches_few_pages(path: Any, kind: Any = AnyPool) -> None:
     """The first page with room, and the page after it, if the first one leaves the list. What is behind these has no links
     that could be read, so that a third page cannot be looked at unnoticed."""
-    pool = AnyPool(path, "debug", needs=())
+    pool = kind(path, "debug", needs=())
     page = pool.page("the page")
     path.assume("the page is the first of those with room", lambda: page.in_use < pool.blks_per_alloc)
     others = put_in_list(pool, [page])[1:]

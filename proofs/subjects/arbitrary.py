@@ -81,6 +81,11 @@ class AnyPool(Pool):
     known of a state: that the geometry is admitted, where a link leads that ends a list, where blocks may lie.
     """
 
+    AS_LAID = "as_laid"
+    """The case of `free_list_holds_the_free_blocks` that is about a new page."""
+    LOOKUP = ""
+    """The case of `lookup_finds_the_page_of_an_address` that is about this pool."""
+
     def __init__(self, path: Any, *options: str, needs: tuple[str, ...] = EVERYTHING) -> None:
         self.path = path
         self.needs = needs
@@ -98,7 +103,7 @@ class AnyPool(Pool):
         self.memory: Any = None
         self.found: AnyPage | None = None
         self.page_tree = PageTree(self.geometry.allocation)
-        path.by(claims.lookup_finds_the_page_of_an_address, self.page_tree, "find", self._found_by_tree)
+        path.by(claims.lookup_finds_the_page_of_an_address, self.page_tree, "find", self._found_by_tree, self.LOOKUP)
         self.insertion_gives(lambda _: None)
 
     def _found_by_tree(self, dma: Any) -> Any:  # noqa: ARG002
@@ -107,6 +112,14 @@ class AnyPool(Pool):
     def insertion_gives(self, given: Callable[[Page], Page | None]) -> None:
         """What the tree returns of a new page: None where it takes the page in, or the page that the new one overlaps."""
         self.path.by(claims.tree_keeps_pages_in_order, self.page_tree, "insert", given)
+
+    def misuse(self) -> str:
+        """What the lock has to say at the end of an operation."""
+        return "pool->lock is left taken" if self.lock.taken else ""
+
+    def searches_at_most(self, left: Any) -> None:
+        """Have the search through a free list take no more turns than `left`, which counts them."""
+        self.path.by(claims.double_free_is_refused, self, "_longest_free_list", lambda _: left, "longest_list")
 
     def page(self, name: str) -> AnyPage:
         """Any page: some blocks in use, the others in its free list."""

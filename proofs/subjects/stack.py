@@ -45,6 +45,9 @@ class AnyStack(V6_12Pool):
     proof about the walk.
     """
 
+    LOOKUP = ""
+    """The case of `lookup_finds_the_page_of_an_address` that is about this pool."""
+
     def __init__(self, path: Any, *, debug: bool, init_on_free: bool = False, walks: bool = False) -> None:
         unread = Geometry(SMALLEST_BLOCK, PAGE_SIZE, PAGE_SIZE)  # no operation on the stack looks at it
         super().__init__("pool", KnownBlocks(self), unread, Options(debug=debug, init_on_free=init_on_free))
@@ -59,7 +62,7 @@ class AnyStack(V6_12Pool):
         self.live, self.blocks = path.number("live"), path.number("blocks")  # before the operation
         self.nr_active, self.nr_blocks = self.live, self.blocks
         path.by(claims.blocks_are_disjoint, self, "_laid_offsets", lambda: iter(self.page.offsets))
-        path.by(claims.lookup_finds_the_page_of_an_address, self, "_find_page", lambda _: self.page)
+        path.by(claims.lookup_finds_the_page_of_an_address, self, "_find_page", lambda _: self.page, self.LOOKUP)
         if not walks:
             path.by(claims.double_free_is_refused, self, "_is_free", self._is_known_to_be_free)
 
@@ -75,6 +78,10 @@ class AnyStack(V6_12Pool):
 
     def any_block(self, name: str, anywhere: bool = False) -> Block:
         return self.block(name, self.path.number(f"vaddr of {name}"), self.path.number(f"dma of {name}"), anywhere)
+
+    def misuse(self) -> str:
+        """What the lock has to say at the end of an operation."""
+        return "pool->lock is left taken" if self.lock.taken else ""
 
     def put(self, block: Block) -> Block:
         """Have a block on top of the stack from the beginning."""

@@ -1,0 +1,245 @@
+"""What an alloc and a free leave alone, and the lock that guards the rest; and what only debug builds of C, or v6.1's C, do.
+
+The bodies take the `kind` of pool that they are about: impl/'s, or a kernel's own.
+"""
+
+from types import SimpleNamespace
+from typing import Any
+
+from impl.lock import LockingError
+from impl.pool import POOL_POISON_FREED
+from impl.words import INT_MAX
+from kernel.objects import Pointer
+from model import claims
+from proofs import block_stack
+from proofs.engine.obligation import Obligations, from_this_state
+from proofs.engine.path import Theory
+from proofs.fills import DRIVERS
+from proofs.free_list import Device
+from proofs.subjects.arbitrary import AnyPool, around, chain, put_in_list
+from proofs.subjects.stack import AnyStack
+
+obligation = Obligations(__name__)
+
+explain = from_this_state("the operation touches its block, and what the lock guards")
+
+
+def a_block_freed(path: Any, pool: Any, page: Any) -> Any:
+    """Free a block in use of a page with any others; the block's offset."""
+    path.assume("a block is in use, and their number fits an int", lambda: 1 <= page.in_use <= INT_MAX)
+    put_in_list(pool, [page] if page.in_use < pool.blks_per_alloc else [])
+    block = pool.block_offset("the block")
+    for other in page.blocks.values():
+        pool.assume_disjoint(block, other)
+    page.blocks["the block"], pool.found = block, page
+    path.by(claims.double_free_is_refused, pool, "_is_refused", lambda *_: False)
+    pool.free(page.vaddr + block, page.dma + block)
+    return block
+
+
+def page_of(path: Any, pool: Any) -> Any:
+    page = pool.page("the page")
+    path.assume("no more blocks are in use than there are", lambda: page.in_use <= pool.blks_per_alloc)
+    return page
+
+
+def a_block_allocated(path: Any, pool: Any, page: Any) -> Any:
+    path.assume("the page is the first of those with room", lambda: page.in_use < pool.blks_per_alloc)
+    put_in_list(pool, [page])
+    pool.alloc(path.one_of("zero", False, True))
+    return page.blocks["the first"]
+
+
+@obligation(claims.live_block_is_left_alone, "series", Theory.U64, explain=explain)
+def operation_writes_inside_its_block(path: Any, kind: Any = AnyPool) -> None:
+    """Any byte outside of the block that an operation is about is as it was."""
+    pool = kind(path, "debug", "init_on_alloc", "init_on_free")
+    page = page_of(path, pool)
+    operation = a_block_freed if path.one_of("operation", "alloc", "free") == "free" else a_block_allocated
+    block, place = operation(path, pool, page), path.number("any place in the page")
+    path.assume("the place is outside of the block", lambda: place < block or place >= block + pool.geometry.size)
+    touched = any(place >= start and place - start < nbytes for start, nbytes, *_ in page.writes)
+    path.show_claim(claims.live_block_is_left_alone, bytes([DRIVERS]), bytes([DRIVERS + touched]))
+
+
+@obligation(claims.locking_rules_are_kept, "series", Theory.U64, explain=explain)
+def locking_rules_are_kept(path: Any, kind: Any = AnyPool) -> None:
+    """Of impl/, as far as `impl.lock` knows; of C, each access to what the lock guards."""
+    pool = kind(path, "debug", "interrupts")
+    operation = path.one_of("operation", "alloc", "free", "alloc with a new page")
+    try:
+        if operation == "alloc with a new page":
+            path.assume("a page has a block", lambda: pool.blks_per_alloc >= 1)
+            Device(pool, pool.block_offset("the first block"))
+            refused = path.one_of("the page overlaps another", False, True)
+            pool.insertion_gives(lambda page: page if refused else None)
+            pool.alloc()
+        else:
+            (a_block_freed if operation == "free" else a_block_allocated)(path, pool, page_of(path, pool))
+        misuse = pool.misuse()
+    except LockingError as error:
+        misuse = str(error)
+    path.show_claim(claims.locking_rules_are_kept, misuse)
+
+
+@obligation(claims.locking_rules_are_kept, "v6.12", Theory.U64, explain=explain)
+def locking_rules_of_a_stack_are_kept(path: Any, kind: Any = AnyStack) -> None:
+    try:
+        if path.one_of("operation", "alloc", "free") == "free":
+            pool, _ = block_stack.take_back(path, kind)
+        else:
+            pool, _ = block_stack.allocate(path, kind, path.one_of("the device fails", False, True))
+        misuse = pool.misuse()
+    except LockingError as error:
+        misuse = str(error)
+    path.show_claim(claims.locking_rules_are_kept, misuse)
+
+
+def operation_writes_inside_a_block_of_a_stack(path: Any, kind: Any) -> None:
+    """Of C, whose fills have lengths."""
+    debug, init_on_free = path.one_of("debug", False, True), path.one_of("init_on_free", False, True)
+    pool = kind(path, debug=debug, init_on_free=init_on_free)
+    pool.init_on_alloc = path.one_of("init_on_alloc", False, True)
+    block = pool.any_block("the block")
+    if path.one_of("operation", "alloc", "free") == "free":
+        pool.free(block.vaddr, block.dma)
+    else:
+        pool.put(block)
+        pool.alloc(path.one_of("zero", False, True))
+    distance = path.number("distance of any place behind the block's start")
+    path.assume("the place is outside of the block", lambda: distance >= pool.geometry.size)
+    touched = any(start < 0 or distance < start + nbytes for _, start, nbytes, _ in pool.fills)
+    path.show_claim(claims.live_block_is_left_alone, bytes([DRIVERS]), bytes([DRIVERS + touched]))
+
+
+# The loop of debug builds over the bytes of a block, which is a lemma of other proofs about C.
+
+
+def poison_is_looked_for(path: Any, kind: Any) -> None:
+    """A turn looks at one byte; by induction, all bytes before it are poison."""
+    byte = path.one_of("the byte is", POOL_POISON_FREED, "another")
+    if byte == "another":
+        byte = path.number("the byte")
+        path.assume("it is another byte", lambda: byte < 256 and byte != POOL_POISON_FREED)
+    seen: list[Any] = []
+
+    def read(offset: Any) -> Any:
+        seen.append(offset)
+        return byte
+
+    pool, interpreter, frame, head, block, link = kind(path, read)
+    size = pool.geometry.size
+    begins = interpreter.advance(frame, head)
+    path.follow(
+        "it begins behind the link", lambda: begins is not None and [*begins.values()] == [link] and not pool.log
+    )
+    (name,) = begins
+    at = path.number("byte of the block")
+    path.assume("the bytes before it were looked at", lambda: link <= at and at <= size)
+    goes_on = interpreter.resume(frame, {name: at})
+    if goes_on is None and not seen:
+        path.show("all bytes were looked at", lambda: at == size)
+        path.show_claim(claims.reports_are_the_kernels, pool.log, [])
+        return
+    path.show("one byte is looked at, in the block", lambda: len(seen) == 1 and seen[0] == block + at and at < size)
+    path.show_claim(claims.reports_are_the_kernels, pool.log, [] if byte == POOL_POISON_FREED else ["said"])
+    path.follow(
+        "the loop goes on with the next byte, after poison",
+        lambda: goes_on == {name: at + 1} if byte == POOL_POISON_FREED else goes_on is None,
+    )
+
+
+# v6.1, whose list has all pages: a turn of its scan, the scan's end, and a free. Any page, at any place in the list.
+
+
+def in_the_list(path: Any, pool: Any, page: Any) -> None:
+    """The pages around it are any."""
+    link, head = page.avail_page_link, pool.avail_page_list
+    before = path.one_of("before it in the list", "none", "others") == "others"
+    after = path.one_of("after it in the list", "none", "others") == "others"
+    link.prev, link.next = SimpleNamespace(next=link) if before else head, SimpleNamespace(prev=link) if after else head
+    head.next, head.prev = SimpleNamespace(prev=head) if before else link, SimpleNamespace(next=head) if after else link
+
+
+def links(pool: Any, page: Any) -> list[Any]:
+    link, head = page.avail_page_link, pool.avail_page_list
+    return [link.next, link.prev, head.next, head.prev]
+
+
+def show_page(pool: Any, page: Any, live: Any, free: list[str]) -> None:
+    path, names = pool.path, chain(pool, page)
+    tail = pool.blks_per_alloc - live - len([name for name in free if name != "the tail"])
+    count = sum(tail if name == "the tail" else 1 for name in names)
+    path.show_claim(claims.free_list_holds_the_free_blocks, names, free)
+    path.show_claim(claims.in_use_counts_the_live_blocks, page.in_use, live)
+    path.show_claim(claims.blocks_are_in_use_or_free, page.in_use, count, pool.blks_per_alloc)
+
+
+def first_of(page: Any) -> list[Any]:
+    """The addresses of the first free block, if there is one."""
+    return [(page.vaddr + at, page.dma + at) for name, at in page.blocks.items() if name == "the first"]
+
+
+def alloc_looks_at_any_page(path: Any, kind: Any) -> None:
+    """A turn of the scan, at any page: it takes it if it has room, or goes on with the one after it, and leaves all alone."""
+    pool = kind(path, "debug")
+    page = page_of(path, pool)
+    in_the_list(path, pool, page)
+    linked, live, free, offset = links(pool, page), page.in_use, chain(pool, page), page.offset
+    interpreter, frame = pool.started(path.one_of("zero", False, True))
+    begins = interpreter.advance(frame, frame.function.loops[0])
+    first = Pointer(pool.views.pointer(pool.avail_page_list.next).object, 0)
+    path.follow("the scan begins with the first page", lambda: begins is not None and [*begins.values()] == [first])
+    (name,) = begins
+    goes_on = interpreter.resume(frame, {name: pool.at(page)})
+    path.show(
+        "the list is as it was", lambda: all(one is other for one, other in zip(links(pool, page), linked, strict=True))
+    )
+    if goes_on is None:
+        path.show_claim(claims.allocated_block_was_free, pool.result(frame), first_of(page))
+        show_page(pool, page, live + 1, free[1:])
+        return
+    path.show("a page is passed only if it has no room", lambda: not free)
+    following = Pointer(pool.views.pointer(page.avail_page_link.next).object, 0)
+    path.follow("the scan goes on with the next", lambda: goes_on == {name: following})
+    path.show("the page is as it was", lambda: page.in_use == live and page.offset is offset and not page.writes)
+
+
+def alloc_at_the_end_of_the_list(path: Any, kind: Any) -> None:
+    """No page has room: the lock is dropped, others change the list, a page is added or there is no memory."""
+    pool = kind(path, "debug")
+    path.assume("a page has a block", lambda: pool.blks_per_alloc >= 1)
+    device = Device(pool, pool.block_offset("the first block"))
+    interpreter, frame = pool.started(path.one_of("zero", False, True))
+    begins = interpreter.advance(frame, frame.function.loops[0])
+    others = put_in_list(pool, [], " before")
+    (name,) = begins or [""]
+    over = interpreter.resume(frame, {name: Pointer(pool.view, pool.view.offset_of("page_list.next"))})
+    path.show("the scan is over", lambda: over is None)
+    listed, torn = around(pool.avail_page_list)
+    page, others = pool.found, device.others if device.requests else others
+    if page is None:
+        path.show("there is no block", lambda: pool.result(frame) is None)
+        path.show_claim(claims.list_is_a_ring, torn, listed, others)
+        return
+    path.show_claim(claims.list_is_a_ring, torn, listed, [page, *others])
+    path.show_claim(claims.allocated_block_was_free, pool.result(frame), first_of(page))
+    show_page(pool, page, 1, ["the tail"] if "the tail" in page.blocks else [])
+
+
+def free_a_block_in_use(path: Any, kind: Any) -> None:
+    pool = kind(path, "debug", "init_on_free")
+    page = page_of(path, pool)
+    path.assume("a block is in use, and their number fits an int", lambda: 1 <= page.in_use <= INT_MAX)
+    in_the_list(path, pool, page)
+    linked, live, free = links(pool, page), page.in_use, chain(pool, page)
+    block = pool.block_offset("the block")
+    for other in page.blocks.values():
+        pool.assume_disjoint(block, other)
+    page.blocks["the block"], pool.found = block, page
+    path.by(claims.double_free_is_refused, pool, "_is_refused", lambda *_: False)
+    pool.free(page.vaddr + block, page.dma + block)
+    show_page(pool, page, live - 1, ["the block", *free])
+    path.show(
+        "the list is as it was", lambda: all(one is other for one, other in zip(links(pool, page), linked, strict=True))
+    )

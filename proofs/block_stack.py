@@ -44,7 +44,7 @@ def allocate(path: Any, kind: Any = AnyStack, fails: bool = False) -> tuple[AnyS
     if placed == 0:
         pool.put(pool.any_block("top"))
     else:
-        pool.next_block, pool.memory = NULL, StackDevice(pool, fails)  # type: ignore[assignment]
+        pool.next_block, pool.memory = NULL, StackDevice(pool, fails)
         pool.page.vaddr, pool.page.dma = path.number("vaddr of the page"), path.number("dma of the page")
         pool.page.offsets = [path.number(f"offset {number}") for number in range(placed)]
         pool.free_blocks = [

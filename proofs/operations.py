@@ -15,7 +15,7 @@ from proofs import block_stack
 from proofs.engine.obligation import Obligations, from_this_state
 from proofs.engine.path import Theory
 from proofs.fills import DRIVERS
-from proofs.free_list import Device
+from proofs.free_list import PageDevice
 from proofs.subjects.arbitrary import AnyPool, around, chain, put_in_list
 from proofs.subjects.stack import AnyStack
 
@@ -70,7 +70,7 @@ def locking_rules_are_kept(path: Any, kind: Any = AnyPool) -> None:
     try:
         if operation == "alloc with a new page":
             path.assume("a page has a block", lambda: pool.blks_per_alloc >= 1)
-            Device(pool, pool.block_offset("the first block"))
+            PageDevice(pool, pool.block_offset("the first block"))
             refused = path.one_of("the page overlaps another", False, True)
             pool.insertion_gives(lambda page: page if refused else None)
             pool.alloc()
@@ -209,7 +209,7 @@ def alloc_at_the_end_of_the_list(path: Any, kind: Any) -> None:
     """No page has room: the lock is dropped, others change the list, a page is added or there is no memory."""
     pool = kind(path, "debug")
     path.assume("a page has a block", lambda: pool.blks_per_alloc >= 1)
-    device = Device(pool, pool.block_offset("the first block"))
+    device = PageDevice(pool, pool.block_offset("the first block"))
     interpreter, frame = pool.started(path.one_of("zero", False, True))
     begins = interpreter.advance(frame, frame.function.loops[0])
     others = put_in_list(pool, [], " before")

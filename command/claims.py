@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from bugs import BUGS
 from command.files import put
 from command.line import Status
 from model.bad_input import BadInput
@@ -61,7 +62,10 @@ PROVED_OF_C = {
 
 def table_of_claims() -> str:
     """A row per claim: what is promised, from where, of which revisions and numbers it is proved, and what breaks it."""
-    lines = ["| claim | sentence | source | proved of | refuted, as expected |", "|---|---|---|---|---|"]
+    lines = [
+        "| claim | sentence | source | proved of | refuted, as expected | seeded bug |",
+        "|---|---|---|---|---|---|",
+    ]
     for claim in CLAIMS.values():
         about = [o for o in OBLIGATIONS.values() if o.claim is claim]
         proved: dict[str, dict[str, None]] = {}
@@ -76,9 +80,17 @@ def table_of_claims() -> str:
             claim.source,
             "<br>".join([*of_python, *(["your C u64"] if claim.name in PROVED_OF_C else [])]) or "hunted only",
             "<br>".join(refuted),
+            "<br>".join(f"`{name}`" for name in seeded_bugs(claim)),
         )
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def seeded_bugs(claim: Claim) -> list[str]:
+    """Of the seeded bugs that break a claim, the first one that the prover has to refute, and the first one for hunts."""
+    refuted = (bug.name for bug in BUGS.values() if claim.name in {named.partition("/")[0] for named in bug.refuted})
+    hunted = (bug.name for bug in BUGS.values() if claim.name in bug.hunted)
+    return list(dict.fromkeys(name for name in (next(refuted, ""), next(hunted, "")) if name))
 
 
 def of_series_first(revisions: Iterable[str]) -> list[str]:

@@ -43,7 +43,7 @@ SMT2 = "SMT-LIB 2"
 
 
 @dataclass(frozen=True)
-class Counterexample:
+class Refutation:
     """What refutes a claim: the inputs, what is expected of them, what happens instead, a run that shows it, if there is one
     that a driver can bring about; and of a proof, the step that fails and the page that it is about."""
 
@@ -69,7 +69,7 @@ class EngineVerdict:
     seconds: float
     about: str = ""  # theory and case
     evidence: dict[str, str] = field(default_factory=dict)
-    counterexample: Counterexample | None = None
+    counterexample: Refutation | None = None
 
     @property
     def outcome(self) -> str:
@@ -165,20 +165,20 @@ def of_hunt(hunt: "Hunt") -> list[EngineVerdict]:
     return verdicts
 
 
-def of_trace(trace: Trace) -> Counterexample:
+def of_trace(trace: Trace) -> Refutation:
     """The counterexample that a run is."""
     create, last = trace.steps[0], trace.last_step()
     inputs = {name: value for name, value in vars(create).items() if name in ("size", "align", "boundary")}
-    return Counterexample(inputs, last.expected, last.happened, trace)
+    return Refutation(inputs, last.expected, last.happened, trace)
 
 
-def counterexample_of(inputs: dict[str, Any], found: dict[str, Any] | None, fails: str = "") -> Counterexample | None:
+def counterexample_of(inputs: dict[str, Any], found: dict[str, Any] | None, fails: str = "") -> Refutation | None:
     """What an engine has found, if it has found anything."""
     if found is None:
         return None
     trace = from_json(found["trace"]) if "trace" in found else None
     page = LaidPage.from_json(found["page"]) if "page" in found else None
-    return Counterexample(inputs, found["expected"], found["actual"], trace, fails, page)
+    return Refutation(inputs, found["expected"], found["actual"], trace, fails, page)
 
 
 def in_hexadecimal(text: str) -> str:

@@ -15,12 +15,12 @@ from model.claims import CLAIMS
 from model.revision import KERNEL
 from model.trace import loads
 from report.formats import as_junit, as_sarif, site
-from report.verdicts import Counterexample, EngineVerdict, refutation_in_words
+from report.verdicts import EngineVerdict, Refutation, refutation_in_words
 from tests import schemas
 
 TRACE = loads((schemas.ROOT / "tests/traces/v6.1-block_lies_inside_its_page.json").read_text())
 PROVED = EngineVerdict("prover", "layout_ends/series/Z", "layout_ends", "series", "PROVED", "PROVED", True, 0.25, "Z")
-FOUND = Counterexample({"size": 2049}, "it ends at 4096", "it ends at 4098", TRACE)
+FOUND = Refutation({"size": 2049}, "it ends at 4096", "it ends at 4098", TRACE)
 KNOWN = EngineVerdict(
     "prover", "known", "block_lies_inside_its_page", "v6.1", "REFUTED", "REFUTED", True, 2.5, "", {}, FOUND
 )
@@ -29,7 +29,7 @@ NOT_REFUTED = replace(PROVED, name="not refuted", expected="REFUTED", as_expecte
 GAVE_UP = replace(PROVED, name="u", verdict="UNKNOWN", as_expected=False, evidence={"because": "the solver gave up"})
 EMPTY = replace(PROVED, name="empty", verdict="VACUOUS", as_expected=False)
 NASTY = "\"'<b>&amp;]]>\r\n\t\0\x08\x1b\x7f\x85\ud800\ufffe\U0001f4a3 {0} %s [a](b)"
-ODD = Counterexample({NASTY: 2**70, "negative": -(2**200)}, NASTY, NASTY)
+ODD = Refutation({NASTY: 2**70, "negative": -(2**200)}, NASTY, NASTY)
 HOSTILE = replace(WRONG, name=f"hostile{NASTY}", evidence={"because": NASTY}, counterexample=ODD)
 ALL = [PROVED, KNOWN, WRONG, NOT_REFUTED, GAVE_UP, EMPTY, HOSTILE]
 
@@ -94,7 +94,7 @@ def test_a_location_is_the_predicate_of_the_claim_or_the_line_of_c(tmp_path: Pat
     file_of_c.write_text(f"{alloc};\n\n{alloc}\n{{\n}}\n")
     kernel = KernelFile("../linux", Source(file_of_c, None), "series")
     for happened, at in (("it holds 00", 3), ("KernelFault: SIGSEGV, in dma_pool_alloc (dmapool.c:11)", 11)):
-        found = replace(WRONG, claim="live_block_is_left_alone", counterexample=Counterexample({}, "", happened))
+        found = replace(WRONG, claim="live_block_is_left_alone", counterexample=Refutation({}, "", happened))
         assert site(found, kernel) == ("mm/dmapool.c", at)
     for text in (
         as_sarif([replace(WRONG, revision=KERNEL)], kernel),

@@ -19,7 +19,7 @@ from report.pictures import strip_picture
 from report.runs import Finding
 from report.scene import moment_of_page, scene_of
 from report.text import drawing, finding_as_text, run_as_text
-from report.verdicts import Counterexample, of_proof
+from report.verdicts import Refutation, of_proof
 from tests.kernels import changed
 from tests.running import ROOT, Command
 from tests.test_report import a_verdict, valid
@@ -65,7 +65,7 @@ def test_a_page_is_drawn_as_the_code_lays_it_out(case: str) -> None:
 def test_the_page_of_a_proof_is_drawn_unless_a_run_shows_the_same() -> None:
     run = Trace((Create(2049, 1, 8192), Alloc("a"), Alloc("b")), claim="block_lies_inside_its_page")
     scene = scene_of(run, REVISIONS["v6.1"])
-    found = Counterexample({}, "so", "not so", run, page=LaidPage(Geometry(24, 32, 64), ((0, 0), (24, 24))))
+    found = Refutation({}, "so", "not so", run, page=LaidPage(Geometry(24, 32, 64), ((0, 0), (24, 24))))
     for claim, shown in (("block_lies_inside_its_page", False), ("layout_ends", True)):
         verdict = a_verdict("REFUTED", "PROVED", claim=claim, revision="v6.1", counterexample=found)
         page = index([verdict], [Finding(verdict, scene)], {}, "a test", ["prover"])
@@ -155,7 +155,7 @@ def test_pages_that_no_kernel_has_are_explained_where_they_are_named() -> None:
 
 
 def test_large_numbers_are_hexadecimal() -> None:
-    found = Counterexample({"address": 2**64 - 1, "size": 64}, "so", "not so")
+    found = Refutation({"address": 2**64 - 1, "size": 64}, "so", "not so")
     verdict = a_verdict("REFUTED", "PROVED", counterexample=found)
     page = index([verdict], [Finding(verdict)], {}, "a test", ["prover"])
     assert "With address=0xffffffffffffffff, size=64: not so." in page

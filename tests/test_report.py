@@ -28,7 +28,7 @@ from report.pages import index, kind_of
 from report.runs import finding_of, in_text, scene_on
 from report.scene import Cell, scene_of, without_covered
 from report.text import coloured, finding_as_text, run_as_text
-from report.verdicts import SMT2, Counterexample, EngineVerdict, of_hunt, of_proof
+from report.verdicts import SMT2, EngineVerdict, Refutation, of_hunt, of_proof
 from tests.proved import REFUTED, Proved
 from tests.running import ROOT, TRACES, Command
 from tests.test_text import GOLDEN, hold_against
@@ -286,7 +286,7 @@ def test_a_report_keeps_what_hunts_have_found(
 
 def test_a_trace_that_cannot_be_run_is_shown_all_the_same(tmp_path: Path) -> None:
     trace = Trace((Create(64), Destroy(), Alloc("a")), claim="layout_ends")
-    found = Counterexample({"size": 64}, "an end", "none", trace)
+    found = Refutation({"size": 64}, "an end", "none", trace)
     shown = finding_of(a_verdict("REFUTED", "PROVED", counterexample=found), tmp_path)
     assert shown.scene is None
     for text in (in_text(shown), index([shown.verdict], [shown], {}, "a test", ["prover"])):
@@ -295,7 +295,7 @@ def test_a_trace_that_cannot_be_run_is_shown_all_the_same(tmp_path: Path) -> Non
 
 def test_a_trace_that_shows_nothing_is_not_offered(tmp_path: Path) -> None:
     sound = Trace((Create(64), Alloc("a")), claim="blocks_are_disjoint")
-    found = Counterexample({}, "all is well", "it is not", sound, "a step")
+    found = Refutation({}, "all is well", "it is not", sound, "a step")
     shown = finding_of(a_verdict("REFUTED", "PROVED", counterexample=found), tmp_path)
     assert shown.replay == ""
     assert "can't be seen from outside" in in_text(shown)

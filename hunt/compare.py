@@ -16,6 +16,7 @@ from hypothesis.stateful import initialize, run_state_machine_as_test
 from hunt import directed, profiles
 from hunt.events import Tally
 from hunt.machine import PoolMachine
+from hunt.numbers import of_kernel, with_neighbours
 from hunt.revisions import REVISIONS, twin_of
 from hunt.shrink import measure, number_of_steps, shrink, without_outcome
 from kernel.build import Source
@@ -259,6 +260,7 @@ def compare(
             "before": revisions[0],
             "after": revisions[1],
             "comparison": comparison,
+            "numbers": with_neighbours(of_kernel(before) | of_kernel(after)),
         },
     )
     profiles.register()

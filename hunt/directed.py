@@ -10,7 +10,7 @@ from itertools import product
 from typing import NamedTuple
 
 from hunt.machine import PoolMachine
-from hunt.operations import OPERATIONS
+from hunt.operations import OPERATIONS, OTHER_ADDRESS
 from hunt.surroundings import EDGES, Surroundings
 from model.checks import BrokenClaim
 from model.trace import Create, Kernel
@@ -88,6 +88,8 @@ MISUSE = (
     *(Call("free", NEWEST) for _ in range(2)),
     Call("write to a free block", 7),
     *(Call("alloc") for _ in range(2)),
+    Call("free", NEWEST),
+    *(Call("free again", OTHER_ADDRESS + 16 * edge) for edge in range(5)),
 )
 """Each kind of misuse that a pool may notice."""
 

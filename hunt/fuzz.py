@@ -3,7 +3,8 @@
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -13,10 +14,13 @@ from hypothesis import seed as seeded
 from hypothesis.stateful import run_state_machine_as_test
 
 from hunt import directed, profiles
+from hunt.deep import DEPTH, run_deep
+from hunt.edges import CREATED, run_edges
 from hunt.events import Tally
 from hunt.machine import PoolMachine, machine
+from hunt.numbers import of_kernel, of_python, with_neighbours
 from hunt.revisions import KernelFile, revisions
-from hunt.shrink import smallest
+from hunt.shrink import measure, smallest
 from hunt.sweep import SWEPT, sweep
 from kernel.pool import lines_run
 from model.checks import BrokenClaim
@@ -54,9 +58,9 @@ class Hunt:
         }
 
 
-def hunter_of(revision: str, kernel: KernelFile | None = None) -> type[PoolMachine]:
+def hunter_of(revision: str, kernel: KernelFile | None = None, numbers: Iterable[int] = ()) -> type[PoolMachine]:
     """The machine for a revision, under a name of its own."""
-    hunter = machine(revisions(kernel)[revision])
+    hunter = machine(revisions(kernel)[revision], numbers)
     # Hypothesis keys its example database by test name; each revision needs its own.
     hunter.__name__ = hunter.__qualname__ = f"PoolMachine_{revision}"
     return hunter
@@ -72,10 +76,13 @@ def hunt(
     sweeps: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Hunt:
-    """Run the machine on a revision, after the directed runs unless only what is drawn is wanted, and after a sweep if one is.
+    """Run the machine on a revision: after the directed runs, pools at the edges of the argument check and pools of very many
+    blocks, unless only what is drawn is wanted; and after a sweep if one is.
 
     Each claim that breaks has a trace, made smaller unless the profile says otherwise. `progress` is told how far it is.
     """
+    among, source = revisions(kernel), kernel.source if revision == KERNEL and kernel else None
+    numbers = of_python() if source is None else of_kernel(source)
 
     def so_far(what: str) -> None:
         progress(f"{revision}: {what}")
@@ -85,9 +92,9 @@ def hunt(
     shrinks = Phase.shrink in wanted.phases
     # A trace is made smaller step by step, in a second; what it was drawn from, in minutes.
     wanted = settings(wanted, phases=[phase for phase in wanted.phases if phase is not Phase.shrink])
-    hunter = seeded(seed)(hunter_of(revision, kernel))
+    hunter = seeded(seed)(hunter_of(revision, kernel, numbers))
     wanted = settings(wanted, derandomize=False)  # which would draw the same with every seed
-    started, done = time.perf_counter(), Hunt(revision, hunter.tally, 0, seed, profile or profiles.name())
+    done = Hunt(revision, hunter.tally, 0, seed, profile or profiles.name())
     broken: list[BrokenClaim] = []
     check = Claim.__call__
 
@@ -97,22 +104,45 @@ def hunt(
             so_far(f"{hunter.tally.steps:,} steps")
         return check(claim, *arguments)
 
+    def directed_runs() -> None:
+        with timed(done):
+            broken.extend(directed.run_all(hunter, most=None if shrinks else 1))
+
+    def edges() -> None:
+        done.tally.events[CREATED], found = run_edges(among[revision], numbers, so_far)
+        broken.extend([found] if found else [])
+
+    def deep() -> None:
+        done.tally.events[DEPTH], found = run_deep(among[revision], numbers, source is not None, so_far)
+        broken.extend([found] if found else [])
+
+    def swept() -> None:
+        swept = sweep(among[revision], source, numbers=numbers, progress=so_far)
+        done.tally.events |= {SWEPT: swept.pools, "block of the sweep": swept.blocks}
+        broken.extend([swept.broken] if swept.broken else [])
+
+    def drawn() -> None:
+        with timed(done):
+            run_state_machine_as_test(hunter, settings=wanted)
+
+    parts = [
+        *([directed_runs, edges] if directed_first else []),
+        *([deep] if directed_first and revision != "model" else []),
+    ]
+    parts += [*([swept] if sweeps else []), drawn]
+    profiles.fix_constants(with_neighbours(numbers))
     try:
         with patch.object(Claim, "__call__", counted):
-            if sweeps:
-                source = kernel.source if revision == KERNEL and kernel else None
-                swept = sweep(revisions(kernel)[revision], source, progress=so_far)
-                done.tally.events |= {SWEPT: swept.pools, "block of the sweep": swept.blocks}
-                broken += [swept.broken] if swept.broken else []
-                started = time.perf_counter()
-            if directed_first:
-                broken += directed.run_all(hunter, most=None if shrinks else 1)
-            if not broken or shrinks:  # a seeded bug that is noticed is not looked for any further
-                run_state_machine_as_test(hunter, settings=wanted)
+            for part in parts:
+                if not broken or shrinks:  # a seeded bug that is noticed is not looked for any further
+                    part()
     except* BrokenClaim as several:
         broken += [one for one in several.exceptions if isinstance(one, BrokenClaim)]
-    done.found = list({one.claim.name: one.trace for one in reversed(broken)}.values())[::-1]
-    done.seconds = time.perf_counter() - started
+    finally:
+        profiles.fix_constants()
+    for one in sorted(broken, key=lambda one: measure(one.trace)):  # of each claim, the smallest trace
+        if one.claim.name not in [trace.claim for trace in done.found]:
+            done.found.append(one.trace)
     # Every step is held to these, by what stops it.
     done.checked["operations_end"] = done.checked["pool_stays_in_its_memory"] = done.tally.steps
     if revision == KERNEL:
@@ -122,5 +152,15 @@ def hunt(
             done.lines = lines_run(kernel.source)
     if shrinks and done.found:
         so_far("what was found is made smaller")
-        done.found = [smallest(trace, revision, revisions(kernel)) for trace in done.found]
+        done.found = [smallest(trace, revision, among) for trace in done.found]
     return done
+
+
+@contextmanager
+def timed(hunt: Hunt) -> Iterator[None]:
+    """Add to a hunt's seconds those of the block: of the steps that it counts."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        hunt.seconds += time.perf_counter() - started

@@ -8,6 +8,7 @@ runs that are `hostile`, the machine does that too, and holds the pool to what i
 Every step is checked against the claims by `model.lockstep`.
 """
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from hunt import watchdog
 from hunt.events import Tally
+from hunt.numbers import with_neighbours
 from hunt.operations import OPERATIONS
 from hunt.surroundings import Surroundings, surroundings
 from impl.pool import Pool
@@ -43,6 +45,8 @@ class PoolMachine(RuleBasedStateMachine):
 
     revision: ClassVar[Revision]
     tally: ClassVar[Tally]
+    numbers: ClassVar[tuple[int, ...]] = ()
+    """That the code under test has in it, with their neighbours, ascending."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +61,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @initialize(data=st.data())
     def create(self, data: st.DataObject) -> None:
-        self.begin(data.draw(surroundings(self.revision.promises.clips_the_boundary)))
+        self.begin(data.draw(surroundings(self.revision.promises.clips_the_boundary, self.numbers)))
 
     def begin(self, drawn: Surroundings) -> None:
         self.drawn = drawn
@@ -241,6 +245,7 @@ class PoolMachine(RuleBasedStateMachine):
         tree.insert, tree._rotate = counted_insert, counted_rotate  # type: ignore[method-assign]
 
 
-def machine(revision: Revision) -> type[PoolMachine]:
-    """The state machine that drives one revision, with a tally of its own."""
-    return type("PoolMachine", (PoolMachine,), {"revision": revision, "tally": Tally()})
+def machine(revision: Revision, numbers: Iterable[int] = ()) -> type[PoolMachine]:
+    """The state machine that drives one revision, with a tally of its own; it draws the numbers of the code more often."""
+    around = with_neighbours(numbers)
+    return type("PoolMachine", (PoolMachine,), {"revision": revision, "tally": Tally(), "numbers": around})

@@ -44,20 +44,39 @@ def a_free_block(machine: "PoolMachine", choice: int) -> str | None:
 
 
 def free_again(machine: "PoolMachine", choice: int) -> Step | None:
+    """With its own DMA address, or with one about an edge of its page."""
     name = a_free_block(machine, choice)
-    return machine.wrong(Free(name)) if name else None
+    if name is None or choice < OTHER_ADDRESS:
+        return machine.wrong(Free(name)) if name else None
+    return free_at(machine, name, edges_of_page(machine, name)[choice // 16 % 8 % 5])
+
+
+OTHER_ADDRESS = 128
+"""Choices from here on free a free block with another DMA address: each 16 of them with another one."""
 
 
 def free_a_foreign_address(machine: "PoolMachine", choice: int) -> Step | None:
-    """Far away, the first byte behind the page, or the last one before it."""
+    """Far away, or about an edge of the page."""
     name = a_block(machine, choice)
     if name is None:
         return None
-    block, oracle = machine.lockstep.blocks[name], machine.lockstep.oracle
-    page = oracle.page_of(block.dma)
-    start = block.dma if page is None else page.mapping.dma
-    to = (1 << 62, start + oracle.geometry.allocation, start - 1)[choice // 4 % 3]
-    return machine.wrong(Free(name, dma_plus=to - block.dma)) if 0 <= to < 2**64 else None
+    return free_at(machine, name, (1 << 62, *edges_of_page(machine, name))[choice // 4 % 6])
+
+
+def edges_of_page(machine: "PoolMachine", name: str) -> tuple[int, ...]:
+    """DMA addresses: the first byte behind a block's page, the last one before it, the first unused byte at the page's end,
+    or the page's end if there is none, the last byte of the page, and the first one."""
+    dma, oracle = machine.lockstep.blocks[name].dma, machine.lockstep.oracle
+    page = oracle.page_of(dma)
+    start = dma if page is None else page.mapping.dma
+    end, unused = start + oracle.geometry.allocation, start + oracle.offsets[-1] + oracle.geometry.size
+    return end, start - 1, unused, end - 1, start
+
+
+def free_at(machine: "PoolMachine", name: str, dma: int) -> Step | None:
+    """A free of a block with another DMA address."""
+    plus = dma - machine.lockstep.blocks[name].dma
+    return machine.wrong(Free(name, dma_plus=plus)) if 0 <= dma < 2**64 else None
 
 
 def free_the_middle(machine: "PoolMachine", choice: int) -> Step | None:
@@ -103,7 +122,8 @@ def write_behind_the_link(machine: "PoolMachine", choice: int) -> Step | None:
     name = a_free_block(machine, choice)
     if name is None or size == link:
         return None
-    offset = (link, size - 1, link + choice % (size - link))[choice % 3]
+    known = [number for number in machine.numbers if link <= number < size] or [size - 1]
+    offset = (link, size - 1, link + choice % (size - link), known[choice // 4 % len(known)])[choice % 4]
     return write(machine, name, offset, bytes([choice]))
 
 

@@ -9,6 +9,7 @@ What a seed draws does not depend on which modules are loaded (`fix_constants`).
 
 import os
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -106,15 +107,17 @@ def register() -> None:
     settings.load_profile(name())
 
 
-def fix_constants() -> None:
-    """Have Hypothesis draw the numbers of `CONSTANTS` more often, instead of those in the source of each module that is loaded.
+def fix_constants(numbers: Iterable[int] = ()) -> None:
+    """Have Hypothesis draw the numbers of `CONSTANTS`, and these, more often, instead of those in the source of each module
+    that is loaded.
 
     Otherwise what a seed draws would depend on which modules happen to be loaded, and so on which tests run. Hypothesis has
     no option for it; raises RuntimeError where a version of it keeps the numbers elsewhere.
     """
-    providers._get_local_constants = lambda: CONSTANTS
+    constants = Constants(integers={*CONSTANTS.integers, *numbers})
+    providers._get_local_constants = lambda: constants
     providers.CONSTANTS_CACHE.cache.clear()
-    if providers.HypothesisProvider(None)._local_constants is not CONSTANTS:
+    if providers.HypothesisProvider(None)._local_constants is not constants:
         raise RuntimeError("this version of Hypothesis collects constants in another way: mend profiles.fix_constants")
 
 

@@ -35,16 +35,34 @@ EDGES = {
 """Where a device's memory may lie: its edge and stride."""
 
 
+FAR_BOUNDARIES = tuple(1 << bit for bit in (12, 16, 20, 31, 32, 63))
+"""Boundaries that pages of any size are clipped to, if the pool clips them."""
+
+
 @st.composite
-def surroundings(draw: st.DrawFn, clips_the_boundary: bool) -> Surroundings:
+def surroundings(draw: st.DrawFn, clips_the_boundary: bool, numbers: tuple[int, ...] = ()) -> Surroundings:
+    """`numbers` are those of the code under test, ascending, from 1 on."""
     # First, since what is drawn late varies less. One kind alone leaves the pool sound until then.
     hostile = draw(st.sampled_from(["", "", "writes", "anything"]))
     # Pages this small fill and empty within a few steps; the kernels' own are among them.
     page_size = draw(st.sampled_from([64, 16, 32, 128, 256, 4096, 16384, 65536]))
     per_page = draw(st.sampled_from([2, 1, 3, 4, 5, 8, 16, 40]))
-    size = draw(st.one_of(st.just(page_size // per_page), st.integers(page_size // 9, page_size * 5 // 4)))
+    largest = page_size * 5 // 4
+    # So many blocks end at a boundary or at the page's end, or a little before or behind it.
+    edges = st.tuples(st.sampled_from([1, 2, 4]), st.integers(-2, 2))
+    at_an_edge = edges.map(lambda edge: max(1, (page_size // edge[0] + edge[1]) // per_page))
+    known = [number for number in numbers if number <= largest]
+    size = draw(
+        st.one_of(
+            st.just(page_size // per_page),
+            st.integers(page_size // 9, largest),
+            at_an_edge,
+            *([st.sampled_from(known)] if known else []),
+        )
+    )
     align = draw(st.sampled_from([1, 0, 2, 4, 8, 16, 64]))
-    boundary = draw(st.sampled_from([0, 1, 2, 4])) * (1 << (size * 5 // 4 - 1).bit_length())
+    near = 1 << (size * 5 // 4 - 1).bit_length()
+    boundary = draw(st.sampled_from([0, near, 2 * near, 4 * near, *FAR_BOUNDARIES]))
     if draw(st.integers(0, 15)) == 15:  # mostly arguments that are refused
         size, align = draw(st.integers(0, page_size)), draw(st.integers(0, 2 * page_size))
         boundary = draw(st.integers(0, 2 * page_size))

@@ -7,7 +7,7 @@ It only finds pools that differ from the model. Which claim such a pool breaks, 
 """
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, islice
@@ -17,21 +17,20 @@ from kernel.build import Source, Variant
 from kernel.pool import KernelPool, Swept
 from model import claims
 from model.checks import BrokenClaim
-from model.geometry import Geometry, Refusal, create
+from model.geometry import Geometry, Refusal, block_offsets, create
 from model.lockstep import replay
 from model.memory import Memory
-from model.pool import Pool
 from model.promises import Promises
 from model.revision import Revision
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PoolInfo, Trace
 
-PAGE_SIZE, LARGE_PAGE = 4096, 65536
+SMALL_PAGE, PAGE_SIZE, LARGE_PAGE = 256, 4096, 65536
 
 AT_ONCE = 8192
 """Pools that the other process is given in one message, on pages of 4 KiB: their blocks have to fit the scratch memory."""
 
 PAGES = 1 << 32, (1 << 32) + (1 << 24)
-"""DMA addresses of the pages that the device gives; as in kernel/shim/sweep.c."""
+"""DMA addresses of the pages that the device gives."""
 
 SWEPT = "pool of the sweep"
 """What a hunt counts."""
@@ -42,20 +41,28 @@ Fill = Callable[[Sequence[tuple[int, int, int, int]], int], Filled]
 gave, None for a pool that is refused, and what went wrong with the next one, if anything did."""
 
 
-def sizes(page_size: int) -> list[int]:
+def sizes(page_size: int, numbers: frozenset[int] = frozenset()) -> list[int]:
     """Bytes of a block: all that share a page of up to 4 KiB, and some for which a page has to be larger; in a larger page
-    those of which some end close to the page's end, and the neighbours of powers of two."""
+    these too, those of which some end close to the page's end, multiples of 512 bytes, the neighbours of powers of two, and
+    of the `numbers` that the code under test has in it."""
+    small = range(1, min(page_size, PAGE_SIZE) * 17 // 16 + 1)
     if page_size <= PAGE_SIZE:
-        return list(range(1, page_size + page_size // 16 + 1))
-    edges = {page_size // blocks for blocks in range(1, page_size // 16 + 1)} | {1 << bit for bit in range(4, 19)}
-    return sorted({edge + near for edge in edges for near in (-2, -1, 0, 1, 2)})
+        return list(small)
+    edges = {page_size // blocks for blocks in range(1, page_size // PAGE_SIZE + 1)} | {
+        1 << bit for bit in range(12, 19)
+    }
+    edges |= set(range(PAGE_SIZE, page_size, 512))
+    edges |= {number for number in numbers if number <= page_size}
+    return sorted({*small, *(edge + near for edge in edges for near in (-2, -1, 0, 1, 2) if edge + near > 0)})
 
 
-def pools(page_size: int, clips_the_boundary: bool, aligned: bool = True) -> Iterator[Create]:
+def pools(
+    page_size: int, clips_the_boundary: bool, aligned: bool = True, of_sizes: Iterable[int] | None = None
+) -> Iterator[Create]:
     """Each size, alignment and boundary, in bytes, that differ in effect: an alignment that divides the size has none, nor has
     a boundary above two pages. Of boundaries that are too small for a block, the largest are among them."""
     powers = [1 << bit for bit in range((2 * page_size).bit_length())]
-    for size in sizes(page_size):
+    for size in sizes(page_size) if of_sizes is None else of_sizes:
         most = 2 * page_size if clips_the_boundary else max(page_size, size)
         boundaries = [0, *(power for power in powers if size // 4 <= power <= most)]
         aligns = [align for align in powers if align == 1 or size % align] if aligned else [1]
@@ -75,36 +82,44 @@ def sweep(
     revision: Revision,
     source: Source | None = None,
     page_sizes: Sequence[int] = (),
+    numbers: frozenset[int] = frozenset(),
     progress: Callable[[str], None] = lambda _: None,
 ) -> Sweep:
-    """Sweep a revision, natively if it is a kernel's own file, with pages of so many bytes; `progress` is told how far it is.
-    Raises BuildError.
+    """Sweep a revision, natively if it is a kernel's own file, with pages of so many bytes, and sizes about the `numbers` that
+    its code has in it; `progress` is told how far it is. Raises BuildError.
 
     Of all pools that differ, the one in which the fewest blocks show it is judged; of those that crash, the first.
     """
     done = Sweep()
     fill = in_python(revision) if source is None else natively(source)
-    for page_size in page_sizes or ((PAGE_SIZE, LARGE_PAGE) if source is not None else (PAGE_SIZE,)):
-        aligned = source is not None and page_size <= PAGE_SIZE
-        todo = pools(page_size, revision.promises.clips_the_boundary, aligned=aligned)
+    for page_size in page_sizes or (
+        (PAGE_SIZE, LARGE_PAGE) if source is not None else (SMALL_PAGE, PAGE_SIZE, LARGE_PAGE)
+    ):
+        aligned = page_size <= (SMALL_PAGE if source is None else PAGE_SIZE)
+        of_sizes = sizes(page_size, numbers)
+        if (
+            source is None and page_size > PAGE_SIZE
+        ):  # what takes Python too long is left out: thousands of small blocks
+            of_sizes = [size for size in of_sizes if size >= PAGE_SIZE or size % 512 == 0 or size in numbers]
+        todo = pools(page_size, revision.promises.clips_the_boundary, aligned, of_sizes)
         at_once = AT_ONCE * PAGE_SIZE // max(page_size, PAGE_SIZE)
         differing: list[tuple[int, int, Create]] = []  # the blocks that show it, the blocks of a page and one more
         fault: Exception | None = None
         while fault is None and (part := list(islice(todo, at_once))):
             expected = [promised(pool, page_size, revision.promises) for pool in part]
-            numbers = [len(blocks[0]) // 16 if blocks else 1 for blocks in expected]
+            counts = [len(blocks[0]) // 16 if blocks else 1 for blocks in expected]
             geometries = [
-                (pool.size, pool.align, pool.boundary, number) for pool, number in zip(part, numbers, strict=True)
+                (pool.size, pool.align, pool.boundary, number) for pool, number in zip(part, counts, strict=True)
             ]
             filled, fault = fill(geometries, page_size)
             done.pools += len(filled)
             done.blocks += sum(len(given[0]) // 16 for given in filled if given)
             progress(f"{done.pools:,} pools of the sweep")
-            for pool, number, wanted, given in zip(part, numbers, expected, filled, strict=False):
+            for pool, number, wanted, given in zip(part, counts, expected, filled, strict=False):
                 if (shown := difference(wanted, given)) is not None:
                     differing.append((shown, number, pool))
             if fault is not None:
-                differing.append((0, numbers[len(filled)], part[len(filled)]))
+                differing.append((0, counts[len(filled)], part[len(filled)]))
         if differing:
             _, number, pool = min(differing, key=lambda one: one[:2])
             done.broken = judged(pool, number, page_size, revision)
@@ -120,9 +135,20 @@ def promised(pool: Create, page_size: int, promises: Promises) -> Swept | None:
 
 @lru_cache(maxsize=AT_ONCE)
 def laid_out(geometry: Geometry, promises: Promises) -> Swept:
-    oracle = Pool("pool", Memory(), geometry, promises=promises)
-    blocks = [(offset, PAGES[0] + offset) for offset in oracle.offsets] + [(2 * geometry.allocation, PAGES[1])]
-    return packed(blocks), (len(blocks), 2 * oracle.counted_per_page(), geometry.size, 2)
+    offsets = offsets_of(geometry, promises.lays_up_to_the_boundary)
+    blocks = [(offset, PAGES[0] + offset) for offset in offsets] + [(2 * geometry.allocation, PAGES[1])]
+    counted = len(offsets) if promises.counts_what_is_laid else geometry.allocation // geometry.size
+    return packed(blocks), (len(blocks), 2 * counted, geometry.size, 2)
+
+
+def offsets_of(geometry: Geometry, up_to_the_boundary: bool) -> list[int]:
+    """The model's `block_offsets`, which walks from byte to byte, between two boundaries only: further on it is the same."""
+    size, boundary, allocation = geometry.size, geometry.boundary, geometry.allocation
+    if boundary >= allocation:
+        return block_offsets(geometry, up_to_the_boundary)
+    pattern = block_offsets(Geometry(size, boundary, boundary), up_to_the_boundary)
+    laid = (start + offset for start in range(0, allocation, boundary) for offset in pattern)
+    return [offset for offset in laid if offset + size <= allocation]
 
 
 def packed(blocks: Sequence[tuple[int, int]]) -> bytes:
@@ -160,7 +186,7 @@ def judged(pool: Create, blocks: int, page_size: int, revision: Revision) -> Bro
 
 
 def natively(source: Source) -> Fill:
-    return lambda geometries, page_size: KernelPool.sweep(source, Variant(), geometries, page_size)
+    return lambda geometries, page_size: KernelPool.sweep(source, Variant(), geometries, page_size, PAGES)
 
 
 def in_python(revision: Revision) -> Fill:

@@ -160,19 +160,25 @@ class KernelPool:
 
     @classmethod
     def sweep(
-        cls, source: Source, variant: Variant, geometries: Sequence[tuple[int, int, int, int]], page_size: int
+        cls,
+        source: Source,
+        variant: Variant,
+        geometries: Sequence[tuple[int, int, int, int]],
+        page_size: int,
+        pages: tuple[int, int],
     ) -> tuple[list[Swept | None], Exception | None]:
-        """Create, fill, empty and destroy a pool for each (size, align, boundary, blocks), in one call.
+        """Create, fill, empty and destroy a pool for each (size, align, boundary, blocks), in one call; the device gives each
+        the two `pages` at these DMA addresses.
 
         Returns what each has given, None for a pool that is not admitted, and the fault that ended it before the last one.
         Raises BuildError.
         """
         pool, count = cls(program_of(source, variant), Memory(), variant.dma_bits), len(geometries)
-        done_at = BATCHES + 32 * count
+        wanted = struct.pack("=2Q", *pages) + b"".join(GEOMETRY.pack(*geometry) for geometry in geometries)
+        done_at = BATCHES + len(wanted)
         rows_at = done_at + 8
         blocks_at, scratch = rows_at + 40 * count, pool._worker.scratch
-        for number, geometry in enumerate(geometries):
-            GEOMETRY.pack_into(scratch, BATCHES + 32 * number, *geometry)
+        scratch[BATCHES:done_at] = wanted
         pool._worker.wait_for(SECONDS_OF_A_BATCH)
         fault = None
         try:

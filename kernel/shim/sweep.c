@@ -2,28 +2,30 @@
 /*
  * The sweep: pools of many geometries, one after the other; each is filled, emptied and destroyed.
  *
- * What the pools gave is written down for hunt/sweep.py, which compares it with the model. No allocation fails by injection.
+ * The device gives each pool two pages: one to fill, and one for the block that finds it full. What the pools gave is written
+ * down for hunt/sweep.py, which compares it with the model. No allocation fails by injection.
  * Invariant: `swept` counts the pools that are done, so that the one that a fault is about is known.
  */
 #include "shim.h"
 
-struct geometry {
-	u64 size, align, boundary, blocks; /* the arguments of dma_pool_create, and how many blocks to allocate */
+struct wanted {
+	u64 dma[2]; /* of the pages */
+	struct geometry {
+		u64 size, align, boundary, blocks; /* the arguments of dma_pool_create, and how many blocks to allocate */
+	} geometries[];
 };
 struct row {
 	u64 admitted, numbers[4]; /* whether there is a pool; its row in the file pools with all blocks in use */
 };
 
-static void sweep_one(const struct geometry *arguments, struct row *row, struct block *blocks)
+static void sweep_one(const u64 dma[2], const struct geometry *arguments, struct row *row, struct block *blocks)
 {
-	static const u64 dma[] = { 1ul << 32, (1ul << 32) + (1ul << 24) };
-
 	reset();
 	*row = (struct row){ create_pool(0, "pool", arguments->size, arguments->align, arguments->boundary), { 0 } };
 	if (!row->admitted)
 		return;
 	create_other_pool();
-	batch = (struct batch){ true, dma, ARRAY_SIZE(dma), peer_base, 0 };
+	batch = (struct batch){ true, dma, 2, peer_base, 0 };
 	for (u64 n = 0; n < arguments->blocks; n++) {
 		void *vaddr = alloc_for(GFP_KERNEL, 0, 0, &blocks[n].dma);
 
@@ -41,16 +43,17 @@ static void sweep_one(const struct geometry *arguments, struct row *row, struct 
 	check_red_zones();
 }
 
-/* a: the geometries' place in the scratch memory, b: how many, c: the place of `swept`, of the rows, and of the blocks. */
+/* a: the place of what is wanted in the scratch memory, b: how many geometries, c: the place of `swept`, the rows, and the blocks. */
 void serve_sweep(void)
 {
-	const struct geometry *arguments = (const struct geometry *)(scratch + request.a);
+	const struct wanted *wanted = (const struct wanted *)(scratch + request.a);
+	const struct geometry *arguments = wanted->geometries;
 	u64 number = request.b, *swept = (u64 *)(scratch + request.c);
 	struct row *rows = (struct row *)(swept + 1);
 	struct block *blocks = (struct block *)(rows + number);
 
 	for (*swept = 0; *swept < number; ++*swept) {
-		sweep_one(arguments, rows++, blocks);
+		sweep_one(wanted->dma, arguments, rows++, blocks);
 		blocks += arguments++->blocks;
 	}
 	destroyed = true; /* there is no row to be read */

@@ -19,6 +19,7 @@ from kernel.build import BuildError, Source, Variant, find
 from kernel.patches import FILE, Patch, applied, read_mbox
 from kernel.pool import program_of
 from model.bad_input import BadInput
+from model.geometry import counted
 from report.runs import TRACES, keep
 from report.text import elided, lines_of, show_progress, surroundings
 
@@ -72,7 +73,7 @@ def two(before: Source, after: Source, options: argparse.Namespace) -> Status:
     print(files, flush=True)
     done = compare(before, after, options.seed, options.runs, show_progress)
     show_progress("")
-    print(f"{done.runs:,} pools, {done.steps:,} steps, seed {options.seed}: {summary(done)}")
+    print(f"{counted(done.runs, 'pool')}, {counted(done.steps, 'step')}, seed {options.seed}: {summary(done)}")
     print("\n".join(differences(done, f"compare-{before.label()}-{after.label()}")))
     print(f"\n{files}")
     return Status.SURPRISE if done.smallest else Status.EXPECTED

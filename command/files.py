@@ -9,6 +9,7 @@ from typing import Any
 
 from model.bad_input import BadInput
 from model.trace import dumps, from_json
+from report.files import write_whole
 
 
 @contextmanager
@@ -40,9 +41,9 @@ def try_out(file: str | None, *folders: str | None) -> None:
 
 
 def put(file: Path, text: str) -> None:
-    """Write a file. Raises BadInput."""
+    """Write a file, whole or not at all. Raises BadInput."""
     with usable(str(file)):
-        file.write_text(text)
+        write_whole(file, text)
 
 
 def put_json(file: str | None, results: Any) -> None:

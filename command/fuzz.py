@@ -16,6 +16,7 @@ from hunt.fuzz import HUNTED, Hunt, hunt
 from hunt.revisions import REVISIONS, KernelFile, revisions
 from hunt.sweep import PAGE_SIZE, SWEPT, sizes
 from model.bad_input import BadInput
+from model.geometry import counted
 from model.revision import KERNEL
 from report.runs import in_text, surprises
 from report.text import coloured, show_progress
@@ -57,9 +58,9 @@ def run(options: argparse.Namespace) -> Status:
             print(f"\n{revision}: {event!r} never happened; such a hunt has a hole", file=sys.stderr)
     if not any(one.found for one in hunts):
         swept = sum(one.tally.events[SWEPT] for one in hunts)
-        print(f"\nno claim is broken in {sum(one.tally.steps for one in hunts):,} steps", file=to_read, end="")
+        print(f"\nno claim is broken in {counted(sum(one.tally.steps for one in hunts), 'step')}", file=to_read, end="")
         print(
-            f", nor in {swept:,} pools, of all sizes to {sizes(PAGE_SIZE)[-1]:,} bytes, with each boundary"
+            f", nor in {counted(swept, 'pool')}, of all sizes to {sizes(PAGE_SIZE)[-1]:,} bytes, with each boundary"
             if swept
             else "",
             file=to_read,

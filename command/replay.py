@@ -1,6 +1,6 @@
 """`python -m command replay TRACE --on REVISION`, or `--kernel PATH`: run a trace on a revision, beside the simple pool.
 
-With `--shrink FILE`, a smaller trace that breaks the same claim is written there, and described instead.
+With `--shrink FILE`, a smaller trace that breaks the same claim, if there is one, is written there, and described instead.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from pathlib import Path
 from command.files import put, usable
 from command.line import Status, add_kernel, kernel_of, unknown
 from hunt.revisions import REVISIONS, revisions
-from hunt.shrink import smallest
+from hunt.shrink import measure, smallest
 from model.bad_input import BadInput
 from model.revision import KERNEL
 from model.trace import TraceError, dumps, loads
@@ -42,16 +42,20 @@ def run(options: argparse.Namespace) -> Status:
         raise BadInput(f"{options.trace}: {error}") from error
     if kernel is not None:
         print(kernel.source)
+    elif options.on is None:
+        print(f"{options.trace} is run on {on}; ON=… or KERNEL=… names another pool")
     shorter = ""
     if options.shrink and scene.broken is None:
         shorter = "nothing to make smaller, since no claim breaks"
     elif options.shrink:
         small = smallest(scene.trace, on, revisions(kernel))
-        shorter = f"written to {options.shrink}" + (", no smaller than it was" if small == scene.trace else "")
-        with usable(options.shrink):
-            Path(options.shrink).parent.mkdir(parents=True, exist_ok=True)
-        put(Path(options.shrink), dumps(small))
-        scene = scene_on(small, on, kernel)
+        if measure(small) < measure(loads(text)):
+            with usable(options.shrink):
+                Path(options.shrink).parent.mkdir(parents=True, exist_ok=True)
+            put(Path(options.shrink), dumps(small))
+            scene, shorter = scene_on(small, on, kernel), f"written to {options.shrink}"
+        else:
+            shorter = f"nothing is written to {options.shrink}, since no smaller trace breaks the claim"
     print(coloured(run_as_text(scene, on), sys.stdout))
     if shorter:
         print(f"\n{shorter}")

@@ -15,8 +15,10 @@ from command.line import Status, add_kernel, add_profile, kernel_of, refuse_prom
 from hunt.fuzz import HUNTED
 from hunt.revisions import REVISIONS, KernelFile
 from model.bad_input import BadInput
+from model.geometry import counted
 from model.revision import KERNEL
 from model.trace import TraceError, loads
+from report.files import write_whole
 from report.formats import as_junit, as_sarif
 from report.pages import index
 from report.runs import finding_of, scene_on, show
@@ -24,7 +26,7 @@ from report.text import show_progress
 from report.verdicts import EngineVerdict, message, of_hunt, of_proof, of_trace
 
 PAST = Path(__file__).parent.parent / "tests" / "traces"
-ENGINES = {"prove": "prover", "fuzz": "machine", "crosshair": "contracts"}
+ENGINES = {"prove": "prover", "fuzz": "hunt", "crosshair": "contracts"}
 """The engines as `make` calls them, and as their verdicts do."""
 
 
@@ -70,7 +72,7 @@ def run(options: argparse.Namespace) -> Status:
     with usable(options.out, "name a folder that can be written with --out"):
         write(folder, verdicts, tallies, command, engines, kernel)
     wrong = [verdict for verdict in verdicts if not verdict.as_expected]
-    print(f"{folder / 'index.html'}: {len(verdicts)} verdicts, {len(wrong)} not as expected")
+    print(f"{folder / 'index.html'}: {counted(len(verdicts), 'verdict')}, {len(wrong)} not as expected")
     if kernel is not None:
         print(kernel.source)
     return Status.SURPRISE if wrong else Status.EXPECTED
@@ -154,9 +156,8 @@ def write(
     for one in verdicts:
         if not one.as_expected and one.counterexample is None:
             print(f"\n{message(one)}")
-    (folder / "index.html").write_text(
-        index(verdicts, findings, tallies, command, [ENGINES[engine] for engine in engines]), encoding="utf-8"
-    )
-    (folder / "results.sarif").write_text(as_sarif(verdicts, kernel))
-    (folder / "junit.xml").write_text(as_junit(verdicts, kernel))
-    (folder / "results.json").write_text(json.dumps([verdict.to_json() for verdict in verdicts], indent=1) + "\n")
+    page = index(verdicts, findings, tallies, command, [ENGINES[engine] for engine in engines])
+    write_whole(folder / "results.sarif", as_sarif(verdicts, kernel))
+    write_whole(folder / "junit.xml", as_junit(verdicts, kernel))
+    write_whole(folder / "results.json", json.dumps([verdict.to_json() for verdict in verdicts], indent=1) + "\n")
+    write_whole(folder / "index.html", page)

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from model import claims
 from model.claims import Claim
+from model.geometry import counted
 from model.memory import Memory
 from model.pool import Pool
 from model.revision import LockingError, Revision, Target
@@ -161,8 +162,8 @@ class Checks:
         bound = len(oracle.pages), self.peak, self.at_once, len(oracle.offsets)
         if not claims.pages_are_bounded_by_the_demand(*bound):
             description = (
-                f"{bound[1]} blocks were asked for, by {bound[2]} callers at once",
-                f"{bound[0]} pages of {bound[3]}",
+                f"{counted(bound[1], 'block')} asked for, by {counted(bound[2], 'caller')} at once",
+                f"{counted(bound[0], 'page')} of {bound[3]}",
             )
             self._break(record, claims.pages_are_bounded_by_the_demand, lambda: description)
         self._check_messages(record)

@@ -93,6 +93,11 @@ def number(value: object) -> str:
     return f"{value:#x}" if type(value) is int and abs(value) >= 2**16 else str(value)
 
 
+def counted(many: int, noun: str, form: str = ",") -> str:
+    """So many things as people read them: 1 block, 2,000 blocks; `form` is the number's, "" for one without commas."""
+    return f"{many:{form}} {noun}" + "s" * (many != 1)
+
+
 def is_a_power_of_two(number: int) -> bool:
     return number > 0 and number & (number - 1) == 0
 

@@ -26,7 +26,7 @@ COLUMNS = {
 }
 """The columns of the matrix."""
 
-SHORT = {"prover": "Z3", "machine": "H", "contracts": "CH", "replay": "R"}
+SHORT = {"prover": "Z3", "hunt": "H", "contracts": "CH", "replay": "R"}
 GLYPHS = {"good": "✓", "refuted": "✗", "wrong": "‼", "open": "~"}
 GOOD = ("PROVED", "CONFIRMED")
 """A hunt that found nothing is not among them: it has searched, and shown nothing of other runs."""
@@ -104,7 +104,7 @@ def why_none(column: str, ran: Collection[str], hunted: Collection[str]) -> str:
     """Why a claim has no verdict on a revision. `ran` are the engines that were run, `hunted` the revisions of hunts."""
     proof = "the prover states no proof of it" if "prover" in ran else "the prover was not run (`prove`)"
     hunt = "the hunt was not run (`fuzz`)"
-    if "machine" in ran:
+    if "hunt" in ran:
         hunt = "no step of the hunt looked at it" if column in hunted else "this revision was not hunted in"
     return f"{proof}; {hunt}"
 

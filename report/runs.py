@@ -10,6 +10,7 @@ from pathlib import Path
 from hunt.revisions import KernelFile, revisions
 from hunt.watchdog import begin, watchdog
 from model.trace import Trace, TraceError, dumps
+from report.files import write_whole
 from report.scene import Scene, scene_of
 from report.text import coloured, finding_as_text
 from report.verdicts import EngineVerdict, replaying
@@ -22,7 +23,7 @@ def keep(trace: Trace, name: str, folder: Path = TRACES) -> Path:
     """Write a trace; returns the file, as it is seen from here."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / (re.sub(r"[^\w.-]+", "-", name) + ".json")
-    file.write_text(dumps(trace))
+    write_whole(file, dumps(trace))
     return Path(os.path.relpath(file))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from model import claims
 from model import geometry as geometry_of
 from model.checks import BrokenClaim, Description, Record
-from model.geometry import Geometry, LaidPage, Refusal, number
+from model.geometry import Geometry, LaidPage, Refusal, counted, number
 from model.lockstep import Lockstep, rerun
 from model.revision import LARGEST_PAGE, Inside, Revision, TreeNode
 from model.trace import Alloc, Create, Free, Step, Trace
@@ -69,7 +69,9 @@ class Strip:
     def caption(self) -> str:
         where = "" if self.dma is None else f" at DMA address {self.dma:#x}"
         left_out = [
-            f"{number} blocks {side}" for number, side in ((self.before, "before"), (self.after, "behind")) if number
+            f"{counted(left, 'block', '')} {side}"
+            for left, side in ((self.before, "before"), (self.after, "behind"))
+            if left
         ]
         return f"{self.what}: {number(self.nbytes)} bytes{where}" + (
             f", without {' and '.join(left_out)}" if left_out else ""

@@ -9,7 +9,7 @@ from typing import TextIO, TypeVar
 
 from model import claims
 from model.claims import CLAIMS
-from model.geometry import number
+from model.geometry import counted, number
 from model.revision import KERNEL, TreeNode
 from model.trace import Alloc, Create, Kernel, Step
 from report.scene import Cell, Moment, Scene, Strip, moment_of_lookup, moment_of_page
@@ -89,11 +89,13 @@ def break_in_words(scene: Scene) -> str:
     elif broken.claim is claims.total_counts_the_blocks:
         row, expected = columns(broken.happened), columns(broken.expected)
         happened = (
-            f"the pools file counts {row['total']} blocks in {row['pages']} pages, and there are {expected['total']}"
+            f"the pools file counts {counted(int(row['total']), 'block', '')} in {counted(int(row['pages']), 'page')}, "
+            f"and there are {expected['total']}"
         )
     elif broken.claim is claims.in_use_counts_the_live_blocks and "row" in broken.happened:
         row, expected = columns(broken.happened), columns(broken.expected)
-        happened = f"the pools file counts {row['in use']} blocks in use, and there are {expected['in use']}"
+        in_use = counted(int(row["in use"]), "block", "")
+        happened = f"the pools file counts {in_use} in use, and there are {expected['in use']}"
     elif strip is not None and cell is not None and isinstance(scene.step, Alloc):
         block, start, end = scene.step.block.removeprefix("block "), number(cell.start), number(cell.end)
         where = f"block {block} starts at offset {start} and ends at {end}"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # or whoever reads a report would need Z3 and Hypothesis
 
 ENGINES = {
     "prover": "the prover (Z3)",
-    "machine": "the state machine (Hypothesis)",
+    "hunt": "the hunt (Hypothesis)",
     "contracts": "CrossHair",
     "replay": "a replay of a past counterexample",
 }
@@ -149,7 +149,7 @@ def of_hunt(hunt: "Hunt") -> list[EngineVerdict]:
         trace = traces.get(claim)
         verdicts.append(
             EngineVerdict(
-                "machine",
+                "hunt",
                 f"{claim}/{hunt.revision}",
                 claim,
                 hunt.revision,

@@ -16,7 +16,8 @@ history/v4_forgets_where_the_linear_map_begins v6.1/no_room_for_a_link v6.1/boun
 v6.12/one_byte_too_many v6.12/counted_twice v6.12/gap"""
 HUNTED = """block_stack/walk_misses_the_top history/destroy_skips_every_second_page layout/comparison_of_v6_1
 list/list_linked_one_way pool/block_handed_out_again pool/page_poisoned_after_it_was_given_back
-tree/lookup_one_byte_too_far pool/lock_is_kept_while_a_page_is_allocated v6.1/boundary_ignored v6.12/boundary_not_moved"""
+tree/lookup_one_byte_too_far pool/lock_is_kept_while_a_page_is_allocated v6.1/boundary_ignored v6.12/boundary_not_moved
+v6.12/tail_of_a_page_not_found v6.12/double_free_below_40_blocks v6.12/largest_int_refused"""
 
 
 def needs(bug: Bug) -> None:

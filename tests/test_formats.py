@@ -14,6 +14,7 @@ from kernel.build import Source
 from model.claims import CLAIMS
 from model.revision import KERNEL
 from model.trace import loads
+from report.files import write_whole
 from report.formats import as_junit, as_sarif, site
 from report.verdicts import EngineVerdict, Refutation, refutation_in_words
 from tests import schemas
@@ -24,7 +25,7 @@ FOUND = Refutation({"size": 2049}, "it ends at 4096", "it ends at 4098", TRACE)
 KNOWN = EngineVerdict(
     "prover", "known", "block_lies_inside_its_page", "v6.1", "REFUTED", "REFUTED", True, 2.5, "", {}, FOUND
 )
-WRONG = replace(KNOWN, engine="machine", revision="series", name="unforeseen", expected="PROVED", as_expected=False)
+WRONG = replace(KNOWN, engine="hunt", revision="series", name="unforeseen", expected="PROVED", as_expected=False)
 NOT_REFUTED = replace(PROVED, name="not refuted", expected="REFUTED", as_expected=False)
 GAVE_UP = replace(PROVED, name="u", verdict="UNKNOWN", as_expected=False, evidence={"because": "the solver gave up"})
 EMPTY = replace(PROVED, name="empty", verdict="VACUOUS", as_expected=False)
@@ -70,7 +71,7 @@ def test_a_case_fails_where_its_verdict_is_not_as_expected_and_suites_are_counte
     assert (kinds["not refuted"], kinds["unforeseen"]) == ([("failure", "PROVED")], [("failure", "REFUTED")])
     assert (kinds["layout_ends/series/Z"], kinds["known"]) == ([], [("system-out", None)])
     counts = [[part.get(key) for key in ("name", "tests", "failures", "errors")] for part in (root, *root)]
-    assert counts == [[None, "7", "3", "2"], ["machine", "2", "2", "0"], ["prover", "5", "1", "2"]]
+    assert counts == [[None, "7", "3", "2"], ["hunt", "2", "2", "0"], ["prover", "5", "1", "2"]]
     assert refutation_in_words(KNOWN) in (cases["known"].findtext("system-out") or "")
 
 
@@ -101,3 +102,21 @@ def test_a_location_is_the_predicate_of_the_claim_or_the_line_of_c(tmp_path: Pat
         as_junit([replace(WRONG, revision=KERNEL)], kernel),
     ):
         assert "`make replay TRACE=trace.json KERNEL=../linux PROMISES=series`" in text
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, link = tmp_path / "results.json", tmp_path / "link.json"
+    link.symlink_to(file)
+    write_whole(link, "old")
+    assert (file.read_text(), link.is_symlink()) == ("old", True)
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(file, "new")
+    assert (file.read_text(), sorted(path.name for path in tmp_path.iterdir())) == (
+        "old",
+        ["link.json", "results.json"],
+    )

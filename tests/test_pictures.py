@@ -130,15 +130,15 @@ def test_what_is_not_followed_has_its_line_of_c_and_what_to_do(tmp_path: Path) -
 
 
 def test_a_claim_without_a_verdict_says_why() -> None:
-    proved, hunted = a_verdict("PROVED"), a_verdict("SEARCHED", engine="machine", revision="v6.12")
+    proved, hunted = a_verdict("PROVED"), a_verdict("SEARCHED", engine="hunt", revision="v6.12")
     reasons = {
         ("prover",): "series, v6.12: the prover states no proof of it; the hunt was not run (`fuzz`)",
-        ("machine",): "series: the prover was not run (`prove`); no step of the hunt looked at it",
+        ("hunt",): "series: the prover was not run (`prove`); no step of the hunt looked at it",
         (): "series, v6.12: the prover was not run (`prove`); the hunt was not run (`fuzz`)",
-        ("prover", "machine"): "v6.12: the prover states no proof of it; this revision was not hunted in",
+        ("prover", "hunt"): "v6.12: the prover states no proof of it; this revision was not hunted in",
     }
     for asked, reason in reasons.items():
-        page = index([proved, hunted], [], {"series": {}} if "machine" in asked else {}, "a test", asked)
+        page = index([proved, hunted], [], {"series": {}} if "hunt" in asked else {}, "a test", asked)
         assert f"No verdict on {reason}" in page.partition('<h3 id="blocks_are_aligned">')[2], asked
         assert '<span class="open">~ SEARCHED</span> v6.12' in page
 

@@ -76,12 +76,12 @@ def test_the_page_is_as_ever(tmp_path: Path) -> None:
     }
     verdicts = [verdict for verdict in past_counterexamples() if verdict.name in names]
     findings = [replace(finding_of(one, tmp_path), replay="make replay") for one in verdicts]
-    held = a_verdict("SEARCHED", engine="machine", name="layout_ends/v6.12", revision="v6.12", evidence={"seed": "1"})
+    held = a_verdict("SEARCHED", engine="hunt", name="layout_ends/v6.12", revision="v6.12", evidence={"seed": "1"})
     confirmed = a_verdict("CONFIRMED", engine="contracts", name="layout_ends/a")
     reason = {"because": "so", SMT2: "smt2/file.smt2"}
     wrong = a_verdict("UNKNOWN", "PROVED", name="layout_ends/v4/Z", revision="v4", about="Z", evidence=reason)
     shown = [*verdicts, held, confirmed, wrong]
-    hold_against(GOLDEN / "page.html", index(shown, findings, {"series": {"alloc": 5}}, "a test", ["machine"]))
+    hold_against(GOLDEN / "page.html", index(shown, findings, {"series": {"alloc": 5}}, "a test", ["hunt"]))
 
 
 def test_a_hunt_that_ended_early_has_not_held_the_rest_and_its_seconds_are_shared() -> None:
@@ -161,7 +161,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     verdicts = [of_proof(prove(OBLIGATIONS[name], Settings())) for name in names]
     tallies = {"series": {"alloc": 1_234_567}, "v6.1-as-it-is": {"a page overlaps another from below": 1}}
-    machine = a_verdict("SEARCHED", engine="machine", name="operations_end/series", claim="operations_end")
+    machine = a_verdict("SEARCHED", engine="hunt", name="operations_end/series", claim="operations_end")
     write(folder, [*surprising(verdicts), machine, *past_counterexamples()], tallies, "a test", ["prove", "fuzz"])
     return folder
 
@@ -228,7 +228,7 @@ def test_one_command_makes_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert written == {"index.html", "junit.xml", "results.json", "results.sarif", "smt2", "traces"}
     results = json.loads((tmp_path / "new" / "results.json").read_text())
     assert valid(results)
-    assert {result["engine"] for result in results} == {"machine", "replay"}
+    assert {result["engine"] for result in results} == {"hunt", "replay"}
     held = {result["claim"] for result in results if result["revision"] == "series"}
     assert {"blocks_are_disjoint", "tree_is_balanced", "operations_end"} <= held
 
@@ -279,9 +279,9 @@ def test_a_report_keeps_what_hunts_have_found(
 ) -> None:
     monkeypatch.setattr("command.report.ask", lambda *_: ([], {}))
     (tmp_path / "traces").mkdir()
-    (tmp_path / "traces" / "machine-found.json").write_text("{}")
+    (tmp_path / "traces" / "hunt-found.json").write_text("{}")
     assert command("report", "prove", "--out", tmp_path).status == 0
-    assert (tmp_path / "traces" / "machine-found.json").exists()
+    assert (tmp_path / "traces" / "hunt-found.json").exists()
 
 
 def test_a_trace_that_cannot_be_run_is_shown_all_the_same(tmp_path: Path) -> None:

@@ -96,6 +96,17 @@ def test_the_smaller_trace_is_written(tmp_path: Path, capsys: pytest.CaptureFixt
     assert measure(small) < measure(loads(trace.read_text()))
     assert main(["replay", str(tmp_path / "small.json"), "--on", "v6.1"]) == 1
     assert main(["replay", str(tmp_path / "small.json"), "--on", "series"]) == 0
+    capsys.readouterr()
+    again = ["replay", str(tmp_path / "small.json"), "--shrink", str(tmp_path / "smaller.json")]
+    assert main([*again, "--on", "v6.1"]) == 1
+    assert "smaller.json, since no smaller trace breaks the claim" in capsys.readouterr().out
+    assert not (tmp_path / "smaller.json").exists()
+    assert main(again) == 0
+    assert (
+        capsys.readouterr()
+        .out.splitlines()[0]
+        .endswith("small.json is run on series; ON=… or KERNEL=… names another pool")
+    )
 
 
 def test_a_sound_pool_is_not_corrupted_to_make_a_run_smaller() -> None:

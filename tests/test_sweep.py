@@ -1,16 +1,23 @@
-"""The sweep finds every pool that differs from the model, and leaves the verdict to the lockstep."""
+"""The sweep, pools at edges and deep runs find the pools that differ from the model, and leave the verdict to the lockstep."""
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hunt import deep
 from hunt import sweep as module
-from hunt.revisions import REVISIONS
-from hunt.sweep import pools, sweep
+from hunt.deep import run_deep
+from hunt.edges import run_edges
+from hunt.numbers import of_kernel, of_python, with_neighbours
+from hunt.revisions import REVISIONS, python
+from hunt.sweep import LARGE_PAGE, offsets_of, pools, sizes, sweep
+from impl.pool import Pool as SeriesPool
 from kernel.pool import revision_of
 from model import claims
+from model.geometry import INT_MAX, Geometry, block_offsets
 from model.memory import Memory
 from model.promises import V6_1
 from tests.kernels import changed, fetched
@@ -23,7 +30,7 @@ PAGES = (64,)
 def test_nothing_differs_in_python(name: str) -> None:
     done = sweep(REVISIONS[name], page_sizes=PAGES)
     assert done.broken is None
-    assert done.pools == len(list(pools(64, REVISIONS[name].promises.clips_the_boundary, aligned=False)))
+    assert done.pools == len(list(pools(64, REVISIONS[name].promises.clips_the_boundary)))
     assert done.blocks > done.pools
 
 
@@ -102,3 +109,63 @@ def test_a_difference_that_breaks_no_claim_is_a_fault_of_the_sweep(monkeypatch: 
     with pytest.raises(AssertionError, match="beside the oracle no claim is broken"):
         sweep(REVISIONS["series"], page_sizes=PAGES)
     module.laid_out.cache_clear()
+
+
+def test_where_blocks_lie_repeats_from_boundary_to_boundary() -> None:
+    """So that the model need not walk through every byte of a large page."""
+    for size, boundary, up_to_the_boundary in product(range(1, 40), (16, 32, 64, 128), (False, True)):
+        for allocation in (64, 100, 128) if size <= boundary else ():
+            geometry = Geometry(size, boundary, allocation)
+            assert offsets_of(geometry, up_to_the_boundary) == block_offsets(geometry, up_to_the_boundary)
+
+
+def test_on_large_pages_no_size_of_a_small_page_is_left_out() -> None:
+    assert {*range(1, 4353), 32767, 32768, 43691, 65536} <= set(sizes(LARGE_PAGE))
+    assert {9998, 10002} <= set(sizes(LARGE_PAGE, frozenset({10000}))) - set(sizes(LARGE_PAGE))
+
+
+def test_the_numbers_of_the_code_are_found(tmp_path: Path) -> None:
+    assert {4, 32, INT_MAX, 2**32} <= of_python()
+    assert with_neighbours({1, 40}, most=40) == (1, 2, 39, 40)
+    before, after = "while (block) {", "int n = 0; while (block && n++ < 12345 - 40) {"
+    source = changed("v6.12", tmp_path, before, after)
+    assert of_kernel(source) == of_kernel(fetched("v6.12")) | {12305}
+
+
+@pytest.mark.parametrize("name", ["model", "series", "v6.1-as-it-is", "v6.12"])
+def test_at_the_edges_nothing_is_broken(name: str) -> None:
+    created, broken = run_edges(REVISIONS[name])
+    assert broken is None
+    assert created > 300
+
+
+def test_a_size_at_the_edge_of_an_int_is_created() -> None:
+    def create(name: str, memory: Memory, size: int, *arguments: int, **options: Any) -> Any:
+        return None if size == INT_MAX else REVISIONS["series"].create(name, memory, size, *arguments, **options)
+
+    _, broken = run_edges(replace(REVISIONS["series"], create=create))
+    assert broken is not None
+    assert broken.claim is claims.create_admits_what_is_promised
+    assert broken.trace.steps[0].size == INT_MAX  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["series", "v6.1-as-it-is", "v6.12"])
+def test_a_deep_run_breaks_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deep, "DEPTHS", (9, 65))
+    assert run_deep(REVISIONS[name]) == (2 * len(deep.GEOMETRIES) * (9 + 65), None)
+
+
+def test_a_deep_run_breaks_nothing_in_a_kernel() -> None:
+    assert run_deep(revision_of(fetched("v6.1")), native=True) == (2 * len(deep.GEOMETRIES) * sum(deep.DEPTHS), None)
+
+
+def test_of_deep_runs_one_with_the_fewest_blocks_is_shown() -> None:
+    class Miscounts(SeriesPool):
+        def poolinfo(self) -> str:
+            row = super().poolinfo()
+            return row.replace("  71 ", "   7 ", 1)
+
+    _, broken = run_deep(python(Miscounts))
+    assert broken is not None
+    assert broken.claim is claims.in_use_counts_the_live_blocks
+    assert sum(type(step).__name__ == "Alloc" for step in broken.trace.steps) == 71

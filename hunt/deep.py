@@ -33,10 +33,10 @@ MOST_IN_PYTHON = 257
 """Blocks of a debug build, which looks through all free blocks at each free."""
 
 GEOMETRIES = (
-    (Create(64), 64),  # as many pages as blocks
     (Create(24, 1, 64), 256),  # a gap before each boundary
     (Create(40), 128),  # unused bytes at the end of each page
     (Create(16), 65536),  # 4,096 blocks in a page
+    (Create(64), 64),  # as many pages as blocks: last, since a step takes longest where there are many
 )
 """Pools, and the kernel's page size."""
 

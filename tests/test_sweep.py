@@ -155,8 +155,11 @@ def test_a_deep_run_breaks_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -
     assert run_deep(REVISIONS[name]) == (2 * len(deep.GEOMETRIES) * (9 + 65), None)
 
 
-def test_a_deep_run_breaks_nothing_in_a_kernel() -> None:
-    assert run_deep(revision_of(fetched("v6.1")), native=True) == (2 * len(deep.GEOMETRIES) * sum(deep.DEPTHS), None)
+@pytest.mark.parametrize("version", ["v6.1", "v6.12"])
+def test_a_deep_run_breaks_nothing_in_a_kernel(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deep, "DEPTHS", (9, 257))
+    source = fetched(version)
+    assert run_deep(revision_of(source), native=True) == (2 * len(deep.GEOMETRIES) * (9 + 257), None)
 
 
 def test_of_deep_runs_one_with_the_fewest_blocks_is_shown() -> None:

@@ -30,7 +30,7 @@ MOST = 2**13
 """Blocks, where the code under test has such a number in it."""
 
 MOST_IN_PYTHON = 257
-"""Blocks of a debug build, which looks through all free blocks at each free."""
+"""Blocks, and bytes of a page, of a debug build, which looks through all free blocks at each free."""
 
 GEOMETRIES = (
     (Create(24, 1, 64), 256),  # a gap before each boundary
@@ -198,10 +198,10 @@ def run_deep(
     given = 0
     beyond = {number + 2 for number in numbers if min(DEPTHS) <= number < MOST}
     for debug, (pool, page_size) in [(debug, one) for debug in (True, False) for one in GEOMETRIES]:
-        kernel, passed = Kernel(page_size, debug), 1
-        for number in sorted({*DEPTHS, *beyond}):
-            if debug and not native and number > MOST_IN_PYTHON:
-                continue
+        kernel, passed, depths = Kernel(page_size, debug), 1, sorted({*DEPTHS, *beyond})
+        if debug and not native:
+            depths = [number for number in depths if number <= MOST_IN_PYTHON and page_size <= MOST_IN_PYTHON]
+        for number in depths:
             given += number
             progress(f"{given:,} blocks of deep runs")
             if (run := differs(revision, pool, kernel, number)) is not None:

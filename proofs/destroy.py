@@ -1,5 +1,6 @@
 """Destroy: what becomes of a page, and that patch 08 changes nothing. `proofs.walk` shows in which order pages are visited."""
 
+from collections.abc import Callable
 from typing import Any
 
 from impl.pool import POOL_POISON_FREED
@@ -32,9 +33,9 @@ class LoggingDevice:
 
 
 @obligation(claims.destroy_leaks_exactly_the_busy_pages, "series", Theory.U64, explain=explain)
-def destroy_leaks_exactly_the_busy_pages(path: Any) -> None:
+def destroy_leaks_exactly_the_busy_pages(path: Any, subject: Callable[..., AnyPool] = AnyPool) -> None:
     """Any page, at its turn: the pages before it are done, those after it to come."""
-    pool = AnyPool(path, "debug", needs=())
+    pool = subject(path, "debug", needs=())
     page = pool.page("the page")
     device = LoggingDevice(pool, page)
     others = put_in_list(pool, [page] if page.in_use < pool.blks_per_alloc else [])

@@ -41,7 +41,7 @@ def explain_pages(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterex
     """
     del inputs
     revision = revision_of(code.source)
-    for trace in runs_with_pages():
+    for trace in runs_with_pages(overlaps=code.promises is SERIES):
         try:
             run_beside_the_oracle(trace, revision)
         except BrokenClaim as broken:
@@ -63,9 +63,12 @@ def explain_overlap(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counter
     return found
 
 
-def runs_with_pages() -> Iterator[Trace]:
+def runs_with_pages(overlaps: bool = False) -> Iterator[Trace]:
     """Pools of one or two blocks in each page, which the device gives in many orders; blocks are freed in others, and with
-    wrong addresses in debug builds; the pool is destroyed with blocks in use."""
+    wrong addresses in debug builds; the pool is destroyed with blocks in use.
+
+    The device may give a page that `overlaps` another one, which the series refuses.
+    """
     for seed in range(24):
         chance, debug, in_a_page = random.Random(seed), seed % 2 == 1, 1 + seed // 2 % 2
         pages = chance.sample([*range(1, 40), 2**52 - 1], 1 + seed)
@@ -80,6 +83,8 @@ def runs_with_pages() -> Iterator[Trace]:
             page, to = chance.choice(ends)
             steps.append(Free(f"block 0 of page {page}", dma_plus=to * PAGE_SIZE))
         steps += [Free(block) for block in chance.sample(blocks, len(blocks) * (seed % 3) // 2)]
+        if overlaps:
+            steps.append(Alloc("in the place of another", page=PageChoice(pages[0] * PAGE_SIZE, forced=True)))
         yield Trace((*steps, PoolInfo(), Destroy()), Kernel(debug=debug))
 
 

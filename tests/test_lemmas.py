@@ -135,8 +135,10 @@ IN_PLACE_OF_MEMORY = {
     "AnyPool": {"_new_page"},
     "CorruptedPool": {"_new_page"},
     "AnyStack": {"_read_block", "_write_block", "_fill"},
+    "DestroyedInC": {"destroy"},
 }
-"""What stands for a page's bytes, or for a stack's: all that a class of the proofs may override."""
+"""What stands for a page's bytes, or for a stack's, or runs a kernel's C where impl/ has code of its own: all that a class of
+the proofs may override."""
 
 SOURCES = [file for file in (ROOT / "proofs").glob("**/*.py") if file.name != "path.py"]
 SUBJECTS = [

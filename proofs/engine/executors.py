@@ -24,10 +24,8 @@ def executor(named: str | None, jobs: int) -> Iterator[Executor]:
 
             logging.getLogger("distributed").setLevel(logging.CRITICAL)
             options = {"threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": 0, "silence_logs": 50}
-            if rest:
-                resolve_address(
-                    rest
-                )  # a client of an address that is none would wait, and complain when it is collected
+            if rest:  # a client of an address that is none would wait, and complain when it is collected
+                resolve_address(rest)
             cluster = rest or stack.enter_context(LocalCluster(n_workers=jobs, **options))
             client = stack.enter_context(Client(cluster, timeout=10, set_as_default=False))
             yield client.get_executor(pure=False)

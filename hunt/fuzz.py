@@ -21,7 +21,7 @@ from hunt.machine import PoolMachine, machine
 from hunt.numbers import of_kernel, of_python, with_neighbours
 from hunt.revisions import KernelFile, revisions
 from hunt.shrink import measure, smallest
-from hunt.sweep import SWEPT, sweep
+from hunt.sweep import PAGE_SIZE, SWEPT, sweep
 from kernel.pool import lines_run
 from model.checks import BrokenClaim
 from model.claims import Claim
@@ -117,7 +117,8 @@ def hunt(
         broken.extend([found] if found else [])
 
     def swept() -> None:
-        swept = sweep(among[revision], source, numbers=numbers, progress=so_far)
+        page_sizes = (PAGE_SIZE,) if revision == "model" else ()  # it walks from byte to byte
+        swept = sweep(among[revision], source, page_sizes, numbers, so_far)
         done.tally.events |= {SWEPT: swept.pools, "block of the sweep": swept.blocks}
         broken.extend([swept.broken] if swept.broken else [])
 

@@ -123,7 +123,13 @@ class Interpreter:
 
     def _cut(self, frame: Frame) -> None:
         if frame.block in frame.cut:
-            self.over.get((frame.function.name, frame.block), lambda: None)()
+            if (loop := (frame.function.name, frame.block)) in self.over:
+                cut = self.cuts.pop(loop)
+                goes_on = self.goes_on(frame)
+                self.cuts[loop] = cut
+                if not goes_on:
+                    return  # a `while` leaves it here, after its last turn
+                self.over[loop]()
             reason = "this loop goes on where it is over, by what the proof knows of it"
             raise NotFollowed(reason).at(self.module.place(frame.function.name, frame.block))
         frame.cut.add(frame.block)

@@ -5,9 +5,10 @@ of offsets on `proofs.subjects.c_lists`, of a stack of blocks on `proofs.subject
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
+from kernel.ir import NotFollowed
 from model import claims
 from model.claims import Claim
 from model.promises import V6_1
@@ -30,6 +31,20 @@ def natively(explain: Callable[[dict[str, Any]], Counterexample]) -> Explain:
     return lambda code, _, inputs: with_the_compiled(code, explain(inputs))
 
 
+def about_c(code: Code, body: Callable[..., None], kind: Any) -> Body:
+    """A body about pools of the file, which says in which line it cannot follow the code."""
+    of_pools = of_kind(body, kind)
+
+    @wraps(of_pools)
+    def placed(path: Any) -> None:
+        try:
+            of_pools(path)
+        except NotImplementedError as lost:
+            raise NotFollowed(str(lost)).at(code.module.place_of("dma_pool_alloc")) from lost
+
+    return placed
+
+
 def operations_of(state: Any) -> None:
     code = state.code
     if code.stacks:
@@ -37,7 +52,7 @@ def operations_of(state: Any) -> None:
         return
     kind = pools_of(code)
     (of_v6_1 if code.promises is V6_1 else of_the_series)(state, kind)
-    body = of_kind(free_list.double_free_breaks_the_list, kind)
+    body = about_c(state.code, free_list.double_free_breaks_the_list, kind)
     defect = natively(free_list.explain_double_free)
     state.refute(claims.free_list_holds_the_free_blocks, body, "double_free", defect)
     original = code.promises is V6_1
@@ -52,10 +67,10 @@ def operations_of(state: Any) -> None:
         (claims.locking_rules_are_kept, operations.locking_rules_are_kept, "", None),
     ):
         if explain is not None and original:
-            state.refute(claim, of_kind(body, kind), case, natively(explain))
+            state.refute(claim, about_c(state.code, body, kind), case, natively(explain))
         else:
-            state.prove(claim, of_kind(body, kind), explain_operation, case)
-    poison = of_kind(operations.poison_is_looked_for, partial(in_a_page, code))
+            state.prove(claim, about_c(state.code, body, kind), explain_operation, case)
+    poison = about_c(state.code, operations.poison_is_looked_for, partial(in_a_page, code))
     state.prove(claims.reports_are_the_kernels, poison, explain_operation, "poison")
 
 
@@ -65,8 +80,8 @@ def of_the_series(state: Any, kind: Any) -> None:
         ("alloc_with_a_new_page", free_list.alloc_with_a_new_page),
         ("free", free_list.free_a_block_in_use),
     ):
-        every(state, free_list.INVARIANT, of_kind(body, kind), case)
-    few = of_kind(free_list.alloc_touches_few_pages, kind)
+        every(state, free_list.INVARIANT, about_c(state.code, body, kind), case)
+    few = about_c(state.code, free_list.alloc_touches_few_pages, kind)
     state.prove(claims.alloc_touches_few_pages, few, explain_operation)
 
 
@@ -77,9 +92,14 @@ def of_v6_1(state: Any, kind: Any) -> None:
         claims.blocks_are_in_use_or_free,
     )
     alloc, ring = (claims.allocated_block_was_free, *page), claims.list_is_a_ring
-    every(state, alloc, of_kind(operations.alloc_looks_at_any_page, kind), "alloc")
-    every(state, (*alloc, ring), of_kind(operations.alloc_at_the_end_of_the_list, kind), "alloc_with_a_new_page")
-    every(state, page, of_kind(operations.free_a_block_in_use, kind), "free")
+    every(state, alloc, about_c(state.code, operations.alloc_looks_at_any_page, kind), "alloc")
+    every(
+        state,
+        (*alloc, ring),
+        about_c(state.code, operations.alloc_at_the_end_of_the_list, kind),
+        "alloc_with_a_new_page",
+    )
+    every(state, page, about_c(state.code, operations.free_a_block_in_use, kind), "free")
 
 
 def every(state: Any, about: tuple[Claim, ...], body: Body, case: str) -> None:
@@ -92,7 +112,7 @@ def of_stacks(state: Any) -> None:
     code = state.code
     kind = stacks_of(code)
     for one in block_stack.obligation.stated:
-        body = of_kind(one.body, kind)
+        body = about_c(state.code, one.body, kind)
         if one.expected is Verdict.PROVED:
             state.prove(one.claim, body, explain_operation, one.case)
         else:
@@ -101,6 +121,6 @@ def of_stacks(state: Any) -> None:
         (claims.live_block_is_left_alone, operations.operation_writes_inside_a_block_of_a_stack),
         (claims.locking_rules_are_kept, operations.locking_rules_of_a_stack_are_kept),
     ):
-        state.prove(claim, of_kind(of_stack, kind), explain_operation)
-    poison = of_kind(operations.poison_is_looked_for, partial(in_a_stack, code))
+        state.prove(claim, about_c(state.code, of_stack, kind), explain_operation)
+    poison = about_c(state.code, operations.poison_is_looked_for, partial(in_a_stack, code))
     state.prove(claims.reports_are_the_kernels, poison, explain_operation, "poison")

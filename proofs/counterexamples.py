@@ -94,7 +94,7 @@ def wrong_page(
         actual, blocks = f"blocks that are placed: {len(found)}, at {offsets_of(found)}", placed.index(elsewhere[0]) + 1
     else:
         return None
-    expected = f"{described(geometry)}: {counted(len(promised), 'block')}, the last at offset {promised[-1]}"
+    expected = f"{described(geometry)}: {counted(len(promised), 'block', '')}, the last at offset {promised[-1]}"
     return Counterexample(expected, actual, trace_of(geometry, blocks, smallest), page_of(geometry, found))
 
 

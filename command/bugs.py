@@ -124,7 +124,7 @@ def crosshair(bug: Bug, folder: Path) -> Notice:
     started = time.perf_counter()
     functions = dict.fromkeys(contract.partition("/")[2] for contract in bug.contracts)
     _, output = run_in(folder, "command", "crosshair", "--jobs", "1", *functions)
-    refuted = re.findall(r"^REFUTED, but CONFIRMED was expected +(\S+):", output, re.M)
+    refuted = re.findall(r"^REFUTED, though this claim should hold +(\S+):", output, re.M)
     broken = tuple(contract for contract in bug.contracts if contract in refuted)
     missed = tuple(contract for contract in bug.contracts if contract not in refuted)
     return Notice(broken, missed, f"{time.perf_counter() - started:.0f} s", output)

@@ -34,7 +34,7 @@ from proofs.engine.obligation import Result, Settings
 from proofs.engine.resting import circle
 from proofs.engine.solver import DEFAULT_LIMIT
 from proofs.run import Where, prove_named
-from report.prover import as_text
+from report.prover import as_text, cause_of, not_proved
 from report.runs import show, surprises
 from report.text import show_progress
 from report.verdicts import of_proof
@@ -104,11 +104,18 @@ def run(options: argparse.Namespace) -> Status:
     if options.smt2 is not None:
         write_smt2(results, Path(options.smt2))
     if options.json != "-" and not all(result.as_expected for result in results):
-        show(surprises(map(of_proof, results), None if options.kernel is None else native(options.kernel)))
+        # Of each cause, the first.
+        first = {cause_of(result) or result.obligation: result for result in reversed(results)}
+        found = [of_proof(result) for result in results if result in first.values()]
+        show(surprises(found, None if options.kernel is None else native(options.kernel)))
     if options.coverage is not None:
         show_coverage(kernel_file(options.kernel), results, options.coverage, to_read)
     status, why = status_of(results)
     if source is not None:
+        if not options.names:
+            from report.coverage import functions_of  # here, since it needs jinja2
+
+            print(f"\n{not_proved(results, functions_of(source))}", file=to_read)
         print(f"\n{source}", file=to_read)
     if why:
         print(f"prove: {why}", file=sys.stderr)

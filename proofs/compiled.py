@@ -30,7 +30,7 @@ from proofs.admission import (
     smallest_align_first,
     within_the_contract,
 )
-from proofs.c_counterexamples import explain_arguments, explain_count, explain_page, explain_total
+from proofs.c_counterexamples import explain_arguments, explain_page, explain_total
 from proofs.compiled_operations import operations_of
 from proofs.counting import total_counts_the_blocks
 from proofs.engine.explore import Verdict
@@ -278,7 +278,7 @@ def totals(state: Statements) -> None:
     if code.promises is V6_1:
         state.refute(claim, counts_as_v6_1, "kernel_page", explain_total)
         return
-    state.prove(claim, about(total_counts_the_blocks, counted(state)), explain_count)
+    state.prove(claim, about(total_counts_the_blocks, counted(state)))
     if not code.stacks:
         state.prove(claim, set_by_create(state), explain_arguments, "set_by_create")
 

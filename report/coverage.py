@@ -90,6 +90,15 @@ def times_of(module: Module, file: str, times: Mapping[int, int]) -> dict[str, i
     return {code: number for code, number in found.items() if code}
 
 
+def functions_of(source: Source) -> dict[str, set[str]]:
+    """The functions of a file, with and without debugging, each with its basic blocks. Raises BuildError."""
+    found: dict[str, set[str]] = {}
+    for debug in (False, True):
+        for code in times_of(ir_of(source, debug), source.file.name, {}):
+            found.setdefault(code.split()[1], set()).add(code)
+    return found
+
+
 def lines_of(code: str) -> frozenset[int]:
     return frozenset(int(place.partition(".")[0]) for place in code.split()[2:])
 

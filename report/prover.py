@@ -1,23 +1,35 @@
 """The prover's results as text: by claim, with the refutations in words."""
 
+from collections.abc import Collection, Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from model.claims import CLAIMS
-from report.verdicts import ADVICE, SHOWN
+from report.verdicts import ADVICE, SHOWN, against
 
 if TYPE_CHECKING:  # or whoever reads a report would need Z3
     from proofs.engine.obligation import Result
 
 
+COVERED = (
+    "words and DMA addresses of 64 bits; dma_pool_create with pages of 4 KiB to 64 KiB, of which a page's layout needs no more "
+    "than the geometry; builds without DMAPOOL_DEBUG, and with it where an obligation says so"
+)
+"""Of the proofs about a kernel's file."""
+
+
 def as_text(results: "list[Result]", seconds: float) -> str:
-    """The results by claim, with the refutations in words."""
+    """The results by claim, with the refutations in words; what has the same cause is told once."""
     lines = []
     in_order = sorted(results, key=lambda result: list(CLAIMS).index(result.claim))
+    told: dict[str, str] = {}
     for claim, of_claim in groupby(in_order, key=lambda result: result.claim):
         lines += ["", f"{claim}: {CLAIMS[claim].sentence}"]
         for result in of_claim:
-            lines += lines_of_result(result)
+            cause = cause_of(result)
+            lines += lines_of_result(result, told.get(cause, ""))
+            if cause:
+                told.setdefault(cause, result.obligation)
     odd = [result for result in results if not result.as_expected]
     verdicts = [result.verdict for result in results]
     counts = ", ".join(
@@ -26,12 +38,7 @@ def as_text(results: "list[Result]", seconds: float) -> str:
     cached = sum(result.cached for result in results)
     earlier = f" {cached} are cached, that is, from earlier runs; --fresh proves them anew." if cached else ""
     lines += ["", f"{len(results)} obligations in {seconds:.1f} s: {counts}; {len(odd)} not as expected.{earlier}"]
-    for result in odd:
-        if result.undermined:
-            lost = ", ".join(result.undermined)
-            lines.append(f"  {result.obligation} is PROVED, but rests on {lost}, so that it says nothing here.")
-        else:
-            lines.append(f"  {result.obligation} {what_is_odd(result)}.")
+    lines += causes(odd)
     not_proved_here = dict.fromkeys(claim for result in results for claim in result.not_proved_here)
     if not_proved_here:
         lines.append(f"  These proofs rest on claims that were not proved here: {', '.join(not_proved_here)}.")
@@ -47,23 +54,55 @@ def as_text(results: "list[Result]", seconds: float) -> str:
     return "\n".join(lines[1:])
 
 
+def cause_of(result: "Result") -> str:
+    """What is wrong, where an obligation is not as expected: equal for those that have the same cause."""
+    if result.as_expected or result.undermined:
+        return ""
+    if result.counterexample is None:
+        return f"{result.verdict}: {result.why}" if result.why else ""
+    trace = {**result.counterexample.get("trace", {}), "claim": None}
+    return f"{result.verdict}: {trace}" if "trace" in result.counterexample else ""
+
+
+def causes(odd: "list[Result]") -> list[str]:
+    """What is not as expected: an entry for each cause, with what it is about."""
+    lines, of_cause = [], dict[str, list["Result"]]()
+    for result in odd:
+        of_cause.setdefault(cause_of(result) or result.obligation, []).append(result)
+    for about in of_cause.values():
+        first, names = about[0], [result.obligation for result in about]
+        if first.undermined:
+            lost = ", ".join(first.undermined)
+            lines.append(f"  {first.obligation} is PROVED, but rests on {lost}, so that it says nothing here.")
+        elif len(about) == 1:
+            lines.append(f"  {first.obligation} {what_is_odd(first)}.")
+        else:
+            why = first.why or (first.counterexample or {}).get("actual", "")
+            verdict = SHOWN.get(first.verdict, first.verdict)
+            lines.append(f"  {len(about)} obligations are {verdict} for one cause: {why}")
+            lines += [f"    {name}" for name in names]
+            if first.verdict in ADVICE:
+                lines.append(f"    to do: {ADVICE[first.verdict]}")
+    return lines
+
+
 def what_is_odd(result: "Result") -> str:
     """How a result differs from what was expected."""
-    if result.verdict == result.expected:
-        return f"is {result.verdict} for another reason than expected: what fails is “{result.broken}”"
-    return f"is {SHOWN.get(result.verdict, result.verdict)}, {result.expected} was expected"
+    said = f"is {SHOWN.get(result.verdict, result.verdict)}, {against(result.verdict, result.expected)}"
+    return f"{said}: what fails is “{result.broken}”" if result.verdict == result.expected else said
 
 
-def lines_of_result(result: "Result") -> list[str]:
-    """One result: a line, and what people need to understand a refutation."""
+def lines_of_result(result: "Result", told: str = "") -> list[str]:
+    """One result: a line, and what people need to understand a refutation, unless the same was `told` of another one."""
     where = " ".join(part for part in (result.revision, result.theory, result.case) if part)
-    reason = "for another reason than" if result.verdict == result.expected else f"but {result.expected} was"
-    expected = "" if result.as_expected else f", {reason} expected"
+    expected = "" if result.as_expected else f", {against(result.verdict, result.expected)}"
     expected = ", but says nothing: see below" if result.undermined else expected
     surprise = " as expected" if result.verdict == "REFUTED" and result.as_expected else expected
     surprise = " a known defect is mended" if result.mended else surprise
     cached = " cached" if result.cached else ""
     lines = [f"  {SHOWN.get(result.verdict, result.verdict):<8} {where:<34} {result.seconds:6.2f} s{cached}{surprise}"]
+    if told:
+        return [*lines, f"           because  of the same as {told}"]
     if result.verdict == "PROVED" and result.rests_on:
         lines.append(f"           rests on {', '.join(result.rests_on)}")
     if result.second is not None:
@@ -72,11 +111,11 @@ def lines_of_result(result: "Result") -> list[str]:
         odd = {seed: verdict for seed, verdict in result.seeds.items() if verdict != result.verdict}
         found = ", ".join(f"{verdict} with seed {seed}" for seed, verdict in odd.items())
         lines.append(f"           seeds    {found or f'the same with {len(result.seeds)} more'}")
+    if result.inputs and result.verdict != "PROVED":
+        lines.append(f"           for      {', '.join(f'{name}={value}' for name, value in result.inputs.items())}")
+    if result.broken not in ("", result.claim):
+        lines.append(f"           broken   {result.broken}")
     if result.counterexample is not None:
-        inputs = ", ".join(f"{name}={value}" for name, value in result.inputs.items())
-        lines.append(f"           for      {inputs}")
-        if result.broken != result.claim:
-            lines.append(f"           broken   {result.broken}")
         lines.append(f"           expected {result.counterexample['expected']}")
         lines.append(f"           actual   {result.counterexample['actual']}")
     if result.why:
@@ -84,6 +123,25 @@ def lines_of_result(result: "Result") -> list[str]:
     if result.verdict in ADVICE:
         lines.append(f"           to do    {ADVICE[result.verdict]}")
     return lines
+
+
+def not_proved(results: "list[Result]", functions: "Mapping[str, Collection[str]]") -> str:
+    """What these proofs do not show of a kernel's file: the claims without a proof, and the functions of which they run no
+    code; and what they are about. `functions` are the file's, each with its basic blocks."""
+    counts = [result for result in results if result.verdict == "PROVED" and not result.undermined]
+    proved = {result.claim for result in counts}
+    run = {block for result in counts for block in result.run}
+    claims = [claim for claim in CLAIMS if claim not in proved]
+    left = [name for name, blocks in functions.items() if blocks and not run.intersection(blocks)]
+    parts = [name for name, blocks in functions.items() if run.intersection(blocks) and not run.issuperset(blocks)]
+    return "\n".join(
+        [
+            "Not proved of this file:",
+            f"  claims:    {', '.join(claims) or 'none is left out'}",
+            f"  functions: {', '.join(left) or 'none is left out'}" + f"; in part: {', '.join(parts)}" * bool(parts),
+            f"The proofs cover: {COVERED}",
+        ]
+    )
 
 
 def opinion(second: dict[str, Any]) -> str:

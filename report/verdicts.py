@@ -42,6 +42,17 @@ SMT2 = "SMT-LIB 2"
 """The evidence that is a file, beside the page."""
 
 
+def against(verdict: str, expected: str) -> str:
+    """What is wrong with a verdict, in words."""
+    if verdict == expected:
+        return "but for another reason than is known"
+    if verdict in ("REFUTED", "BROKEN"):
+        return "though this claim should hold"
+    if expected == "REFUTED":
+        return "though this is known to fail"
+    return "so that nothing is shown of the claim"
+
+
 @dataclass(frozen=True)
 class Refutation:
     """What refutes a claim: the inputs, what is expected of them, what happens instead, a run that shows it, if there is one
@@ -80,9 +91,7 @@ class EngineVerdict:
             return f"{name}, as expected" if not mended else f"{name}: a known defect is mended"
         if SAYS_NOTHING in self.evidence:
             return f"{name}, but it {SAYS_NOTHING} {self.evidence[SAYS_NOTHING]}"
-        if self.verdict == self.expected:
-            return f"{name}, but not for the reason that was expected"
-        return f"{name}, but {self.expected} was expected"
+        return f"{name}, {against(self.verdict, self.expected)}"
 
     def to_json(self) -> dict[str, Any]:
         said = asdict(replace(self, counterexample=None))

@@ -231,7 +231,7 @@ def test_a_refutation_is_run_natively() -> None:
     result = prove(made["layout_ends/kernel/u64/first_turns_any_boundary"], Settings())
     assert result.inputs["boundary"] == 2**32
     assert result.counterexample is not None
-    assert "natively, this breaks the same: layout_ends" in result.counterexample["actual"]
+    assert "replayed in the compiled file, it breaks this claim: no end" in result.counterexample["actual"]
 
 
 def test_what_is_missing_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -223,7 +223,7 @@ def result_of(obligation: Obligation, outcome: Outcome, solver: Solver, settings
         try:
             explained = obligation.explain(outcome.values)
         except NotImplementedError as changed:
-            verdict, why, explained = Verdict.LOST, f"{outcome.broken}: {changed}", None
+            verdict, why, explained = Verdict.LOST, str(changed), None
         except Exception as failure:
             raised = f"{type(failure).__name__}: {failure}"
             if is_of_the_prover(failure):

@@ -139,17 +139,18 @@ def free_list_of_pointers(path: Any, subject: Subject) -> None:
     shape = shape_of(page.code)
     if shape.stack is None or shape.dma is None:
         raise page.lost("what leads to the blocks of a page is not known")
-    placed, following, _ = page.turn(at, last)
+    placed, following, by_then = page.turn(at, last)
     others = page.given.get((page.pool.name, shape.stack))
     if following is None:
-        path.assume("there is a block", lambda: last is not None)
-        top = Pointer(page.memory, 0 if shape.ascends else last)
+        path.assume("there is a block", lambda: by_then is not None)
+        top = Pointer(page.memory, 0 if shape.ascends else by_then)
         path.show(
             "the last block leads to the other pages",
-            lambda: not shape.ascends or same_value(page.stored(last + shape.link), others),
+            lambda: not shape.ascends or same_value(page.stored(by_then + shape.link), others),
         )
         path.show("the pool leads to the page's blocks", lambda: same_value(page.pool.cells[shape.stack], top))
-        return
+        if placed is None:
+            return
     path.assume("a block is placed", lambda: placed is not None)
     for store in page.memory.log:
         path.show(
@@ -232,8 +233,9 @@ class CountedLoop(LoopInC):
             before = self.counted = 0 if last is None else self.path.number("nr_blocks")
             self.path.assume("no more blocks than bytes lie before this turn's place", lambda: before <= at.offset)
         turn = super().turn(at, last)
-        if self.code.stacks and turn.following is not None:
+        if self.code.stacks:
             self.counted = before + int(turn.placed is not None)
+        if self.code.stacks and turn.following is not None:
             self.path.show(
                 "no more blocks than bytes lie before the next place", lambda: self.counted <= turn.following.offset
             )

@@ -7,6 +7,7 @@ turn that it runs has to end with what the rules say, too, or it is not followed
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
@@ -168,7 +169,7 @@ class Learnt:
         self.slots = list(dict.fromkeys(phis + changed))
 
     def shape(self) -> Shape:
-        offset = self.slot("the place of the next block", lambda turn, place: turn.placed in (None, place))
+        offset = self.offset()
         boundary = self.slot("the next boundary", is_a_boundary)
         rules = {slot: self.rule(slot, offset, boundary) for slot in self.slots}
         function = self.code.module.function(self.function)
@@ -195,6 +196,17 @@ class Learnt:
             ascends=ascends,
             stack=self.stack(ascends),
         )
+
+    def offset(self) -> Slot:
+        """The slot that holds where a turn places its block; a block may begin some bytes before what is written there."""
+        for before in range(0, 16, 4):
+            with suppress(NotFollowed):
+                slot = self.slot("", lambda turn, place, before=before: turn.placed in (None, place + before))  # type: ignore[misc]
+                for turn in self.turns:
+                    turn.placed = None if turn.placed is None else turn.placed - before
+                    turn.last = None if turn.last is None else turn.last - before
+                return slot
+        raise NotFollowed("no variable of this loop holds the place of the next block")
 
     def slot(self, what: str, role: Callable[[Seen, int], bool]) -> Slot:
         """The first slot that has a role in every turn."""

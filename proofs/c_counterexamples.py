@@ -191,6 +191,18 @@ def explain_total(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterex
     )
 
 
+def confirmed(code: Code, explained: Counterexample) -> Counterexample:
+    """A counterexample that breaks a claim in the compiled file, if it has a run. Raises NotFollowed if that breaks none."""
+    if explained.trace is None:
+        return explained
+    found = replayed(code, explained, SERIES)
+    if found is None:
+        raise NotFollowed(
+            f"this goes otherwise than it should, but no run of the compiled file shows it: {explained.actual}"
+        )
+    return found
+
+
 def replayed(code: Code, explained: Counterexample, of_v6_1: Promises) -> Counterexample | None:
     """A counterexample with what the compiled file does of its trace; None if that breaks no claim. A file like v6.1 is held to
     these promises: to those of the series, where its known defects are to be shown."""

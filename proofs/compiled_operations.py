@@ -13,7 +13,7 @@ from model import claims
 from model.claims import Claim
 from model.promises import V6_1
 from proofs import block_stack, fills, free_list, operations
-from proofs.c_counterexamples import with_the_compiled
+from proofs.c_counterexamples import confirmed
 from proofs.c_runs import explain_operation
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample
@@ -28,7 +28,7 @@ Explain = Callable[[Code, Claim, dict[str, Any]], Counterexample]
 
 def natively(explain: Callable[[dict[str, Any]], Counterexample]) -> Explain:
     """A known defect, in the words of the one about impl/, and what the compiled file does of its trace."""
-    return lambda code, _, inputs: with_the_compiled(code, explain(inputs))
+    return lambda code, _, inputs: confirmed(code, explain(inputs))
 
 
 def about_c(code: Code, body: Callable[..., None], kind: Any) -> Body:

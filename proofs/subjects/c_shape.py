@@ -119,13 +119,14 @@ def rehearse(code: Code, geometry: Geometry) -> dict[tuple[str, str], list[Seen]
     for turns in loops.values():
         # Behind the loop of a stack, the link to other pages' blocks is written.
         end = turns[-1].begun if code.stacks else len(page.memory.log)
-        behind, last = 0, None
+        last = None
         for turn, after in zip(turns, [*(turn.begun for turn in turns[1:]), end], strict=True):
             turn.stores, turn.last = page.memory.log[turn.begun : after], last
-            own = [store.offset for store in turn.stores if store.offset >= behind]
-            if own:
-                turn.placed = last = min(own)
-                behind = last + geometry.size
+            if (
+                turn.stores
+            ):  # to the block that is placed, and perhaps to the one before, which lies 16 bytes below at least
+                top = max(store.offset for store in turn.stores)
+                turn.placed = last = min(store.offset for store in turn.stores if store.offset > top - 16)
     return loops
 
 

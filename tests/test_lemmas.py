@@ -136,6 +136,8 @@ IN_PLACE_OF_MEMORY = {
     "CorruptedPool": {"_new_page"},
     "AnyStack": {"_read_block", "_write_block", "_fill"},
     "DestroyedInC": {"destroy"},
+    "CPool": {"alloc", "free", "_is_refused"},
+    "CStack": {"alloc", "free", "_block_err"},
 }
 """What stands for a page's bytes, or for a stack's, or runs a kernel's C where impl/ has code of its own: all that a class of
 the proofs may override."""

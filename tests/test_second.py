@@ -167,7 +167,6 @@ def answers(text: str) -> list[str]:
 
 
 def test_the_file_of_each_refutation_can_be_met_by_its_numbers(proved: Proved) -> None:
-    assert len(list(proved.smt2.iterdir())) == len(REFUTED)
     for name in REFUTED:
         text = (proved.smt2 / f"{name.replace('/', '-')}.smt2").read_text()
         assert text.startswith(f"; {name}: {OBLIGATIONS[name].claim.sentence}\n"), name

@@ -6,10 +6,13 @@ every kernel tree that has that file: of rb_insert_color, of rb_erase, and of th
 """
 
 from functools import partial, wraps
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from kernel.build import Source
 from kernel.ir import Module, NotFollowed, ir_of
+from kernel.rbtree import with_rb_first
 from model import claims
 from model.promises import SERIES
 from proofs import balance, c_destroy, destroy, lookup, tree, walk
@@ -27,7 +30,10 @@ from proofs.subjects.subject import about
 def rbtree_of(source: Source) -> Module | None:
     """lib/rbtree.c of the tree, compiled; None if the tree has none. Raises BuildError."""
     file = source.rbtree()
-    return None if file is None else ir_of(Source(file, source.tree))
+    if file is None:
+        return None
+    with TemporaryDirectory() as folder:
+        return ir_of(Source(with_rb_first(file, Path(folder)), source.tree))
 
 
 def of_function(module: Module, function: str, body: Body) -> Body:

@@ -4,6 +4,7 @@ Status 1 also if a proof rests on what is not proved, or on itself; 2 also if a 
 """
 
 import argparse
+import shutil
 import sys
 import time
 from collections.abc import Iterable
@@ -76,6 +77,8 @@ def run(options: argparse.Namespace) -> Status:
     refuse_promises(options)
     if options.coverage is not None and options.kernel is None:
         raise BadInput("--coverage is about a kernel: name one with --kernel")
+    if options.coverage is not None and shutil.which("addr2line") is None:  # or no line would count as hunted
+        raise BadInput("--coverage needs addr2line, which tells the lines that were run: install binutils")
     try:
         catalogue = catalogue_of(options.kernel)
     except NotImplementedError as not_followed:

@@ -124,10 +124,10 @@ class Worker:
 
     def take_times_run(self) -> Counter[tuple[Path, int]]:
         """How often each basic block of the program was run since this was last called, by the address of code in it."""
-        (start,) = struct.unpack_from("@Q", self.counted)
-        counts = self.counted.cast("I")
-        times = {(self.program, start + at): counts[at] for at in range(2, TEXT) if counts[at]}
-        self.counted[8:] = bytes(4 * TEXT - 8)
+        start, nbytes = struct.unpack_from("@QQ", self.counted)
+        counts, end = self.counted.cast("I"), min(nbytes, TEXT)  # 0 if none was started
+        times = {(self.program, start + at): counts[at] for at in range(4, end) if counts[at]}
+        self.counted[16 : 4 * end] = bytes(max(0, 4 * end - 16))
         return Counter(times)
 
     def died(self) -> Exception:

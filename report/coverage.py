@@ -7,14 +7,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
-
-import jinja2
 
 from kernel.build import Source
 from kernel.ir import Module, ir_of
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Result
+from report.pages import templates
 
 MOST_RANGES = 12
 """Of code that nothing reaches, named on a terminal."""
@@ -154,16 +152,13 @@ def annotated(coverage: Coverage) -> list[Line]:
 
 def page(coverage: Coverage) -> str:
     """The file as a page of HTML that needs no other, each line marked."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("coverage.html").render(
-        source=str(coverage.source),
-        lines=annotated(coverage),
-        proved=coverage.share(coverage.proved),
-        hunted=coverage.share(coverage.hunted),
+    return (
+        templates()
+        .get_template("coverage.html")
+        .render(
+            source=str(coverage.source),
+            lines=annotated(coverage),
+            proved=coverage.share(coverage.proved),
+            hunted=coverage.share(coverage.hunted),
+        )
     )

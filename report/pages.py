@@ -119,6 +119,17 @@ def marks(verdicts: list[EngineVerdict]) -> list[tuple[str, str, list[EngineVerd
     return [(list(SHORT)[engine], kind, list(group)) for (engine, kind), group in grouped]
 
 
+def templates() -> jinja2.Environment:
+    """The templates of pages, beside this file."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 def index(
     verdicts: list[EngineVerdict],
     findings: list[Finding],
@@ -127,13 +138,7 @@ def index(
     ran: Collection[str],
 ) -> str:
     """The page. `tallies` are what hunts have met on a revision; `command` has made all of it, and run the engines `ran`."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     functions = (anchor, dumps, in_words, kind_of, moments, numbers, steps, strip_picture, tree_picture)
     environment.globals |= {function.__name__: function for function in functions}
     with_verdicts = set(map(column_of, verdicts))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from command.__main__ import main
 from kernel.build import Source, Variant
 from kernel.pool import KernelPool, lines_run
 from model.memory import Memory
@@ -67,3 +68,12 @@ def test_a_line_is_hunted_if_a_run_has_come_there(source: Source, proved: Result
     html = page(coverage)
     assert html.count("<tr") == len(lines) + 1
     assert "blocks_are_disjoint" in html
+
+
+def test_coverage_without_addr2line_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Or every line would be said not to be hunted."""
+    monkeypatch.setenv("PATH", "")
+    assert main(["prove", "--coverage", "--kernel", "."]) == 2
+    assert "--coverage needs addr2line" in capsys.readouterr().err

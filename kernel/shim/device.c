@@ -33,7 +33,8 @@ bool map_arena(int file)
 	times_run = mmap(NULL, 4 * TEXT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, ARENA_BYTES + SCRATCH_BYTES);
 	if (arena == MAP_FAILED || scratch == MAP_FAILED || times_run == MAP_FAILED)
 		return false;
-	*(u64 *)times_run = (u64)__executable_start; /* no code is there: the file's header is */
+	((u64 *)times_run)[0] = (u64)__executable_start; /* no code is there: the file's header is */
+	((u64 *)times_run)[1] = etext - __executable_start;
 	return true;
 }
 

@@ -192,7 +192,7 @@ int format_cut(char *to, size_t size, const char *format, va_list arguments); /*
 #define TEXT_BYTES (1ul << 20) /* of a program: of this many, it is known how often they are run */
 
 extern long budget, budget_of_operation; /* basic blocks that are left, and that there were */
-extern const char __executable_start[]; /* where the linker has put the program */
+extern const char __executable_start[], etext[]; /* where the linker has put the program, and its code ends */
 extern u32 *times_run; /* shared memory: how often each basic block was, by its place in the program */
 
 void catch_signals(void);

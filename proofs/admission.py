@@ -12,7 +12,6 @@ from model.geometry import INT_MAX, Refusal, number
 from model.promises import V6_1
 from model.trace import Alloc, Create, Kernel, Trace
 from proofs.counterexamples import page_of
-from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations
 from proofs.engine.path import Body, Theory
 from proofs.subjects.subject import IN_PYTHON, PAGE_SIZE, SERIES_IN_PYTHON, STACK_IN_PYTHON, Subject
@@ -135,14 +134,7 @@ for subject in IN_PYTHON:
     claim = claims.alignment_divides_size_and_boundary
     obligation(claim, subject.revision, Theory.U64, explain=explained)(of_arguments(claim, subject, any_arguments))
     for claim in WRONG_FOR_A_LARGE_ALIGN:
-        refute = obligation(
-            claim,
-            subject.revision,
-            Theory.U64,
-            explain=explained,
-            expected=Verdict.REFUTED,
-            case="any_align",
-        )
+        refute = obligation.refuted(claim, subject.revision, Theory.U64, explain=explained, case="any_align")
         refute(of_arguments(claim, subject, outside))
 
 
@@ -197,19 +189,9 @@ def first_block_is_placed_again(subject: Subject, given: Callable[[Any], Argumen
     return layout_ends
 
 
-obligation(
-    claims.block_lies_inside_its_page,
-    "v6.12",
-    Theory.U64,
-    explain=explain_overrun,
-    expected=Verdict.REFUTED,
-    case="any_align",
-)(second_block_sticks_out(STACK_IN_PYTHON, smallest_align_first))
-obligation(
-    claims.layout_ends,
-    "v6.12",
-    Theory.U64,
-    explain=explain_endless,
-    expected=Verdict.REFUTED,
-    case="any_align",
-)(first_block_is_placed_again(STACK_IN_PYTHON, smallest_align_first))
+obligation.refuted(claims.block_lies_inside_its_page, "v6.12", Theory.U64, explain=explain_overrun, case="any_align")(
+    second_block_sticks_out(STACK_IN_PYTHON, smallest_align_first)
+)
+obligation.refuted(claims.layout_ends, "v6.12", Theory.U64, explain=explain_endless, case="any_align")(
+    first_block_is_placed_again(STACK_IN_PYTHON, smallest_align_first)
+)

@@ -7,7 +7,6 @@ from impl.v6_12 import DMA_BLOCK, NULL, V6_12Pool
 from model import claims
 from model.memory import VADDR_BASE, Memory
 from model.trace import Alloc, Create, Free, OtherPool, Trace, Write
-from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Theory
 from proofs.subjects.stack import AnyStack, Block, GivenPage, KnownBlocks
@@ -192,39 +191,24 @@ def freed_twice(path: Any, kind: Any) -> tuple[AnyStack, Block]:
     return pool, free
 
 
-@obligation(
-    claims.free_list_holds_the_free_blocks,
-    REVISION,
-    Theory.U64,
-    explain=explain_double_free,
-    expected=Verdict.REFUTED,
-    case="double_free",
+@obligation.refuted(
+    claims.free_list_holds_the_free_blocks, REVISION, Theory.U64, explain=explain_double_free, case="double_free"
 )
 def a_block_freed_twice_lies_below_itself(path: Any, kind: Any = AnyStack) -> None:
     pool, _ = freed_twice(path, kind)
     path.show_claim(claims.free_list_holds_the_free_blocks, pool.stack(), pool.promised())
 
 
-@obligation(
-    claims.in_use_counts_the_live_blocks,
-    REVISION,
-    Theory.U64,
-    explain=explain_double_free,
-    expected=Verdict.REFUTED,
-    case="double_free",
+@obligation.refuted(
+    claims.in_use_counts_the_live_blocks, REVISION, Theory.U64, explain=explain_double_free, case="double_free"
 )
 def a_block_freed_twice_is_subtracted_twice(path: Any, kind: Any = AnyStack) -> None:
     pool, _ = freed_twice(path, kind)
     path.show_claim(claims.in_use_counts_the_live_blocks, pool.nr_active, pool.live)
 
 
-@obligation(
-    claims.allocated_block_was_free,
-    REVISION,
-    Theory.U64,
-    explain=explain_double_free,
-    expected=Verdict.REFUTED,
-    case="double_free",
+@obligation.refuted(
+    claims.allocated_block_was_free, REVISION, Theory.U64, explain=explain_double_free, case="double_free"
 )
 def a_block_freed_twice_is_handed_out_twice(path: Any, kind: Any = AnyStack) -> None:
     pool, free = freed_twice(path, kind)
@@ -235,13 +219,8 @@ def a_block_freed_twice_is_handed_out_twice(path: Any, kind: Any = AnyStack) -> 
     path.show_claim(claims.allocated_block_was_free, pool.alloc(), still_free)
 
 
-@obligation(
-    claims.allocated_block_was_free,
-    REVISION,
-    Theory.U64,
-    explain=explain_mismatch,
-    expected=Verdict.REFUTED,
-    case="mismatched_free",
+@obligation.refuted(
+    claims.allocated_block_was_free, REVISION, Theory.U64, explain=explain_mismatch, case="mismatched_free"
 )
 def a_free_with_anothers_dma_address_is_believed(path: Any, kind: Any = AnyStack) -> None:
     pool = kind(path, debug=True)
@@ -280,14 +259,7 @@ def explain_wild_link(inputs: dict[str, Any]) -> Counterexample:  # noqa: ARG001
     )
 
 
-@obligation(
-    claims.block_starts_in_a_page,
-    REVISION,
-    Theory.U64,
-    explain=explain_wild_link,
-    expected=Verdict.REFUTED,
-    case="damaged_link",
-)
+@obligation.refuted(claims.block_starts_in_a_page, REVISION, Theory.U64, explain=explain_wild_link, case="damaged_link")
 def a_link_to_other_memory_is_followed(path: Any, kind: Any = AnyStack) -> None:
     """The topmost free block was written to: the block below it is now anywhere in memory that the kernel can read."""
     pool = kind(path, debug=False)

@@ -8,7 +8,6 @@ from impl.layout import Cursor, Geometry
 from model import claims
 from model import geometry as promise
 from proofs.counterexamples import LARGEST_DRAWN, described, offsets_of, page_of, trace_of
-from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations
 from proofs.engine.path import Theory
 from proofs.layout import WIDTHS, any_page, any_page_of_v6_1, any_turn
@@ -92,13 +91,8 @@ for subject in IN_PYTHON:
     )
 
 
-@obligation(
-    claims.total_counts_the_blocks,
-    "series",
-    Theory.INTEGERS,
-    explain=explain_series,
-    expected=Verdict.REFUTED,
-    case="any_boundary",
+@obligation.refuted(
+    claims.total_counts_the_blocks, "series", Theory.INTEGERS, explain=explain_series, case="any_boundary"
 )
 def total_miscounts_where_boundary_divides_no_allocation(path: Any) -> None:
     """The premise that patch 02 gives and patch 04 needs: without it, the loop places blocks that nobody counts."""
@@ -114,22 +108,8 @@ def total_miscounts_where_boundary_divides_no_allocation(path: Any) -> None:
     path.show_claim(claims.total_counts_the_blocks, layout.blks_per_alloc(geometry), 1, placed)
 
 
-@obligation(
-    claims.total_counts_the_blocks,
-    "v6.1",
-    Theory.INTEGERS,
-    explain=explain_v6_1,
-    expected=Verdict.REFUTED,
-    case="any_page",
-)
-@obligation(
-    claims.total_counts_the_blocks,
-    "v6.1",
-    Theory.U32,
-    explain=explain_v6_1,
-    expected=Verdict.REFUTED,
-    case="kernel_page",
-)
+@obligation.refuted(claims.total_counts_the_blocks, "v6.1", Theory.INTEGERS, explain=explain_v6_1, case="any_page")
+@obligation.refuted(claims.total_counts_the_blocks, "v6.1", Theory.U32, explain=explain_v6_1, case="kernel_page")
 def v6_1_counts_blocks_that_do_not_exist(path: Any) -> None:
     """Against the number of blocks that fit, which `blks_per_alloc` is proved to count."""
     geometry = any_page_of_v6_1(path)

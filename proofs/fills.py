@@ -9,7 +9,6 @@ from typing import Any
 from impl.pool import POOL_POISON_FREED
 from model import claims
 from model.geometry import SMALLEST_BLOCK
-from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Theory
 from proofs.subjects.arbitrary import AnyPage, AnyPool, AnyV6_1Pool, put_in_list
@@ -60,7 +59,7 @@ def block_is_filled_once(path: Any, kind: Any = AnyPool) -> None:
     path.show_claim(claims.block_is_filled_once, len(allocate(path, kind)[1].writes))
 
 
-@obligation(claims.block_is_filled_once, "v6.1", Theory.U64, explain=explain_twice, expected=Verdict.REFUTED)
+@obligation.refuted(claims.block_is_filled_once, "v6.1", Theory.U64, explain=explain_twice)
 def v6_1_fills_twice(path: Any) -> None:
     """With debug and init_on_alloc: poison first, and then zeros over it."""
     path.show_claim(claims.block_is_filled_once, len(allocate(path, AnyV6_1Pool)[1].writes))

@@ -14,7 +14,6 @@ from impl.list_head import ListHead, list_add, list_del_init, list_empty
 from impl.words import INT_MAX
 from model import claims
 from model.trace import Alloc, Create, Free, Kernel, Trace
-from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Body, Theory
 from proofs.subjects.arbitrary import (
@@ -173,13 +172,8 @@ def explain_double_free(inputs: dict[str, Any]) -> Counterexample:
     )
 
 
-@obligation(
-    claims.free_list_holds_the_free_blocks,
-    "series",
-    Theory.U64,
-    explain=explain_double_free,
-    expected=Verdict.REFUTED,
-    case="double_free",
+@obligation.refuted(
+    claims.free_list_holds_the_free_blocks, "series", Theory.U64, explain=explain_double_free, case="double_free"
 )
 def double_free_breaks_the_list(path: Any, kind: Any = AnyPool) -> None:
     """Without debug, a block that is free already is linked once more."""
@@ -275,7 +269,7 @@ def refused_free_changes_nothing(path: Any, kind: Any = AnyPool) -> None:
     refused_free(path, kind(path, "init_on_free", needs=()))
 
 
-@obligation(claims.refused_free_changes_nothing, "v6.1", Theory.U64, explain=explain_refused, expected=Verdict.REFUTED)
+@obligation.refuted(claims.refused_free_changes_nothing, "v6.1", Theory.U64, explain=explain_refused)
 def v6_1_zeroes_a_block_that_is_free(path: Any) -> None:
     refused_free(path, AnyV6_1Pool(path, "init_on_free", needs=()))
 

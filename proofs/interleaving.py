@@ -9,7 +9,6 @@ together; that sum grows only where a caller begins to wait.
 from typing import Any
 
 from model import claims
-from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Theory
 from proofs.free_list import PageDevice
@@ -114,13 +113,8 @@ def bound_on_pages_is_reached(path: Any) -> None:
     path.show("one page more would be above the bound", lambda: not one_more)
 
 
-@obligation(
-    claims.pages_are_bounded_by_the_demand,
-    "series",
-    Theory.INTEGERS,
-    explain=explain_as_if_alone,
-    expected=Verdict.REFUTED,
-    case="as_if_alone",
+@obligation.refuted(
+    claims.pages_are_bounded_by_the_demand, "series", Theory.INTEGERS, explain=explain_as_if_alone, case="as_if_alone"
 )
 def pages_are_not_as_few_as_for_one_caller(path: Any) -> None:
     """What one caller after the other could rely on, K = 1, does not hold for those that wait together."""

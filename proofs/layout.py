@@ -16,7 +16,6 @@ from impl.layout import Cursor, Geometry
 from model import claims
 from model import geometry as promise
 from proofs.counterexamples import explain_page
-from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Explain, Obligations
 from proofs.engine.path import Theory
 from proofs.subjects.subject import (
@@ -267,12 +266,11 @@ def admitted_by_v6_1(path: Any) -> Geometry:
     return geometry
 
 
-@obligation(
+@obligation.refuted(
     claims.block_lies_inside_its_page,
     "v6.1",
     Theory.U64,
     explain=explain_admitted_by_v6_1,
-    expected=Verdict.REFUTED,
     case="boundary_above_the_page",
 )
 def v6_1_places_a_block_past_the_page(path: Any) -> None:
@@ -282,13 +280,8 @@ def v6_1_places_a_block_past_the_page(path: Any) -> None:
     path.show_claim(claims.block_lies_inside_its_page, following.offset, geometry.size, geometry.allocation)
 
 
-@obligation(
-    claims.layout_ends,
-    "v6.1",
-    Theory.U64,
-    explain=explain_admitted_by_v6_1,
-    expected=Verdict.REFUTED,
-    case="boundary_above_32_bits",
+@obligation.refuted(
+    claims.layout_ends, "v6.1", Theory.U64, explain=explain_admitted_by_v6_1, case="boundary_above_32_bits"
 )
 def v6_1_never_ends(path: Any) -> None:
     geometry = admitted_by_v6_1(path)
@@ -311,25 +304,14 @@ def any_page_of_v6_1(path: Any) -> Geometry:
     return geometry
 
 
-@obligation(
-    claims.no_room_is_wasted,
-    "v6.1",
-    Theory.INTEGERS,
-    explain=explain_v6_1,
-    expected=Verdict.REFUTED,
-    case="any_page",
-)
-@obligation(
-    claims.no_room_is_wasted, "v6.1", Theory.U64, explain=explain_v6_1, expected=Verdict.REFUTED, case="kernel_page"
-)
+@obligation.refuted(claims.no_room_is_wasted, "v6.1", Theory.INTEGERS, explain=explain_v6_1, case="any_page")
+@obligation.refuted(claims.no_room_is_wasted, "v6.1", Theory.U64, explain=explain_v6_1, case="kernel_page")
 def v6_1_wastes_a_block(path: Any) -> None:
     geometry = any_page_of_v6_1(path)
     show_no_room_after(path, geometry, layout.first_block(geometry))
 
 
-@obligation(
-    claims.no_room_is_wasted, "v6.1", Theory.U64, explain=explain_v6_1, expected=Verdict.REFUTED, case="size_128"
-)
+@obligation.refuted(claims.no_room_is_wasted, "v6.1", Theory.U64, explain=explain_v6_1, case="size_128")
 def v6_1_places_31_of_32_blocks_of_128_bytes(path: Any) -> None:
     size, allocation = path.one_of("size", 128), path.one_of("allocation", PAGE_SIZE)
     geometry = Geometry(size, path.one_of("boundary", PAGE_SIZE), allocation)

@@ -14,7 +14,6 @@ from impl.v6_12 import V6_12Pool
 from impl.words import size_t, unsigned_int
 from model import claims
 from model.trace import Alloc, Create, Free, PageChoice, Trace
-from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Theory
 from proofs.subjects.search_tree import ADDRESSES, IN_PYTHON, SIDES, FirstPage, Trees, any_tree, built, some_tree
@@ -171,13 +170,12 @@ def explain_wrapped(inputs: dict[str, Any]) -> Counterexample:
     )
 
 
-@obligation(
+@obligation.refuted(
     claims.lookup_finds_the_page_of_an_address,
     "what-if",
     Theory.U64,
     Theory.U32,
     explain=explain_wrapped,
-    expected=Verdict.REFUTED,
     case="by_end_address",
 )
 def lookup_by_end_address_misses_the_last_page(path: Any) -> None:
@@ -191,12 +189,11 @@ def lookup_by_end_address_misses_the_last_page(path: Any) -> None:
     path.show_claim(claims.lookup_finds_the_page_of_an_address, root.dma, tree.allocation, address, found is root)
 
 
-@obligation(
+@obligation.refuted(
     claims.lookup_finds_the_page_of_an_address,
     "series",
     Theory.U64,
     explain=explain_wrong_page,
-    expected=Verdict.REFUTED,
     case="overlapping_pages",
 )
 def lookup_credits_a_block_to_the_wrong_page(path: Any) -> None:

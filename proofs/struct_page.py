@@ -5,7 +5,6 @@ from typing import Any
 from impl.v6_1 import MEMORY, PAGE_OFFSET, page_frame
 from model import claims
 from model.memory import VMALLOC_BASE, VMALLOC_END
-from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations
 from proofs.engine.path import Theory
 
@@ -41,14 +40,7 @@ def virtual_address_names_the_page(path: Any) -> None:
     path.show_claim(claims.virtual_address_names_the_page, frame, physical, page_size)
 
 
-@obligation(
-    claims.virtual_address_names_the_page,
-    "v4",
-    Theory.U64,
-    explain=explain,
-    expected=Verdict.REFUTED,
-    case="remapped",
-)
+@obligation.refuted(claims.virtual_address_names_the_page, "v4", Theory.U64, explain=explain, case="remapped")
 def remapped_memory_names_another_page(path: Any) -> None:
     page_size, physical, vaddr = any_coherent_memory(path)
     path.assume("coherent memory is remapped", lambda: vaddr >= VMALLOC_BASE and vaddr < VMALLOC_END)

@@ -9,7 +9,6 @@ from typing import Any
 from impl.rbtree import LEFT, RIGHT, Node, PageTree
 from model import claims
 from model.trace import Alloc, Create, PageChoice, Trace
-from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Theory
 from proofs.subjects.search_tree import ADDRESSES, IN_PYTHON, Trees, built, some_tree
@@ -109,13 +108,8 @@ def complete_check_keeps_pages_disjoint(path: Any) -> None:
     path.show_claim(claims.insertion_keeps_pages_disjoint, lower.dma, higher.dma, tree.allocation)
 
 
-@obligation(
-    claims.insertion_keeps_pages_disjoint,
-    "series",
-    Theory.U64,
-    explain=explain_insertion,
-    expected=Verdict.REFUTED,
-    case="any_alignment",
+@obligation.refuted(
+    claims.insertion_keeps_pages_disjoint, "series", Theory.U64, explain=explain_insertion, case="any_alignment"
 )
 def insertion_misses_a_page_from_below(path: Any, subject: Trees = IN_PYTHON) -> None:
     allocation, at = path.number("allocation"), path.number("root")

@@ -182,6 +182,12 @@ class Obligations:
 
         return state
 
+    def refuted(
+        self, claim: Claim, revision: str, *theories: Theory, explain: Explain, case: str = ""
+    ) -> Callable[[Body], Body]:
+        """Make a body an obligation that is refuted: what the revision gets wrong, or what fails without a premise."""
+        return self(claim, revision, *theories, explain=explain, expected=Verdict.REFUTED, case=case)
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -9,8 +9,8 @@ from typing import Any
 from kernel.ir import NotFollowed
 from kernel.objects import Pointer, Struct
 from model import claims
-from proofs.subjects.c_nodes import roles
 from proofs.subjects.c_pool import Code
+from proofs.subjects.c_turns import roles
 
 POISON = 0xA7  # POOL_POISON_FREED
 LINK = "page_list.next"

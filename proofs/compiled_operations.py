@@ -5,7 +5,7 @@ of offsets on `proofs.subjects.c_lists`, of a stack of blocks on `proofs.subject
 """
 
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
 from kernel.ir import NotFollowed
@@ -18,9 +18,9 @@ from proofs.c_runs import explain_operation
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample
 from proofs.engine.path import Body
-from proofs.subjects.c_lists import in_a_page, pools_of
+from proofs.subjects.c_lists import pools_of
 from proofs.subjects.c_pool import Code
-from proofs.subjects.c_stack import in_a_stack, stacks_of
+from proofs.subjects.c_stack import stacks_of
 from proofs.subjects.subject import of_kind
 
 Explain = Callable[[Code, Claim, dict[str, Any]], Counterexample]
@@ -70,7 +70,7 @@ def operations_of(state: Any) -> None:
             state.refute(claim, about_c(state.code, body, kind), case, natively(explain))
         else:
             state.prove(claim, about_c(state.code, body, kind), explain_operation, case)
-    poison = about_c(state.code, operations.poison_is_looked_for, partial(in_a_page, code))
+    poison = about_c(state.code, operations.poison_is_looked_for, kind)
     state.prove(claims.reports_are_the_kernels, poison, explain_operation, "poison")
 
 
@@ -122,5 +122,5 @@ def of_stacks(state: Any) -> None:
         (claims.locking_rules_are_kept, operations.locking_rules_of_a_stack_are_kept),
     ):
         state.prove(claim, about_c(state.code, of_stack, kind), explain_operation)
-    poison = about_c(state.code, operations.poison_is_looked_for, partial(in_a_stack, code))
+    poison = about_c(state.code, operations.poison_is_looked_for, kind)
     state.prove(claims.reports_are_the_kernels, poison, explain_operation, "poison")

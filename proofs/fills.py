@@ -11,7 +11,8 @@ from model import claims
 from model.geometry import SMALLEST_BLOCK
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Theory
-from proofs.subjects.arbitrary import AnyPage, AnyPool, AnyV6_1Pool, put_in_list
+from proofs.free_list import free_block
+from proofs.subjects.arbitrary import AnyPage, AnyPool, AnyV6_1Pool, first_with_room, put_in_list
 
 obligation = Obligations(__name__)
 
@@ -36,9 +37,7 @@ def explain_twice(inputs: dict[str, Any]) -> Counterexample:
 def allocate(path: Any, kind: type[AnyPool]) -> tuple[AnyPool, AnyPage, bool]:
     """Allocate from any page with room: the pool, the page, whether zeros were wanted."""
     pool = kind(path, "debug", "init_on_alloc", "init_on_free", needs=())
-    page = pool.page("the page")
-    path.assume("the page is the first of those with room", lambda: page.in_use < pool.blks_per_alloc)
-    put_in_list(pool, [page])
+    page, _ = first_with_room(pool)
     zero = path.one_of("zero", False, True)
     pool.alloc(zero)
     return pool, page, zero or pool.init_on_alloc
@@ -102,7 +101,7 @@ def patch_06_keeps_the_freed_block(path: Any) -> None:
 @obligation(claims.freed_block_is_filled, "series", Theory.U64, explain=explain)
 def freed_block_is_filled(path: Any, kind: Any = AnyPool) -> None:
     pool = kind(path, "debug", "init_on_free", needs=())
-    pool.found = page = pool.page("the page")
+    page = pool.page("the page")
     put_in_list(pool, [])
     block, distance = pool.block_offset("the block"), path.number("distance of the byte from the block's start")
     path.assume(
@@ -110,8 +109,7 @@ def freed_block_is_filled(path: Any, kind: Any = AnyPool) -> None:
         lambda: distance < pool.geometry.size and distance >= SMALLEST_BLOCK,
     )
     path.assume("the block is in the page", lambda: block < 2**32)
-    path.by(claims.double_free_is_refused, pool, "_is_refused", lambda *_: False)
-    pool.free(page.vaddr + block, page.dma + block)
+    free_block(pool, page, block)
     content = bytes([DRIVERS] * SMALLEST_BLOCK + [page.byte(block + distance, DRIVERS)])
     path.show_claim(claims.freed_block_is_filled, content, pool.debug, pool.init_on_free)
 
@@ -120,9 +118,8 @@ def freed_block_is_filled(path: Any, kind: Any = AnyPool) -> None:
 def link_survives_the_fill(path: Any, kind: Any = AnyPool) -> None:
     """The fill comes before the link, which it would wipe out."""
     pool = kind(path, "debug", "init_on_free", needs=())
-    pool.found = page = pool.page("the page")
+    page = pool.page("the page")
     put_in_list(pool, [])
-    block, first = pool.block_offset("the block"), page.offset
-    path.by(claims.double_free_is_refused, pool, "_is_refused", lambda *_: False)
-    pool.free(page.vaddr + block, page.dma + block)
+    first = page.offset
+    free_block(pool, page, pool.block_offset("the block"))
     path.show(claims.freed_block_is_filled.name, lambda: page.link(page.offset) == first)

@@ -23,8 +23,11 @@ from proofs.subjects.arbitrary import (
     AnyPage,
     AnyPool,
     AnyV6_1Pool,
+    another_block,
+    any_page,
     around,
     chain,
+    first_with_room,
     put_in_list,
 )
 from proofs.subjects.subject import ReachedTail, any_cursor, any_geometry
@@ -43,17 +46,40 @@ INVARIANT = (
 explain = from_this_state("the lists and counters agree with the blocks afterwards")
 
 
-def show_invariant(pool: AnyPool, page: AnyPage, live: Any, free: list[str], others: list[Any]) -> None:
-    """Show the invariant of a page with `live` blocks in use and these free ones, beside the other pages with room."""
-    path = pool.path
-    names = chain(pool, page)
+def has_a_block_in_use(pool: AnyPool, page: AnyPage) -> None:
+    pool.path.assume("a block is in use, and their number fits an int", lambda: 1 <= page.in_use <= INT_MAX)
+
+
+def free_block(pool: AnyPool, page: AnyPage, block: Any, refused: bool = False) -> None:
+    """Free a block of a page; whether debug builds refuse that, a lemma says."""
+    pool.found = page
+    pool.path.by(claims.double_free_is_refused, pool, "_is_refused", lambda *_: refused)
+    pool.free(page.vaddr + block, page.dma + block)
+
+
+def free_any_block(pool: AnyPool, page: AnyPage) -> Any:
+    """Free any block in use of a page; its offset."""
+    block = page.blocks["the block"] = another_block(pool, page)
+    free_block(pool, page, block)
+    return block
+
+
+def show_page(pool: AnyPool, page: AnyPage, live: Any, free: list[str]) -> None:
+    """Show the invariant of a page by itself, with `live` blocks in use and these free ones."""
+    path, names = pool.path, chain(pool, page)
     tail = pool.blks_per_alloc - live - len([name for name in free if name != "the tail"])
     count = sum(tail if name == "the tail" else 1 for name in names)
-    listed, torn = around(pool.avail_page_list)
-    expected = ([page] if free else []) + others
     path.show_claim(claims.free_list_holds_the_free_blocks, names, free)
     path.show_claim(claims.in_use_counts_the_live_blocks, page.in_use, live)
     path.show_claim(claims.blocks_are_in_use_or_free, page.in_use, count, pool.blks_per_alloc)
+
+
+def show_invariant(pool: AnyPool, page: AnyPage, live: Any, free: list[str], others: list[Any]) -> None:
+    """Show the invariant of a page, beside the other pages with room."""
+    path = pool.path
+    show_page(pool, page, live, free)
+    listed, torn = around(pool.avail_page_list)
+    expected = ([page] if free else []) + others
     path.show_claim(claims.list_is_a_ring, torn, sorted(map(str, listed)), sorted(map(str, expected)))
     path.show_claim(claims.pages_with_room_are_listed, [1 for owner in listed if owner is page], [1] if free else [])
     path.show("a link that is in no ring points at itself", lambda: bool(free) != list_empty(page.avail_page_link))
@@ -73,9 +99,7 @@ def register(case: str) -> Callable[[Body], Body]:
 @register("alloc")
 def alloc_from_a_page_with_room(path: Any, kind: Any = AnyPool) -> None:
     pool = kind(path, "debug")
-    page = pool.page("the page")
-    path.assume("the page is the first of those with room", lambda: page.in_use < pool.blks_per_alloc)
-    others = put_in_list(pool, [page])[1:]
+    page, others = first_with_room(pool)
     live, free = page.in_use, chain(pool, page)
     block = pool.alloc(path.one_of("zero", False, True))
     path.show(
@@ -145,18 +169,11 @@ class PageDevice:
 @register("free")
 def free_a_block_in_use(path: Any, kind: Any = AnyPool) -> None:
     pool = kind(path, "debug", "init_on_free")
-    page = pool.page("the page")
-    path.assume("no more blocks are in use than there are", lambda: page.in_use <= pool.blks_per_alloc)
-    path.assume("a block is in use, and their number fits an int", lambda: 1 <= page.in_use <= INT_MAX)
+    page = any_page(pool)
+    has_a_block_in_use(pool, page)
     others = put_in_list(pool, [page] if page.in_use < pool.blks_per_alloc else [])
     live, free = page.in_use, chain(pool, page)
-    block = pool.block_offset("the block")
-    for other in page.blocks.values():
-        pool.assume_disjoint(block, other)
-    page.blocks["the block"] = block
-    pool.found = page
-    path.by(claims.double_free_is_refused, pool, "_is_refused", lambda *_: False)
-    pool.free(page.vaddr + block, page.dma + block)
+    free_any_block(pool, page)
     show_invariant(pool, page, live - 1, ["the block", *free], [owner for owner in others if owner is not page])
 
 
@@ -205,8 +222,7 @@ def double_free_is_refused(path: Any, kind: Any = AnyPool) -> None:
     """By induction over the free list: the search looks at its first block, and goes on in the tail as in a list of its own
     that has one block less."""
     pool = kind(path, needs=(FITS, END, DISJOINT))
-    page = pool.page("the page")
-    path.assume("no more blocks are in use than there are", lambda: page.in_use <= pool.blks_per_alloc)
+    page = any_page(pool)
     free = pool.blks_per_alloc - page.in_use
     listed = chain(pool, page)
     where = path.one_of(
@@ -214,9 +230,7 @@ def double_free_is_refused(path: Any, kind: Any = AnyPool) -> None:
     )
     block = page.blocks.get(where)
     if block is None:
-        block = pool.block_offset("the block")
-        for other in page.blocks.values():
-            pool.assume_disjoint(block, other)
+        block = another_block(pool, page)
     left, before = Countdown(free), (page.offset, page.in_use)
     pool.searches_at_most(left)
     try:
@@ -253,12 +267,10 @@ def explain_refused(inputs: dict[str, Any]) -> Counterexample:  # noqa: ARG001
 
 def refused_free(path: Any, pool: AnyPool) -> None:
     pool.debug = True
-    pool.found = page = pool.page("the page")
+    page = pool.page("the page")
     put_in_list(pool, [page])
     before = page.offset, page.in_use, around(pool.avail_page_list)
-    block = pool.block_offset("the block")
-    path.by(claims.double_free_is_refused, pool, "_is_refused", lambda *_: True)
-    pool.free(page.vaddr + block, page.dma + block)
+    free_block(pool, page, pool.block_offset("the block"), refused=True)
     after = page.offset, page.in_use, around(pool.avail_page_list)
     changes = [*page.writes, *(1 for one, other in zip(before, after, strict=True) if one != other)]
     path.show_claim(claims.refused_free_changes_nothing, changes)
@@ -335,8 +347,6 @@ def alloc_touches_few_pages(path: Any, kind: Any = AnyPool) -> None:
     """The first page with room, and the page after it, if the first one leaves the list. What is behind these has no links
     that could be read, so that a third page cannot be looked at unnoticed."""
     pool = kind(path, "debug", needs=())
-    page = pool.page("the page")
-    path.assume("the page is the first of those with room", lambda: page.in_use < pool.blks_per_alloc)
-    others = put_in_list(pool, [page])[1:]
+    _, others = first_with_room(pool)
     pool.alloc()
     path.show_claim(claims.alloc_touches_few_pages, 1 + len([other for other in others if other != "more pages"]))

@@ -8,15 +8,14 @@ from typing import Any
 
 from impl.lock import LockingError
 from impl.pool import POOL_POISON_FREED
-from impl.words import INT_MAX
 from kernel.objects import Pointer
 from model import claims
 from proofs import block_stack
 from proofs.engine.obligation import Obligations, from_this_state
 from proofs.engine.path import Theory
 from proofs.fills import DRIVERS
-from proofs.free_list import PageDevice
-from proofs.subjects.arbitrary import AnyPool, around, chain, put_in_list
+from proofs.free_list import PageDevice, free_any_block, has_a_block_in_use, show_page
+from proofs.subjects.arbitrary import AnyPool, any_page, around, chain, first_with_room, put_in_list
 from proofs.subjects.stack import AnyStack
 
 obligation = Obligations(__name__)
@@ -24,39 +23,24 @@ obligation = Obligations(__name__)
 explain = from_this_state("the operation touches its block, and what the lock guards")
 
 
-def a_block_freed(path: Any, pool: Any, page: Any) -> Any:
-    """Free a block in use of a page with any others; the block's offset."""
-    path.assume("a block is in use, and their number fits an int", lambda: 1 <= page.in_use <= INT_MAX)
+def operate(path: Any, pool: Any, operation: str) -> tuple[Any, Any]:
+    """Allocate from any page, or free a block of it: the page, and the block's offset."""
+    if operation == "alloc":
+        page, _ = first_with_room(pool)
+        pool.alloc(path.one_of("zero", False, True))
+        return page, page.blocks["the first"]
+    page = any_page(pool)
+    has_a_block_in_use(pool, page)
     put_in_list(pool, [page] if page.in_use < pool.blks_per_alloc else [])
-    block = pool.block_offset("the block")
-    for other in page.blocks.values():
-        pool.assume_disjoint(block, other)
-    page.blocks["the block"], pool.found = block, page
-    path.by(claims.double_free_is_refused, pool, "_is_refused", lambda *_: False)
-    pool.free(page.vaddr + block, page.dma + block)
-    return block
-
-
-def page_of(path: Any, pool: Any) -> Any:
-    page = pool.page("the page")
-    path.assume("no more blocks are in use than there are", lambda: page.in_use <= pool.blks_per_alloc)
-    return page
-
-
-def a_block_allocated(path: Any, pool: Any, page: Any) -> Any:
-    path.assume("the page is the first of those with room", lambda: page.in_use < pool.blks_per_alloc)
-    put_in_list(pool, [page])
-    pool.alloc(path.one_of("zero", False, True))
-    return page.blocks["the first"]
+    return page, free_any_block(pool, page)
 
 
 @obligation(claims.live_block_is_left_alone, "series", Theory.U64, explain=explain)
 def operation_writes_inside_its_block(path: Any, kind: Any = AnyPool) -> None:
     """Any byte outside of the block that an operation is about is as it was."""
     pool = kind(path, "debug", "init_on_alloc", "init_on_free")
-    page = page_of(path, pool)
-    operation = a_block_freed if path.one_of("operation", "alloc", "free") == "free" else a_block_allocated
-    block, place = operation(path, pool, page), path.number("any place in the page")
+    page, block = operate(path, pool, path.one_of("operation", "alloc", "free"))
+    place = path.number("any place in the page")
     path.assume("the place is outside of the block", lambda: place < block or place >= block + pool.geometry.size)
     touched = any(place >= start and place - start < nbytes for start, nbytes, *_ in page.writes)
     path.show_claim(claims.live_block_is_left_alone, bytes([DRIVERS]), bytes([DRIVERS + touched]))
@@ -75,7 +59,7 @@ def locking_rules_are_kept(path: Any, kind: Any = AnyPool) -> None:
             pool.insertion_gives(lambda page: page if refused else None)
             pool.alloc()
         else:
-            (a_block_freed if operation == "free" else a_block_allocated)(path, pool, page_of(path, pool))
+            operate(path, pool, operation)
         misuse = pool.misuse()
     except LockingError as error:
         misuse = str(error)
@@ -127,8 +111,9 @@ def poison_is_looked_for(path: Any, kind: Any) -> None:
         seen.append(offset)
         return byte
 
-    pool, interpreter, frame, head, block, link = kind(path, read)
-    size = pool.geometry.size
+    pool = kind(path, debug=True)
+    interpreter, frame, head, block = pool.looks_for_poison(read)
+    size, link = pool.geometry.size, pool.LINK
     begins = interpreter.advance(frame, head)
     path.follow(
         "it begins behind the link", lambda: begins is not None and [*begins.values()] == [link] and not pool.log
@@ -166,15 +151,6 @@ def links(pool: Any, page: Any) -> list[Any]:
     return [link.next, link.prev, head.next, head.prev]
 
 
-def show_page(pool: Any, page: Any, live: Any, free: list[str]) -> None:
-    path, names = pool.path, chain(pool, page)
-    tail = pool.blks_per_alloc - live - len([name for name in free if name != "the tail"])
-    count = sum(tail if name == "the tail" else 1 for name in names)
-    path.show_claim(claims.free_list_holds_the_free_blocks, names, free)
-    path.show_claim(claims.in_use_counts_the_live_blocks, page.in_use, live)
-    path.show_claim(claims.blocks_are_in_use_or_free, page.in_use, count, pool.blks_per_alloc)
-
-
 def first_of(page: Any) -> list[Any]:
     """The addresses of the first free block, if there is one."""
     return [(page.vaddr + at, page.dma + at) for name, at in page.blocks.items() if name == "the first"]
@@ -183,7 +159,7 @@ def first_of(page: Any) -> list[Any]:
 def alloc_looks_at_any_page(path: Any, kind: Any) -> None:
     """A turn of the scan, at any page: it takes it if it has room, or goes on with the one after it, and leaves all alone."""
     pool = kind(path, "debug")
-    page = page_of(path, pool)
+    page = any_page(pool)
     in_the_list(path, pool, page)
     linked, live, free, offset = links(pool, page), page.in_use, chain(pool, page), page.offset
     interpreter, frame = pool.started(path.one_of("zero", False, True))
@@ -229,16 +205,11 @@ def alloc_at_the_end_of_the_list(path: Any, kind: Any) -> None:
 
 def free_a_block_in_use(path: Any, kind: Any) -> None:
     pool = kind(path, "debug", "init_on_free")
-    page = page_of(path, pool)
-    path.assume("a block is in use, and their number fits an int", lambda: 1 <= page.in_use <= INT_MAX)
+    page = any_page(pool)
+    has_a_block_in_use(pool, page)
     in_the_list(path, pool, page)
     linked, live, free = links(pool, page), page.in_use, chain(pool, page)
-    block = pool.block_offset("the block")
-    for other in page.blocks.values():
-        pool.assume_disjoint(block, other)
-    page.blocks["the block"], pool.found = block, page
-    path.by(claims.double_free_is_refused, pool, "_is_refused", lambda *_: False)
-    pool.free(page.vaddr + block, page.dma + block)
+    free_any_block(pool, page)
     show_page(pool, page, live - 1, ["the block", *free])
     path.show(
         "the list is as it was", lambda: all(one is other for one, other in zip(links(pool, page), linked, strict=True))

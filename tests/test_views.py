@@ -73,7 +73,7 @@ def test_a_list_of_c_is_the_native_one(debug: bool) -> None:
         "other pages with room": "none",
         "where the walk ends": PAGE,
     }
-    pool = CPool(compile_file(source), Replay(Theory.U64, numbers), debugging=debug)
+    pool = CPool(compile_file(source), Replay(Theory.U64, numbers), debug=debug)
     page = pool.page("the page")
     pool.found = page
     put_in_list(pool, [page])

@@ -178,6 +178,27 @@ class AnyV6_1Pool(AnyPool):
     _fill_freed = V6_1Pool._fill_freed
 
 
+def any_page(pool: AnyPool) -> AnyPage:
+    page = pool.page("the page")
+    pool.path.assume("no more blocks are in use than there are", lambda: page.in_use <= pool.blks_per_alloc)
+    return page
+
+
+def first_with_room(pool: AnyPool) -> tuple[AnyPage, list[Any]]:
+    """Any page with room, the first of those, and the others behind it."""
+    page = pool.page("the page")
+    pool.path.assume("the page is the first of those with room", lambda: page.in_use < pool.blks_per_alloc)
+    return page, put_in_list(pool, [page])[1:]
+
+
+def another_block(pool: AnyPool, page: AnyPage) -> Any:
+    """The offset of any block of a page but those that are known."""
+    block = pool.block_offset("the block")
+    for other in page.blocks.values():
+        pool.assume_disjoint(block, other)
+    return block
+
+
 def chain(pool: AnyPool, page: AnyPage) -> list[str]:
     """The names of the blocks in a page's free list; from the tail on, it is as it was."""
     names: list[str] = []

@@ -10,20 +10,11 @@ from kernel.objects import Pointer, Struct, View
 from model import claims
 from model.promises import SERIES, V6_1
 from proofs.engine.path import AssertionFailed
-from proofs.subjects.arbitrary import END, EVERYTHING, FITS, INSIDE, AnyPage, AnyPool, put_in_list
+from proofs.subjects.arbitrary import END, EVERYTHING, FITS, INSIDE, AnyPage, AnyPool, first_with_room
+from proofs.subjects.c_operations import Operations
 from proofs.subjects.c_pool import Code, is_inside, lookup_case
-from proofs.subjects.c_views import (
-    ZERO,
-    Lists,
-    Locked,
-    Variables,
-    alike,
-    cut_poison,
-    fits,
-    handle,
-    names_of,
-    the_last_turn,
-)
+from proofs.subjects.c_turns import Variables, names_of
+from proofs.subjects.c_views import Lists, Locked, fits
 
 LINK = 4
 """Bytes of the link in a free block."""
@@ -65,38 +56,32 @@ class PageBytes:
             raise AssertionFailed(claims.pool_stays_in_its_memory.name)
 
 
-class CPool(AnyPool):
+class CPool(Operations, AnyPool):
     """`AnyPool`, whose `alloc` and `free` are those of a kernel's file. Of v6.1, which has pages without room in its list, the
     list of pages is the one of `AnyPool` as far as a body says so."""
 
     AS_LAID = ""
+    LINK = LINK
+    ALWAYS_NEEDS: tuple[str, ...] = (FITS, INSIDE, END)
 
     def __init__(
-        self, code: Code, path: Any, *options: str, needs: tuple[str, ...] = EVERYTHING, debugging: bool = False
+        self, code: Code, path: Any, *options: str, needs: tuple[str, ...] = EVERYTHING, debug: bool = False
     ) -> None:
-        self.code, self.LOOKUP = code, lookup_case(code)
-        super().__init__(path, *options, needs=(*needs, FITS, INSIDE, END))
-        self.debug = self.debug or debugging
-        self.locked = Locked(path.one_of("interrupts are off", False, True) if "interrupts" in options else False)
+        self.LOOKUP = lookup_case(code)
+        AnyPool.__init__(self, path, *options, needs=(*needs, *self.ALWAYS_NEEDS))
+        self.debug = self.debug or debug
+        locked = Locked(path.one_of("interrupts are off", False, True) if "interrupts" in options else False)
         self.link_field, self.head_field = (
             ("avail_page_link", "avail_page_list") if code.promises is SERIES else ("page_list", "page_list")
         )
-        self.views = Lists(code, path, self.locked, self.link_field)
         fits(self.blks_per_alloc, 32)  # no more than bytes in a page
-        kept = {name: f"geometry.{name}" for name in ("size", "boundary", "allocation")}
-        if any(field.name == "blks_per_alloc" for field in code.struct("dma_pool").fields.values()):
+        kept = {f"{self.head_field}.{end}": f"avail_page_list.{end}" for end in ("next", "prev")}
+        if code.struct("dma_pool").has("blks_per_alloc"):
             kept["blks_per_alloc"] = "blks_per_alloc"
-        ends = {f"{self.head_field}.{end}": f"avail_page_list.{end}" for end in ("next", "prev")}
-        self.view = self.views.view("dma_pool", self, kept | ends)
-        self.view["dev"] = Pointer(Struct("the device", {}), 0)
+        self.begin(code, Lists(code, path, locked, self.link_field), kept)
         self.views.put(self.avail_page_list, self.view.at(f"{self.head_field}.next"))
         self.new: Any = None  # the page that the code adds
         self.read_byte: Any = None  # of a free block, in the proof about the loop over its bytes
-        self.freed: Any = None  # the offset of the block that is freed
-
-    @property
-    def module(self) -> Any:
-        return self.code.debugging if self.debug else self.code.module
 
     def bare_page(self, name: str = "the page") -> AnyPage:
         page = super().bare_page(name)
@@ -104,9 +89,6 @@ class CPool(AnyPool):
         self.in_the_address_space(page.dma)
         self.view_of(page)
         return page
-
-    def in_the_address_space(self, dma: Any) -> None:
-        self.path.assume("the page lies in the address space", lambda: dma + self.geometry.allocation <= 2**64)
 
     def view_of(self, page: AnyPage, fresh: bool = False) -> View:
         ends = {f"{self.link_field}.{end}": f"avail_page_link.{end}" for end in ("next", "prev")}
@@ -129,43 +111,27 @@ class CPool(AnyPool):
         self.left = left
 
     def _found_by_tree(self, dma: Any) -> Any:
-        alike(self.code, "pool_find_page")
+        self.code.alike("pool_find_page")
         return super()._found_by_tree(dma)
-
-    def misuse(self) -> str:
-        return self.locked.left()
 
     # What the code calls, and what stands for its loops.
 
     def interpreter(self) -> Interpreter:
-        interpreter = self.code.interpreter(
-            kmalloc=self.kmalloc,
-            kfree=self.kfree,
-            dma_alloc_coherent=self.dma_alloc_coherent,
-            want_init_on_alloc=lambda flags: bool(flags & ZERO or self.init_on_alloc),
-            want_init_on_free=lambda: bool(self.init_on_free),
-            poolproof_log=lambda *_: self._error("said"),
-            __list_add_valid=lambda *_: True,
-            **self.locked.externals(),
-        )
-        interpreter.module = self.module
+        interpreter = super().interpreter()
         interpreter.replaced["pool_find_page"] = lambda _, dma: self.at(self.page_tree.find(dma))  # a lemma itself
         if self.code.promises is SERIES:
             interpreter.replaced["pool_insert_page"] = self.inserted  # a lemma itself
-        loop = "pool_initialise_page", self.module.function(alike(self.code, "pool_initialise_page")).loop()
-        interpreter.cuts[loop], interpreter.over[loop] = self.laid, the_last_turn
         if self.debug:
-            cut_poison(self.path, interpreter, "dma_pool_alloc", self.poison_loop(), self.geometry.size, LINK)
             interpreter.cuts["dma_pool_free", self.walk_loop()] = self.looked_through
         return interpreter
 
-    def poison_loop(self) -> str:
-        """Over the bytes of a block, the last loop of dma_pool_alloc; v6.1's scans the pages before."""
+    def poison_loop(self) -> tuple[str, str]:
+        """The last loop of dma_pool_alloc; v6.1's scans the pages before."""
         loops = 2 if self.code.promises is V6_1 else 1
-        return str(self.code.debugging.function("dma_pool_alloc").loop(loops - 1, of=loops))
+        return "dma_pool_alloc", self.code.debugging.function("dma_pool_alloc").loop(loops - 1, of=loops)
 
     def walk_loop(self) -> str:
-        return str(self.code.debugging.function("dma_pool_free").loop())
+        return self.code.debugging.function("dma_pool_free").loop()
 
     def inserted(self, pool: Any, page: Pointer) -> int:
         """pool_insert_page returns 0 if the tree takes the page in."""
@@ -181,15 +147,13 @@ class CPool(AnyPool):
         self.path.follow("the walk begins with the first free block", lambda: chain != "")
         counters = {name: self.blks_per_alloc - page.in_use for name in arrived if name != chain}
         self.path.follow("what else it has are counts", lambda: all(arrived[name] == 0 for name in counters))
-        end = (
-            self.freed if self._is_refused(page, self.freed, None, None) else self.number_outside("where the walk ends")
-        )
-        return {chain: end, **counters}
+        refused = self._is_refused(page, self.freed.offset, None, None)
+        return {chain: self.freed.offset if refused else self.number_outside("where the walk ends"), **counters}
 
     def laid(self, arrived: Variables) -> Variables:
         """The loop that lays a page, whose blocks are in its free list by then: its last turn is that of the last block."""
         self.path.assume_claim(claims.admitted_geometry_is_ordered, self.geometry)
-        names = names_of(arrived, {"offset": 0, "boundary": self.geometry.boundary})
+        names = names_of(arrived, offset=0, boundary=self.geometry.boundary)
         page = self.found = self.new
         assert page is not None
         offset = page.offset  # which the code may have set
@@ -201,53 +165,24 @@ class CPool(AnyPool):
             self.assume_disjoint(page.blocks["the first"], last)
         return {names["offset"]: last, names["boundary"]: fits(self.path.number("boundary behind the last block"), 32)}
 
-    def kmalloc(self, *_: Any) -> Any:
-        self.locked.sleeps("kmalloc")
-        if self.new is not None:
-            raise NotFollowed("more than one page is added")
+    def new_header(self) -> Struct | None:
         if self.path.one_of("kmalloc", "serves", "fails") == "fails":
-            return 0
+            return None
         self.new = AnyPage(self.path, SimpleNamespace(vaddr=0, dma=0, data=None))
-        return Pointer(self.view_of(self.new, fresh=True), 0)
+        return self.view_of(self.new, fresh=True)
 
-    def kfree(self, what: Pointer) -> None:
-        what.object.freed = True
+    def memory_of(self, mapping: Any) -> PageBytes:
+        del mapping
+        return PageBytes(self, self.new)
 
-    def dma_alloc_coherent(self, dev: Any, nbytes: Any, to: Pointer, flags: Any) -> Any:
-        del dev, flags
-        self.locked.sleeps("dma_alloc_coherent")
-        mapping = self.memory.alloc_coherent(nbytes)
-        if mapping is None:
-            return 0
-        self.in_the_address_space(mapping.dma)
-        to.object.store(to.offset, 64, mapping.dma)
-        return Pointer(PageBytes(self, self.new), 0)
-
-    # The interface that drivers have.
-
-    def started(self, zero: bool = False) -> tuple[Interpreter, Frame]:
-        """dma_pool_alloc, about to begin; what it stores at its handle is `given`."""
-        self.given = handle()
-        interpreter = self.interpreter()
-        flags = ZERO if zero else 0
-        return interpreter, interpreter.enter("dma_pool_alloc", Pointer(self.view, 0), flags, Pointer(self.given, 0))
-
-    def alloc(self, zero: bool = False) -> Any:
-        interpreter, frame = self.started(zero)
-        interpreter.advance(frame)
-        return self.result(frame)
-
-    def result(self, frame: Frame) -> Any:
-        if isinstance(frame.result, Pointer):
-            return frame.result, self.given["dma"]
-        self.path.follow("it returns a block or NULL", lambda: frame.result == 0)
-        header = None if self.new is None else self.at(self.new).object
-        self.path.show("no memory is left behind", lambda: header is None or header.freed or not header.private)
-        return None
-
-    def free(self, vaddr: Any, dma: Any) -> None:
-        self.freed = vaddr.offset
-        self.interpreter().call("dma_pool_free", Pointer(self.view, 0), vaddr, dma)
+    def looks_for_poison(self, read: Any) -> tuple[Interpreter, Frame, str, Any]:
+        """dma_pool_alloc, about to look through the bytes of a block, each of which it gets of `read`: the code, where a turn
+        of the loop begins, and the block's offset."""
+        page, _ = first_with_room(self)
+        self.read_byte = lambda _, offset: read(offset)
+        interpreter, frame = self.started()
+        interpreter.cuts.clear()
+        return interpreter, frame, self.poison_loop()[1], page.blocks["the first"]
 
     def _is_refused(self, page: Any, offset: Any, vaddr: Any, dma: Any) -> bool:
         """dma_pool_free of a debug build, from any turn of its walk on to the rest of the list, or to its end."""
@@ -261,7 +196,7 @@ class CPool(AnyPool):
         begins = interpreter.advance(frame, self.walk_loop())
         self.path.follow("it walks through the free list", lambda: begins is not None)
         assert begins is not None
-        names = names_of(begins, {"chain": page.offset, "count": 0} if len(begins) > 1 else {"chain": page.offset})
+        names = names_of(begins, chain=page.offset, **{"count": 0} if len(begins) > 1 else {})
         at: Any = {names["chain"]: page.offset}
         if "count" in names:  # from here on, as in a turn after so many
             blocks = self.blks_per_alloc = fits(self.path.number("blocks of the page, with those before"), 32)
@@ -284,16 +219,3 @@ class CPool(AnyPool):
 def pools_of(code: Code) -> Any:
     """What makes `AnyPool`s of a file, for bodies that make them of impl/."""
     return partial(CPool, code)
-
-
-def in_a_page(code: Code, path: Any, read: Any) -> tuple[CPool, Interpreter, Frame, str, Any, int]:
-    """dma_pool_alloc of a debug build, about to look through the bytes of a block, each of which it gets of `read`: the pool,
-    the code, where a turn of the loop begins, the block's offset, and the bytes of its link."""
-    pool = CPool(code, path, debugging=True)
-    page = pool.page("the page")
-    path.assume("the page is the first of those with room", lambda: page.in_use < pool.blks_per_alloc)
-    put_in_list(pool, [page])
-    pool.read_byte = lambda _, offset: read(offset)
-    interpreter, frame = pool.started()
-    interpreter.cuts.clear()
-    return pool, interpreter, frame, pool.poison_loop(), page.blocks["the first"], LINK

@@ -76,24 +76,6 @@ class Nodes:
             raise NotFollowed("what should only read the tree writes to it")
 
 
-class Values(dict[str, Any]):
-    """The values of a function at the beginning of any turn of a loop: those of its variables, and no other."""
-
-    def __missing__(self, name: str) -> Any:
-        raise NotFollowed("a turn of this loop depends on more than the loop's variables")
-
-
-def roles(variables: dict[str, Any], **known: Any) -> dict[str, str]:
-    """What each variable of a loop stands for, by the value that it has. Raises NotFollowed for a variable of another value."""
-    found = {}
-    for name, value in variables.items():
-        names = [role for role, such in known.items() if value is such or value == such]
-        if not names:
-            raise NotFollowed(f"{name} is not as the proof knows it where a turn of this loop begins")
-        found[name] = names[0]
-    return found
-
-
 def turn(interpreter: Interpreter, frame: Frame, variables: dict[str, Any]) -> dict[str, Any] | None:
     """Run from the beginning of a turn to that of the next one; None if the loop is over, at the block behind it."""
     head = frame.block

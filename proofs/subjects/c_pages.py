@@ -12,8 +12,9 @@ from impl.rbtree import RIGHT, Node
 from kernel.execute import Interpreter
 from kernel.ir import Module, NotFollowed
 from kernel.objects import Opaque, Pointer, View
-from proofs.subjects.c_nodes import CHILDREN, Nodes, roles
+from proofs.subjects.c_nodes import CHILDREN, Nodes
 from proofs.subjects.c_pool import Code
+from proofs.subjects.c_turns import roles
 from proofs.subjects.search_tree import Subtree
 from proofs.subjects.subject import ReachedTail
 

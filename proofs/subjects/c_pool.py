@@ -3,7 +3,8 @@
 Memory for the pool itself is always there. `proofs.subjects.c_loop` has the layout of a page.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from impl.layout import Geometry
 from kernel.build import Source
 from kernel.execute import Interpreter
-from kernel.ir import Field, Module, NotFollowed, ir_of
+from kernel.ir import Field, Function, Module, NotFollowed, ir_of
 from kernel.objects import Fault, Pointer, Struct
 from kernel.pool import promises_of
 from model.promises import SERIES, V6_12, Promises
@@ -83,8 +84,26 @@ class Code:
         place = self.module.place(function, block) if block else self.module.place_of(function)
         return NotFollowed(reason).at(place)
 
-    def interpreter(self, **externals: Any) -> Interpreter:
-        return Interpreter(self.module, {name: lambda *_: 0 for name in QUIET} | MEMORY | externals)
+    def interpreter(self, debug: bool = False, **externals: Any) -> Interpreter:
+        """Of the code of debug builds, or of the others."""
+        module = self.debugging if debug else self.module
+        return Interpreter(module, {name: lambda *_: 0 for name in QUIET} | MEMORY | externals)
+
+    def alike(self, name: str) -> str:
+        """The function, which has to be the same with debugging code and without: what is proved of one is used of the other.
+
+        Raises NotFollowed."""
+        if [*text_of(self.module.function(name))] != [*text_of(self.debugging.function(name))]:
+            raise self.not_followed(f"{name} is another one in debug builds", name)
+        return name
+
+
+def text_of(function: Function) -> Iterator[tuple[str, ...]]:
+    """Its instructions, but for how LLVM numbers what is the same in several modules."""
+    for block, instructions in function.blocks.items():
+        for one in instructions:
+            rest = re.sub(r"(%struct\.\w+|@\.str)\.\d+", r"\1", one.rest.partition(" #")[0])
+            yield block, one.name, one.operation, rest
 
 
 def lookup_case(code: Code) -> str:

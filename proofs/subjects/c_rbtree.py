@@ -12,7 +12,8 @@ from kernel.execute import Frame, Interpreter
 from kernel.ir import Module, NotFollowed
 from kernel.objects import Pointer, View
 from proofs.subjects.any_tree import TreeState
-from proofs.subjects.c_nodes import Nodes, Values, roles, turn
+from proofs.subjects.c_nodes import Nodes, turn
+from proofs.subjects.c_turns import Values, roles
 from proofs.subjects.subject import ReachedTail
 
 DESCENTS = {"rb_first": (0, 1), "rb_next": (0, 2), "rb_erase": (0, 2)}

@@ -6,22 +6,13 @@ from typing import Any
 from impl.v6_12 import NULL
 from kernel.execute import Frame, Interpreter
 from kernel.ir import NotFollowed
-from kernel.objects import Fault, Opaque, Pointer, Struct, View
+from kernel.objects import Opaque, Pointer, Struct, View
 from model import claims
 from proofs.engine.path import AssertionFailed
+from proofs.subjects.c_operations import Operations
 from proofs.subjects.c_pool import Code, lookup_case
-from proofs.subjects.c_views import (
-    ZERO,
-    Locked,
-    Variables,
-    Views,
-    alike,
-    cut_poison,
-    fits,
-    handle,
-    names_of,
-    the_last_turn,
-)
+from proofs.subjects.c_turns import Variables, names_of
+from proofs.subjects.c_views import Locked, Views, fits
 from proofs.subjects.stack import SMALLEST_BLOCK, AnyStack, Block
 from proofs.subjects.subject import ReachedTail, any_geometry
 
@@ -62,7 +53,9 @@ class At(Opaque):
 class Addresses(Views):
     """Pointers of C for addresses, which are numbers in Python: to a known block, to the tail, or to other memory."""
 
-    pool: "CStack"
+    def __init__(self, pool: "CStack", code: Code, path: Any) -> None:
+        super().__init__(code, path, Locked(False))
+        self.pool = pool
 
     def pointer(self, value: Any, width: int = 64) -> Any:
         return fits(value, width)
@@ -101,67 +94,60 @@ class Addresses(Views):
         raise NotFollowed("an address is stored of what is no block")
 
 
-class CStack(AnyStack):
+class Bytes:
+    """A block's memory, of which each byte is read."""
+
+    def __init__(self, read: Any) -> None:
+        self.read = read
+
+    def load(self, offset: Any, width: int) -> Any:
+        if width != 8:
+            raise NotFollowed(f"{width} bits of a block are read")
+        return self.read(offset)
+
+
+class CStack(Operations, AnyStack):
     """`AnyStack`, whose `alloc` and `free` are those of a kernel's file."""
 
+    LINK = SMALLEST_BLOCK
+    views: Addresses
+
     def __init__(self, code: Code, path: Any, *, debug: bool, init_on_free: bool = False, walks: bool = False) -> None:
-        self.code, self.walks, self.LOOKUP = code, walks, lookup_case(code)
-        super().__init__(path, debug=debug, init_on_free=init_on_free, walks=walks)
+        self.walks, self.LOOKUP = walks, lookup_case(code)
+        AnyStack.__init__(self, path, debug=debug, init_on_free=init_on_free, walks=walks)
         self.geometry = any_geometry(path)
         path.assume_claim(claims.admitted_geometry_is_ordered, self.geometry)
         path.assume_claim(claims.admitted_geometry_fits_an_int, self.geometry, SMALLEST_BLOCK)
-        self.locked = Locked(False)
-        self.addresses = Addresses(code, path, self.locked)
-        self.addresses.pool = self
+        self.begin(code, Addresses(self, code, path), {name: name for name in ("nr_blocks", "nr_active", "nr_pages")})
         self.block_views: dict[int, BlockView] = {}
         self.fills: list[tuple[Block, Any, Any, int]] = []
-        kept = {name: f"geometry.{name}" for name in ("size", "boundary", "allocation")}
-        counts = {name: name for name in ("nr_blocks", "nr_active", "nr_pages")}
-        self.view = self.addresses.view("dma_pool", self, kept | counts)
-        self.addresses.keep_address(self.view, "next_block", self, "next_block")
-        self.view["dev"] = Pointer(Struct("the device", {}), 0)
-        self.first_page = self.addresses.view("dma_page", self, {})  # in the list, after a new one
+        self.views.keep_address(self.view, "next_block", self, "next_block")
+        self.first_page = self.views.view("dma_page", self, {})  # in the list, after a new one
         self.view["page_list.next"] = self.first_page.at("page_list.next")
         self.first_page["page_list.prev"] = self.view.at("page_list.next")
-        self.new: Struct | None = None
         self.page_memory = At("the page", may_be_another=False)
-        self.read_byte: Any = None
 
     def view_of(self, block: Block) -> BlockView:
         if id(block) not in self.block_views:
             fields, place = self.code.module.struct("dma_block")
             view = self.block_views[id(block)] = BlockView("dma_block", fields, place=place)
             view.pool, view.of = self, block
-            self.addresses.keep(view, "dma", block, "says_dma")
-            self.addresses.keep_address(view, "next_block", block, "below")
+            self.views.keep(view, "dma", block, "says_dma")
+            self.views.keep_address(view, "next_block", block, "below")
         return self.block_views[id(block)]
-
-    def misuse(self) -> str:
-        return self.locked.left()
 
     # What the code calls, and what stands for its loops.
 
     def interpreter(self) -> Interpreter:
-        interpreter = self.code.interpreter(
-            kmalloc=self.kmalloc,
-            kfree=self.kfree,
-            dma_alloc_coherent=self.dma_alloc_coherent,
-            want_init_on_alloc=lambda flags: bool(flags & ZERO or self.init_on_alloc),
-            want_init_on_free=lambda: bool(self.init_on_free),
-            poolproof_log=lambda *_: self._error("said"),
-            __list_add_valid=lambda *_: True,
-            **self.locked.externals(),
-        )
-        interpreter.module = self.code.debugging if self.debug else self.code.module
-        loop = "pool_initialise_page", interpreter.module.function(alike(self.code, "pool_initialise_page")).loop()
-        interpreter.cuts[loop], interpreter.over[loop] = self.laid, the_last_turn
+        interpreter = super().interpreter()
         if self.debug:
             interpreter.replaced["pool_find_page"] = self.found_page  # a lemma itself
-            poison = "pool_check_block", interpreter.module.function("pool_check_block").loop()
-            cut_poison(self.path, interpreter, *poison, self.geometry.size, SMALLEST_BLOCK)
             if not self.walks:
                 interpreter.cuts["pool_block_err", interpreter.module.function("pool_block_err").loop()] = self.walked
         return interpreter
+
+    def poison_loop(self) -> tuple[str, str]:
+        return "pool_check_block", self.code.debugging.function("pool_check_block").loop()
 
     def found_page(self, pool: Any, dma: Any) -> Any:
         del pool
@@ -169,8 +155,8 @@ class CStack(AnyStack):
 
     def walked(self, arrived: Variables) -> Variables:
         """The walk down the stack: it is at the block that is freed, or at the end, as `_is_free` says."""
-        names = names_of(arrived, {"block": self.addresses.to(self.next_block)})
-        return {names["block"]: self.addresses.to(self.freed) if self._is_free(self.freed) else 0}
+        names = names_of(arrived, block=self.pointer(self.next_block))
+        return {names["block"]: self.pointer(self.freed) if self._is_free(self.freed) else 0}
 
     def laid(self, arrived: Variables) -> Variables:
         """The loop that lays a page: its blocks are linked and counted; where the last turn begins, none is placed any more."""
@@ -188,27 +174,12 @@ class CStack(AnyStack):
         self.page_memory.filled = None
         return {**last, "first": Pointer(self.view_of(blocks[0]), 0), "last": Pointer(self.view_of(blocks[-1]), 0)}
 
-    def kmalloc(self, *_: Any) -> Any:
-        self.locked.sleeps("kmalloc")
-        fields, place = self.code.module.struct("dma_page")
-        self.new = View("dma_page", fields, place=place, unwritten=Fault, private=True, touched=self.locked.touched)
-        return Pointer(self.new, 0)
+    def new_header(self) -> Struct:
+        return self.views.view("dma_page", self, {}, fresh=True)
 
-    def kfree(self, what: Pointer) -> None:
-        what.object.freed = True
-
-    def dma_alloc_coherent(self, dev: Any, nbytes: Any, to: Pointer, flags: Any) -> Any:
-        del dev, flags
-        self.locked.sleeps("dma_alloc_coherent")
-        self.path.show("as many bytes are asked for as a page has", lambda: nbytes == self.geometry.allocation)
-        page = self.memory.alloc_coherent(nbytes)
-        if page is None:
-            return 0
-        self.path.assume("the page lies in the address space", lambda: page.dma + self.geometry.allocation <= 2**64)
-        to.object.store(to.offset, 64, page.dma)
-        self.page_memory.vaddr = page.vaddr
-        self.page_memory.filled = self.page_filled
-        return Pointer(self.page_memory, 0)
+    def memory_of(self, mapping: Any) -> At:
+        self.page_memory.vaddr, self.page_memory.filled = mapping.vaddr, self.page_filled
+        return self.page_memory
 
     def page_filled(self, offset: Any, nbytes: Any, byte: int) -> None:
         """pool_init_page: before any block is laid."""
@@ -218,59 +189,42 @@ class CStack(AnyStack):
 
     # The interface that drivers have.
 
-    def alloc(self, zero: bool = False) -> Any:
-        given = handle()
-        got = self.interpreter().call("dma_pool_alloc", Pointer(self.view, 0), ZERO if zero else 0, Pointer(given, 0))
-        new = self.new
-        self.path.show("no memory is left behind", lambda: new is None or new.freed or not new.private)
+    def result(self, frame: Frame) -> Any:
+        got, new = super().result(frame), self.header
         if new is not None and not new.freed:
             link, head, first = (one.at("page_list.next") for one in (new, self.view, self.first_page))
             around_it = new["page_list.next"], new["page_list.prev"]
             to_it = self.view["page_list.next"], self.first_page["page_list.prev"]
             self.path.show("a new page is listed", lambda: around_it == (first, head) and to_it == (link, link))
-        if isinstance(got, Pointer):
-            return self.addresses.address(got), given["dma"]
-        self.path.follow("it returns a block or NULL", lambda: got == 0)
-        return None
+        return got
 
-    def free(self, vaddr: Any, dma: Any) -> None:
-        self.freed = vaddr
-        self.interpreter().call("dma_pool_free", Pointer(self.view, 0), self.addresses.to(vaddr), dma)
+    def pointer(self, vaddr: Any) -> Any:
+        return self.views.to(vaddr)
+
+    def address(self, pointer: Pointer) -> Any:
+        return self.views.address(pointer)
 
     def _block_err(self, vaddr: Any, dma: Any) -> bool:
         """pool_block_err of a debug build, from any turn of its walk on, until it fills the block, which it takes back then."""
         interpreter = self.interpreter()
         interpreter.externals |= dict.fromkeys(("memset", "llvm.memset.p0.i64"), self.taken_back)
         try:
-            return bool(interpreter.call("pool_block_err", Pointer(self.view, 0), self.addresses.to(vaddr), dma))
+            return bool(interpreter.call("pool_block_err", Pointer(self.view, 0), self.pointer(vaddr), dma))
         except TakenBack:
             return False
 
+    def looks_for_poison(self, read: Any) -> tuple[Interpreter, Frame, str, Any]:
+        """pool_check_block, about to look through the bytes of a block; see `CPool.looks_for_poison`."""
+        at = self.path.number("offset")
+        self.path.assume("the block lies in a page", lambda: at < 2**31)
+        interpreter = self.interpreter()
+        interpreter.cuts.clear()
+        interpreter.externals |= dict.fromkeys(("memset", "llvm.memset.p0.i64"), lambda *_: 0)
+        frame = interpreter.enter("pool_check_block", Pointer(self.view, 0), Pointer(Bytes(read), at), 0)
+        return interpreter, frame, self.poison_loop()[1], at
+
     def taken_back(self, *_: Any) -> None:
         raise TakenBack
-
-
-class Bytes:
-    """A block's memory, of which each byte is read."""
-
-    def __init__(self, read: Any) -> None:
-        self.read = read
-
-    def load(self, offset: Any, width: int) -> Any:
-        if width != 8:
-            raise NotFollowed(f"{width} bits of a block are read")
-        return self.read(offset)
-
-
-def in_a_stack(code: Code, path: Any, read: Any) -> tuple[CStack, Interpreter, Frame, str, Any, int]:
-    """pool_check_block of a debug build, about to look through the bytes of a block; see `c_lists.in_a_page`."""
-    pool, at = CStack(code, path, debug=True), path.number("offset")
-    path.assume("the block lies in a page", lambda: at < 2**31)
-    interpreter = pool.interpreter()
-    interpreter.cuts.clear()
-    interpreter.externals |= dict.fromkeys(("memset", "llvm.memset.p0.i64"), lambda *_: 0)
-    frame = interpreter.enter("pool_check_block", Pointer(pool.view, 0), Pointer(Bytes(read), at), 0)
-    return pool, interpreter, frame, frame.function.loop(), at, SMALLEST_BLOCK
 
 
 def stacks_of(code: Code) -> Any:

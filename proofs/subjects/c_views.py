@@ -1,32 +1,21 @@
 """A kernel's C on the states that proofs about impl/ have: structs of C are views of their objects, see `kernel.objects`.
 
-So a proof's body runs a kernel's own dma_pool_alloc and dma_pool_free where it runs those of impl/. What stands for a function
-or a loop of the file is a lemma, as it is of impl/: worth nothing unless its claim is PROVED of this very file. What the
-proof knows nothing of is not followed; a field of a struct that it knows nothing of is any number.
+So a proof's body runs a kernel's own code where it runs that of impl/. What the proof knows nothing of is not followed; a field
+of a struct that it knows nothing of is any number.
 """
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import z3
 
-from kernel.execute import Interpreter
-from kernel.ir import Field, Function, NotFollowed
+from kernel.ir import Field, NotFollowed
 from kernel.objects import Fault, Pointer, Struct, View
-from model import claims
-from proofs.engine.path import AssumptionFailed
 from proofs.engine.symbolic import Number
 from proofs.subjects.c_pool import Code
 
-ZERO = 0x100
-"""__GFP_ZERO, as kernel/shim/kernel.h has it."""
-
 SET_BY_CREATE = {"size", "allocation", "boundary", "blks_per_alloc", "dev", "name", "vaddr", "dma"}
 """Of a pool and of a page: what never changes, so that no lock guards it."""
-
-Variables = dict[str, Any]
-"""Of a loop: the values at the beginning of a turn, by the name that C has for them."""
 
 
 def fits(value: Any, width: int) -> Any:
@@ -34,20 +23,6 @@ def fits(value: Any, width: int) -> Any:
     if isinstance(value, Number) and z3.is_const(value.term) and value.term.decl().kind() == z3.Z3_OP_UNINTERPRETED:
         value.path.know((value < 2**width).term)
     return value
-
-
-def alike(code: Code, name: str) -> str:
-    """The function, which has to be the same with debugging code and without: what is proved of one is used of the other."""
-
-    def text(function: Function) -> Iterator[tuple[str, ...]]:
-        for block, instructions in function.blocks.items():
-            for one in instructions:
-                rest = re.sub(r"(%struct\.\w+|@\.str)\.\d+", r"\1", one.rest.partition(" #")[0])  # as LLVM numbers them
-                yield block, one.name, one.operation, rest
-
-    if [*text(code.module.function(name))] != [*text(code.debugging.function(name))]:
-        raise code.not_followed(f"{name} is another one in debug builds", name)
-    return name
 
 
 class Locked:
@@ -174,39 +149,3 @@ class Lists(Views):
         view.may_be_another = len(ends) < 2
         self.put(value, view.at(f"{self.link_field}.next"))
         return view.at(f"{self.link_field}.next")
-
-
-def names_of(arrived: Variables, sought: dict[str, Any]) -> dict[str, str]:
-    """Which variable of a loop is which, by their values on arrival: the name in C of each that is `sought`. Raises NotFollowed
-    if that is not clear, or there are other variables."""
-    names: dict[str, str] = {}
-    for role, value in sought.items():
-        found = [name for name in arrived if name not in names.values() and arrived[name] is value]
-        found = found or [name for name in arrived if name not in names.values() and arrived[name] == value]
-        if not found:
-            raise NotFollowed(f"no variable of this loop begins as its {role}")
-        names[role] = found[0]
-    if len(names) != len(arrived):
-        more = ", ".join(sorted(set(arrived) - set(names.values())))
-        raise NotFollowed(f"this loop changes {more} as well, of which the proof knows nothing")
-    return names
-
-
-def the_last_turn() -> None:
-    """For a loop that goes on after its last turn: there is no such path."""
-    raise AssumptionFailed("a turn that was the last has none after it")
-
-
-def cut_poison(path: Any, interpreter: Interpreter, function: str, loop: str, size: Any, link: int) -> None:
-    """Nobody wrote to a free block: the loop over the bytes behind its link, of so many bytes, says nothing, and ends."""
-
-    def over(arrived: Variables) -> Variables:
-        names = names_of(arrived, {"first byte": link})
-        return {names["first byte"]: size}
-
-    interpreter.cuts[function, loop] = path.lemma(claims.reports_are_the_kernels, over, "poison")
-
-
-def handle() -> Struct:
-    """Where dma_pool_alloc puts a DMA address."""
-    return Struct("handle", {0: Field("dma", 64)}, unwritten=Fault, private=True)

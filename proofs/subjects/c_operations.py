@@ -1,0 +1,152 @@
+"""A kernel's own dma_pool_alloc and dma_pool_free, on the state of a proof: what they call, and what stands for their loops."""
+
+from collections.abc import Callable
+from typing import Any
+
+from kernel.execute import Frame, Interpreter
+from kernel.ir import Field, NotFollowed
+from kernel.objects import Fault, Pointer, Struct
+from model import claims
+from proofs.subjects.c_names import LAYS
+from proofs.subjects.c_pool import Code
+from proofs.subjects.c_turns import Variables, ends, names_of
+from proofs.subjects.c_views import Views
+
+ZERO = 0x100
+"""__GFP_ZERO, as kernel/shim/kernel.h has it."""
+
+
+class Operations:
+    """A pool whose `alloc` and `free` are those of a file. Of `AnyPool` or `AnyStack`, with which it goes together, it has the
+    state, and C has views of that.
+
+    What stands for a function or a loop of the file is a lemma, as it is of impl/.
+    """
+
+    LINK: int
+    """Bytes of a free block that are no poison: its link, and what else the pool keeps there."""
+
+    path: Any
+    geometry: Any
+    memory: Any
+    debug: bool
+    init_on_alloc: bool
+    init_on_free: bool
+    _error: Callable[..., None]
+
+    def begin(self, code: Code, views: Views, kept: dict[str, str]) -> None:
+        """Have struct dma_pool as a view of this pool, which has the fields that are `kept` in its attributes."""
+        self.code, self.locked, self.views = code, views.locked, views
+        geometry = {name: f"geometry.{name}" for name in ("size", "boundary", "allocation")}
+        self.view = views.view("dma_pool", self, geometry | kept)
+        self.view["dev"] = Pointer(Struct("the device", {}), 0)
+        self.header: Struct | None = None  # the struct dma_page that the code adds
+        self.freed: Any = None  # the address that is freed
+
+    def misuse(self) -> str:
+        return self.locked.left()
+
+    # What the code calls.
+
+    def running(self) -> Interpreter:
+        return self.code.interpreter(
+            self.debug,
+            kmalloc=self.kmalloc,
+            kfree=self.kfree,
+            dma_alloc_coherent=self.dma_alloc_coherent,
+            want_init_on_alloc=lambda flags: bool(flags & ZERO or self.init_on_alloc),
+            want_init_on_free=lambda: bool(self.init_on_free),
+            poolproof_log=lambda *_: self._error("said"),
+            __list_add_valid=lambda *_: True,
+            **self.locked.externals(),
+        )
+
+    def kmalloc(self, *_: Any) -> Any:
+        self.locked.sleeps("kmalloc")
+        if self.header is not None:
+            raise NotFollowed("more than one page is added")
+        self.header = self.new_header()
+        return 0 if self.header is None else Pointer(self.header, 0)
+
+    def kfree(self, what: Pointer) -> None:
+        what.object.freed = True
+
+    def dma_alloc_coherent(self, dev: Any, nbytes: Any, to: Pointer, flags: Any) -> Any:
+        del dev, flags
+        self.locked.sleeps("dma_alloc_coherent")
+        self.path.show("as many bytes are asked for as a page has", lambda: nbytes == self.geometry.allocation)
+        mapping = self.memory.alloc_coherent(nbytes)
+        if mapping is None:
+            return 0
+        self.in_the_address_space(mapping.dma)
+        to.object.store(to.offset, 64, mapping.dma)
+        return Pointer(self.memory_of(mapping), 0)
+
+    def in_the_address_space(self, dma: Any) -> None:
+        self.path.assume("the page lies in the address space", lambda: dma + self.geometry.allocation <= 2**64)
+
+    def new_header(self) -> Struct | None:
+        """A struct dma_page that kmalloc gives, of which nothing is written; None if there is no memory."""
+        raise NotImplementedError
+
+    def memory_of(self, mapping: Any) -> Any:
+        """What a page that the device gives begins with."""
+        raise NotImplementedError
+
+    # What stands for loops.
+
+    def interpreter(self) -> Interpreter:
+        interpreter = self.running()
+        lays = interpreter.module.function(self.code.alike(LAYS))
+        ends(interpreter, lays.name, lays.loop(), self.laid)
+        if self.debug:
+            poison = self.path.lemma(claims.reports_are_the_kernels, self.looked_over, "poison")
+            interpreter.cuts[self.poison_loop()] = poison
+        return interpreter
+
+    def laid(self, arrived: Variables) -> Variables:
+        """The loop that lays a page out, whose blocks are free by then."""
+        raise NotImplementedError
+
+    def looked_over(self, arrived: Variables) -> Variables:
+        """Nobody wrote to a free block: the loop over the bytes behind its link says nothing, and ends."""
+        names = names_of(arrived, byte=self.LINK)
+        return {names["byte"]: self.geometry.size}
+
+    def poison_loop(self) -> tuple[str, str]:
+        """Over the bytes of a block: its function, and where a turn begins."""
+        raise NotImplementedError
+
+    # The interface that drivers have.
+
+    def started(self, zero: bool = False) -> tuple[Interpreter, Frame]:
+        """dma_pool_alloc, about to begin; what it stores at its handle is `given`."""
+        self.given = Struct("handle", {0: Field("dma", 64)}, unwritten=Fault, private=True)
+        interpreter = self.interpreter()
+        flags = ZERO if zero else 0
+        return interpreter, interpreter.enter("dma_pool_alloc", Pointer(self.view, 0), flags, Pointer(self.given, 0))
+
+    def alloc(self, zero: bool = False) -> Any:
+        interpreter, frame = self.started(zero)
+        interpreter.advance(frame)
+        return self.result(frame)
+
+    def result(self, frame: Frame) -> Any:
+        header = self.header
+        self.path.show("no memory is left behind", lambda: header is None or header.freed or not header.private)
+        if isinstance(frame.result, Pointer):
+            return self.address(frame.result), self.given["dma"]
+        self.path.follow("it returns a block or NULL", lambda: frame.result == 0)
+        return None
+
+    def free(self, vaddr: Any, dma: Any) -> None:
+        self.freed = vaddr
+        self.interpreter().call("dma_pool_free", Pointer(self.view, 0), self.pointer(vaddr), dma)
+
+    def pointer(self, vaddr: Any) -> Any:
+        """What C has for a block's address."""
+        return vaddr
+
+    def address(self, pointer: Pointer) -> Any:
+        """A block's address, of what C has."""
+        return pointer

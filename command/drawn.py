@@ -21,7 +21,7 @@ from kernel.ir import Module, ir_of
 from proofs.catalogue import catalogue_of
 from proofs.engine.obligation import Result, Settings
 from proofs.run import Where, prove_named
-from report.coverage import lines_of, times_of
+from report.coverage import function_at, functions_of, lines_of, times_of
 from report.text import show_progress
 
 ROOT = Path(__file__).parent.parent
@@ -36,7 +36,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Status:
     source = find(options.kernel)
-    original = [ir_of(source, debug) for debug in (False, True)]
+    original, functions = [ir_of(source, debug) for debug in (False, True)], functions_of(source)
     where = Where(options.kernel, None, options.jobs)
     results = prove_named(list(catalogue_of(options.kernel)), Settings(), where, show_progress)
     print(f"{source}: {options.number} changes of one token, seed {options.seed}")
@@ -46,7 +46,12 @@ def run(options: argparse.Namespace) -> Status:
     with ThreadPoolExecutor(options.jobs) as executor:
         drawn = different(source, original, options.seed, options.number, counts)
         running = [
-            (change, executor.submit(judge, source, change, about(change.line, results), options.seed))
+            (
+                change,
+                executor.submit(
+                    judge, source, change, about(function_at(functions, change.line), results), options.seed
+                ),
+            )
             for change in drawn
         ]
         for done, (change, future) in enumerate(running, 1):
@@ -132,15 +137,10 @@ def judge(source: Source, change: Change, names: list[str], seed: int) -> tuple[
     return refuted, unsettled, broken[1] if broken else ""
 
 
-def about(line: int, results: list[Result]) -> list[str]:
-    """The obligations that are PROVED, and that run code of the function which has this line."""
-    lines: dict[str, set[int]] = {}
-    for result in results:
-        for code in result.run:
-            lines.setdefault(code.split()[1], set()).update(lines_of(code))
-    functions = {name for name, of in lines.items() if min(of) <= line <= max(of)}
+def about(function: str, results: list[Result]) -> list[str]:
+    """The obligations that are PROVED, and that run code of a function."""
     return [
         result.obligation
         for result in results
-        if result.verdict == "PROVED" and any(code.split()[1] in functions for code in result.run)
+        if result.verdict == "PROVED" and any(code.split()[1] == function for code in result.run)
     ]

@@ -81,12 +81,17 @@ class Interpreter:
             self._block(frame)
         return None
 
-    def resume(self, frame: Frame, variables: dict[str, Any]) -> dict[str, Any] | None:
-        """Go once from the block that `advance` stopped at to its next beginning, or to the end, with these variables."""
+    def resume(self, frame: Frame, variables: dict[str, Any], leave: bool = True) -> dict[str, Any] | None:
+        """Go once from the block that `advance` stopped at to its next beginning, with these variables; where the loop is over,
+        to the end, unless told not to `leave` it."""
         head = frame.block
         for phi in phis(frame.function, head):
             frame.values[phi.name] = variables[variable(phi.name)]
         self._rest(frame)
+        while not leave and not frame.returned and frame.block != head:
+            if not frame.function.reaches(frame.block, head):
+                return None
+            self._block(frame)
         return self.advance(frame, head)
 
     def goes_on(self, frame: Frame) -> bool:

@@ -19,6 +19,7 @@ from model.promises import SERIES, V6_1, Promises
 from model.revision import LARGEST_PAGE
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Step, Trace, TraceError
 from proofs import admission, tree
+from proofs.c_runs import first_broken
 from proofs.counterexamples import (
     as_promised,
     described,
@@ -35,22 +36,9 @@ from proofs.subjects.subject import PAGE_SIZE, PLACED_BY_V6_1
 
 
 def explain_pages(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
-    """A run of pools with many pages that breaks something natively: the state that the inputs are may be out of reach.
-
-    Raises NotFollowed if none of those that were tried does: then the induction does not fit the code.
-    """
+    """A run of a pool with many pages. Raises NotFollowed."""
     del inputs
-    revision = revision_of(code.source)
-    for trace in runs_with_pages(overlaps=code.promises is SERIES):
-        try:
-            run_beside_the_oracle(trace, revision)
-        except BrokenClaim as broken:
-            return Counterexample(
-                claim.sentence,
-                f"replayed in the compiled file, it breaks {broken.claim.name}: {broken.trace.last_step().happened}",
-                broken.trace,
-            )
-    raise NotFollowed("this step does not hold of the code, but no run was found that shows anything wrong")
+    return first_broken(code, claim, runs_with_pages(overlaps=code.promises is SERIES))
 
 
 def explain_overlap(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:

@@ -4,10 +4,11 @@ A step from any state may go wrong where no run gets: a refutation of C counts o
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import cycle
 from typing import Any
 
+from kernel.ir import NotFollowed
 from kernel.pool import revision_of
 from model.checks import BrokenClaim
 from model.claims import Claim
@@ -54,18 +55,25 @@ def page_of(chance: random.Random, number: int) -> PageChoice | None:
     return PageChoice(2**32 + number * 2**20, (Alloc(f"other {number}"),)) if what < 0.3 else None
 
 
-def explain_operation(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
-    """A run that breaks something natively. Raises NotFollowed if none of those that were tried does."""
-    del inputs
+def first_broken(code: Code, claim: Claim, traces: Iterable[Trace]) -> Counterexample:
+    """The first of these runs that breaks something natively: the state that a proof's inputs are may be out of reach.
+
+    Raises NotFollowed if none does: then the induction does not fit the code.
+    """
     revision = revision_of(code.source)
-    for run in runs():
+    for trace in traces:
         try:
-            replay(run, revision)
+            replay(trace, revision)
         except BrokenClaim as broken:
-            happened = broken.trace.last_step().happened
-            return Counterexample(
-                claim.sentence, f"natively, this breaks {broken.claim.name} ({happened})", broken.trace
-            )
-    raise code.not_followed(
-        "this step does not hold of the code, but no run was found that shows anything wrong", "dma_pool_alloc"
-    )
+            what = f"replayed in the compiled file, it breaks {broken.claim.name}: {broken.trace.last_step().happened}"
+            return Counterexample(claim.sentence, what, broken.trace)
+    raise NotFollowed("this step does not hold of the code, but no run was found that shows anything wrong")
+
+
+def explain_operation(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
+    """A run of a few operations. Raises NotFollowed."""
+    del inputs
+    try:
+        return first_broken(code, claim, runs())
+    except NotFollowed as lost:
+        raise lost.at(code.module.place_of("dma_pool_alloc")) from lost

@@ -5,10 +5,8 @@ of offsets on `proofs.subjects.c_lists`, of a stack of blocks on `proofs.subject
 """
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
-from kernel.ir import NotFollowed
 from model import claims
 from model.claims import Claim
 from model.promises import V6_1
@@ -19,7 +17,7 @@ from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample
 from proofs.engine.path import Body
 from proofs.subjects.c_lists import pools_of
-from proofs.subjects.c_pool import Code
+from proofs.subjects.c_pool import Code, of_function
 from proofs.subjects.c_stack import stacks_of
 from proofs.subjects.subject import of_kind
 
@@ -32,17 +30,8 @@ def natively(explain: Callable[[dict[str, Any]], Counterexample]) -> Explain:
 
 
 def about_c(code: Code, body: Callable[..., None], kind: Any) -> Body:
-    """A body about pools of the file, which says in which line it cannot follow the code."""
-    of_pools = of_kind(body, kind)
-
-    @wraps(of_pools)
-    def placed(path: Any) -> None:
-        try:
-            of_pools(path)
-        except NotImplementedError as lost:
-            raise NotFollowed(str(lost)).at(code.module.place_of("dma_pool_alloc")) from lost
-
-    return placed
+    """A body about pools of the file."""
+    return of_function(code.module, "dma_pool_alloc", of_kind(body, kind))
 
 
 def operations_of(state: Any) -> None:

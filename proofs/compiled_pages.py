@@ -5,22 +5,22 @@ The bodies are those of `proofs.lookup`, `proofs.tree`, `proofs.balance`, `proof
 every kernel tree that has that file: of rb_insert_color, of rb_erase, and of the walks.
 """
 
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from kernel.build import Source
-from kernel.ir import Module, NotFollowed, ir_of
+from kernel.ir import Module, ir_of
 from kernel.rbtree import with_rb_first
 from model import claims
 from model.promises import SERIES
 from proofs import balance, c_destroy, destroy, lookup, tree, walk
 from proofs.c_counterexamples import explain_overlap, explain_pages, explain_rbtree
 from proofs.engine.explore import Verdict
-from proofs.engine.path import Body, Theory
+from proofs.engine.path import Theory
 from proofs.subjects.c_pages import PageTreeInC, found_in_list
-from proofs.subjects.c_pool import lookup_case
+from proofs.subjects.c_pool import lookup_case, of_function
 from proofs.subjects.c_rbtree import RbTree, TreeInC, WalksInC
 from proofs.subjects.c_tree_destroy import DestroyedInC, VisitedInC
 from proofs.subjects.search_tree import Trees
@@ -34,19 +34,6 @@ def rbtree_of(source: Source) -> Module | None:
         return None
     with TemporaryDirectory() as folder:
         return ir_of(Source(with_rb_first(file, Path(folder)), source.tree))
-
-
-def of_function(module: Module, function: str, body: Body) -> Body:
-    """The body, which says in which function it cannot follow the code."""
-
-    @wraps(body)
-    def placed(path: Any) -> None:
-        try:
-            body(path)
-        except NotFollowed as lost:
-            raise lost.at(module.place_of(function)) from lost
-
-    return placed
 
 
 def lookups(state: Any) -> None:

@@ -97,6 +97,15 @@ def functions_of(source: Source) -> dict[str, set[str]]:
     return found
 
 
+def function_at(functions: dict[str, set[str]], line: int) -> str:
+    """Of these functions, the one that a line is in; "" if it is in none."""
+    for name, codes in functions.items():
+        lines = frozenset[int]().union(*map(lines_of, codes))
+        if min(lines) <= line <= max(lines):
+            return name
+    return ""
+
+
 def lines_of(code: str) -> frozenset[int]:
     return frozenset(int(place.partition(".")[0]) for place in code.split()[2:])
 

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from impl.rbtree import LEFT, RIGHT
-from kernel.execute import Frame, Interpreter, phis
 from kernel.ir import Module, NotFollowed
 from kernel.objects import Pointer, View
 
@@ -74,14 +73,3 @@ class Nodes:
     def _may_write(self) -> None:
         if not self.writable:
             raise NotFollowed("what should only read the tree writes to it")
-
-
-def turn(interpreter: Interpreter, frame: Frame, variables: dict[str, Any]) -> dict[str, Any] | None:
-    """Run from the beginning of a turn to that of the next one; None if the loop is over, at the block behind it."""
-    head = frame.block
-    for phi in phis(frame.function, head):
-        frame.values[phi.name] = variables[phi.name.partition(".")[0]]
-    interpreter._rest(frame)
-    while not frame.returned and frame.block != head and frame.function.reaches(frame.block, head):
-        interpreter._block(frame)
-    return interpreter.incoming(frame) if frame.block == head and not frame.returned else None

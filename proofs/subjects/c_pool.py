@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from typing import Any
 
 from impl.layout import Geometry
@@ -16,6 +17,7 @@ from kernel.ir import Field, Function, Module, NotFollowed, ir_of
 from kernel.objects import Fault, Pointer, Struct
 from kernel.pool import promises_of
 from model.promises import SERIES, V6_12, Promises
+from proofs.engine.path import Body
 from proofs.subjects.c_names import CREATED, Names, functions_of, names_of
 from proofs.subjects.subject import PAGE_SIZE
 
@@ -104,6 +106,19 @@ def text_of(function: Function) -> Iterator[tuple[str, ...]]:
         for one in instructions:
             rest = re.sub(r"(%struct\.\w+|@\.str)\.\d+", r"\1", one.rest.partition(" #")[0])
             yield block, one.name, one.operation, rest
+
+
+def of_function(module: Module, function: str, body: Body) -> Body:
+    """The body, which says in which function it cannot follow the code."""
+
+    @wraps(body)
+    def placed(path: Any) -> None:
+        try:
+            body(path)
+        except NotImplementedError as lost:
+            raise NotFollowed(str(lost)).at(module.place_of(function)) from lost
+
+    return placed
 
 
 def lookup_case(code: Code) -> str:

@@ -12,7 +12,7 @@ from kernel.execute import Frame, Interpreter
 from kernel.ir import Module, NotFollowed
 from kernel.objects import Pointer, View
 from proofs.subjects.any_tree import TreeState
-from proofs.subjects.c_nodes import Nodes, turn
+from proofs.subjects.c_nodes import Nodes
 from proofs.subjects.c_turns import Values, roles
 from proofs.subjects.subject import ReachedTail
 
@@ -173,7 +173,7 @@ class WalksInC:
             raise NotFollowed(f"{name} ends before its loop")
         means = roles(begins, here=self.nodes.pointer(node), above=self.nodes.pointer(above))
         try:
-            again = turn(interpreter, frame, begins)
+            again = interpreter.resume(frame, begins, leave=False)
             if again is None:
                 interpreter.advance(frame) if not ends_there else None
                 return node if ends_there else self.nodes.node(frame.result)

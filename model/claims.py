@@ -5,52 +5,13 @@ machine, in traces and reports. The predicates take plain numbers (bytes, unless
 calls the same predicates with symbolic ones; hence `a - b >= c` where `a >= b + c` could wrap around.
 """
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from inspect import signature
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from model.claim import CLAIMS as CLAIMS
+from model.claim import Claim as Claim
+from model.claim import claims_about
 from model.geometry import INT_MAX, SMALLEST_BLOCK, Geometry, Refusal, crosses
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A promise: `holds` is its predicate, called by calling the claim."""
-
-    name: str
-    sentence: str
-    source: str
-    holds: Callable[..., Any]
-    topic: str
-
-    def __call__(self, *args: Any) -> Any:
-        return self.holds(*args)
-
-    def named(self, *args: Any) -> dict[str, str]:
-        """Arguments as people read them, by the names that the predicate has for them."""
-        return {name: str(value) for name, value in zip(signature(self.holds).parameters, args, strict=False)}
-
-
-CLAIMS: dict[str, Claim] = {}
-
-
-Maker = Callable[[str, str], Callable[[Callable[..., Any]], Claim]]
-
-
-def claims_about(topic: str) -> Maker:
-    """A decorator that makes predicates claims about a topic: called with a sentence and a source, it names a claim after
-    its predicate."""
-
-    def claim(sentence: str, source: str) -> Callable[[Callable[..., Any]], Claim]:
-        def register(holds: Callable[..., Any]) -> Claim:
-            new = Claim(holds.__name__, sentence, source, holds, topic)
-            CLAIMS[new.name] = new
-            return new
-
-        return register
-
-    return claim
-
 
 claim = claims_about("arguments of dma_pool_create")
 
@@ -373,6 +334,28 @@ claim = claims_about("destroy, messages, locks, memory")
 @claim("Destroying a pool gives back every page without blocks in use, and no other.", "dma_pool_destroy; patch 08")
 def destroy_leaks_exactly_the_busy_pages(left: Collection[int], busy: Collection[int]) -> bool:
     return sorted(left) == sorted(busy)
+
+
+@claim(
+    "A create that fails leaves nothing behind: no memory, no pool in its device's list, no resource.",
+    "dma_pool_create, dmam_pool_create",
+)
+def failed_create_leaves_nothing_behind(left: Collection[Any]) -> bool:
+    return not left
+
+
+@claim(
+    "A managed pool is destroyed once: by its driver, who takes it off its device's resources, or else with its device.",
+    "dmam_pool_create, dmam_pool_destroy",
+)
+def managed_pool_is_destroyed_once(destroyed: Sequence[Any], pools: Sequence[Any]) -> bool:
+    """`destroyed`: each time that a pool was; `pools`: those whose time has come."""
+    return list(destroyed) == list(pools)
+
+
+@claim("A device has the file pools exactly as long as it has a pool.", "dma_pool_create, dma_pool_destroy")
+def pools_file_exists_while_pools_do(exists: bool, pools: int) -> bool:
+    return exists == (pools > 0)
 
 
 @claim("The pools file and the messages say what the kernel says.", "pools_show, dev_err")

@@ -1,7 +1,7 @@
 """The claims about what a kernel's dma_pool_alloc and dma_pool_free do, with any number of pages and blocks.
 
 The bodies are those about impl/, in `proofs.free_list`, `proofs.fills`, `proofs.block_stack` and `proofs.operations`: of lists
-of offsets on `proofs.subjects.c_lists`, of a stack of blocks on `proofs.subjects.c_stack`.
+of offsets on `proofs.subjects.c_lists`, of a stack of blocks on `proofs.subjects.c_stack`; and those of `proofs.c_create`.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import Any
 from model import claims
 from model.claims import Claim
 from model.promises import V6_1
-from proofs import block_stack, fills, free_list, operations
+from proofs import block_stack, c_create, fills, free_list, operations
 from proofs.c_counterexamples import confirmed
 from proofs.c_runs import explain_operation
 from proofs.engine.explore import Verdict
@@ -19,7 +19,7 @@ from proofs.engine.path import Body
 from proofs.subjects.c_lists import pools_of
 from proofs.subjects.c_pool import Code, of_function
 from proofs.subjects.c_stack import stacks_of
-from proofs.subjects.subject import of_kind
+from proofs.subjects.subject import about, of_kind
 
 Explain = Callable[[Code, Claim, dict[str, Any]], Counterexample]
 
@@ -34,8 +34,25 @@ def about_c(code: Code, body: Callable[..., None], kind: Any) -> Body:
     return of_function(code.module, "dma_pool_alloc", of_kind(body, kind))
 
 
+def making(state: Any) -> None:
+    """Create and destroy, managed or not."""
+    code, module = state.code, state.code.module
+    failed, once = claims.failed_create_leaves_nothing_behind, claims.managed_pool_is_destroyed_once
+    rules = claims.pools_file_exists_while_pools_do, claims.locking_rules_are_kept
+    managed = module.has("dmam_pool_create")
+    for body, case, about_it in (
+        (c_create.create_makes_a_pool_or_leaves_nothing, "create", (failed, *rules)),
+        (c_create.destroy_removes_the_file_of_the_last_pool, "destroy", rules),
+        (c_create.managed_pool_is_destroyed_once, "managed", (once, *rules)),
+        (c_create.pool_that_is_not_managed_is_left_alone, "not_managed", (once,)),
+    ):
+        if managed or once not in about_it:
+            every(state, about_it, of_function(module, "dma_pool_destroy", about(body, code)), case)
+
+
 def operations_of(state: Any) -> None:
     code = state.code
+    making(state)
     if code.stacks:
         of_stacks(state)
         return
@@ -91,9 +108,9 @@ def of_v6_1(state: Any, kind: Any) -> None:
     every(state, page, about_c(state.code, operations.free_a_block_in_use, kind), "free")
 
 
-def every(state: Any, about: tuple[Claim, ...], body: Body, case: str) -> None:
+def every(state: Any, shown: tuple[Claim, ...], body: Body, case: str) -> None:
     """An obligation for each claim that a body shows."""
-    for claim in about:
+    for claim in shown:
         state.prove(claim, body, explain_operation, case)
 
 

@@ -69,6 +69,9 @@ TRUE_AND_FALSE: dict[str, tuple[tuple[Any, ...], list[tuple[Any, ...]]]] = {
     ),
     "live_block_is_left_alone": ((b"a", b"a"), [(b"a", b"b")]),
     "destroy_leaks_exactly_the_busy_pages": (([1], [1]), [([1], []), ([], [1])]),
+    "failed_create_leaves_nothing_behind": (([],), [(["the pool"],)]),
+    "managed_pool_is_destroyed_once": (([1], [1]), [([], [1]), ([1, 1], [1]), ([2], [1])]),
+    "pools_file_exists_while_pools_do": ((True, 2), [(False, 1), (True, 0)]),
     "reports_are_the_kernels": ((["a", "b"], ["b", "a"]), [(["a"], ["b"])]),
     "subtree_is_full": ((3, 3, 2, True), [(2, 3, 2, True), (3, 5, 2, False), (6, 3, 3, False), (7, 8, 3, True)]),
     "tree_height_is_logarithmic": ((3, 4), [(3, 5), (7, 7), (0, 1)]),
@@ -114,6 +117,8 @@ TRUE_AS_WELL: dict[str, list[tuple[Any, ...]]] = {
         (b"a longer link" + bytes(4), False, True, 13),
     ],
     "pages_are_bounded_by_the_demand": [(2, 2, 2, 5)],
+    "managed_pool_is_destroyed_once": [([], [])],
+    "pools_file_exists_while_pools_do": [(False, 0), (True, 1)],
     "block_is_filled_once": [(0,)],
 }
 """Where a bound is reached, or another part of the sentence applies."""

@@ -114,6 +114,11 @@ void kfree(const void *given)
 	memset((void *)given, FREED, object->nbytes);
 }
 
+bool is_live(const void *given)
+{
+	return ((struct object *)given - 1)->magic == LIVE;
+}
+
 void might_alloc(gfp_t flags)
 {
 	check_gfp(flags, "an allocation", CALLER);

@@ -246,6 +246,7 @@ bool serve_operation(u32 what)
 		break;
 	case DESTROY:
 		destroy_pools();
+		try_managed_pools();
 		send_done(0, 0);
 		break;
 	case BATCH:

@@ -3,7 +3,7 @@
  * The device's file `pools`: it is read after every operation, and while an operation waits for a page.
  *
  * Replaces linux/device.h (device_create_file, device_remove_file) and linux/sysfs.h (sysfs_emit, sysfs_emit_at). There is one
- * device. devres_alloc always fails, so that managed pools (dmam_pool_create) cannot be created.
+ * device.
  * Invariant: `file_under` has the locks that were held every time that the file was created or removed; at least one has to be
  * common to all.
  */
@@ -125,26 +125,4 @@ void read_row(u64 numbers[4])
 const char *dev_name(const struct device *dev)
 {
 	return dev->name;
-}
-
-void *devres_alloc(dr_release_t release, size_t nbytes, gfp_t flags)
-{
-	(void)release, (void)nbytes, (void)flags;
-	return NULL;
-}
-
-void devres_add(struct device *dev, void *res)
-{
-	(void)dev, (void)res;
-}
-
-void devres_free(void *res)
-{
-	(void)res;
-}
-
-int devres_release(struct device *dev, dr_release_t release, dr_match_t match, void *match_data)
-{
-	(void)dev, (void)release, (void)match, (void)match_data;
-	return -ENOENT;
 }

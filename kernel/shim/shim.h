@@ -7,6 +7,7 @@
  *   sweep.c       pools of many geometries, one after the other, filled and emptied
  *   device.c      coherent memory, in pages with red zones
  *   pools_file.c  the device's file `pools`, and what is read in it
+ *   managed.c     the device's resources, and managed pools, which are some of them
  *   heap.c        kmalloc and kfree, which allocations fail, and what a caller allows for memory
  *   locks.c       spinlocks, mutexes, interrupts, and who may sleep
  *   races.c       every read and write of the code under test
@@ -158,6 +159,10 @@ void forget_pools_file(void);
 void read_pools_file(void);
 void read_row(u64 numbers[4]); /* blocks in use, blocks, size in bytes, pages */
 
+/* Managed pools (managed.c) */
+
+void try_managed_pools(void);
+
 /* The heap (heap.c) */
 
 extern u8 *heap;
@@ -165,6 +170,7 @@ extern size_t heap_used, objects; /* bytes; objects that are not freed */
 extern bool init_on_alloc, init_on_free;
 
 bool map_heap(void);
+bool is_live(const void *given); /* an object of kmalloc that is not freed */
 bool fails_by_injection(void);
 void check_gfp(gfp_t flags, const char *what, const void *pc);
 size_t object_of(size_t offset, size_t *nbytes); /* the offset in the heap of the object that has a byte, and its size */

@@ -154,12 +154,15 @@ def created(code: Code, size: Any, align: Any, boundary: Any, page_size: Any) ->
     interpreter = code.interpreter(kmalloc=lambda *_: memory(Fault), kzalloc=lambda *_: memory(0))
     interpreter.uncomputed = frozenset({"udiv", "urem"})
     interpreter.globals["poolproof_page_size"] = Pointer(page_size_of(page_size), 0)
-    arguments = (0, Pointer(device, 0), size, align, boundary)
-    if "dma_pool_create_node" in code.module.functions:  # Linux 6.16 and later: dma_pool_create is inline in a header
-        made = interpreter.call("dma_pool_create_node", *arguments, NUMA_NO_NODE)
-    else:
-        made = interpreter.call("dma_pool_create", *arguments)
+    made = call_create(interpreter, Pointer(device, 0), size, align, boundary)
     return made.object if isinstance(made, Pointer) else None
+
+
+def call_create(interpreter: Interpreter, *arguments: Any) -> Any:
+    """Call dma_pool_create, with a device, a size, an align and a boundary; Linux 6.16 and later have it inline in a header."""
+    if "dma_pool_create_node" in interpreter.module.functions:
+        return interpreter.call("dma_pool_create_node", 0, *arguments, NUMA_NO_NODE)
+    return interpreter.call("dma_pool_create", 0, *arguments)
 
 
 def page_size_of(page_size: Any) -> Struct:

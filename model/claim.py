@@ -1,0 +1,45 @@
+"""What a claim is: a predicate with a sentence and a source, known by its name. `model.claims` states them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A promise: `holds` is its predicate, called by calling the claim."""
+
+    name: str
+    sentence: str
+    source: str
+    holds: Callable[..., Any]
+    topic: str
+
+    def __call__(self, *args: Any) -> Any:
+        return self.holds(*args)
+
+    def named(self, *args: Any) -> dict[str, str]:
+        """Arguments as people read them, by the names that the predicate has for them."""
+        return {name: str(value) for name, value in zip(signature(self.holds).parameters, args, strict=False)}
+
+
+CLAIMS: dict[str, Claim] = {}
+
+
+Maker = Callable[[str, str], Callable[[Callable[..., Any]], Claim]]
+
+
+def claims_about(topic: str) -> Maker:
+    """A decorator that makes predicates claims about a topic: called with a sentence and a source, it names a claim after
+    its predicate."""
+
+    def claim(sentence: str, source: str) -> Callable[[Callable[..., Any]], Claim]:
+        def register(holds: Callable[..., Any]) -> Claim:
+            new = Claim(holds.__name__, sentence, source, holds, topic)
+            CLAIMS[new.name] = new
+            return new
+
+        return register
+
+    return claim

@@ -1,0 +1,242 @@
+"""Making and giving up a pool of a kernel's C, managed or not, whatever is refused on the way.
+
+What the device has is known: its list of pools, its file `pools`, its resources, each of which is memory with a function that
+gives up what the memory leads to. The pools here have no pages: `proofs.c_destroy` is about those.
+"""
+
+from typing import Any
+
+from kernel.ir import Field
+from kernel.objects import Fault, FunctionPointer, Pointer, Struct, View
+from model import claims
+from proofs.c_destroy import in_a_ring
+from proofs.subjects.c_pool import Code, call_create, page_size_of
+from proofs.subjects.subject import PAGE_SIZE
+
+ENOENT, ENOMEM = 2**32 - 2, 2**32 - 12
+
+
+class Device:
+    """A device with so many other pools, managed ones: what is asked of it, what may be refused, and what it has by then."""
+
+    def __init__(self, path: Any, code: Code, others: int = 0, refuses: bool = True) -> None:
+        self.path, self.code, self.refuses = path, code, refuses
+        self.file = others > 0
+        self.file_under: list[Struct] | None = None  # the mutexes under which it was made and removed each time
+        self.mutexes: list[Struct] = []
+        self.misuse: list[str] = []
+        self.said: list[str] = []
+        self.memory: list[Struct] = []  # what was given, and not given back
+        self.freed: list[Struct] = []
+        self.resources: list[tuple[Struct, str]] = []  # of the device, each with the function that gives it up
+        self.releases: dict[int, str] = {}  # of each resource that was allocated, by its id
+        self.view = self.seen("device")
+        self.others = [self.seen("dma_pool") for _ in range(others)]
+        in_a_ring(self.view.at("dma_pools.next"), *(other.at("pools.next") for other in self.others))
+        for other in self.others:
+            other["dev"] = Pointer(self.view, 0)
+        self.interpreter = self.code.interpreter(**self.externals())
+        self.interpreter.uncomputed = frozenset({"udiv", "urem"})
+        self.interpreter.globals["poolproof_page_size"] = Pointer(page_size_of(path.one_of("page_size", PAGE_SIZE)), 0)
+
+    def seen(self, struct: str, **options: Any) -> View:
+        """A struct whose links in the list of pools are touched under a mutex only, as long as others know of it."""
+        known = self.code.struct(struct)
+        return View(known.name, known.fields, place=known.place, touched=self.touched, **options)
+
+    def touched(self, view: View, name: str) -> None:
+        if name.startswith(("dma_pools.", "pools.")) and not (view.private or self.mutexes):
+            self.misuse.append(f"{view.name}.{name} is touched without a mutex")
+
+    def externals(self) -> dict[str, Any]:
+        return {
+            "kmalloc": lambda *_: self.allocated(self.seen("dma_pool", unwritten=Fault, private=True)),
+            "kzalloc": lambda *_: self.allocated(self.seen("dma_pool", unwritten=0, private=True)),
+            "kfree": self.kfree,
+            "mutex_lock": self.mutex_lock,
+            "mutex_unlock": self.mutex_unlock,
+            "device_create_file": self.device_create_file,
+            "device_remove_file": self.device_remove_file,
+            "devres_alloc": self.devres_alloc,
+            "devres_add": self.devres_add,
+            "devres_free": self.kfree,
+            "devres_release": self.devres_release,
+            "poolproof_log": lambda *_: self.said.append("a message"),
+            "dma_pool_create": lambda _, *arguments: call_create(self.interpreter, *arguments),
+            "rb_first_postorder": self.no_page,
+            "__list_add_valid": lambda *_: True,
+            "__list_del_entry_valid": lambda *_: True,
+        }
+
+    def serves(self, what: str) -> bool:
+        return not (self.refuses and self.path.one_of(what, "serves", "fails") == "fails")
+
+    def allocated(self, new: Struct) -> Pointer | int:
+        if not self.serves("kmalloc"):
+            return 0
+        self.memory.append(new)
+        return Pointer(new, 0)
+
+    def kfree(self, what: Any) -> None:
+        if what == 0:
+            return
+        if what.object not in self.memory or what.offset != 0 or any(what.object is one for one, _ in self.resources):
+            raise Fault(f"{what.object.name} is freed, which is another's, or the device's still")
+        self.memory.remove(what.object)
+        self.freed.append(what.object)
+        what.object.freed = True
+
+    def mutex_lock(self, lock: Pointer) -> None:
+        if lock.object in self.mutexes:
+            self.misuse.append("a mutex is taken twice")
+        self.mutexes.append(lock.object)
+
+    def mutex_unlock(self, lock: Pointer) -> None:
+        if lock.object not in self.mutexes:
+            self.misuse.append("a mutex is released that is not held")
+        else:
+            self.mutexes.remove(lock.object)
+
+    def device_create_file(self, *_: Any) -> int:
+        if self.file:
+            self.misuse.append("the file pools is made, and is there")
+        if not self.serves("device_create_file"):
+            return ENOMEM
+        self.under_a_common_mutex()
+        self.file = True
+        return 0
+
+    def device_remove_file(self, *_: Any) -> None:
+        if not self.file:
+            self.misuse.append("the file pools is removed, and is not there")
+        self.under_a_common_mutex()
+        self.file = False
+
+    def under_a_common_mutex(self) -> None:
+        before = self.mutexes if self.file_under is None else self.file_under
+        self.file_under = [lock for lock in before if lock in self.mutexes]
+        if not self.file_under:
+            self.misuse.append("the file pools is made and removed under no common mutex")
+
+    def devres_alloc(self, release: FunctionPointer, nbytes: int, flags: Any) -> Pointer | int:
+        del flags
+        if not self.serves("devres_alloc"):
+            return 0
+        resource = Struct("a resource", {0: Field("pool", 8 * nbytes)}, unwritten=0)
+        self.memory.append(resource)
+        self.releases[id(resource)] = release.name
+        return Pointer(resource, 0)
+
+    def devres_add(self, dev: Pointer, resource: Pointer) -> None:
+        del dev
+        self.resources.append((resource.object, self.releases[id(resource.object)]))
+
+    def devres_release(self, dev: Pointer, release: FunctionPointer, match: Any, data: Any) -> int:
+        """The latest resource that matches is taken off the list, and given up."""
+        for resource in reversed(self.resources):
+            place = Pointer(resource[0], 0)
+            if resource[1] == release.name and self.interpreter.call(match.name, dev, place, data):
+                self.give_up(resource)
+                return 0
+        return ENOENT
+
+    def give_up(self, resource: tuple[Struct, str]) -> None:
+        self.resources.remove(resource)
+        self.interpreter.call(resource[1], Pointer(self.view, 0), Pointer(resource[0], 0))
+        self.kfree(Pointer(resource[0], 0))
+
+    def no_page(self, root: Pointer) -> int:
+        self.path.follow("the tree has no page", lambda: root.object.load(root.offset, 64) == 0)
+        return 0
+
+    # What drivers call, and what is left by then.
+
+    def create(self, managed: bool, *arguments: Any) -> View | None:
+        """The pool, if one is created with this size, align and boundary."""
+        call: Any = self.interpreter.call if managed else call_create
+        ahead = ("dmam_pool_create", 0) if managed else (self.interpreter,)
+        made = call(*ahead, Pointer(self.view, 0), *arguments)
+        return made.object if isinstance(made, Pointer) else None
+
+    def listed(self) -> list[Struct]:
+        """Its pools, in the order of its list."""
+        pools, head = list[Struct](), self.view.at("dma_pools.next")
+        at = self.view.cells[head.offset]
+        while at != head:
+            pools.append(at.object)
+            at = at.object.cells[at.offset]
+        return pools
+
+    def left(self) -> list[Any]:
+        """What an operation has left that was not there before."""
+        others = [pool for pool in self.listed() if pool not in self.others]
+        return [*self.memory, *others, *self.resources, *self.said]
+
+    def show_rules(self) -> None:
+        """After an operation: of the file, and of mutexes."""
+        held = ["a mutex is held"] * bool(self.mutexes)
+        self.path.show_claim(claims.pools_file_exists_while_pools_do, self.file, len(self.listed()))
+        self.path.show_claim(claims.locking_rules_are_kept, "; ".join([*self.misuse, *held]))
+
+
+def any_arguments(path: Any) -> tuple[Any, Any, Any]:
+    return path.number("size"), path.number("align"), path.number("boundary")
+
+
+def create_makes_a_pool_or_leaves_nothing(path: Any, subject: Code) -> None:
+    """For any arguments, whatever is refused."""
+    device = Device(path, subject, path.one_of("other pools of the device", 0, 1))
+    kinds = (False, True) if subject.module.has("dmam_pool_create") else (False,)
+    pool = device.create(path.one_of("managed", *kinds), *any_arguments(path))
+    if pool is None:
+        path.show_claim(claims.failed_create_leaves_nothing_behind, device.left())
+    else:
+        path.show(
+            "the pool is in its device's list, whose others stay", lambda: device.listed() == [pool, *device.others]
+        )
+    device.show_rules()
+
+
+def destroy_removes_the_file_of_the_last_pool(path: Any, subject: Code) -> None:
+    """Of a pool without pages; or of none, which a driver may pass."""
+    device = Device(path, subject, path.one_of("other pools of the device", 0, 1), refuses=False)
+    pool = device.create(False, 64, 8, 0)
+    path.follow("a pool is created", lambda: pool is not None)
+    if path.one_of("destroyed is", "the pool", "NULL") == "NULL":
+        device.interpreter.call("dma_pool_destroy", 0)
+        path.show("nothing changes", lambda: not device.freed and device.listed() == [pool, *device.others])
+    else:
+        device.interpreter.call("dma_pool_destroy", Pointer(pool, 0))
+        path.show("the pool is gone, and no other", lambda: device.freed == [pool] and not device.left())
+    device.show_rules()
+
+
+def pool_that_is_not_managed_is_left_alone(path: Any, subject: Code) -> None:
+    """A driver takes it for a managed one."""
+    device = Device(path, subject, refuses=False)
+    pool = device.create(False, 64, 8, 0)
+    path.follow("a pool is created", lambda: pool is not None)
+    device.interpreter.call("dmam_pool_destroy", Pointer(pool, 0))
+    path.show_claim(claims.managed_pool_is_destroyed_once, device.freed, [])
+    path.show("that is said", lambda: len(device.said) == 1)
+
+
+def managed_pool_is_destroyed_once(path: Any, subject: Code) -> None:
+    """A device with two managed pools, of which a driver destroys one or none; the device takes the rest with it."""
+    device = Device(path, subject, refuses=False)
+    pools = [device.create(True, 64, 8, 0) for _ in range(2)]
+    path.follow("two pools are created", lambda: None not in pools)
+    by_driver = path.one_of("the driver destroys", "neither", "the first", "the second")
+    gone = {"neither": [], "the first": pools[:1], "the second": pools[1:]}[by_driver]
+    for pool in gone:
+        device.interpreter.call("dmam_pool_destroy", Pointer(pool, 0))
+    destroyed = [one for one in device.freed if one in pools]
+    path.show_claim(claims.managed_pool_is_destroyed_once, destroyed, gone)
+    device.show_rules()
+    for resource in reversed(device.resources[:]):
+        device.give_up(resource)
+    destroyed = [one for one in device.freed if one in pools]
+    rest = [pool for pool in reversed(pools) if pool not in gone]
+    path.show_claim(claims.managed_pool_is_destroyed_once, destroyed, [*gone, *rest])
+    path.show("nothing is left, and nothing was said", lambda: not device.left())
+    device.show_rules()

@@ -20,7 +20,7 @@ define make-venv
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup schemas kernels prove crosshair audit test fuzz volume bugs report replay compare bench mpt3sas claims clean
+.PHONY: help demo setup schemas kernels prove crosshair audit test fuzz volume bugs report replay compare review bench mpt3sas claims clean
 
 help:  ## [start] this list; docs/options.md explains every option
 	@for group in start prove hunt report check; do echo "$$group:"; \
@@ -87,6 +87,10 @@ replay: $(VENV)/installed  ## [hunt] run a trace: TRACE=file ON=v6.1, or KERNEL=
 compare: $(VENV)/installed  ## [hunt] what a driver sees change: BEFORE=… AFTER=…, or PATCHES=file
 	@test -n "$(BEFORE)" || { echo "compare: say what with what: make compare BEFORE=~/linux AFTER=~/linux-b, or PATCHES=series.mbox" >&2; exit 2; }
 	@$(RUN) -m command compare "$(BEFORE)" $(if $(AFTER),"$(AFTER)") $(if $(PATCHES),--patches "$(PATCHES)") $(addprefix --seed=,$(SEED)) $(ARGS)
+
+review: $(VENV)/installed  ## [hunt] what each patch changes and breaks: MBOX=thread.mbox BASE=~/linux
+	@test -n "$(MBOX)" || { echo "review: say which patches: make review MBOX=thread.mbox BASE=~/linux" >&2; exit 2; }
+	@$(RUN) -m command review "$(MBOX)" $(if $(BASE),--base "$(BASE)") $(addprefix --seed=,$(SEED)) $(ARGS)
 
 bench: $(VENV)/installed  ## [report] measure into reports/bench: QUICK=1 PARTS="headline growth"
 	@$(RUN) -m command bench $(PARTS) $(if $(QUICK),--quick) $(if $(KERNEL),--kernel "$(KERNEL)") $(ARGS)

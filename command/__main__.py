@@ -24,6 +24,7 @@ COMMANDS = {
     "fuzz": "hunt for broken claims with random operations",
     "replay": "run a trace on a revision, beside the simple pool, and draw what breaks",
     "compare": "run two kernels with the same operations, and say what a driver would see change",
+    "review": "say what each patch of a series changes, breaks and keeps, to paste into a reply",
     "report": "ask the engines, and write pages, SARIF, JUnit XML, JSON, traces and SMT-LIB 2",
     "bugs": "plant each seeded bug, and see who notices it",
     "drawn": "plant changes of one token in a kernel's file, drawn by a seed, and see who notices",

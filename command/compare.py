@@ -16,7 +16,7 @@ from command.files import try_out, usable
 from command.line import Status, add_seed, number
 from hunt.compare import EDGES, OBSERVED, RUNS, Comparison, compare
 from kernel.build import BuildError, Source, Variant, find
-from kernel.patches import FILE, Patch, applied, read_mbox
+from kernel.patches import FILE, FORMS, Patch, applied, read_patches
 from kernel.pool import program_of
 from model.bad_input import BadInput
 from model.geometry import counted
@@ -44,7 +44,9 @@ def differences(comparison: Comparison, prefix: str) -> list[str]:
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("before", metavar="BEFORE", help="a kernel tree, or a single dmapool.c")
     parser.add_argument("after", metavar="AFTER", nargs="?", help="another one")
-    parser.add_argument("--patches", metavar="MBOX", help="instead of AFTER: a series, as developers mail it")
+    parser.add_argument(
+        "--patches", metavar="MBOX", help="instead of AFTER: a series, as developers mail it, or a diff"
+    )
     add_seed(parser, "of what is done")
     parser.add_argument(
         "--runs",
@@ -62,8 +64,8 @@ def run(options: argparse.Namespace) -> Status:
     try_out(None, str(TRACES))  # where a run that shows a difference is kept
     if after is not None:
         return two(before, after, options)
-    with usable(options.patches, "a series is expected as developers mail it, in an mbox"):
-        patches = read_mbox(Path(options.patches))
+    with usable(options.patches, FORMS):
+        patches = read_patches(Path(options.patches))
     return series(before, patches, options)
 
 
@@ -83,13 +85,7 @@ def series(before: Source, patches: list[Patch], options: argparse.Namespace) ->
     """A row for each patch: what it changes of what was before it."""
     with tempfile.TemporaryDirectory() as scratch:
         stages = list(applied(patches, before, Path(scratch)))
-        try:
-            built(before, *(source for _, source in stages))
-        except BuildError as error:
-            for patch, source in stages:
-                if str(source.file) in str(error):
-                    raise BuildError(f"“{patch.subject}”: {str(error).replace(str(source.file), FILE)}") from error
-            raise
+        built_series(before, stages)
         width = max(len(patch.subject) for patch, _ in stages)
         mail = sha256(Path(options.patches).read_bytes()).hexdigest()[:8]
         count = "1 patch" if len(stages) == 1 else f"{len(stages)} patches"
@@ -137,3 +133,14 @@ def built(*sources: Source) -> None:
         for debug in (False, True):
             program_of(source, Variant(debug))
     show_progress("")
+
+
+def built_series(before: Source, stages: list[tuple[Patch, Source]]) -> None:
+    """Build what a series starts from, and each of its versions. Raises BuildError, which names the patch that is to blame."""
+    try:
+        built(before, *(source for _, source in stages))
+    except BuildError as error:
+        for patch, source in stages:
+            if str(source.file) in str(error):
+                raise BuildError(f"“{patch.subject}”: {str(error).replace(str(source.file), FILE)}") from error
+        raise

@@ -21,7 +21,7 @@ from model.trace import TraceError, loads
 from report.files import write_whole
 from report.formats import as_junit, as_sarif
 from report.pages import index
-from report.runs import finding_of, scene_on, show
+from report.runs import Finding, finding_of, scene_on, show
 from report.text import show_progress
 from report.verdicts import EngineVerdict, message, of_hunt, of_proof, of_trace
 
@@ -156,6 +156,19 @@ def write(
     for one in verdicts:
         if not one.as_expected and one.counterexample is None:
             print(f"\n{message(one)}")
+    write_files(folder, verdicts, findings, tallies, command, engines, kernel)
+
+
+def write_files(
+    folder: Path,
+    verdicts: list[EngineVerdict],
+    findings: list[Finding],
+    tallies: Tallies,
+    command: str,
+    engines: Iterable[str],
+    kernel: KernelFile | None = None,
+) -> None:
+    """The page, SARIF, JUnit XML and JSON. Raises OSError."""
     page = index(verdicts, findings, tallies, command, [ENGINES[engine] for engine in engines])
     write_whole(folder / "results.sarif", as_sarif(verdicts, kernel))
     write_whole(folder / "junit.xml", as_junit(verdicts, kernel))

@@ -196,6 +196,10 @@ def difference(trace: Trace, before: Revision, after: Revision) -> Difference | 
     return None
 
 
+def silent(_: str) -> None:
+    """Receives how far something is, and says nothing."""
+
+
 @dataclass
 class Comparison:
     """Of many runs: how many there were, in how many a kind of thing differs first, and the smallest of these."""
@@ -204,7 +208,7 @@ class Comparison:
     steps: int = 0
     differing: Counter[str] = field(default_factory=Counter)
     smallest: dict[str, Difference] = field(default_factory=dict)
-    progress: Callable[[str], None] = lambda _: None
+    progress: Callable[[str], None] = silent
 
     def add(self, found: Difference | None, steps: int) -> None:
         self.runs += 1
@@ -244,7 +248,7 @@ class ComparingMachine(PoolMachine):
 
 
 def compare(
-    before: Source, after: Source, seed: int, runs: int, progress: Callable[[str], None] = lambda _: None
+    before: Source, after: Source, seed: int, runs: int, progress: Callable[[str], None] = silent
 ) -> Comparison:
     """Run both with the same operations: at the edges of words, the directed runs, and `runs` that are drawn; `progress` is
     told how far that is. Raises BuildError.

@@ -1,25 +1,33 @@
-"""A patch series, as developers mail it, applied to a kernel's mm/dmapool.c: a version of the file for each patch."""
+"""Patches, as developers mail them or git writes them, applied to a kernel's mm/dmapool.c: a version of the file for each."""
 
+import gzip
 import mailbox
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email import message_from_bytes
 from email.header import decode_header, make_header
+from email.message import Message
 from pathlib import Path
 
 from kernel.build import BuildError, Source
 
 FILE = "mm/dmapool.c"
+DIFF = re.compile(r"^--- \S+.*\n\+\+\+ \S+", re.M)
+FORMS = "a mailbox, a mail, or a diff of git is expected, perhaps compressed with gzip"
 
 
 @dataclass(frozen=True)
 class Patch:
-    """A mail with a diff: its subject, without what is in brackets, and its number in the series, 0 if it has none."""
+    """A mail with a diff: its subject, without what is in brackets, and, as these say, its number in the series, 0 if it has
+    none, and the version of the series."""
 
     subject: str
     number: int
+    version: int
     text: str
 
     @property
@@ -27,35 +35,60 @@ class Patch:
         return re.search(rf"^\+\+\+ \S+/{re.escape(FILE)}", self.text, re.M) is not None
 
 
-def read_mbox(path: Path) -> list[Patch]:
-    """The patches of a file of mails, in the order of their numbers; a cover letter is none. Raises BuildError."""
+def read_patches(path: Path) -> list[Patch]:
+    """The patches of a file, in the order of their numbers. Cover letters and replies are none; where there are several
+    versions of a series, the newest one's are taken. Raises BuildError."""
     if not path.is_file():
-        raise BuildError(f"{path}: there is no such file; a series is expected as developers mail it, in an mbox")
-    patches = []
-    for mail in mailbox.mbox(path, create=False):
-        subject = " ".join(str(make_header(decode_header(str(mail["subject"] or "")))).split())
-        texts = [part for part in mail.walk() if not part.is_multipart()]
-        text = "\n".join(
-            bytes(part.get_payload(decode=True)).decode(part.get_content_charset() or "utf-8", errors="replace")
-            for part in texts
-        ).replace("\r\n", "\n")
-        if re.search(r"^--- \S+.*\n\+\+\+ \S+", text, re.M):
-            number = re.search(r"\[[^]]*?(\d+)/\d+[^]]*\]", subject)
-            named = re.sub(r"^(\s*(\[[^]]*\]|Re:))*\s*", "", subject) or "without a subject"
-            patches.append(Patch(named, int(number[1]) if number else 0, text))
-    if not patches:
-        raise BuildError(
-            f"{path}: no mail with a patch is in it; it has to be an mbox, as `git format-patch --stdout` writes"
-        )
-    if not any(patch.touches_the_pool for patch in patches):
+        raise BuildError(f"{path}: there is no such file; {FORMS}")
+    content = path.read_bytes()
+    try:
+        content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+    except (OSError, EOFError) as error:
+        raise BuildError(f"{path}: it cannot be decompressed: {error}") from error
+    if content.lstrip()[:1] == b"<":
+        raise BuildError(f"{path}: this is a web page; {FORMS}")
+    found = [patch for mail in mails(content) if (patch := patch_of(mail)) is not None]
+    is_mail = re.match(rb"From |[\w-]+: ", content)
+    if not is_mail and DIFF.search(text := content.decode(errors="replace").replace("\r\n", "\n")):
+        found = [Patch(path.name, 0, 1, text)]
+    if not found:
+        raise BuildError(f"{path}: no mail with a patch is in it; {FORMS}")
+    newest = max(patch.version for patch in found)
+    patches = {
+        patch.number or patch.subject: patch for patch in found if patch.version == newest
+    }  # of a resent one, the last
+    if not any(patch.touches_the_pool for patch in patches.values()):
         raise BuildError(f"{path}: no patch of it changes {FILE}")
-    return sorted(patches, key=lambda patch: patch.number)
+    return sorted(patches.values(), key=lambda patch: patch.number)
+
+
+def mails(content: bytes) -> list[Message]:
+    """Of a mailbox, or the only one."""
+    if not content.startswith(b"From "):
+        return [message_from_bytes(content)]
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        return list(mailbox.mbox(file.name, create=False))
+
+
+def patch_of(mail: Message) -> Patch | None:
+    """The patch that a mail brings; None for a reply, and for one without a diff."""
+    subject = " ".join(str(make_header(decode_header(str(mail["subject"] or "")))).split())
+    parts = [part for part in mail.walk() if not part.is_multipart()]
+    text = "\n".join(
+        bytes(part.get_payload(decode=True)).decode(part.get_content_charset() or "utf-8", errors="replace")
+        for part in parts
+    ).replace("\r\n", "\n")
+    if not subject or subject.lower().startswith("re:") or not DIFF.search(text):
+        return None
+    number, version = re.search(r"\[[^]]*?(\d+)/\d+[^]]*\]", subject), re.search(r"\[[^]]*?\bv(\d+)\b", subject, re.I)
+    named = re.sub(r"^(\s*\[[^]]*\])*\s*", "", subject) or "without a subject"
+    return Patch(named, int(number[1]) if number else 0, int(version[1]) if version else 1, text)
 
 
 def applied(patches: list[Patch], before: Source, folder: Path) -> Iterator[tuple[Patch, Source]]:
     """The file as each patch leaves it, each in a folder of its own. Raises BuildError for a patch that does not apply."""
-    if shutil.which("git") is None:
-        raise BuildError("there is no git, which applies patches: install it")
     source = before
     for number, patch in enumerate(patches, 1):
         place = folder / f"{number:02}"
@@ -63,19 +96,53 @@ def applied(patches: list[Patch], before: Source, folder: Path) -> Iterator[tupl
         file.parent.mkdir(parents=True)
         shutil.copyfile(source.file, file)
         if patch.touches_the_pool:
-            command = ["git", "apply", f"--include={FILE}", "-"]
-            done = subprocess.run(
-                command,
-                cwd=place,
-                input=patch.text,
-                capture_output=True,
-                text=True,
-                check=False,
-                env={"GIT_CEILING_DIRECTORIES": str(folder), "PATH": "/usr/bin:/bin:/usr/local/bin", "LC_ALL": "C"},
-            )
+            done = git("apply", f"--include={FILE}", "-", within=place, given=patch.text)
             if done.returncode:
                 said = (done.stderr.strip().splitlines() or ["git gives no reason"])[0]
                 earlier = f", changed by the {number - 1} patches before it" if number > 1 else ""
                 raise BuildError(f"“{patch.subject}” does not apply to {before.file}{earlier}: {said}")
-        source = Source(file, before.tree)
+            if file.read_bytes() == source.file.read_bytes():
+                raise BuildError(f"“{patch.subject}” changes nothing in {before.file}: git has skipped it")
+        source = Source(file, within_a_tree(place, before.tree))
         yield patch, source
+
+
+def within_a_tree(place: Path, tree: Path | None) -> Path | None:
+    """The folder of a patched file as a kernel tree of its own, by links to what the file is compiled with."""
+    if tree is None:
+        return None
+    for name in ("include", "lib", "Makefile"):
+        if (tree / name).exists():
+            (place / name).symlink_to(tree / name)
+    return place
+
+
+def of_commits(tree: Path, commits: str, folder: Path) -> tuple[Source, Path]:
+    """Of a range of commits of a git tree, `BASE..TIP`: its mm/dmapool.c as it was before, and a mailbox of the patches to it.
+    Raises BuildError."""
+    base = commits.partition("..")[0]
+    file, mbox = folder / "00" / FILE, folder / "commits.mbox"
+    file.parent.mkdir(parents=True)
+    for place, arguments in (
+        (file, ("show", f"{base}:{FILE}")),
+        (mbox, ("format-patch", "--stdout", commits, "--", FILE)),
+    ):
+        done = git(*arguments, within=tree)
+        if done.returncode:
+            raise BuildError(f"{tree}: git cannot read {commits}: {done.stderr.strip().partition(chr(10))[0]}")
+        place.write_text(done.stdout)
+    if not mbox.read_text():
+        raise BuildError(f"{tree}: no commit of {commits} changes {FILE}")
+    return Source(file, tree), mbox
+
+
+def git(*arguments: str, within: Path, given: str = "") -> "subprocess.CompletedProcess[str]":
+    """Run git in a folder, which need not be a repository. Raises BuildError if there is no git."""
+    if shutil.which("git") is None:
+        raise BuildError("there is no git, which applies patches: install it")
+    environment = {"PATH": "/usr/bin:/bin:/usr/local/bin", "LC_ALL": "C"}
+    if arguments[0] == "apply":
+        environment["GIT_CEILING_DIRECTORIES"] = str(within.resolve().parent)  # or git would skip what is not its own
+    return subprocess.run(
+        ["git", *arguments], cwd=within, input=given, capture_output=True, text=True, check=False, env=environment
+    )

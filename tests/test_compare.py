@@ -11,7 +11,7 @@ from hunt.compare import OBSERVED, compare, difference, observe
 from hunt.revisions import REVISIONS
 from hunt.sweep import Sweep
 from kernel.build import KERNELS, find
-from kernel.patches import read_mbox
+from kernel.patches import read_patches
 from kernel.pool import revision_of
 from model.trace import Alloc, Create, Destroy, Free, PageChoice, PoolInfo, Trace, Write, loads
 from tests.kernels import changed
@@ -143,7 +143,7 @@ def test_a_series_is_reported_patch_by_patch(tmp_path: Path, command: Command) -
         ("dmapool: a comment", *COMMENT),
         ("dmapool: the comparison", *BOUNDARY),
     )
-    assert [(patch.number, patch.subject) for patch in read_mbox(mbox)] == [
+    assert [(patch.number, patch.subject) for patch in read_patches(mbox)] == [
         (1, "dmapool: a comment"),
         (2, "dmapool: the comparison"),
     ]

@@ -1,0 +1,210 @@
+"""`python -m command review PATCHES --base PATH`: what each patch changes for a driver, what it breaks, and what
+is proved of the last one, in at most forty lines of plain text, to paste into a reply.
+
+Status 1 if a patch breaks a claim that nobody announced, or if a proof about the last one has a surprise that the base has not.
+"""
+
+import argparse
+import os
+import shutil
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from command.compare import built_series
+from command.files import try_out, usable
+from command.line import Status, add_jobs, add_profile, add_seed, unknown
+from command.report import write_files
+from hunt.compare import OBSERVED, RUNS, Comparison, compare
+from hunt.fuzz import Hunt, hunt
+from hunt.revisions import KernelFile, kernel_file
+from kernel.build import Source, find, newest
+from kernel.patches import FILE, Patch, applied, of_commits, read_patches
+from model.bad_input import BadInput
+from model.claims import CLAIMS
+from model.revision import KERNEL
+from model.trace import Trace
+from proofs.catalogue import catalogue_of
+from proofs.engine.obligation import Result, Settings
+from proofs.run import Where, prove_named
+from report.prover import cause_of, causes
+from report.runs import finding_of, keep, scene_on
+from report.text import break_in_words, described, show_progress
+from report.verdicts import of_hunt, of_proof, replaying
+
+MOST_LINES = 40
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What came of a version of the file: how it differs from the version before, and what a hunt found in it."""
+
+    comparison: Comparison
+    hunt: Hunt
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "patches",
+        metavar="PATCHES",
+        help="a mailbox, a mail, a diff, perhaps with gzip; or BASE..TIP, commits of --base",
+    )
+    parser.add_argument(
+        "--base", metavar="PATH", help="what is patched: a kernel tree (default: the newest that is fetched)"
+    )
+    parser.add_argument(
+        "--announce",
+        action="append",
+        default=[],
+        metavar="CLAIM",
+        help="a claim that the patches mean to change: no finding",
+    )
+    parser.add_argument("--out", default="reports/review", metavar="FOLDER", help="default: reports/review")
+    add_profile(parser, "dev")
+    add_seed(parser, "of what is done")
+    add_jobs(parser)
+
+
+def run(options: argparse.Namespace) -> Status:
+    for claim in options.announce:
+        if claim not in CLAIMS:
+            raise unknown("claim", claim, CLAIMS, "docs/claims.md lists them")
+    folder = Path(options.out)
+    try_out(None, options.out)
+    with usable(options.out):
+        for old in (path for path in folder.glob("*") if path.is_dir() and path.name.isdecimal()):
+            shutil.rmtree(old)  # of an earlier review
+    base, patches = what_to_review(options.patches, options.base, folder)
+    stages = list(applied(patches, base, folder))
+    built_series(base, stages)
+    sources = [base, *(source for _, source in stages)]
+    looked = look_at_all(sources, options)
+    results = prove(folder_or_file(sources[-1]), options.jobs)
+    odd = [result for result in results if not result.as_expected]
+    if odd:  # what was so before is no finding
+        before = {
+            one.obligation: cause_of(one) for one in prove(folder_or_file(base), options.jobs) if not one.as_expected
+        }
+        odd = [result for result in odd if result.obligation not in before]
+    lines, findings = [f"base: {base}"], 0
+    lines.append(f"with {len(patches)} patch{'es' * (len(patches) > 1)} of {options.patches}: {sources[-1]}")
+    for number, (patch, source) in enumerate(stages, 1):
+        known = {trace.claim for trace in looked[number - 1].hunt.found}
+        new = [trace for trace in looked[number].hunt.found if trace.claim not in known]
+        findings += sum(trace.claim not in options.announce for trace in new)
+        lines += ["", *of_patch(number, patch, source, looked[number], new, options)]
+    lines += ["", *of_proofs(results, odd)]
+    print("\n".join(shortened(lines, folder / "index.html")))
+    kernel = kernel_file(folder_or_file(sources[-1]))
+    verdicts = [*map(of_proof, results), *of_hunt(looked[-1].hunt)]
+    found = [finding_of(one, folder / "traces", kernel) for one in verdicts if one.counterexample is not None]
+    tallies = {KERNEL: dict(sorted(looked[-1].hunt.tally.events.items()))}
+    how = f"python -m command review {options.patches} --base {options.base or base.file}"
+    with usable(options.out):
+        write_files(folder, verdicts, found, tallies, how, ("prove", "fuzz"), kernel)
+    return Status.SURPRISE if findings or odd else Status.EXPECTED
+
+
+def what_to_review(named: str, base: str | None, folder: Path) -> tuple[Source, list[Patch]]:
+    """The file before the patches, and the patches. Raises BadInput."""
+    if base is None and (fetched := newest()) is None:
+        raise BadInput("say what is patched, with --base; `make kernels` fetches kernels")
+    source = find(base or str(fetched))
+    if ".." in named and not Path(named).exists():
+        if source.tree is None or source.tree not in source.file.parents:
+            raise BadInput(f"{base}: a git tree is needed for the commits {named}")
+        source, mbox = of_commits(source.tree, named, folder)
+        return source, read_patches(mbox)
+    with usable(named, "name the patches"):
+        return source, read_patches(Path(named))
+
+
+def folder_or_file(source: Source) -> str:
+    """As a command takes it."""
+    above = source.file.parent.parent
+    return os.path.relpath(above if source.file == above / FILE else source.file)
+
+
+def look_at_all(sources: list[Source], options: argparse.Namespace) -> list[Looked]:
+    """Compare each version with the one before it, and hunt in it."""
+    looked: list[Looked] = []
+    with ProcessPoolExecutor(min(options.jobs, len(sources))) as processes:
+        tasks = [
+            processes.submit(look_at, former, source, options.seed, options.profile)
+            for former, source in zip([None, *sources], sources, strict=False)
+        ]
+        for number, task in enumerate(tasks):
+            show_progress(f"{number} of {len(tasks)} versions of the file are looked at")
+            looked.append(task.result())
+    show_progress("")
+    return looked
+
+
+def look_at(former: Source | None, source: Source, seed: int, profile: str) -> Looked:
+    same = former is None or former.file.read_bytes() == source.file.read_bytes()
+    comparison = Comparison() if same or former is None else compare(former, source, seed, RUNS)
+    return Looked(comparison, hunt(KERNEL, seed, profile, KernelFile(folder_or_file(source), source)))
+
+
+def prove(kernel: str, jobs: int) -> list[Result]:
+    """Everything that is known to prove of a file; nothing if it cannot be followed at all, which is said."""
+    try:
+        names = list(catalogue_of(kernel))
+    except NotImplementedError as not_followed:
+        raise BadInput(
+            f"{kernel}: cannot follow the code: {not_followed}; hunt with `make fuzz` only"
+        ) from not_followed
+    return prove_named(names, Settings(), Where(kernel, None, jobs), show_progress)
+
+
+def of_patch(
+    number: int, patch: Patch, source: Source, looked: Looked, new: list[Trace], options: argparse.Namespace
+) -> list[str]:
+    """A line for a quiet patch; else what changes, and three lines for each claim that breaks."""
+    comparison = looked.comparison
+    if not comparison.runs:
+        seen = "the code is the same"
+    elif not comparison.smallest:
+        seen = f"a driver sees no change in {comparison.runs:,} pools"
+    else:
+        seen = "a driver sees a change:"
+    lines = [f"{number:>2}. {patch.subject}", f"    {seen}"]
+    if not comparison.smallest and not new:
+        lines = [f"{number:>2}. {patch.subject}: {seen}"]
+    for kind in (kind for kind in OBSERVED if kind in comparison.smallest):
+        run = comparison.smallest[kind]
+        step = described(run.trace.last_step())
+        lines.append(f"    - {OBSERVED[kind]} ({comparison.differing[kind]:,} of {comparison.runs:,} pools)")
+        lines.append(f"      {step}: {short(run.before.of[kind])}; now {short(run.after.of[kind])}")
+    kernel = KernelFile(folder_or_file(source), source)
+    for trace in new:
+        claim = CLAIMS[str(trace.claim)]
+        how = "changes, as announced" if claim.name in options.announce else "BREAKS"
+        file = keep(trace, f"review-{number:02}-{claim.name}", Path(options.out) / "traces")
+        scene = scene_on(trace, KERNEL, kernel)
+        lines.append(f"    {how} {claim.name}: {claim.sentence}")
+        lines += [f"      {break_in_words(scene)}"] if scene.broken is not None else []
+        lines.append(f"      {replaying(file, KERNEL, kernel)}")
+    return lines
+
+
+def of_proofs(results: list[Result], odd: list[Result]) -> list[str]:
+    """What is proved of the last version, and what is otherwise than of the base."""
+    proved = [result for result in results if result.verdict == "PROVED" and not result.undermined]
+    refuted = [result for result in results if result.verdict == "REFUTED" and result not in odd]
+    claims = len({result.claim for result in proved})
+    lines = [f"Proved of the result, for all inputs: {claims} claims, in {len(proved)} of {len(results)} obligations"]
+    lines[0] += f"; {len(refuted)} refuted, as known of the base" if refuted else ""
+    return [*lines, *(line for line in causes(odd))]
+
+
+def short(text: str) -> str:
+    return (text if len(text) <= 70 else f"{text[:69]}…") or "nothing"
+
+
+def shortened(lines: list[str], page: Path) -> list[str]:
+    """The lines, or as many as a mail takes."""
+    lines = [*lines, "", f"All of it: {os.path.relpath(page)}"]
+    if len(lines) <= MOST_LINES:
+        return lines
+    return [*lines[: MOST_LINES - 3], f"… {len(lines) - MOST_LINES + 1} more lines", *lines[-2:]]

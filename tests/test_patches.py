@@ -1,0 +1,110 @@
+"""Patches in every form in which they reach a reviewer."""
+
+import gzip
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kernel.build import BuildError, Source
+from kernel.patches import FILE, applied, of_commits, read_patches
+
+DIFF = f"""--- a/{FILE}
++++ b/{FILE}
+@@ -1 +1 @@
+-int {{old}};
++int {{new}};
+"""
+
+
+def mail(subject: str, body: str, start: str = "From 0123 Mon Sep 17 00:00:00 2001\n") -> str:
+    return f"{start}From: A Developer <a@example.org>\nSubject: {subject}\n\n{body}\n"
+
+
+def change(old: str, new: str) -> str:
+    return DIFF.format(old=old, new=new)
+
+
+THREAD = (
+    mail("[PATCH 0/2] dmapool: a series", "what it is about")
+    + mail("[PATCH 2/2] dmapool: the second", change("b", "x"))
+    + mail("[PATCH 1/2] dmapool: the first", change("a", "b"))
+    + mail("Re: [PATCH 2/2] dmapool: the second", "better:\n" + change("b", "y"))
+    + mail("[PATCH v2 1/2] dmapool: the first", change("a", "b"))
+    + mail("[PATCH v2 2/2] dmapool: the second, mended", change("b", "c"))
+    + mail("Re: [PATCH v2 2/2] dmapool: the second, mended", "\n".join(f"> {line}" for line in DIFF.splitlines()))
+)
+
+
+def test_of_a_thread_the_newest_version_is_taken_without_replies(tmp_path: Path) -> None:
+    file = tmp_path / "thread.mbox.gz"
+    file.write_bytes(gzip.compress(THREAD.encode()))
+    patches = read_patches(file)
+    assert [(patch.version, patch.number, patch.subject) for patch in patches] == [
+        (2, 1, "dmapool: the first"),
+        (2, 2, "dmapool: the second, mended"),
+    ]
+    before = tmp_path / "dmapool.c"
+    before.write_text("int a;\n")
+    stages = list(applied(patches, Source(before, None), tmp_path / "stages"))
+    assert [source.file.read_text() for _, source in stages] == ["int b;\n", "int c;\n"]
+
+
+@pytest.mark.parametrize(
+    ("content", "subject"),
+    [
+        (mail("[PATCH] dmapool: one mail", change("a", "b"), start=""), "dmapool: one mail"),
+        (f"diff --git a/{FILE} b/{FILE}\n{change('a', 'b')}", "change.patch"),
+        (change("a", "b").replace("\n", "\r\n"), "change.patch"),
+    ],
+)
+def test_one_mail_and_a_bare_diff_are_a_patch_each(content: str, subject: str, tmp_path: Path) -> None:
+    file = tmp_path / "change.patch"
+    file.write_bytes(content.encode())
+    (patch,) = read_patches(file)
+    assert patch.subject == subject
+    before = tmp_path / "dmapool.c"
+    before.write_text("int a;\n")
+    ((_, source),) = applied([patch], Source(before, None), tmp_path / "stages")
+    assert source.file.read_text() == "int b;\n"
+
+
+def test_commits_of_a_tree_are_patches(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "mm").mkdir(parents=True)
+
+    def git(*arguments: str) -> None:
+        who = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.org", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *who, *arguments], cwd=tree, check=True, capture_output=True)
+
+    git("init", "-q")
+    for name in ("a", "b", "c"):
+        (tree / FILE).write_text(f"int {name};\n")
+        git("add", ".")
+        git("commit", "-qm", f"dmapool: {name}")
+    base, mbox = of_commits(tree, "HEAD~2..HEAD", tmp_path / "review")
+    assert base.file.read_text() == "int a;\n"
+    assert [patch.subject for patch in read_patches(mbox)] == ["dmapool: b", "dmapool: c"]
+    for commits, why in (
+        ("HEAD~9..HEAD", "git cannot read"),
+        ("HEAD..HEAD", f"no commit of HEAD..HEAD changes {FILE}"),
+    ):
+        with pytest.raises(BuildError, match=why):
+            of_commits(tree, commits, tmp_path / commits)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"<html>", "this is a web page; a mailbox, a mail"),
+        (b"\x1f\x8b\x08\x00broken", "it cannot be decompressed"),
+        (b"", "no mail with a patch is in it"),
+        (mail("Re: [PATCH] dmapool: a reply", change("a", "b")).encode(), "no mail with a patch is in it"),
+        (change("a", "b").replace("dmapool", "slab").encode(), f"no patch of it changes {FILE}"),
+    ],
+)
+def test_what_is_no_patch_is_refused(content: bytes, why: str, tmp_path: Path) -> None:
+    file = tmp_path / "patch"
+    file.write_bytes(content)
+    with pytest.raises(BuildError, match=why):
+        read_patches(file)

@@ -1,0 +1,32 @@
+"""A review of a series: a line for a quiet patch, and for a bug what it breaks, how to replay it, and status 1."""
+
+from pathlib import Path
+
+import pytest
+
+from command import review
+from model.trace import loads
+from tests.running import ROOT, Command
+from tests.test_compare import COMMENT, V6_1, mailed, needs_kernels
+
+LOST = ("dmapool: count less", "\tpage->in_use++;\n", "\tpage->in_use += 2;\n")
+
+
+@needs_kernels
+def test_a_series_is_reviewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
+    monkeypatch.setattr(review, "RUNS", 1)
+    monkeypatch.setattr(review, "prove", lambda *_: [])  # test_compiled does
+    mbox = mailed(tmp_path, ("dmapool: a comment", *COMMENT), LOST)
+    out = tmp_path / "review"
+    ran = command("review", mbox, "--base", V6_1.parent.parent, "--profile", "directed", "--out", out)
+    assert ran.status == 1
+    assert len(ran.out.splitlines()) <= review.MOST_LINES
+    assert " 1. dmapool: a comment: a driver sees no change in " in ran.out
+    assert "    BREAKS in_use_counts_the_live_blocks: " in ran.out
+    (replay,) = {
+        line.split("TRACE=")[1] for line in ran.out.splitlines() if "in_use_counts" in line and "TRACE=" in line
+    }
+    trace, kernel = replay.split(" KERNEL=")
+    assert loads((ROOT / trace).read_text()).claim == "in_use_counts_the_live_blocks"
+    assert command("replay", ROOT / trace, "--kernel", kernel).status == 1
+    assert {path.name for path in out.iterdir()} >= {"01", "02", "index.html", "results.sarif", "junit.xml"}

@@ -124,8 +124,8 @@ class Checks:
             self._check(record, claims.block_starts_in_a_page, vaddr, starts, allocation)
         pages = [page.mapping for page in oracle.pages if 0 <= vaddr - page.mapping.vaddr < allocation]
         for page in pages:
-            start = vaddr - page.vaddr
-            self._check(record, claims.block_lies_inside_its_page, start, size, allocation)
+            start, nbytes = vaddr - page.vaddr, min(allocation, len(page.data))  # less, where less was asked for
+            self._check(record, claims.block_lies_inside_its_page, start, size, nbytes)
             self._check(record, claims.no_block_crosses_a_boundary, start, size, geometry.boundary)
             self._check(record, claims.blocks_are_aligned, dma - page.dma, self.align)
         # Blocks in use don't overlap, so it is enough to look at the neighbours.

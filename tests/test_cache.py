@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +14,7 @@ from command.bugs import run_in as run
 from proofs.catalogue import OBLIGATIONS, key_of
 from proofs.engine import cache
 from proofs.engine.obligation import Settings
+from tests.proved import prove_one
 
 NAME = "blocks_are_disjoint/series/Z"
 TWO = (NAME, "blocks_are_disjoint/series/u32")  # proved within a second
@@ -81,3 +82,15 @@ def test_another_python_or_solver_has_another_answer(monkeypatch: Any) -> None:
     keys.append(key_of(obligation, Settings()))
     monkeypatch.setattr(cache, "distributions", lambda name: [SimpleNamespace(version=f"99 of {name}")])
     assert len({*keys, key_of(obligation, Settings())}) == 5
+
+
+def test_a_refutation_with_the_picture_of_a_page_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what JSON would change is refused, since it would never be found again."""
+    monkeypatch.setattr(cache, "FOLDER", tmp_path)
+    result = prove_one("layout_ends/v6.1/u64/boundary_above_32_bits")
+    assert result.counterexample is not None
+    assert "page" in result.counterexample
+    cache.keep("key", asdict(result))
+    assert cache.find("key") == asdict(result)
+    with pytest.raises(TypeError, match="a tuple"):
+        cache.keep("key", {"blocks": (0, 16)})

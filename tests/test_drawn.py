@@ -26,3 +26,11 @@ def test_a_change_is_one_token_and_a_seed_draws_the_same_ones() -> None:
         before, after = TEXT.splitlines(), change.text.splitlines()
         assert [n for n in range(len(before)) if before[n] != after[n]] == [change.line - 1]
         assert before[:2] == after[:2], "neither comments nor macros"
+
+
+def test_a_name_becomes_one_that_may_compile() -> None:
+    """A keyword is no name, and a variable of another function is none here."""
+    other = TEXT + "int more(struct pair *one, int least)\n{\n\tif (least)\n\t\treturn less(one, least);\n}\n"
+    found = {(change.old, change.new) for seed in range(9) for change in changes(other, range(1, 13), seed)}
+    assert {("one", "least"), ("least", "one"), ("pair", "most"), ("less", "more")} <= found
+    assert not {("one", "most"), ("if", "less"), ("return", "least"), ("int", "one"), ("pair", "one")} & found

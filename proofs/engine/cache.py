@@ -54,9 +54,10 @@ def find(key: str) -> Any:
 
 
 def keep(key: str, what: Any) -> None:
-    """Keep what JSON can tell. Raises OSError if it can't be written."""
-    if json.loads(json.dumps(what)) == what:
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        scratch = FOLDER / f"{key}.{os.getpid()}"
-        scratch.write_text(json.dumps([digest_of(key, what), what]))
-        scratch.replace(FOLDER / f"{key}.json")
+    """Keep what JSON can tell. Raises OSError if it can't be written, and TypeError for what would be read otherwise."""
+    if json.loads(json.dumps(what)) != what:
+        raise TypeError(f"a tuple, or a number as a key: JSON has neither, in {what}")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    scratch = FOLDER / f"{key}.{os.getpid()}"
+    scratch.write_text(json.dumps([digest_of(key, what), what]))
+    scratch.replace(FOLDER / f"{key}.json")

@@ -30,7 +30,9 @@ class Counterexample:
     def to_json(self) -> dict[str, Any]:
         """As it is passed on and written: without what it does not have."""
         trace = {} if self.trace is None else {"trace": self.trace.to_json()}
-        page = {} if self.page is None else {"page": asdict(self.page)}
+        page = {}
+        if self.page is not None:
+            page = {"page": {**asdict(self.page), "blocks": [list(block) for block in self.page.blocks]}}
         return {"expected": self.expected, "actual": self.actual, **trace, **page}
 
 

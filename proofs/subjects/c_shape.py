@@ -26,6 +26,9 @@ from proofs.subjects.c_pool import Code
 REHEARSED = (Geometry(24, 64, 256), Geometry(40, 128, 512), Geometry(16, 64, 192), Geometry(56, 256, 768))
 """Pages that are laid out on plain integers. Each has a boundary between blocks, and all but one have room before it."""
 
+MOST_TURNS = 1000
+"""Of a loop that lays one of them out, which have less bytes."""
+
 
 class At(NamedTuple):
     """The beginning of a turn; `last` is the offset of the block that was placed last, None before the first one."""
@@ -112,6 +115,8 @@ def rehearse(code: Code, geometry: Geometry) -> dict[tuple[str, str], list[Seen]
     def entered(frame: Frame, values: dict[str, Any]) -> dict[str, Any]:
         if frame.block in frame.function.loops:
             turns, slots = loops.setdefault((frame.function.name, frame.block), []), page.slots(values)
+            if len(turns) > MOST_TURNS:
+                raise TimeoutError(f"{frame.function.name} never ends")
             turns.append(Seen(page, frame, slots, turns[0].first if turns else slots, len(page.memory.log), []))
         return values
 
@@ -130,9 +135,24 @@ def rehearse(code: Code, geometry: Geometry) -> dict[tuple[str, str], list[Seen]
     return loops
 
 
-@cache
 def shape_of(code: Code) -> Shape:
     """How a file lays pages out. Raises NotFollowed, with the line of C, where that is not known."""
+    shape = learnt(code)
+    if isinstance(shape, NotFollowed):
+        raise shape
+    return shape
+
+
+@cache
+def learnt(code: Code) -> Shape | NotFollowed:
+    """The shape, or why it is not known: once for all proofs."""
+    try:
+        return learn(code)
+    except NotFollowed as lost:
+        return lost
+
+
+def learn(code: Code) -> Shape:
     code.module.function(LAYS)
     try:
         rehearsals = [rehearse(code, geometry) for geometry in REHEARSED]
@@ -171,7 +191,10 @@ class Learnt:
 
     def shape(self) -> Shape:
         offset = self.offset()
-        boundary = self.slot("the next boundary", is_a_boundary)
+        try:
+            boundary = self.slot("the next boundary", is_a_boundary)
+        except NotFollowed:  # it may be moved wrongly
+            boundary = self.slot("the next boundary", begins_at_the_boundary)
         rules = {slot: self.rule(slot, offset, boundary) for slot in self.slots}
         function = self.code.module.function(self.function)
         around = [block for block in function.blocks if block == self.head or function.reaches(self.head, block)]
@@ -282,8 +305,11 @@ class Learnt:
 
 
 def is_a_boundary(turn: Seen, place: int) -> bool:
-    boundary = turn.page.geometry.boundary
-    return place == boundary if turn.is_first else bool(place % boundary == 0)
+    return begins_at_the_boundary(turn, place) and place % turn.page.geometry.boundary == 0
+
+
+def begins_at_the_boundary(turn: Seen, place: int) -> bool:
+    return not turn.is_first or place == turn.page.geometry.boundary
 
 
 def fitting(seen: list[tuple[At, Any, DmaPage]]) -> Rule | None:

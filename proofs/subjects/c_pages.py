@@ -14,7 +14,7 @@ from kernel.ir import Module, NotFollowed
 from kernel.objects import Opaque, Pointer, View
 from proofs.subjects.c_nodes import CHILDREN, Nodes
 from proofs.subjects.c_pool import Code
-from proofs.subjects.c_turns import roles
+from proofs.subjects.c_turns import one_turn, roles, turn_at
 from proofs.subjects.search_tree import Subtree
 from proofs.subjects.subject import ReachedTail
 
@@ -64,16 +64,8 @@ class PageTreeInC:
     def find(self, address: Any) -> Any:
         interpreter = Interpreter(self.code.module, {})
         frame = interpreter.enter("pool_find_page", Pointer(self.pool, 0), address)
-        begins = interpreter.advance(frame, frame.function.loop())
-        if begins is None:
-            return self._found(frame.result)
-        means = roles(begins, here=self.pages.pointer(self.root))
-        again = interpreter.resume(frame, begins)
-        if again is None:
-            return self._found(frame.result)
-        following = self.pages.node(again[next(iter(means))])
-        if roles(again, here=self.pages.pointer(following)) != means:
-            raise NotFollowed("the next turn is not about one page")
+        again = one_turn(interpreter, frame, frame.function.loop(), here=self.pages.pointer(self.root))
+        following = None if again is None else self.pages.node(again["here"])
         if following is not None:
             raise ReachedTail(side_of(following), address)
         interpreter.advance(frame)
@@ -95,26 +87,25 @@ class PageTreeInC:
         begins = interpreter.advance(frame, frame.function.loop())
         if begins is None:
             raise NotFollowed("pool_insert_page ends before its loop")
-        means = roles(begins, above=0, link=self.pool.at(ROOT))
-        root = self.root
+        at = {"above": 0, "link": self.pool.at(ROOT)}
+        means, root = roles(begins, **at), self.root
         if root is not None and self.path.one_of("the tree hangs", "in the pool", "on a page") == "on a page":
             name = self.path.one_of("on its side", *CHILDREN)
             above = Node(0)
             above.child[CHILDREN[name]] = root
             at = {"above": self.pages.pointer(above), "link": self.pages.view(above).at(NODE + name)}
-            begins = {variable: at[role] for variable, role in means.items()}
-        again = interpreter.resume(frame, begins)
+        again = turn_at(interpreter, frame, means, at)
         if again is not None:
-            self._goes_on(root, again, means, page)
+            self._goes_on(root, again, page)
             interpreter.advance(frame)
         return root if frame.result != 0 else None
 
-    def _goes_on(self, root: Any, again: dict[str, Any], means: dict[str, str], page: Any) -> None:
+    def _goes_on(self, root: Any, again: dict[str, Any], page: Any) -> None:
         """Enter the subtree where the next turn is; it has to be about a link of the page that this turn was about."""
+        above = self.pages.pointer(root)
         for name, side in CHILDREN.items():
-            link = self.pages.view(root).at(NODE + name)
-            if any(again[variable] == link for variable in means):
-                if roles(again, above=self.pages.pointer(root), link=link) != means:
+            if again["link"] == self.pages.view(root).at(NODE + name):
+                if again.get("above", above) != above:
                     break
                 if root.child[side] is not None:
                     raise ReachedTail(side_of(root.child[side]), page.dma)

@@ -13,7 +13,7 @@ from kernel.ir import Module, NotFollowed
 from kernel.objects import Pointer, View
 from proofs.subjects.any_tree import TreeState
 from proofs.subjects.c_nodes import Nodes
-from proofs.subjects.c_turns import Values, roles
+from proofs.subjects.c_turns import Values, by_role, one_turn, roles, turn_at
 from proofs.subjects.subject import ReachedTail
 
 DESCENTS = {"rb_first": (0, 1), "rb_next": (0, 2), "rb_erase": (0, 2)}
@@ -69,17 +69,12 @@ class TreeInC(TreeState):
     def _repair_red(self, node: Any) -> Any:
         pointer = self.nodes.pointer
         frame = self.interpreter.enter("rb_insert_color", pointer(node), self.root_of_c)
-        begins = self.interpreter.advance(frame, frame.function.loop())
-        if begins is None:
-            raise NotFollowed("rb_insert_color ends before its loop")
-        means = roles(begins, node=pointer(node), parent=pointer(node.parent))
-        again = self.interpreter.resume(frame, begins)
+        known = {"node": pointer(node), "parent": pointer(node.parent)}
+        again = one_turn(self.interpreter, frame, frame.function.loop(), **known)
         if again is None:
             return None
-        (higher,) = {
-            id(one): one for one in (self.nodes.node(again[name]) for name in means if means[name] == "node")
-        }.values()
-        if higher is None or roles(again, node=pointer(higher), parent=pointer(higher.parent)) != means:
+        higher = self.nodes.node(again["node"])
+        if higher is None or again.get("parent", pointer(higher.parent)) != pointer(higher.parent):
             raise NotFollowed("the next turn is not about a node and its parent")
         return higher
 
@@ -91,11 +86,10 @@ class TreeInC(TreeState):
         values = Values({function.parameters[1]: self.root_of_c})
         frame = Frame(function, values, function.loop(1, of=2), "before")
         at = {"parent": self.nodes.pointer(parent), "lighter": self.nodes.pointer(parent.child[side])}
-        again = self.interpreter.resume(frame, {name: at[role] for name, role in means.items()})
+        again = turn_at(self.interpreter, frame, means, at)
         if again is None:
             return None
-        found = {role: self.nodes.node(again[name]) for name, role in means.items()}
-        above, lighter = found["parent"], found["lighter"]
+        above, lighter = self.nodes.node(again["parent"]), self.nodes.node(again["lighter"])
         if lighter is None or above is None or lighter not in (above.child[LEFT], above.child[RIGHT]):
             raise NotFollowed("the next turn is not about a node and its parent")
         return above, LEFT if above.child[LEFT] is lighter else RIGHT
@@ -108,9 +102,9 @@ class TreeInC(TreeState):
         begins = interpreter.advance(frame, frame.function.loop(1, of=2))
         if begins is None:
             return
-        found = {role: self.nodes.node(begins[name]) for name, role in self.file.repair_variables.items()}
-        parent = found["parent"]
-        if parent is None or found["lighter"] is not None:
+        found = by_role(begins, self.file.repair_variables)
+        parent = self.nodes.node(found["parent"])
+        if parent is None or found["lighter"] != 0:
             raise NotFollowed("the repair does not begin at a place without a page")
         side = RIGHT if parent.child[RIGHT] is None else LEFT
         if parent.child[side] is not None:
@@ -168,19 +162,16 @@ class WalksInC:
         `ends_there`, the loop is only a part of it, and what its variables are at its end counts."""
         interpreter = Interpreter(self.module, {})
         frame = interpreter.enter(name, *arguments)
-        begins = interpreter.advance(frame, frame.function.loop(*which))
-        if begins is None:
-            raise NotFollowed(f"{name} ends before its loop")
-        means = roles(begins, here=self.nodes.pointer(node), above=self.nodes.pointer(above))
+        known = {"here": self.nodes.pointer(node), "above": self.nodes.pointer(above)}
         try:
-            again = interpreter.resume(frame, begins, leave=False)
+            again = one_turn(interpreter, frame, frame.function.loop(*which), leave=False, **known)
             if again is None:
                 interpreter.advance(frame) if not ends_there else None
                 return node if ends_there else self.nodes.node(frame.result)
         except ReachedTail as early:
             raise NotFollowed(f"{name} reads of {early.part.name} before its turn") from early
-        following = next(self.nodes.node(again[name]) for name in means if means[name] == "here")
-        if roles(again, here=self.nodes.pointer(following), above=self.nodes.pointer(node)) != means:
+        following = self.nodes.node(again["here"])
+        if again.get("above", known["here"]) != known["here"]:
             raise NotFollowed("the next turn is not about the node after this one")
         raise ReachedTail(following)
 
@@ -200,11 +191,9 @@ class WalksInC:
         begins = interpreter.advance(frame, up)
         if begins is not None:
             means = roles(begins, here=self.nodes.pointer(node))
-            again = interpreter.resume(frame, begins)
+            again = turn_at(interpreter, frame, means, {"here": self.nodes.pointer(node)})
             if again is not None:
-                (higher,) = {id(value.object): value for value in again.values()}.values()
-                assert means.keys() == again.keys()
-                raise ReachedTail(self.nodes.node(higher).parent)
+                raise ReachedTail(self.nodes.node(again["here"]).parent)
         found = self.nodes.node(frame.result)
         return given.get(id(found), found)
 

@@ -6,7 +6,7 @@ values is one from where the loop really gets to.
 
 from typing import Any
 
-from kernel.execute import Cut, Interpreter
+from kernel.execute import Cut, Frame, Interpreter
 from kernel.ir import NotFollowed
 from proofs.engine.path import AssumptionFailed
 
@@ -15,10 +15,10 @@ Variables = dict[str, Any]
 
 
 class Values(dict[str, Any]):
-    """The values of a function at the beginning of any turn of a loop: those of its variables, and no other."""
+    """Of a loop, and no others: the values of its variables, by name or by what they stand for."""
 
     def __missing__(self, name: str) -> Any:
-        raise NotFollowed("a turn of this loop depends on more than the loop's variables")
+        raise NotFollowed(f"this loop has no variable that is the {name} of its turn")
 
 
 def roles(variables: Variables, **known: Any) -> dict[str, str]:
@@ -41,6 +41,33 @@ def names_of(arrived: Variables, **sought: Any) -> dict[str, str]:
             f"this loop changes {', '.join(sorted(arrived))}; the proof knows of {', '.join(sorted(sought))}"
         )
     return names
+
+
+def by_role(variables: Variables, means: dict[str, str]) -> Values:
+    """The values of variables, by what they stand for. Raises NotFollowed if two that stand for the same have come apart."""
+    found = Values()
+    for name, role in means.items():
+        if role in found and found[role] != variables[name]:
+            raise NotFollowed("the next turn of this loop begins otherwise than this one")
+        found.setdefault(role, variables[name])
+    return found
+
+
+def one_turn(interpreter: Interpreter, frame: Frame, loop: str, leave: bool = True, **known: Any) -> Values | None:
+    """Run to a loop, whose variables are these, and one turn of it: what they are then; None where the loop is over, and then,
+    unless it was not to `leave` the loop, the function has returned. Raises NotFollowed."""
+    begins = interpreter.advance(frame, loop)
+    if begins is None:
+        raise NotFollowed(f"{frame.function.name} ends before its loop")
+    return turn_at(interpreter, frame, roles(begins, **known), known, leave)
+
+
+def turn_at(
+    interpreter: Interpreter, frame: Frame, means: dict[str, str], at: dict[str, Any], leave: bool = True
+) -> Values | None:
+    """One turn from anywhere, where the variables are what `at` has for them."""
+    again = interpreter.resume(frame, {name: at[role] for name, role in means.items()}, leave)
+    return None if again is None else by_role(again, means)
 
 
 def the_last_turn() -> None:

@@ -5,6 +5,7 @@ of offsets on `proofs.subjects.c_lists`, of a stack of blocks on `proofs.subject
 """
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 from model import claims
@@ -50,45 +51,44 @@ def making(state: Any) -> None:
             every(state, about_it, of_function(module, "dma_pool_destroy", about(body, code)), case)
 
 
+STATED = [one for module in (free_list, fills, block_stack, operations) for one in module.obligation.stated]
+"""What is stated of impl/: of the series about lists of offsets, of v6.12 about a stack."""
+
+OF_PAGES_WITH_ROOM = (
+    free_list.alloc_from_a_page_with_room,
+    free_list.alloc_with_a_new_page,
+    free_list.free_a_block_in_use,
+    free_list.alloc_touches_few_pages,
+)
+"""Not of v6.1, whose list has the pages without room as well."""
+
+
 def operations_of(state: Any) -> None:
+    """Whatever is stated of impl/ and a kind of pool, of this kind; and what is about C alone."""
     code = state.code
     making(state)
-    if code.stacks:
-        of_stacks(state)
-        return
-    kind = pools_of(code)
-    (of_v6_1 if code.promises is V6_1 else of_the_series)(state, kind)
-    body = about_c(state.code, free_list.double_free_breaks_the_list, kind)
-    defect = natively(free_list.explain_double_free)
-    state.refute(claims.free_list_holds_the_free_blocks, body, "double_free", defect)
+    kind, like = (stacks_of(code), "v6.12") if code.stacks else (pools_of(code), "series")
     original = code.promises is V6_1
-    for claim, body, case, explain in (
-        (claims.double_free_is_refused, free_list.double_free_is_refused, "", None),
-        (claims.refused_free_changes_nothing, free_list.refused_free_changes_nothing, "", free_list.explain_refused),
-        (claims.allocated_block_is_filled, fills.allocated_block_is_filled, "", None),
-        (claims.block_is_filled_once, fills.block_is_filled_once, "", fills.explain_twice),
-        (claims.freed_block_is_filled, fills.freed_block_is_filled, "", None),
-        (claims.freed_block_is_filled, fills.link_survives_the_fill, "link", None),
-        (claims.live_block_is_left_alone, operations.operation_writes_inside_its_block, "", None),
-        (claims.locking_rules_are_kept, operations.locking_rules_are_kept, "", None),
-    ):
-        if explain is not None and original:
-            state.refute(claim, about_c(state.code, body, kind), case, natively(explain))
+    defects = {(one.claim.name, one.case): one for one in STATED if one.revision == "v6.1"} if original else {}
+    bodies: dict[Body, Body] = {}  # one for all of its claims
+    for one in STATED:
+        if one.revision != like or "kind" not in signature(one.body).parameters:
+            continue
+        if original and one.body in OF_PAGES_WITH_ROOM:
+            continue
+        known = defects.get((one.claim.name, one.case), one)
+        body = bodies.setdefault(one.body, about_c(code, one.body, kind))
+        if known.expected is Verdict.PROVED:
+            state.prove(one.claim, body, explain_operation, one.case)
         else:
-            state.prove(claim, about_c(state.code, body, kind), explain_operation, case)
-    poison = about_c(state.code, operations.poison_is_looked_for, kind)
+            state.refute(one.claim, body, one.case, natively(known.explain))
+    if original:
+        of_v6_1(state, kind)
+    if code.stacks:
+        inside = about_c(code, operations.operation_writes_inside_a_block_of_a_stack, kind)
+        state.prove(claims.live_block_is_left_alone, inside, explain_operation)
+    poison = about_c(code, operations.poison_is_looked_for, kind)
     state.prove(claims.reports_are_the_kernels, poison, explain_operation, "poison")
-
-
-def of_the_series(state: Any, kind: Any) -> None:
-    for case, body in (
-        ("alloc", free_list.alloc_from_a_page_with_room),
-        ("alloc_with_a_new_page", free_list.alloc_with_a_new_page),
-        ("free", free_list.free_a_block_in_use),
-    ):
-        every(state, free_list.INVARIANT, about_c(state.code, body, kind), case)
-    few = about_c(state.code, free_list.alloc_touches_few_pages, kind)
-    state.prove(claims.alloc_touches_few_pages, few, explain_operation)
 
 
 def of_v6_1(state: Any, kind: Any) -> None:
@@ -98,35 +98,15 @@ def of_v6_1(state: Any, kind: Any) -> None:
         claims.blocks_are_in_use_or_free,
     )
     alloc, ring = (claims.allocated_block_was_free, *page), claims.list_is_a_ring
-    every(state, alloc, about_c(state.code, operations.alloc_looks_at_any_page, kind), "alloc")
-    every(
-        state,
-        (*alloc, ring),
-        about_c(state.code, operations.alloc_at_the_end_of_the_list, kind),
-        "alloc_with_a_new_page",
-    )
-    every(state, page, about_c(state.code, operations.free_a_block_in_use, kind), "free")
+    for case, body, shown in (
+        ("alloc", operations.alloc_looks_at_any_page, alloc),
+        ("alloc_with_a_new_page", operations.alloc_at_the_end_of_the_list, (*alloc, ring)),
+        ("free", operations.free_a_block_in_use, page),
+    ):
+        every(state, shown, about_c(state.code, body, kind), case)
 
 
 def every(state: Any, shown: tuple[Claim, ...], body: Body, case: str) -> None:
     """An obligation for each claim that a body shows."""
     for claim in shown:
         state.prove(claim, body, explain_operation, case)
-
-
-def of_stacks(state: Any) -> None:
-    code = state.code
-    kind = stacks_of(code)
-    for one in block_stack.obligation.stated:
-        body = about_c(state.code, one.body, kind)
-        if one.expected is Verdict.PROVED:
-            state.prove(one.claim, body, explain_operation, one.case)
-        else:
-            state.refute(one.claim, body, one.case, natively(one.explain))
-    for claim, of_stack in (
-        (claims.live_block_is_left_alone, operations.operation_writes_inside_a_block_of_a_stack),
-        (claims.locking_rules_are_kept, operations.locking_rules_of_a_stack_are_kept),
-    ):
-        state.prove(claim, about_c(state.code, of_stack, kind), explain_operation)
-    poison = about_c(state.code, operations.poison_is_looked_for, kind)
-    state.prove(claims.reports_are_the_kernels, poison, explain_operation, "poison")

@@ -11,10 +11,10 @@ from model.claims import Claim
 from model.geometry import INT_MAX, Refusal, number
 from model.promises import V6_1
 from model.trace import Alloc, Create, Kernel, Trace
-from proofs.counterexamples import page_of
+from proofs.counterexamples import explain_page, page_of
 from proofs.engine.obligation import Counterexample, Obligations
 from proofs.engine.path import Body, Theory
-from proofs.subjects.subject import IN_PYTHON, PAGE_SIZE, SERIES_IN_PYTHON, STACK_IN_PYTHON, Subject
+from proofs.subjects.subject import IN_PYTHON, PAGE_SIZE, SERIES_IN_PYTHON, STACK_IN_PYTHON, V6_1_IN_PYTHON, Subject
 
 obligation = Obligations(__name__)
 
@@ -138,7 +138,7 @@ for subject in IN_PYTHON:
         refute(of_arguments(claim, subject, outside))
 
 
-# What a driver sees of it on v6.12: a sum that wraps around, and a page that never ends.
+# What a driver sees of it: blocks past the page, since a sum wraps around on v6.12, and a page that never ends.
 
 
 def explain_overrun(inputs: dict[str, Any]) -> Counterexample:
@@ -189,6 +189,25 @@ def first_block_is_placed_again(subject: Subject, given: Callable[[Any], Argumen
     return layout_ends
 
 
+def explain_v6_1(inputs: dict[str, Any]) -> Counterexample:
+    """From the driver's arguments to a page."""
+    kept = V6_1_IN_PYTHON.create(inputs["size"], inputs["align"], inputs["boundary"], inputs["page_size"])
+    assert kept is not None
+    return explain_page(kept, V6_1_IN_PYTHON.place, V6_1_IN_PYTHON.smallest)
+
+
+def any_boundary(path: Any) -> Arguments:
+    """Which v6.1 does not clip to the page."""
+    size, boundary = path.number("size"), path.number("boundary")
+    return size, path.one_of("align", 1), boundary, path.one_of("page_size", PAGE_SIZE)
+
+
+obligation.refuted(
+    claims.block_lies_inside_its_page, "v6.1", Theory.U64, explain=explain_v6_1, case="boundary_above_the_page"
+)(second_block_sticks_out(V6_1_IN_PYTHON, any_boundary))
+obligation.refuted(claims.layout_ends, "v6.1", Theory.U64, explain=explain_v6_1, case="boundary_above_32_bits")(
+    first_block_is_placed_again(V6_1_IN_PYTHON, any_boundary)
+)
 obligation.refuted(claims.block_lies_inside_its_page, "v6.12", Theory.U64, explain=explain_overrun, case="any_align")(
     second_block_sticks_out(STACK_IN_PYTHON, smallest_align_first)
 )

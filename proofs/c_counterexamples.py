@@ -32,7 +32,7 @@ from proofs.counterexamples import (
 from proofs.engine.obligation import Counterexample
 from proofs.subjects.c_loop import LoopInC, subject_of
 from proofs.subjects.c_pool import Code
-from proofs.subjects.subject import PAGE_SIZE, PLACED_BY_V6_1
+from proofs.subjects.subject import PAGE_SIZE, V6_1_IN_PYTHON
 
 
 def explain_pages(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
@@ -161,7 +161,7 @@ def runs_at_edges(geometry: Geometry, smallest: int) -> Iterator[tuple[str, Trac
 
 
 def as_v6_1(geometry: Geometry) -> list[int]:
-    return [offset for offset, _ in PLACED_BY_V6_1(geometry, geometry.allocation)[0]]
+    return [offset for offset, _ in V6_1_IN_PYTHON.place(geometry, geometry.allocation)[0]]
 
 
 def explain_total(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:

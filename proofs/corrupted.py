@@ -14,11 +14,7 @@ from model import claims
 from proofs.engine.obligation import Obligations, from_this_state
 from proofs.engine.path import Theory
 from proofs.free_list import PageDevice
-from proofs.subjects.arbitrary import (
-    AnyPage,
-    AnyPool,
-    put_in_list,
-)
+from proofs.subjects.arbitrary import AnyPage, AnyPool, put_in_list
 
 obligation = Obligations(__name__)
 

@@ -11,7 +11,7 @@ from proofs.counterexamples import LARGEST_DRAWN, described, offsets_of, page_of
 from proofs.engine.obligation import Counterexample, Obligations
 from proofs.engine.path import Theory
 from proofs.layout import WIDTHS, any_page, any_page_of_v6_1, any_turn
-from proofs.subjects.subject import IN_PYTHON, PLACED_BY_V6_1, SERIES_IN_PYTHON, Place, Subject, about
+from proofs.subjects.subject import IN_PYTHON, SERIES_IN_PYTHON, V6_1_IN_PYTHON, Place, Subject, about
 
 obligation = Obligations(__name__)
 
@@ -32,7 +32,7 @@ def explain(place: Place, count: Any, inputs: dict[str, Any]) -> Counterexample:
 
 
 explain_series = partial(explain, SERIES_IN_PYTHON.place, layout.blks_per_alloc)
-explain_v6_1 = partial(explain, PLACED_BY_V6_1, v6_1.blks_per_alloc)
+explain_v6_1 = partial(explain, V6_1_IN_PYTHON.place, v6_1.blks_per_alloc)
 
 
 def total_counts_the_blocks(path: Any, subject: Subject) -> None:

@@ -30,7 +30,7 @@ from proofs.subjects.arbitrary import (
     first_with_room,
     put_in_list,
 )
-from proofs.subjects.subject import ReachedTail, any_cursor, any_geometry
+from proofs.subjects.subject import ReachedTail, any_cursor, any_geometry, of_kind
 
 obligation = Obligations(__name__)
 
@@ -265,7 +265,9 @@ def explain_refused(inputs: dict[str, Any]) -> Counterexample:  # noqa: ARG001
     )
 
 
-def refused_free(path: Any, pool: AnyPool) -> None:
+@obligation(claims.refused_free_changes_nothing, "series", Theory.U64, explain=explain_refused)
+def refused_free_changes_nothing(path: Any, kind: Any = AnyPool) -> None:
+    pool = kind(path, "init_on_free", needs=())
     pool.debug = True
     page = pool.page("the page")
     put_in_list(pool, [page])
@@ -276,14 +278,10 @@ def refused_free(path: Any, pool: AnyPool) -> None:
     path.show_claim(claims.refused_free_changes_nothing, changes)
 
 
-@obligation(claims.refused_free_changes_nothing, "series", Theory.U64, explain=explain_refused)
-def refused_free_changes_nothing(path: Any, kind: Any = AnyPool) -> None:
-    refused_free(path, kind(path, "init_on_free", needs=()))
-
-
-@obligation.refuted(claims.refused_free_changes_nothing, "v6.1", Theory.U64, explain=explain_refused)
-def v6_1_zeroes_a_block_that_is_free(path: Any) -> None:
-    refused_free(path, AnyV6_1Pool(path, "init_on_free", needs=()))
+# v6.1 zeroes the block before it looks whether that is free.
+obligation.refuted(claims.refused_free_changes_nothing, "v6.1", Theory.U64, explain=explain_refused)(
+    of_kind(refused_free_changes_nothing, AnyV6_1Pool)
+)
 
 
 @obligation(

@@ -12,7 +12,7 @@ from model import claims
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Theory
 from proofs.free_list import PageDevice
-from proofs.subjects.arbitrary import AnyPool, put_in_list
+from proofs.subjects.arbitrary import AnyPool, first_with_room
 
 obligation = Obligations(__name__)
 
@@ -42,9 +42,7 @@ def pages_are_bounded_by_the_demand(path: Any) -> None:
     demand = Demand(path, pool.blks_per_alloc)
     path.assume("a page has a block", lambda: demand.blocks >= 1)
     if path.one_of("a page has room", False, True):
-        page = pool.page("the page")
-        path.assume("the page is the first of those with room", lambda: page.in_use < demand.blocks)
-        put_in_list(pool, [page])
+        first_with_room(pool)
     device = PageDevice(pool, pool.block_offset("the first block"))
     path.assume("this caller is one of K", lambda: demand.waiting + 1 <= demand.at_once)
     path.assume("the demand is at most M", lambda: demand.live + demand.waiting + 1 <= demand.peak)

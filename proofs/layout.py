@@ -8,7 +8,6 @@ without bytes, for a turn may begin where no block fits below the boundary any m
 Premises with products come after the code has run, because the solver then has fewer branches to weigh with them in hand.
 """
 
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from impl import layout, v6_1
@@ -21,8 +20,8 @@ from proofs.engine.path import Theory
 from proofs.subjects.subject import (
     IN_PYTHON,
     PAGE_SIZE,
-    PLACED_BY_V6_1,
     SERIES_IN_PYTHON,
+    V6_1_IN_PYTHON,
     PageLoop,
     Place,
     Subject,
@@ -247,48 +246,7 @@ obligation(claims.offsets_fit_the_int_link, "series", Theory.U32, explain=explai
 
 # What v6.1 gets wrong.
 
-explain_v6_1 = explained_by(PLACED_BY_V6_1, promise.SMALLEST_BLOCK)
-
-
-def explain_admitted_by_v6_1(inputs: dict[str, Any]) -> Counterexample:
-    """From the driver's arguments on."""
-    geometry = v6_1.admit(*(inputs[name] for name in ("size", "align", "boundary", "page_size")))
-    assert geometry is not None
-    return explain_v6_1(asdict(geometry))
-
-
-def admitted_by_v6_1(path: Any) -> Geometry:
-    """What v6.1 makes of a driver's arguments, on the paths where it admits them."""
-    size, boundary = path.number("size"), path.number("boundary")
-    geometry = v6_1.admit(size, path.one_of("align", 1), boundary, path.one_of("page_size", PAGE_SIZE))
-    path.assume("the arguments are admitted", lambda: geometry is not None)
-    assert geometry is not None
-    return geometry
-
-
-@obligation.refuted(
-    claims.block_lies_inside_its_page,
-    "v6.1",
-    Theory.U64,
-    explain=explain_admitted_by_v6_1,
-    case="boundary_above_the_page",
-)
-def v6_1_places_a_block_past_the_page(path: Any) -> None:
-    geometry = admitted_by_v6_1(path)
-    following = v6_1.next_block(geometry, layout.first_block(geometry))
-    path.assume("there is a next block", lambda: layout.goes_on(geometry, following))
-    path.show_claim(claims.block_lies_inside_its_page, following.offset, geometry.size, geometry.allocation)
-
-
-@obligation.refuted(
-    claims.layout_ends, "v6.1", Theory.U64, explain=explain_admitted_by_v6_1, case="boundary_above_32_bits"
-)
-def v6_1_never_ends(path: Any) -> None:
-    geometry = admitted_by_v6_1(path)
-    first = layout.first_block(geometry)
-    following = v6_1.next_block(geometry, first)
-    path.assume("there is a next block", lambda: layout.goes_on(geometry, following))
-    path.show_claim(claims.layout_ends, first.offset, following.offset)
+explain_v6_1 = explained_by(V6_1_IN_PYTHON.place, promise.SMALLEST_BLOCK)
 
 
 def any_page_of_v6_1(path: Any) -> Geometry:

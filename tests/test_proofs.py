@@ -21,7 +21,7 @@ from proofs.engine.obligation import Result, Settings, prove
 from proofs.engine.path import Theory
 from proofs.engine.resting import circle, with_what_undermines
 from proofs.engine.solver import Solver
-from proofs.subjects.subject import PLACED_BY_V6_1
+from proofs.subjects.subject import V6_1_IN_PYTHON
 from report.pages import kind_of
 from report.prover import as_text
 from report.verdicts import of_proof
@@ -144,7 +144,7 @@ def test_a_refutation_says_what_fails_and_of_what() -> None:
 def test_a_count_is_not_blamed_for_a_layout() -> None:
     """What is counted, what is placed and what fits are distinguished, whichever of them is wrong."""
     numbers = {"size": 1000, "boundary": 4096, "allocation": 4096}
-    explained = counting.explain(PLACED_BY_V6_1, layout.blks_per_alloc, numbers)
+    explained = counting.explain(V6_1_IN_PYTHON.place, layout.blks_per_alloc, numbers)
     assert explained.expected.endswith("blocks that fit: 4, at 0, 1000, 2000, 3000")
     assert explained.actual == "blocks that are counted: 4; blocks that are placed: 4, at 0, 1000, 2000, 3000"
     explained = counting.explain_v6_1({**numbers, "size": 1024})

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from impl import layout, v6_1, v6_12
 from impl.layout import Cursor, Geometry
-from model.promises import SERIES, V6_12, Promises
+from model.promises import SERIES, V6_1, V6_12, Promises
 from proofs.engine.path import Body
 
 PAGE_SIZE = 4096
@@ -111,20 +111,30 @@ class SeriesLoop:
     """Of the series: every turn places a block."""
 
     geometry: Geometry
+    next_block = staticmethod(layout.next_block)
 
     def first(self) -> Cursor:
         return layout.first_block(self.geometry)
 
     def turn(self, at: Cursor, last: Any = None) -> Turn:
         del last
-        following = layout.next_block(self.geometry, at)
+        following = self.next_block(self.geometry, at)
         return Turn(at.offset, following if layout.goes_on(self.geometry, following) else None, at.offset)
 
     def link(self, at: Cursor) -> Any:
-        return layout.next_block(self.geometry, at).offset
+        return self.next_block(self.geometry, at).offset
 
     def total(self) -> Any:
         return layout.blks_per_alloc(self.geometry)
+
+
+class V6_1Loop(SeriesLoop):
+    """Of v6.1, in the same way."""
+
+    next_block = staticmethod(v6_1.next_block)
+
+    def total(self) -> Any:
+        return v6_1.blks_per_alloc(self.geometry)
 
 
 class StackLoop(SeriesLoop):
@@ -165,7 +175,7 @@ def by_links(turn: Callable[[Geometry, Cursor], Cursor]) -> Place:
     return placed_by(lambda geometry: (offset for offset, _ in layout.laid_blocks(geometry, turn)))
 
 
-PLACED_BY_V6_1 = by_links(v6_1.next_block)
+V6_1_IN_PYTHON = Subject("v6.1", V6_1, v6_1.admit, lambda _, geometry: V6_1Loop(geometry), by_links(v6_1.next_block))
 SERIES_IN_PYTHON = Subject(
     "series", SERIES, kept(layout.admit), lambda _, geometry: SeriesLoop(geometry), by_links(layout.next_block)
 )
@@ -178,3 +188,4 @@ STACK_IN_PYTHON = Subject(
     skips=True,
 )
 IN_PYTHON = (SERIES_IN_PYTHON, STACK_IN_PYTHON)
+"""Those that are meant to be right."""

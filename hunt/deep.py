@@ -16,7 +16,7 @@ from kernel.pool import ALLOC, FREE, OPERATION, KernelPool
 from model.checks import BrokenClaim
 from model.lockstep import replay
 from model.memory import Mapping, Memory
-from model.pool import Block, Page, Pool
+from model.pool import Block, Page, SimplePool
 from model.revision import Revision
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, Step, Trace
 
@@ -56,7 +56,7 @@ class DeepRun:
         self.steps: list[Step] = [pool]
         self.memory, self.shadow = Memory(), Memory(lambda _: None)
         arguments = pool.size, pool.align, pool.boundary
-        oracle = Pool.create(pool.name, self.shadow, *arguments, **kernel.options(), promises=revision.promises)
+        oracle = SimplePool.create(pool.name, self.shadow, *arguments, **kernel.options(), promises=revision.promises)
         assert oracle is not None, f"{pool} is refused"
         self.oracle = oracle
         self.blocks: dict[str, Block] = {}  # that were given, by name

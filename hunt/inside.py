@@ -11,7 +11,7 @@ from impl.v6_12 import NULL, V6_12Pool
 from model import claims
 from model.lockstep import Lockstep
 from model.pool import Page as OraclePage
-from model.pool import Pool as Oracle
+from model.pool import SimplePool
 from model.revision import Inside, TreeNode
 
 MOST_PAGES = 1000
@@ -101,7 +101,7 @@ def tree_height_is_logarithmic(lockstep: Lockstep, pool: Pool, pages: int) -> No
     lockstep.check(claims.tree_height_is_logarithmic, pages, height(pool.page_tree.root))
 
 
-def pages_with_room_are_listed(lockstep: Lockstep, pool: Pool, oracle: Oracle) -> None:
+def pages_with_room_are_listed(lockstep: Lockstep, pool: Pool, oracle: SimplePool) -> None:
     listed: list[int] = []
     torn: list[int] = []
     link = pool.avail_page_list.next
@@ -146,7 +146,7 @@ def in_use_counts_the_live_blocks(lockstep: Lockstep, pool: Pool, page: OraclePa
     lockstep.check(claims.in_use_counts_the_live_blocks, counted, len(page.in_use), description=described)
 
 
-def free_list_holds_the_free_blocks(lockstep: Lockstep, pool: Pool, oracle: Oracle, page: OraclePage) -> None:
+def free_list_holds_the_free_blocks(lockstep: Lockstep, pool: Pool, oracle: SimplePool, page: OraclePage) -> None:
     listed = chain(pool, pool.page_tree.find(page.mapping.dma), len(oracle.offsets))
     free = set(oracle.offsets) - page.in_use
 

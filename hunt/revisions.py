@@ -13,7 +13,7 @@ from impl.v6_1 import V6_1Pool
 from impl.v6_12 import V6_12Pool
 from kernel.build import BuildError, Source, Variant, find
 from kernel.pool import program_of, revision_of
-from model.pool import Pool as ModelPool
+from model.pool import SimplePool
 from model.promises import SERIES, V6_1, V6_12, Promises
 from model.revision import KERNEL, Revision
 
@@ -29,7 +29,7 @@ def python(pool: Any, promises: Promises = SERIES, **views: Any) -> Revision:
 
 REVISIONS: Mapping[str, Revision] = MappingProxyType(
     {
-        "model": Revision(ModelPool.create),
+        "model": Revision(SimplePool.create),
         "series": python(SeriesPool, look=look, inside=inside_of_pages),
         # Held to what v6.1 was meant to promise, which it breaks; and to what it keeps in fact.
         "v6.1": python(

@@ -16,7 +16,7 @@ from model import claims
 from model.claims import Claim
 from model.geometry import counted
 from model.memory import Memory
-from model.pool import Pool
+from model.pool import SimplePool
 from model.revision import LockingError, Revision, Target
 from model.trace import Alloc, Free, Kernel, PageChoice, Step, Trace, TraceError
 
@@ -97,7 +97,7 @@ class Checks:
         self.memory = Memory(remapped=kernel.remapped)
         self.shadow = Memory(lambda _: None)  # the oracle's view: the same addresses, bytes of its own
         self.target: Target | None = None
-        self.oracle: Pool | None = None
+        self.oracle: SimplePool | None = None
         self.align = 1  # of blocks, in bytes
         self.blocks: dict[str, Block] = {}
         self.in_use: dict[int, str] = {}  # the names of the blocks in use, by virtual address
@@ -278,6 +278,6 @@ class Checks:
             raise TraceError("the pool was refused or destroyed; nothing can follow")
         return self.target
 
-    def _live_oracle(self) -> Pool:
+    def _live_oracle(self) -> SimplePool:
         assert self.oracle is not None
         return self.oracle

@@ -8,7 +8,7 @@ from model import claims
 from model.checks import Block, BrokenClaim, Checks, Ended, Record
 from model.geometry import Refusal, create
 from model.memory import Mapping
-from model.pool import Page, Pool
+from model.pool import Page, SimplePool
 from model.revision import LARGEST_PAGE, Revision, Target
 from model.trace import (
     Alloc,
@@ -101,7 +101,7 @@ class Lockstep(Checks):
         if not isinstance(promised, Refusal) and promised.allocation > LARGEST_PAGE:
             raise TraceError(f"a page of {promised.allocation} bytes is too large to run (at most {LARGEST_PAGE})")
         self.target = target
-        self.oracle = Pool.create(step.name, self.shadow, *arguments, **options, promises=promises)
+        self.oracle = SimplePool.create(step.name, self.shadow, *arguments, **options, promises=promises)
         self.align = max(step.align, 1)
 
     def _run_without_oracle(self, record: Record, step: Step) -> NoReturn:

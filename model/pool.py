@@ -24,7 +24,7 @@ class Page:
 
 
 @dataclass
-class Pool:
+class SimplePool:
     """A pool of blocks of coherent memory; `create` checks the arguments."""
 
     name: str

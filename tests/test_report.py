@@ -19,7 +19,7 @@ from hunt.fuzz import Hunt
 from hunt.inside import inside_of_pages
 from hunt.revisions import REVISIONS, python
 from impl.pool import Pool
-from model.pool import Pool as ModelPool
+from model.pool import SimplePool
 from model.revision import Revision
 from model.trace import Alloc, Create, Destroy, Trace, dumps, loads
 from proofs.catalogue import OBLIGATIONS
@@ -109,7 +109,7 @@ def test_a_block_that_sticks_out_is_drawn_whole() -> None:
 
 
 def test_of_a_pool_that_cannot_be_looked_into_the_blocks_are_drawn_that_it_has_handed_out() -> None:
-    class Crosses(ModelPool):
+    class Crosses(SimplePool):
         def alloc(self, zero: bool = False) -> tuple[int, int] | None:
             block = super().alloc(zero)
             return block and (block[0] + 16, block[1] + 16)

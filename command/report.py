@@ -169,7 +169,14 @@ def write_files(
     kernel: KernelFile | None = None,
 ) -> None:
     """The page, SARIF, JUnit XML and JSON. Raises OSError."""
-    page = index(verdicts, findings, tallies, command, [ENGINES[engine] for engine in engines])
+    page = index(
+        verdicts,
+        findings,
+        tallies,
+        command,
+        [ENGINES[engine] for engine in engines],
+        str(kernel.source) if kernel else "",
+    )
     write_whole(folder / "results.sarif", as_sarif(verdicts, kernel))
     write_whole(folder / "junit.xml", as_junit(verdicts, kernel))
     write_whole(folder / "results.json", json.dumps([verdict.to_json() for verdict in verdicts], indent=1) + "\n")

@@ -61,8 +61,9 @@ class Hunt:
 def hunter_of(revision: str, kernel: KernelFile | None = None, numbers: Iterable[int] = ()) -> type[PoolMachine]:
     """The machine for a revision, under a name of its own."""
     hunter = machine(revisions(kernel)[revision], numbers)
-    # Hypothesis keys its example database by test name; each revision needs its own.
-    hunter.__name__ = hunter.__qualname__ = f"PoolMachine_{revision}"
+    # Hypothesis keys its example database by test name; each revision, and each kernel's file, needs its own.
+    named = revision if kernel is None else f"{revision}_{kernel.path}"
+    hunter.__name__ = hunter.__qualname__ = f"PoolMachine_{named}"
     return hunter
 
 

@@ -138,6 +138,8 @@ def find(kernel: str | Path) -> Source:
     A file that is in no tree is compiled with the headers of the newest kernel that `make kernels` has fetched. Raises
     BuildError.
     """
+    if not str(kernel):
+        raise BuildError("the path of the kernel is empty; a kernel tree is expected, or a single dmapool.c")
     path = Path(kernel).expanduser().absolute()
     if path.is_dir():
         if not (path / "mm" / "dmapool.c").is_file():

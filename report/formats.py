@@ -16,9 +16,11 @@ from report.verdicts import ADVICE, EngineVerdict, message, replaying
 
 
 def as_sarif(verdicts: list[EngineVerdict], kernel: KernelFile | None = None) -> str:
-    """SARIF 2.1.0: an error for each verdict that is not as expected, a note for each refutation that is. It has no times,
-    so that the same findings are the same text. The trace in it is text, since readers of JSON may round numbers above 2^53."""
-    reported = [verdict for verdict in verdicts if is_wrong(verdict) or verdict.counterexample is not None]
+    """SARIF 2.1.0: an error for each verdict that is not as expected; and, unless it is about a kernel's own file, where they
+    would be alerts for ever, a note for each refutation that is. It has no times, so that the same findings are the same text.
+    The trace in it is text, since readers of JSON may round numbers above 2^53."""
+    noted = [] if kernel is not None else [verdict for verdict in verdicts if verdict.counterexample is not None]
+    reported = [verdict for verdict in verdicts if is_wrong(verdict) or verdict in noted]
     builder = SarifBuilder("poolproof", max_results=len(reported) + 1)
     for claim in CLAIMS.values():
         builder.add_rule(Rule(claim.name, None, claim.sentence, f"{claim.sentence} Source: {claim.source}."))

@@ -136,8 +136,10 @@ def index(
     tallies: Mapping[str, Mapping[str, int]],
     command: str,
     ran: Collection[str],
+    about: str = "",
 ) -> str:
-    """The page. `tallies` are what hunts have met on a revision; `command` has made all of it, and run the engines `ran`."""
+    """The page. `tallies` are what hunts have met on a revision; `command` has made all of it, and run the engines `ran`;
+    `about` is the kernel's file, with its version and hash, if it is about one."""
     environment = templates()
     functions = (anchor, dumps, in_words, kind_of, moments, numbers, steps, strip_picture, tree_picture)
     environment.globals |= {function.__name__: function for function in functions}
@@ -174,4 +176,5 @@ def index(
         tallies=tallies,
         events=sorted({event for tally in tallies.values() for event in tally}),
         command=command,
+        about=about,
     )

@@ -9,7 +9,7 @@ from typing import Any
 from kernel.ir import NotFollowed
 from kernel.objects import Pointer, Struct
 from model import claims
-from proofs.subjects.c_pool import Code
+from proofs.subjects.c_pool import Code, in_a_ring
 from proofs.subjects.c_turns import roles
 
 POISON = 0xA7  # POOL_POISON_FREED
@@ -40,15 +40,7 @@ class Device:
             "kfree": self.kfree,
             "poolproof_log": lambda *_: self.seen.append("busy"),
             "dma_free_coherent": lambda _, nbytes, vaddr, dma: self.seen.append(("given back", nbytes, vaddr, dma)),
-            "__list_del_entry_valid": lambda *_: True,
-            "llvm.memset.p0.i64": lambda to, byte, nbytes, _: to.object.fill(to.offset, nbytes, byte),
-            "memset": lambda to, byte, nbytes: to.object.fill(to.offset, nbytes, byte),
         }
-
-
-def in_a_ring(*links: Pointer) -> None:
-    for one, other in zip(links, [*links[1:], links[0]], strict=True):
-        one.object.cells[one.offset], other.object.cells[other.offset + 8] = other, one
 
 
 def destroy_leaks_exactly_the_busy_pages(path: Any, subject: Code) -> None:

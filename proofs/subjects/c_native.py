@@ -7,7 +7,6 @@ debug builds at least, finds no page. Of files with a list of pages, as v6.1 and
 
 import random
 from collections import Counter
-from itertools import pairwise
 
 from impl.layout import Geometry
 from kernel.build import Source, Variant
@@ -17,7 +16,7 @@ from kernel.pool import KernelPool
 from model.geometry import INT_MAX
 from model.memory import DMA_BASE, Memory
 from proofs.subjects.c_loop import LoopInC, placed_blocks
-from proofs.subjects.c_pool import Code, compile_file, created, geometry_of, total_in_the_row
+from proofs.subjects.c_pool import Code, compile_file, created, geometry_of, in_a_ring, total_in_the_row
 from proofs.subjects.c_shape import shape_of
 from proofs.subjects.subject import PAGE_SIZE
 
@@ -94,8 +93,7 @@ def compare_lookups(code: Code, chance: random.Random, counts: Counter[str], loo
     pool["allocation"] = PAGE_SIZE
     for page, place in zip(pages, places, strict=True):
         page["dma"] = place
-    for one, other in pairwise([pool, *pages, pool]):
-        one["page_list.next"] = other.at("page_list.next")
+    in_a_ring(*(one.at("page_list.next") for one in (pool, *pages)))
     given = iter(places)
     native = KernelPool.create(
         code.source, Variant(), "pool", Memory(lambda _: next(given)), PAGE_SIZE, 1, 0, debug=True

@@ -57,7 +57,6 @@ class Operations:
             want_init_on_alloc=lambda flags: bool(flags & ZERO or self.init_on_alloc),
             want_init_on_free=lambda: bool(self.init_on_free),
             poolproof_log=lambda *_: self._error("said"),
-            __list_add_valid=lambda *_: True,
             **self.locked.externals(),
         )
 

@@ -62,6 +62,19 @@ MEMORY: dict[str, Callable[..., Any]] = {
 """What changes memory, whatever it is."""
 
 
+SOUND: dict[str, Callable[..., Any]] = {
+    "__list_add_valid": lambda *_: True,
+    "__list_del_entry_valid": lambda *_: True,
+}
+"""What lists are asked before they change."""
+
+
+def in_a_ring(*links: Pointer) -> None:
+    """Have list_heads follow each other, the first one after the last."""
+    for one, other in zip(links, [*links[1:], links[0]], strict=True):
+        one.object.cells[one.offset], other.object.cells[other.offset + 8] = other, one
+
+
 @dataclass(frozen=True)
 class Code:
     """A file, compiled with its debugging code and without, and what it is held to: v6.1, the series, or v6.12."""
@@ -89,7 +102,7 @@ class Code:
     def interpreter(self, debug: bool = False, **externals: Any) -> Interpreter:
         """Of the code of debug builds, or of the others."""
         module = self.debugging if debug else self.module
-        return Interpreter(module, {name: lambda *_: 0 for name in QUIET} | MEMORY | externals)
+        return Interpreter(module, {name: lambda *_: 0 for name in QUIET} | MEMORY | SOUND | externals)
 
     def alike(self, name: str) -> str:
         """The function, which has to be the same with debugging code and without: what is proved of one is used of the other.
@@ -145,8 +158,7 @@ NUMA_NO_NODE = 2**32 - 1
 def created(code: Code, size: Any, align: Any, boundary: Any, page_size: Any) -> Struct | None:
     """The pool that dma_pool_create makes; None where it refuses. Quotients, which no geometry depends on, stay uncomputed."""
     device = code.struct("device")
-    for link in ("dma_pools.next", "dma_pools.prev"):
-        device[link] = device.at("dma_pools.next")
+    in_a_ring(device.at("dma_pools.next"))
 
     def memory(unwritten: int | type[Fault]) -> Pointer:
         return Pointer(replace(code.struct("dma_pool"), unwritten=unwritten), 0)
@@ -184,16 +196,12 @@ def total_in_the_row(code: Code, pool: Struct) -> Any:
             rows.append(arguments)
         return 1
 
-    for name in ("next", "prev"):
-        device[f"dma_pools.{name}"] = pool.at("pools.next")
-        pool[f"pools.{name}"] = device.at("dma_pools.next")
+    in_a_ring(device.at("dma_pools.next"), pool.at("pools.next"))
     tree = code.promises is SERIES
     if tree:
         pool["page_tree.rb_node"] = page.at(node_field(page, 0))
     else:
-        for name in ("next", "prev"):
-            pool[f"page_list.{name}"] = page.at("page_list.next")
-            page[f"page_list.{name}"] = pool.at("page_list.next")
+        in_a_ring(pool.at("page_list.next"), page.at("page_list.next"))
     interpreter = code.interpreter(
         scnprintf=printed,
         sysfs_emit=printed,

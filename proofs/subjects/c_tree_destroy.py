@@ -8,10 +8,10 @@ from kernel.execute import Interpreter
 from kernel.ir import Module, NotFollowed
 from kernel.objects import Opaque, Pointer, Struct
 from kernel.words import Unknown
-from proofs.c_destroy import Device, in_a_ring
+from proofs.c_destroy import Device
 from proofs.subjects.c_lists import CPool
 from proofs.subjects.c_pages import Pages
-from proofs.subjects.c_pool import Code
+from proofs.subjects.c_pool import Code, in_a_ring
 
 NODE = "page_node.__rb_parent_color"
 NOTHING = Unknown("undef", 0, 0)
@@ -50,7 +50,6 @@ class DestroyedInC(CPool):
             "rb_first_postorder": lambda _: here,
             "rb_next_postorder": after,
             "dma_free_coherent": lambda _, *given: self.memory.free_coherent(*given),
-            "__list_del_entry_valid": lambda *_: True,
         }
         frame = interpreter.enter("dma_pool_destroy", Pointer(self.view, 0))
         begins = interpreter.advance(frame, frame.function.loop())

@@ -16,20 +16,7 @@ from hunt.watchdog import begin, watchdog
 from model.checks import BrokenClaim
 from model.lockstep import Lockstep, rerun
 from model.revision import KERNEL, Revision
-from model.trace import (
-    Alloc,
-    Create,
-    Free,
-    Kernel,
-    OtherPool,
-    PageChoice,
-    Step,
-    Trace,
-    TraceError,
-    Write,
-    dumps,
-    loads,
-)
+from model.trace import Alloc, Create, Free, Kernel, OtherPool, PageChoice, Step, Trace, TraceError, Write, dumps, loads
 
 SECONDS = 20.0
 """Of the processor, so that a busy machine shrinks as far as an idle one; then what has been found has to do."""

@@ -20,15 +20,7 @@ from model.revision import LARGEST_PAGE
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Step, Trace, TraceError
 from proofs import admission, tree
 from proofs.c_runs import first_broken
-from proofs.counterexamples import (
-    as_promised,
-    described,
-    first_ones,
-    offsets_of,
-    page_of,
-    trace_of,
-    wrong_pages,
-)
+from proofs.counterexamples import as_promised, described, first_ones, offsets_of, page_of, trace_of, wrong_pages
 from proofs.engine.obligation import Counterexample
 from proofs.subjects.c_loop import LoopInC, subject_of
 from proofs.subjects.c_pool import Code

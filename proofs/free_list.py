@@ -239,8 +239,7 @@ def double_free_is_refused(path: Any, kind: Any = AnyPool) -> None:
         path.show("the tail has one block less", lambda: left.left == free - 1)
         refused = where == "further on in the tail"  # by hypothesis
     path.show(
-        "the search changes nothing",
-        lambda: not page.writes and page.offset is before[0] and page.in_use is before[1],
+        "the search changes nothing", lambda: not page.writes and page.offset is before[0] and page.in_use is before[1]
     )
     path.show_claim(claims.double_free_is_refused, refused, where != "in use")
 

@@ -59,21 +59,10 @@ OPERATORS = {
     z3.Z3_OP_BASHR: "bvashr",
     z3.Z3_OP_CONCAT: "concat",
 }
-INDEXED = {
-    z3.Z3_OP_EXTRACT: "extract",
-    z3.Z3_OP_SIGN_EXT: "sign_extend",
-    z3.Z3_OP_ZERO_EXT: "zero_extend",
-}
+INDEXED = {z3.Z3_OP_EXTRACT: "extract", z3.Z3_OP_SIGN_EXT: "sign_extend", z3.Z3_OP_ZERO_EXT: "zero_extend"}
 BINARY = {"bvadd", "bvmul", "bvand", "bvor", "bvxor", "concat"}  # in the standard; Z3 gives them more operands
 PRODUCTS = {z3.Z3_OP_MUL, z3.Z3_OP_BMUL}
-DIVISIONS = {
-    z3.Z3_OP_IDIV,
-    z3.Z3_OP_MOD,
-    z3.Z3_OP_BUDIV,
-    z3.Z3_OP_BUREM,
-    z3.Z3_OP_BUDIV_I,
-    z3.Z3_OP_BUREM_I,
-}
+DIVISIONS = {z3.Z3_OP_IDIV, z3.Z3_OP_MOD, z3.Z3_OP_BUDIV, z3.Z3_OP_BUREM, z3.Z3_OP_BUDIV_I, z3.Z3_OP_BUREM_I}
 
 
 class NotStandard(Exception):

@@ -62,10 +62,7 @@ MEMORY: dict[str, Callable[..., Any]] = {
 """What changes memory, whatever it is."""
 
 
-SOUND: dict[str, Callable[..., Any]] = {
-    "__list_add_valid": lambda *_: True,
-    "__list_del_entry_valid": lambda *_: True,
-}
+SOUND: dict[str, Callable[..., Any]] = {"__list_add_valid": lambda *_: True, "__list_del_entry_valid": lambda *_: True}
 """What lists are asked before they change."""
 
 

@@ -32,13 +32,13 @@ class StackDevice(KnownBlocks):
 explain_stack = from_this_state("the stack holds the free blocks, and they are counted")
 
 
-def allocate(path: Any, kind: Any = AnyStack, fails: bool = False) -> tuple[AnyStack, tuple[Any, Any] | None]:
+def allocate(path: Any, subject: Any = AnyStack, fails: bool = False) -> tuple[AnyStack, tuple[Any, Any] | None]:
     """Alloc, from a stack with a block or from a new page, unless the device fails; the pool, and what it handed out.
 
     A page has one block, two, or three: the third is placed as every later one is, for what the loop keeps of the blocks
     before is the first and the last.
     """
-    pool = kind(path, debug=path.one_of("debug", False, True))
+    pool = subject(path, debug=path.one_of("debug", False, True))
     placed = path.one_of("blocks of a new page", *((1,) if fails else (0, 1, 2, 3)))
     if placed == 0:
         pool.put(pool.any_block("top"))
@@ -53,46 +53,46 @@ def allocate(path: Any, kind: Any = AnyStack, fails: bool = False) -> tuple[AnyS
     return pool, pool.alloc(path.one_of("zero", False, True))
 
 
-def take_back(path: Any, kind: Any = AnyStack, anywhere: bool = False) -> tuple[AnyStack, Block]:
+def take_back(path: Any, subject: Any = AnyStack, anywhere: bool = False) -> tuple[AnyStack, Block]:
     """Free of a live block, on a stack of any size; the pool, and the block, which may be `anywhere` if that is no matter."""
-    pool = kind(path, debug=path.one_of("debug", False, True), init_on_free=path.one_of("init_on_free", False, True))
+    pool = subject(path, debug=path.one_of("debug", False, True), init_on_free=path.one_of("init_on_free", False, True))
     freed = pool.any_block("freed", anywhere)
     pool.free(freed.vaddr, freed.dma)
     return pool, freed
 
 
 @obligation(claims.allocated_block_was_free, REVISION, Theory.U64, explain=explain_stack)
-def allocated_block_was_free(path: Any, kind: Any = AnyStack) -> None:
-    pool, got = allocate(path, kind)
+def allocated_block_was_free(path: Any, subject: Any = AnyStack) -> None:
+    pool, got = allocate(path, subject)
     path.show("a block is handed out", lambda: got is not None)
     path.show_claim(claims.allocated_block_was_free, got, [(block.vaddr, block.dma) for block in pool.free_blocks])
 
 
 @obligation(claims.alloc_fails_only_without_memory, REVISION, Theory.U64, explain=explain_stack)
-def alloc_fails_only_without_memory(path: Any, kind: Any = AnyStack) -> None:
+def alloc_fails_only_without_memory(path: Any, subject: Any = AnyStack) -> None:
     fails = path.one_of("the device fails, and the stack is empty", False, True)
-    pool, got = allocate(path, kind, fails)
+    pool, got = allocate(path, subject, fails)
     path.show_claim(claims.alloc_fails_only_without_memory, got is None, not fails)
     path.show("a failure changes nothing", lambda: not fails or (pool.stack(), pool.log) == (["the tail"], []))
 
 
 @obligation(claims.free_list_holds_the_free_blocks, REVISION, Theory.U64, explain=explain_stack, case="alloc")
-def stack_holds_the_free_blocks_after_alloc(path: Any, kind: Any = AnyStack) -> None:
-    pool, got = allocate(path, kind)
+def stack_holds_the_free_blocks_after_alloc(path: Any, subject: Any = AnyStack) -> None:
+    pool, got = allocate(path, subject)
     handed_out = [block for block in pool.free_blocks if got is not None and block.vaddr == got[0]]
     path.show_claim(claims.free_list_holds_the_free_blocks, pool.stack(), pool.promised(*handed_out))
 
 
 @obligation(claims.free_list_holds_the_free_blocks, REVISION, Theory.U64, explain=explain_stack, case="free")
-def stack_holds_the_free_blocks_after_free(path: Any, kind: Any = AnyStack) -> None:
-    pool, freed = take_back(path, kind)
+def stack_holds_the_free_blocks_after_free(path: Any, subject: Any = AnyStack) -> None:
+    pool, freed = take_back(path, subject)
     path.show_claim(claims.free_list_holds_the_free_blocks, pool.stack(), [freed.name, *pool.promised()])
 
 
 @obligation(claims.double_free_is_refused, REVISION, Theory.U64, explain=explain_stack)
-def double_free_is_refused(path: Any, kind: Any = AnyStack) -> None:
+def double_free_is_refused(path: Any, subject: Any = AnyStack) -> None:
     """By induction over the stack: what is not at its top is looked for in the tail, in the same way."""
-    pool = kind(path, debug=True, walks=True)
+    pool = subject(path, debug=True, walks=True)
     top = pool.put(pool.any_block("top"))
     sought = path.number("vaddr that is freed")
     path.assume(
@@ -108,8 +108,8 @@ def double_free_is_refused(path: Any, kind: Any = AnyStack) -> None:
 
 
 @obligation(claims.refused_free_changes_nothing, REVISION, Theory.U64, explain=explain_stack)
-def refused_free_changes_nothing(path: Any, kind: Any = AnyStack) -> None:
-    pool = kind(path, debug=True, init_on_free=path.one_of("init_on_free", False, True))
+def refused_free_changes_nothing(path: Any, subject: Any = AnyStack) -> None:
+    pool = subject(path, debug=True, init_on_free=path.one_of("init_on_free", False, True))
     free = pool.any_block("free block")
     if path.one_of("it is", "the top", "in the tail") == "the top":
         pool.put(free)
@@ -123,22 +123,22 @@ def refused_free_changes_nothing(path: Any, kind: Any = AnyStack) -> None:
 
 
 @obligation(claims.in_use_counts_the_live_blocks, REVISION, Theory.U64, explain=explain_stack, case="alloc")
-def in_use_counts_an_allocated_block(path: Any, kind: Any = AnyStack) -> None:
-    pool, _ = allocate(path, kind)
+def in_use_counts_an_allocated_block(path: Any, subject: Any = AnyStack) -> None:
+    pool, _ = allocate(path, subject)
     path.assume("there are fewer live blocks than addresses", lambda: pool.live < 2**64 - 1)
     path.show_claim(claims.in_use_counts_the_live_blocks, pool.nr_active, pool.live + 1)
 
 
 @obligation(claims.in_use_counts_the_live_blocks, REVISION, Theory.U64, explain=explain_stack, case="free")
-def in_use_counts_a_freed_block_no_more(path: Any, kind: Any = AnyStack) -> None:
-    pool, _ = take_back(path, kind, anywhere=True)
+def in_use_counts_a_freed_block_no_more(path: Any, subject: Any = AnyStack) -> None:
+    pool, _ = take_back(path, subject, anywhere=True)
     path.assume("the block is in use, and counted", lambda: pool.live >= 1)
     path.show_claim(claims.in_use_counts_the_live_blocks, pool.nr_active, pool.live - 1)
 
 
 @obligation(claims.total_counts_the_blocks, REVISION, Theory.U64, explain=explain_stack, case="new_page")
-def total_counts_the_blocks_of_a_new_page(path: Any, kind: Any = AnyStack) -> None:
-    pool, _ = allocate(path, kind)
+def total_counts_the_blocks_of_a_new_page(path: Any, subject: Any = AnyStack) -> None:
+    pool, _ = allocate(path, subject)
     added = pool.nr_blocks - pool.blocks
     path.show_claim(claims.total_counts_the_blocks, added, pool.nr_pages, len(pool.page.offsets))
 
@@ -183,9 +183,9 @@ def plain_pool(debug: bool) -> V6_12Pool:
     return pool
 
 
-def freed_twice(path: Any, kind: Any) -> tuple[AnyStack, Block]:
+def freed_twice(path: Any, subject: Any) -> tuple[AnyStack, Block]:
     """A pool without debugging, whose topmost free block was freed again."""
-    pool = kind(path, debug=False)
+    pool = subject(path, debug=False)
     free = pool.put(pool.any_block("free block"))
     pool.free(free.vaddr, free.dma)
     return pool, free
@@ -194,24 +194,24 @@ def freed_twice(path: Any, kind: Any) -> tuple[AnyStack, Block]:
 @obligation.refuted(
     claims.free_list_holds_the_free_blocks, REVISION, Theory.U64, explain=explain_double_free, case="double_free"
 )
-def a_block_freed_twice_lies_below_itself(path: Any, kind: Any = AnyStack) -> None:
-    pool, _ = freed_twice(path, kind)
+def a_block_freed_twice_lies_below_itself(path: Any, subject: Any = AnyStack) -> None:
+    pool, _ = freed_twice(path, subject)
     path.show_claim(claims.free_list_holds_the_free_blocks, pool.stack(), pool.promised())
 
 
 @obligation.refuted(
     claims.in_use_counts_the_live_blocks, REVISION, Theory.U64, explain=explain_double_free, case="double_free"
 )
-def a_block_freed_twice_is_subtracted_twice(path: Any, kind: Any = AnyStack) -> None:
-    pool, _ = freed_twice(path, kind)
+def a_block_freed_twice_is_subtracted_twice(path: Any, subject: Any = AnyStack) -> None:
+    pool, _ = freed_twice(path, subject)
     path.show_claim(claims.in_use_counts_the_live_blocks, pool.nr_active, pool.live)
 
 
 @obligation.refuted(
     claims.allocated_block_was_free, REVISION, Theory.U64, explain=explain_double_free, case="double_free"
 )
-def a_block_freed_twice_is_handed_out_twice(path: Any, kind: Any = AnyStack) -> None:
-    pool, free = freed_twice(path, kind)
+def a_block_freed_twice_is_handed_out_twice(path: Any, subject: Any = AnyStack) -> None:
+    pool, free = freed_twice(path, subject)
     first = pool.alloc()
     path.assume("it is handed out", lambda: first is not None and first[0] == free.vaddr)
     live_now = [free]
@@ -222,8 +222,8 @@ def a_block_freed_twice_is_handed_out_twice(path: Any, kind: Any = AnyStack) -> 
 @obligation.refuted(
     claims.allocated_block_was_free, REVISION, Theory.U64, explain=explain_mismatch, case="mismatched_free"
 )
-def a_free_with_anothers_dma_address_is_believed(path: Any, kind: Any = AnyStack) -> None:
-    pool = kind(path, debug=True)
+def a_free_with_anothers_dma_address_is_believed(path: Any, subject: Any = AnyStack) -> None:
+    pool = subject(path, debug=True)
     freed = pool.any_block("freed")
     pool.free(freed.vaddr, path.number("dma of another"))
     path.show_claim(claims.allocated_block_was_free, pool.alloc(), [(freed.vaddr, freed.dma)])
@@ -260,9 +260,9 @@ def explain_wild_link(inputs: dict[str, Any]) -> Counterexample:  # noqa: ARG001
 
 
 @obligation.refuted(claims.block_starts_in_a_page, REVISION, Theory.U64, explain=explain_wild_link, case="damaged_link")
-def a_link_to_other_memory_is_followed(path: Any, kind: Any = AnyStack) -> None:
+def a_link_to_other_memory_is_followed(path: Any, subject: Any = AnyStack) -> None:
     """The topmost free block was written to: the block below it is now anywhere in memory that the kernel can read."""
-    pool = kind(path, debug=False)
+    pool = subject(path, debug=False)
     page = path.number("vaddr of the page")
     top = pool.put(pool.block("top", page, path.number("dma of the page")))
     anywhere = pool.any_block("anywhere")

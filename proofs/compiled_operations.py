@@ -5,6 +5,7 @@ of offsets on `proofs.subjects.c_lists`, of a stack of blocks on `proofs.subject
 """
 
 from collections.abc import Callable
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -17,10 +18,10 @@ from proofs.c_runs import explain_operation
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample
 from proofs.engine.path import Body
-from proofs.subjects.c_lists import pools_of
+from proofs.subjects.c_lists import CPool
 from proofs.subjects.c_pool import Code, of_function
-from proofs.subjects.c_stack import stacks_of
-from proofs.subjects.subject import about, of_kind
+from proofs.subjects.c_stack import CStack
+from proofs.subjects.subject import about
 
 Explain = Callable[[Code, Claim, dict[str, Any]], Counterexample]
 
@@ -32,7 +33,7 @@ def natively(explain: Callable[[dict[str, Any]], Counterexample]) -> Explain:
 
 def about_c(code: Code, body: Callable[..., None], kind: Any) -> Body:
     """A body about pools of the file."""
-    return of_function(code.module, "dma_pool_alloc", of_kind(body, kind))
+    return of_function(code.module, "dma_pool_alloc", about(body, kind))
 
 
 def making(state: Any) -> None:
@@ -67,12 +68,12 @@ def operations_of(state: Any) -> None:
     """Whatever is stated of impl/ and a kind of pool, of this kind; and what is about C alone."""
     code = state.code
     making(state)
-    kind, like = (stacks_of(code), "v6.12") if code.stacks else (pools_of(code), "series")
+    kind, like = partial(CStack if code.stacks else CPool, code), "v6.12" if code.stacks else "series"
     original = code.promises is V6_1
     defects = {(one.claim.name, one.case): one for one in STATED if one.revision == "v6.1"} if original else {}
     bodies: dict[Body, Body] = {}  # one for all of its claims
     for one in STATED:
-        if one.revision != like or "kind" not in signature(one.body).parameters:
+        if one.revision != like or "subject" not in signature(one.body).parameters:
             continue
         if original and one.body in OF_PAGES_WITH_ROOM:
             continue

@@ -13,7 +13,7 @@ from proofs.engine.obligation import Counterexample, Obligations, from_this_stat
 from proofs.engine.path import Theory
 from proofs.free_list import free_block
 from proofs.subjects.arbitrary import AnyPage, AnyPool, AnyV6_1Pool, first_with_room, put_in_list
-from proofs.subjects.subject import of_kind
+from proofs.subjects.subject import about
 
 obligation = Obligations(__name__)
 
@@ -35,9 +35,9 @@ def explain_twice(inputs: dict[str, Any]) -> Counterexample:
     )
 
 
-def allocate(path: Any, kind: type[AnyPool]) -> tuple[AnyPool, AnyPage, bool]:
+def allocate(path: Any, subject: type[AnyPool]) -> tuple[AnyPool, AnyPage, bool]:
     """Allocate from any page with room: the pool, the page, whether zeros were wanted."""
-    pool = kind(path, "debug", "init_on_alloc", "init_on_free", needs=())
+    pool = subject(path, "debug", "init_on_alloc", "init_on_free", needs=())
     page, _ = first_with_room(pool)
     zero = path.one_of("zero", False, True)
     pool.alloc(zero)
@@ -45,8 +45,8 @@ def allocate(path: Any, kind: type[AnyPool]) -> tuple[AnyPool, AnyPage, bool]:
 
 
 @obligation(claims.allocated_block_is_filled, "series", Theory.U64, explain=explain)
-def allocated_block_is_filled(path: Any, kind: Any = AnyPool) -> None:
-    pool, page, zero = allocate(path, kind)
+def allocated_block_is_filled(path: Any, subject: Any = AnyPool) -> None:
+    pool, page, zero = allocate(path, subject)
     distance = path.number("distance of the byte from the block's start")
     path.assume("the byte is in the block", lambda: distance < pool.geometry.size)
     former = POOL_POISON_FREED if pool.debug else DRIVERS
@@ -55,13 +55,13 @@ def allocated_block_is_filled(path: Any, kind: Any = AnyPool) -> None:
 
 
 @obligation(claims.block_is_filled_once, "series", Theory.U64, explain=explain)
-def block_is_filled_once(path: Any, kind: Any = AnyPool) -> None:
-    path.show_claim(claims.block_is_filled_once, len(allocate(path, kind)[1].writes))
+def block_is_filled_once(path: Any, subject: Any = AnyPool) -> None:
+    path.show_claim(claims.block_is_filled_once, len(allocate(path, subject)[1].writes))
 
 
 # v6.1 fills it twice, with debug and init_on_alloc: poison first, and then zeros over it.
 obligation.refuted(claims.block_is_filled_once, "v6.1", Theory.U64, explain=explain_twice)(
-    of_kind(block_is_filled_once, AnyV6_1Pool)
+    about(block_is_filled_once, AnyV6_1Pool)
 )
 
 
@@ -100,8 +100,8 @@ def patch_06_keeps_the_freed_block(path: Any) -> None:
 
 
 @obligation(claims.freed_block_is_filled, "series", Theory.U64, explain=explain)
-def freed_block_is_filled(path: Any, kind: Any = AnyPool) -> None:
-    pool = kind(path, "debug", "init_on_free", needs=())
+def freed_block_is_filled(path: Any, subject: Any = AnyPool) -> None:
+    pool = subject(path, "debug", "init_on_free", needs=())
     page = pool.page("the page")
     put_in_list(pool, [])
     block, distance = pool.block_offset("the block"), path.number("distance of the byte from the block's start")
@@ -116,9 +116,9 @@ def freed_block_is_filled(path: Any, kind: Any = AnyPool) -> None:
 
 
 @obligation(claims.freed_block_is_filled, "series", Theory.U64, explain=explain, case="link")
-def link_survives_the_fill(path: Any, kind: Any = AnyPool) -> None:
+def link_survives_the_fill(path: Any, subject: Any = AnyPool) -> None:
     """The fill comes before the link, which it would wipe out."""
-    pool = kind(path, "debug", "init_on_free", needs=())
+    pool = subject(path, "debug", "init_on_free", needs=())
     page = pool.page("the page")
     put_in_list(pool, [])
     first = page.offset

@@ -30,7 +30,7 @@ from proofs.subjects.arbitrary import (
     first_with_room,
     put_in_list,
 )
-from proofs.subjects.subject import ReachedTail, any_cursor, any_geometry, of_kind
+from proofs.subjects.subject import ReachedTail, about, any_cursor, any_geometry
 
 obligation = Obligations(__name__)
 
@@ -97,8 +97,8 @@ def register(case: str) -> Callable[[Body], Body]:
 
 
 @register("alloc")
-def alloc_from_a_page_with_room(path: Any, kind: Any = AnyPool) -> None:
-    pool = kind(path, "debug")
+def alloc_from_a_page_with_room(path: Any, subject: Any = AnyPool) -> None:
+    pool = subject(path, "debug")
     page, others = first_with_room(pool)
     live, free = page.in_use, chain(pool, page)
     block = pool.alloc(path.one_of("zero", False, True))
@@ -110,9 +110,9 @@ def alloc_from_a_page_with_room(path: Any, kind: Any = AnyPool) -> None:
 
 
 @register("alloc_with_a_new_page")
-def alloc_with_a_new_page(path: Any, kind: Any = AnyPool) -> None:
+def alloc_with_a_new_page(path: Any, subject: Any = AnyPool) -> None:
     """No page has room, so the lock is dropped around dma_alloc_coherent. By then, any other page may have room."""
-    pool = kind(path, "debug")
+    pool = subject(path, "debug")
     path.assume("a page has a block", lambda: pool.blks_per_alloc >= 1)
     device = PageDevice(pool, pool.block_offset("the first block"))
     refused = path.one_of("the page overlaps another", False, True)
@@ -167,8 +167,8 @@ class PageDevice:
 
 
 @register("free")
-def free_a_block_in_use(path: Any, kind: Any = AnyPool) -> None:
-    pool = kind(path, "debug", "init_on_free")
+def free_a_block_in_use(path: Any, subject: Any = AnyPool) -> None:
+    pool = subject(path, "debug", "init_on_free")
     page = any_page(pool)
     has_a_block_in_use(pool, page)
     others = put_in_list(pool, [page] if page.in_use < pool.blks_per_alloc else [])
@@ -192,9 +192,9 @@ def explain_double_free(inputs: dict[str, Any]) -> Counterexample:
 @obligation.refuted(
     claims.free_list_holds_the_free_blocks, "series", Theory.U64, explain=explain_double_free, case="double_free"
 )
-def double_free_breaks_the_list(path: Any, kind: Any = AnyPool) -> None:
+def double_free_breaks_the_list(path: Any, subject: Any = AnyPool) -> None:
     """Without debug, a block that is free already is linked once more."""
-    pool = kind(path, "init_on_free")
+    pool = subject(path, "init_on_free")
     pool.found = page = pool.page("the page")
     path.assume("a block is in use and another is free", lambda: page.in_use >= 1 and page.in_use < pool.blks_per_alloc)
     put_in_list(pool, [page])
@@ -218,10 +218,10 @@ class Countdown:
 
 
 @obligation(claims.double_free_is_refused, "series", Theory.U64, explain=explain)
-def double_free_is_refused(path: Any, kind: Any = AnyPool) -> None:
+def double_free_is_refused(path: Any, subject: Any = AnyPool) -> None:
     """By induction over the free list: the search looks at its first block, and goes on in the tail as in a list of its own
     that has one block less."""
-    pool = kind(path, needs=(FITS, END, DISJOINT))
+    pool = subject(path, needs=(FITS, END, DISJOINT))
     page = any_page(pool)
     free = pool.blks_per_alloc - page.in_use
     listed = chain(pool, page)
@@ -265,8 +265,8 @@ def explain_refused(inputs: dict[str, Any]) -> Counterexample:  # noqa: ARG001
 
 
 @obligation(claims.refused_free_changes_nothing, "series", Theory.U64, explain=explain_refused)
-def refused_free_changes_nothing(path: Any, kind: Any = AnyPool) -> None:
-    pool = kind(path, "init_on_free", needs=())
+def refused_free_changes_nothing(path: Any, subject: Any = AnyPool) -> None:
+    pool = subject(path, "init_on_free", needs=())
     pool.debug = True
     page = pool.page("the page")
     put_in_list(pool, [page])
@@ -279,7 +279,7 @@ def refused_free_changes_nothing(path: Any, kind: Any = AnyPool) -> None:
 
 # v6.1 zeroes the block before it looks whether that is free.
 obligation.refuted(claims.refused_free_changes_nothing, "v6.1", Theory.U64, explain=explain_refused)(
-    of_kind(refused_free_changes_nothing, AnyV6_1Pool)
+    about(refused_free_changes_nothing, AnyV6_1Pool)
 )
 
 
@@ -340,10 +340,10 @@ explain_touched = from_this_state("the first page with room and its neighbour ar
 
 
 @obligation(claims.alloc_touches_few_pages, "series", Theory.U64, explain=explain_touched)
-def alloc_touches_few_pages(path: Any, kind: Any = AnyPool) -> None:
+def alloc_touches_few_pages(path: Any, subject: Any = AnyPool) -> None:
     """The first page with room, and the page after it, if the first one leaves the list. What is behind these has no links
     that could be read, so that a third page cannot be looked at unnoticed."""
-    pool = kind(path, "debug", needs=())
+    pool = subject(path, "debug", needs=())
     _, others = first_with_room(pool)
     pool.alloc()
     path.show_claim(claims.alloc_touches_few_pages, 1 + len([other for other in others if other != "more pages"]))

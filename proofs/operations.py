@@ -1,6 +1,6 @@
 """What an alloc and a free leave alone, and the lock that guards the rest; and what only debug builds of C, or v6.1's C, do.
 
-The bodies take the `kind` of pool that they are about: impl/'s, or a kernel's own.
+A `subject` is the kind of pool that a body is about: impl/'s, or a kernel's own.
 """
 
 from types import SimpleNamespace
@@ -36,9 +36,9 @@ def operate(path: Any, pool: Any, operation: str) -> tuple[Any, Any]:
 
 
 @obligation(claims.live_block_is_left_alone, "series", Theory.U64, explain=explain)
-def operation_writes_inside_its_block(path: Any, kind: Any = AnyPool) -> None:
+def operation_writes_inside_its_block(path: Any, subject: Any = AnyPool) -> None:
     """Any byte outside of the block that an operation is about is as it was."""
-    pool = kind(path, "debug", "init_on_alloc", "init_on_free")
+    pool = subject(path, "debug", "init_on_alloc", "init_on_free")
     page, block = operate(path, pool, path.one_of("operation", "alloc", "free"))
     place = path.number("any place in the page")
     path.assume("the place is outside of the block", lambda: place < block or place >= block + pool.geometry.size)
@@ -47,9 +47,9 @@ def operation_writes_inside_its_block(path: Any, kind: Any = AnyPool) -> None:
 
 
 @obligation(claims.locking_rules_are_kept, "series", Theory.U64, explain=explain)
-def locking_rules_are_kept(path: Any, kind: Any = AnyPool) -> None:
+def locking_rules_are_kept(path: Any, subject: Any = AnyPool) -> None:
     """Of impl/, as far as `impl.lock` knows; of C, each access to what the lock guards."""
-    pool = kind(path, "debug", "interrupts")
+    pool = subject(path, "debug", "interrupts")
     operation = path.one_of("operation", "alloc", "free", "alloc with a new page")
     try:
         if operation == "alloc with a new page":
@@ -67,22 +67,22 @@ def locking_rules_are_kept(path: Any, kind: Any = AnyPool) -> None:
 
 
 @obligation(claims.locking_rules_are_kept, "v6.12", Theory.U64, explain=explain)
-def locking_rules_of_a_stack_are_kept(path: Any, kind: Any = AnyStack) -> None:
+def locking_rules_of_a_stack_are_kept(path: Any, subject: Any = AnyStack) -> None:
     try:
         if path.one_of("operation", "alloc", "free") == "free":
-            pool, _ = block_stack.take_back(path, kind)
+            pool, _ = block_stack.take_back(path, subject)
         else:
-            pool, _ = block_stack.allocate(path, kind, path.one_of("the device fails", False, True))
+            pool, _ = block_stack.allocate(path, subject, path.one_of("the device fails", False, True))
         misuse = pool.misuse()
     except LockingError as error:
         misuse = str(error)
     path.show_claim(claims.locking_rules_are_kept, misuse)
 
 
-def operation_writes_inside_a_block_of_a_stack(path: Any, kind: Any) -> None:
+def operation_writes_inside_a_block_of_a_stack(path: Any, subject: Any) -> None:
     """Of C, whose fills have lengths."""
     debug, init_on_free = path.one_of("debug", False, True), path.one_of("init_on_free", False, True)
-    pool = kind(path, debug=debug, init_on_free=init_on_free)
+    pool = subject(path, debug=debug, init_on_free=init_on_free)
     pool.init_on_alloc = path.one_of("init_on_alloc", False, True)
     block = pool.any_block("the block")
     if path.one_of("operation", "alloc", "free") == "free":
@@ -99,7 +99,7 @@ def operation_writes_inside_a_block_of_a_stack(path: Any, kind: Any) -> None:
 # The loop of debug builds over the bytes of a block, which is a lemma of other proofs about C.
 
 
-def poison_is_looked_for(path: Any, kind: Any) -> None:
+def poison_is_looked_for(path: Any, subject: Any) -> None:
     """A turn looks at one byte; by induction, all bytes before it are poison."""
     byte = path.one_of("the byte is", POOL_POISON_FREED, "another")
     if byte == "another":
@@ -111,7 +111,7 @@ def poison_is_looked_for(path: Any, kind: Any) -> None:
         seen.append(offset)
         return byte
 
-    pool = kind(path, debug=True)
+    pool = subject(path, debug=True)
     interpreter, frame, head, block = pool.looks_for_poison(read)
     size, link = pool.geometry.size, pool.LINK
     begins = interpreter.advance(frame, head)
@@ -156,9 +156,9 @@ def first_of(page: Any) -> list[Any]:
     return [(page.vaddr + at, page.dma + at) for name, at in page.blocks.items() if name == "the first"]
 
 
-def alloc_looks_at_any_page(path: Any, kind: Any) -> None:
+def alloc_looks_at_any_page(path: Any, subject: Any) -> None:
     """A turn of the scan, at any page: it takes it if it has room, or goes on with the one after it, and leaves all alone."""
-    pool = kind(path, "debug")
+    pool = subject(path, "debug")
     page = any_page(pool)
     in_the_list(path, pool, page)
     linked, live, free, offset = links(pool, page), page.in_use, chain(pool, page), page.offset
@@ -181,9 +181,9 @@ def alloc_looks_at_any_page(path: Any, kind: Any) -> None:
     path.show("the page is as it was", lambda: page.in_use == live and page.offset is offset and not page.writes)
 
 
-def alloc_at_the_end_of_the_list(path: Any, kind: Any) -> None:
+def alloc_at_the_end_of_the_list(path: Any, subject: Any) -> None:
     """No page has room: the lock is dropped, others change the list, a page is added or there is no memory."""
-    pool = kind(path, "debug")
+    pool = subject(path, "debug")
     path.assume("a page has a block", lambda: pool.blks_per_alloc >= 1)
     device = PageDevice(pool, pool.block_offset("the first block"))
     interpreter, frame = pool.started(path.one_of("zero", False, True))
@@ -203,8 +203,8 @@ def alloc_at_the_end_of_the_list(path: Any, kind: Any) -> None:
     show_page(pool, page, 1, ["the tail"] if "the tail" in page.blocks else [])
 
 
-def free_a_block_in_use(path: Any, kind: Any) -> None:
-    pool = kind(path, "debug", "init_on_free")
+def free_a_block_in_use(path: Any, subject: Any) -> None:
+    pool = subject(path, "debug", "init_on_free")
     page = any_page(pool)
     has_a_block_in_use(pool, page)
     in_the_list(path, pool, page)

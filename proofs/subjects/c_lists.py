@@ -1,6 +1,5 @@
 """A kernel's dma_pool_alloc and dma_pool_free of lists of offsets, v6.1's or the series', on `AnyPool` and `AnyPage`."""
 
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -214,8 +213,3 @@ class CPool(Operations, AnyPool):
                 counted = following[names["count"]] == at[names["count"]] + 1
                 self.path.follow("a turn counts one block", lambda counted=counted: counted)
             at = following
-
-
-def pools_of(code: Code) -> Any:
-    """What makes `AnyPool`s of a file, for bodies that make them of impl/."""
-    return partial(CPool, code)

@@ -1,6 +1,5 @@
 """A kernel's dma_pool_alloc and dma_pool_free of v6.12's stack of blocks, on `AnyStack`: its known blocks are structs of C."""
 
-from functools import partial
 from typing import Any
 
 from impl.v6_12 import NULL
@@ -225,8 +224,3 @@ class CStack(Operations, AnyStack):
 
     def taken_back(self, *_: Any) -> None:
         raise TakenBack
-
-
-def stacks_of(code: Code) -> Any:
-    """What makes `AnyStack`s of a file, for bodies that make them of impl/."""
-    return partial(CStack, code)

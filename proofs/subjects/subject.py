@@ -89,13 +89,6 @@ def about(body: Callable[..., None], subject: Any) -> Body:
     return of_subject
 
 
-def of_kind(body: Callable[..., None], kind: Any) -> Body:
-    """A body that makes its pools itself, about pools of a kind."""
-    of_pools = partial(body, kind=kind)
-    update_wrapper(of_pools, body)
-    return of_pools
-
-
 def any_geometry(path: Any) -> Geometry:
     """Any geometry."""
     return Geometry(path.number("size"), path.number("boundary"), path.number("allocation"))

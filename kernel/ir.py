@@ -161,14 +161,16 @@ class Module:
 
         The same code has the same name in every build of a file.
         """
-        references = {one.location for one in self.function(function).blocks[block] if one.location}
-        places = [
-            (int(place[1]), int(place[2]))
-            for reference in references
-            if (place := re.search(r"line: ([1-9]\d*), column: (\d+)", self.metadata.get(reference, "")))
-        ]
         file = re.search(r"\((\S+):\d+\)$", self.place(function, block))
-        return " ".join([file[1], function, *(f"{line}.{column}" for line, column in sorted(places))]) if file else ""
+        if file is None:
+            return ""
+        places = set()
+        for reference in {one.location for one in self.function(function).blocks[block] if one.location}:
+            column = re.search(r"\bcolumn: (\d+)", self.metadata.get(reference, ""))
+            line = re.search(rf"\({re.escape(file[1])}:(\d+)\)$", self._place("", reference))  # not of a header's
+            if column and line:
+                places.add((int(line[1]), int(column[1])))
+        return " ".join([file[1], function, *(f"{line}.{column}" for line, column in sorted(places))])
 
     def lines_of_head(self, function: str) -> list[int]:
         """The lines of a function's declaration, and of the brace that opens it."""

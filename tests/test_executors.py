@@ -15,7 +15,7 @@ from tests.test_cache import NAME, TWO
 def test_any_executor_gives_the_same_verdicts(named: str, command: Command) -> None:
     if named == "dask":
         pytest.importorskip("distributed", reason="the Python package distributed is missing: run `make setup`")
-    ran = command("prove", *TWO, "layout_ends", "--fresh", "--jobs", 2, "--executor", named)
+    ran = command("prove", *TWO, "--fresh", "--jobs", 2, "--executor", named)
     assert (ran.status, "0 not as expected" in ran.out) == (0, True)
 
 

@@ -161,16 +161,17 @@ class Module:
 
         The same code has the same name in every build of a file.
         """
-        file = re.search(r"\((\S+):\d+\)$", self.place(function, block))
-        if file is None:
-            return ""
-        places = set()
+        places: dict[str, set[tuple[int, int]]] = {}
         for reference in {one.location for one in self.function(function).blocks[block] if one.location}:
             column = re.search(r"\bcolumn: (\d+)", self.metadata.get(reference, ""))
-            line = re.search(rf"\({re.escape(file[1])}:(\d+)\)$", self._place("", reference))  # not of a header's
-            if column and line:
-                places.add((int(line[1]), int(column[1])))
-        return " ".join([file[1], function, *(f"{line}.{column}" for line, column in sorted(places))])
+            place = re.search(r"\((\S+):(\d+)\)$", self._place("", reference))
+            if column and place:
+                places.setdefault(place[1], set()).add((int(place[2]), int(column[1])))
+        if not places:
+            return ""
+        own = re.search(r"\((\S+):\d+\)$", self.place_of(function))
+        file = own[1] if own and own[1] in places else min(places)  # what a header has inlined is not the file's
+        return " ".join([file, function, *(f"{line}.{column}" for line, column in sorted(places[file]))])
 
     def lines_of_head(self, function: str) -> list[int]:
         """The lines of a function's declaration, and of the brace that opens it."""

@@ -87,16 +87,18 @@ def explain_rbtree(code: Code, claim: Claim, inputs: dict[str, Any]) -> Countere
 
 def explain_arguments(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
     """The driver's arguments, the geometry that the pool keeps, and the blocks of its first page, as far as people read; of
-    another size, where that shows more.
+    another size or boundary, where that shows more.
 
     Raises NotFollowed if the compiled file breaks nothing.
     """
     subject = subject_of(code)
-    for size in (inputs["size"], inputs["page_size"] // 2 + 1):
-        given = {**inputs, "size": size}
+    others: tuple[dict[str, int], ...] = ({}, {"size": inputs["page_size"] // 2 + 1}, {"boundary": 2**32})
+    for other in others:
+        given = {**inputs, **other}
+        size = given["size"]
         explained = admission.explain(subject, given)
         assert explained.trace is not None
-        kept = subject.create(size, inputs["align"], inputs["boundary"], inputs["page_size"])
+        kept = subject.create(size, given["align"], given["boundary"], given["page_size"])
         actual, steps, page = explained.actual, explained.trace.steps, None
         if kept is not None:
             placed, trouble = subject.place(kept, 3)

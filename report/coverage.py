@@ -85,7 +85,7 @@ def times_of(module: Module, file: str, times: Mapping[int, int]) -> dict[str, i
         for block in function.blocks:
             sure = [run[other] for other in function.blocks if function.passes(other, block)]
             found[codes[block]] = max(run[block], max(sure, default=0))
-    return {code: number for code, number in found.items() if code}
+    return {code: number for code, number in found.items() if code.startswith(f"{file} ")}
 
 
 def functions_of(source: Source) -> dict[str, set[str]]:

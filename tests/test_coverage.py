@@ -64,7 +64,7 @@ def test_a_line_is_hunted_if_a_run_has_come_there(source: Source, proved: Result
     assert at("pool->nr_blocks++;") == ("proved", 2 * 256)  # in a page of 4 KiB
     said = in_text(coverage)
     assert " of basic blocks are reached by a proof, " in said
-    assert "  dmam_pool_match: line " in said
+    assert "  pool_check_block: line" in said
     html = page(coverage)
     assert html.count("<tr") == len(lines) + 1
     assert "blocks_are_disjoint" in html

@@ -173,7 +173,11 @@ class CStack(Operations, AnyStack):
         self.page_memory.filled = None
         return {**last, "first": Pointer(self.view_of(blocks[0]), 0), "last": Pointer(self.view_of(blocks[-1]), 0)}
 
-    def new_header(self) -> Struct:
+    def new_header(self) -> Struct | None:
+        """Where there is no memory, that is kmalloc's or the device's to say; other callers have run by then."""
+        if self.memory.fails and self.path.one_of("what fails", "kmalloc", "the device") == "kmalloc":
+            self.next_block = self.tail
+            return None
         return self.views.view("dma_page", self, {}, fresh=True)
 
     def memory_of(self, mapping: Any) -> At:

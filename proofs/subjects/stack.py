@@ -139,6 +139,8 @@ class AnyStack(V6_12Pool):
 class KnownBlocks:
     """The memory behind them: a block that is looked at has to be known, and nobody wrote to it while it was free."""
 
+    fails = False
+
     def __init__(self, pool: AnyStack) -> None:
         self.pool = pool
 

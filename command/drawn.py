@@ -187,10 +187,7 @@ def same_code(one: Module, other: Module) -> bool:
     """Whether two files are the same but for where they say that their code is from."""
 
     def code(module: Module) -> Any:
-        return module.constants, {
-            name: [(block, [(i.name, i.operation, i.rest) for i in code]) for block, code in function.blocks.items()]
-            for name, function in module.functions.items()
-        }
+        return module.constants, {name: list(one.blocks.items()) for name, one in module.functions.items()}
 
     return bool(code(one) == code(other))
 

@@ -4,7 +4,6 @@ A constant in the code is a hint at a size, a boundary or a count that decides s
 neighbours more often than others, create pools of such sizes, and fill pools with so many blocks.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -42,10 +41,10 @@ def constants_of(module: Module) -> Iterator[int]:
         for block in function.blocks.values():
             for instruction in block:
                 if instruction.operation in COMPARE_OR_COMPUTE:
-                    found = map(int, re.findall(r"(?<![\w.%@!#-])-?\d+\b", instruction.rest))
-                    yield from (
-                        1 << n if instruction.operation in ("shl", "lshr") and 0 <= n < 64 else n for n in found
-                    )
+                    shifts = instruction.operation in ("shl", "lshr")
+                    for width, value in instruction.operands:
+                        if isinstance(value, int) and width > 1:
+                            yield 1 << value if shifts and value < 64 else min(value, 2**width - value)
 
 
 @lru_cache(maxsize=1)

@@ -8,14 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from kernel.ir import Field, Function, Instruction, Module, NotFollowed, split
+from kernel.instructions import Global, Instruction, Local, Operand, Other
+from kernel.ir import Field, Function, Module, NotFollowed
 from kernel.objects import Fault, FunctionPointer, Pointer, Struct
-from kernel.words import Unknown, arithmetic, compare, convert, signed
+from kernel.words import BINARY, Unknown, arithmetic, compare, convert, signed
 
 LONGEST = 100_000
 """Blocks of code in one run; one that needs more is taken for endless."""
-
-MODIFIERS = {"inbounds", "nuw", "nsw", "nusw", "exact", "disjoint", "nneg", "samesign", "volatile", "noundef"}
 
 
 @dataclass
@@ -71,7 +70,7 @@ class Interpreter:
         function = self.module.function(name)
         if len(function.parameters) != len(arguments):
             raise NotFollowed(f"{name} has {len(function.parameters)} parameters, not {len(arguments)}")
-        return Frame(function, dict(zip(function.parameters, arguments, strict=True)), next(iter(function.blocks)))
+        return Frame(function, dict(zip(function.parameters, arguments, strict=True)), function.entry)
 
     def advance(self, frame: Frame, until: str = "") -> dict[str, Any] | None:
         """Go on to the end, or until a block would be entered: then with the values that its variables would have."""
@@ -85,7 +84,7 @@ class Interpreter:
         """Go once from the block that `advance` stopped at to its next beginning, with these variables; where the loop is over,
         to the end, unless told not to `leave` it."""
         head = frame.block
-        for phi in phis(frame.function, head):
+        for phi in frame.function.phis[head]:
             frame.values[phi.name] = variables[variable(phi.name)]
         self._rest(frame)
         while not leave and not frame.returned and frame.block != head:
@@ -107,18 +106,16 @@ class Interpreter:
 
     def incoming(self, frame: Frame) -> dict[str, Any]:
         """What the variables of the block that comes next would be."""
-        return {variable(phi.name): self._phi(frame, phi) for phi in phis(frame.function, frame.block)}
+        return {variable(phi.name): self._phi(frame, phi) for phi in frame.function.phis[frame.block]}
 
     def _phi(self, frame: Frame, phi: Instruction) -> Any:
-        kind = phi.rest.partition("[")[0].strip()
-        for value, block in re.findall(r"\[ (.+?), %([\w.]+) \]", phi.rest):
-            if block == frame.came_from:
-                return self._value(frame, kind, value)
-        raise NotFollowed(f"a phi does not know {frame.came_from}")
+        if frame.came_from not in phi.labels:
+            raise NotFollowed(f"a phi does not know {frame.came_from}")
+        return self._value(frame, phi.operands[phi.labels.index(frame.came_from)])
 
     def _block(self, frame: Frame) -> None:
         try:
-            values = {phi.name: self._phi(frame, phi) for phi in phis(frame.function, frame.block)}
+            values = {phi.name: self._phi(frame, phi) for phi in frame.function.phis[frame.block]}
         except NotFollowed as lost:
             raise lost.at(self.module.place(frame.function.name, frame.block)) from lost
         frame.values.update(self.entered(frame, values))
@@ -138,7 +135,7 @@ class Interpreter:
             reason = "this loop goes on where it is over, by what the proof knows of it"
             raise NotFollowed(reason).at(self.module.place(frame.function.name, frame.block))
         frame.cut.add(frame.block)
-        variables = {variable(phi.name): phi.name for phi in phis(frame.function, frame.block)}
+        variables = {variable(phi.name): phi.name for phi in frame.function.phis[frame.block]}
         last = self.cuts[frame.function.name, frame.block](
             {name: frame.values[value] for name, value in variables.items()}
         )
@@ -160,157 +157,129 @@ class Interpreter:
                     frame.values[instruction.name] = result
         frame.came_from = here
 
-    def _value(self, frame: Frame, kind: str, text: str) -> Any:
-        if text.startswith("%"):
-            return frame.values[text[1:]]
-        if text in ("true", "false"):
-            return text == "true"
-        if text in ("undef", "poison"):
-            return Unknown(text, 0, 0)
-        if text in ("null", "zeroinitializer"):
-            return 0
-        if re.fullmatch(r"-?\d+", text):
-            return int(text) % 2 ** int(kind[1:])
-        if re.fullmatch(r"@[\w.]+", text):
-            return self._global(frame, text[1:])
-        if address := re.fullmatch(r"inttoptr \(i64 (\d+) to ptr\)", text):
-            return int(address[1])
-        raise NotFollowed(f"a value is not followed: {text}")
+    def _value(self, frame: Frame, operand: Operand) -> Any:
+        match operand.value:
+            case Local(name):
+                return frame.values[name]
+            case Global(name):
+                return self._global(name)
+            case Other("undef"):
+                return Unknown("undef", 0, 0)
+            case Other(text):
+                raise NotFollowed(f"a value is not followed: {text}")
+        return operand.value
 
-    def _global(self, frame: Frame, name: str) -> Any:
+    def _global(self, name: str) -> Any:
         if name in self.module.functions:
             return FunctionPointer(name)
         if name not in self.globals:
-            kind, values = self.module.constants.get(name, ("", ""))
+            kind, values = self.module.constants.get(name, ("", ()))
             made = Struct(name, self._fields(kind) if kind else {})
             self.globals[name] = Pointer(made, 0)
-            for (offset, known), value in zip(made.fields.items(), split(values), strict=kind != ""):
-                made.store(offset, known.width, self._typed(frame, value))
+            for (offset, known), value in zip(made.fields.items(), values, strict=kind != ""):
+                made.store(offset, known.width, self._global(value.name) if isinstance(value, Global) else value)
         return self.globals[name]
 
     def _fields(self, kind: str) -> dict[int, Field]:
         """A type of LLVM as the fields of a struct, which are named by their place."""
-        if kind == "ptr" or re.fullmatch(r"i\d+", kind):
+        if kind not in self.module.structs:
             return {0: Field("", 8 * self.module.size(kind))}
-        parts = [self.module.element(kind, index) for index in range(self.module.elements(kind))]
         return {
             offset + inner: Field(f"{place}.{known.name}", known.width)
-            for place, (part, offset) in enumerate(parts)
+            for place, (part, offset) in enumerate(self.module.structs[kind].elements)
             for inner, known in self._fields(part).items()
         }
 
-    def _typed(self, frame: Frame, text: str) -> Any:
-        """The value of `i32 %x`, with whatever else is said of it."""
-        kind, _, rest = text.partition(" ")
-        return self._value(frame, kind, rest if rest.startswith("inttoptr") else rest.split()[-1])
-
     def _do(self, frame: Frame, instruction: Instruction) -> Any:
-        rest = instruction.rest
-        while (word := rest.partition(" ")[0]) in MODIFIERS:
-            rest = rest[len(word) + 1 :]
-        match instruction.operation:
+        operation, given = instruction.operation, instruction.operands
+        match operation:
+            case "getelementptr":
+                return self._element(frame, instruction)
+            case "load":
+                to = known_pointer(self._value(frame, given[0]))
+                return to.object.load(to.offset, in_memory(instruction.width))
             case "br":
-                labels = re.findall(r"label %([\w.]+)", rest)
-                taken = 0
-                if len(labels) == 2:
-                    taken = 0 if self._typed(frame, split(rest)[0]) else 1
-                frame.block = labels[taken]
+                taken = 1 if given and not self._value(frame, given[0]) else 0
+                frame.block = instruction.labels[taken]
                 return None
+            case "store":
+                store(
+                    known_pointer(self._value(frame, given[1])), in_memory(given[0].width), self._value(frame, given[0])
+                )
+                return None
+            case "call":
+                return self._call(frame, given)
+            case "icmp":
+                x, y = (self._value(frame, one) for one in given)
+                return compare(instruction.detail, given[0].width, x, y)
             case "ret":
                 frame.returned = True
-                frame.result = None if rest == "void" else self._typed(frame, rest)
+                frame.result = self._value(frame, given[0]) if given else None
                 return None
-            case "icmp":
-                predicate, _, operands = rest.removeprefix("samesign ").partition(" ")
-                kind, (x, y) = self._operands(frame, operands)
-                return compare(predicate, kind, x, y)
             case "select":
-                condition, x, y = split(rest)
-                return self._typed(frame, x if self._typed(frame, condition) else y)
+                return self._value(frame, given[1] if self._value(frame, given[0]) else given[2])
             case "zext" | "sext" | "trunc" | "ptrtoint" | "inttoptr":
-                given, _, target = rest.rpartition(" to ")
-                return convert(instruction.operation, given.split()[0], target, self._typed(frame, given))
+                return convert(operation, given[0].width, instruction.width, self._value(frame, given[0]))
             case "alloca":
-                variable_of_c = Struct(instruction.name, self._fields(split(rest)[0]), unwritten=Fault, private=True)
+                variable_of_c = Struct(
+                    instruction.name, self._fields(instruction.detail), unwritten=Fault, private=True
+                )
                 return Pointer(variable_of_c, 0)
-            case "load":
-                kind, pointer = split(rest)[:2]
-                return self._access(frame, pointer, lambda to: to.object.load(to.offset, 8 * self.module.size(kind)))
-            case "store":
-                what, pointer = split(rest)[:2]
-                value, width = self._typed(frame, what), 8 * self.module.size(what.split()[0])
-                return self._access(frame, pointer, lambda to: store(to, width, value))
-            case "getelementptr":
-                return self._element(frame, split(rest))
-            case "call":
-                return self._call(frame, rest)
             case "insertvalue":  # of a struct that a function returns in registers
-                struct, value, index = split(rest)
-                members = frame.values.get(struct.rpartition(" %")[2], {})  # of `poison`, none
-                return {**members, int(index): self._typed(frame, value)}
+                members = self._value(frame, given[0])
+                known = members if isinstance(members, dict) else {}  # of `poison`, none
+                return {**known, int(instruction.detail): self._value(frame, given[1])}
             case "extractvalue":
-                struct, index = split(rest)
-                return frame.values[struct.rpartition(" %")[2]][int(index)]
+                return self._value(frame, given[0])[int(instruction.detail)]
             case "unreachable":
                 raise Fault("code is reached that should not be")
-            case "add" | "sub" | "mul" | "udiv" | "urem" | "and" | "or" | "xor" | "shl" | "lshr":
-                kind, (x, y) = self._operands(frame, rest)
-                if isinstance(x, Unknown) or isinstance(y, Unknown):
-                    return Unknown(instruction.operation, x, y)
-                if instruction.operation in ("udiv", "urem") and y == 0:
-                    raise Fault("a division by zero")
-                if instruction.operation in self.uncomputed:
-                    return Unknown(instruction.operation, x, y)
-                return arithmetic(instruction.operation, int(kind[1:]), x, y)
-        raise NotFollowed(f"an instruction is not followed: {instruction.operation}")
+        if operation not in BINARY:
+            raise NotFollowed(f"an instruction is not followed: {operation}")
+        x, y = (self._value(frame, one) for one in given)
+        if isinstance(x, Unknown) or isinstance(y, Unknown):
+            return Unknown(operation, x, y)
+        if operation in ("udiv", "urem") and y == 0:
+            raise Fault("a division by zero")
+        if operation in self.uncomputed:
+            return Unknown(operation, x, y)
+        return arithmetic(operation, instruction.width, x, y)
 
-    def _operands(self, frame: Frame, text: str) -> tuple[str, list[Any]]:
-        kind, _, operands = text.partition(" ")
-        return kind, [self._value(frame, kind, operand) for operand in split(operands)]
-
-    def _access(self, frame: Frame, pointer: str, do: Callable[[Pointer], Any]) -> Any:
-        return do(known_pointer(self._typed(frame, pointer)))
-
-    def _element(self, frame: Frame, parts: list[str]) -> Any:
-        kind, pointer, first, *others = parts
-        base = self._typed(frame, pointer)
-        if isinstance(base, int) and base == 0 and not others and self._index(frame, first) == 0:
+    def _element(self, frame: Frame, instruction: Instruction) -> Any:
+        pointer, first, *others = instruction.operands
+        base, kind = self._value(frame, pointer), instruction.detail
+        if isinstance(base, int) and base == 0 and not others and self._value(frame, first) == 0:
             return 0
         base = known_pointer(base)
-        offset = base.offset + self._index(frame, first) * self.module.size(kind)
+        offset = base.offset + signed(self._value(frame, first), first.width) * self.module.size(kind)
         for index in others:
             if array := re.fullmatch(r"\[\d+ x (.*)\]", kind):
                 kind = array[1]
-                offset = offset + self._index(frame, index) * self.module.size(kind)
+                offset = offset + signed(self._value(frame, index), index.width) * self.module.size(kind)
             else:
-                kind, place = self.module.element(kind, self._index(frame, index))
+                kind, place = self.module.layout(kind).elements[self._value(frame, index)]
                 offset = offset + place
         return Pointer(base.object, offset)
 
-    def _index(self, frame: Frame, text: str) -> Any:
-        return signed(self._typed(frame, text), int(text.split()[0][1:]))
-
-    def _call(self, frame: Frame, text: str) -> Any:
-        called = re.search(r"([@%])([\w.]+)\((.*)\)", text)
-        if called is None:
-            raise NotFollowed(f"a call is not followed: {text}")
-        name, arguments = called[2], [self._typed(frame, argument) for argument in split(called[3])]
-        if called[1] == "%":
-            function = frame.values[name]
-            if not isinstance(function, FunctionPointer):
-                raise NotFollowed(f"a call is not followed: {text}")
-            name = function.name
+    def _call(self, frame: Frame, operands: tuple[Operand, ...]) -> Any:
+        *arguments, called = operands
+        function = called.value if isinstance(called.value, Global) else self._value(frame, called)
+        if not isinstance(function, Global | FunctionPointer):
+            raise NotFollowed("a call is not followed: what is called is no function that is known here")
+        name, values = function.name, [self._value(frame, one) for one in arguments]
         if name in self.replaced:
-            return self.replaced[name](*arguments)
+            return self.replaced[name](*values)
         if name in self.module.functions:
-            return self.call(name, *arguments)
+            return self.call(name, *values)
         if name not in self.externals:
             raise NotFollowed(f"{frame.function.name} calls {name}, which is not known here")
-        return self.externals[name](*arguments)
+        return self.externals[name](*values)
 
 
-def phis(function: Function, block: str) -> list[Instruction]:
-    return [instruction for instruction in function.blocks[block] if instruction.operation == "phi"]
+def in_memory(width: int) -> int:
+    """Bits that a word takes in memory; 0 stands for an address. Raises NotFollowed for what is no word."""
+    if width < 0:
+        raise NotFollowed("a struct is read or written at once")
+    return max(width, 8) if width else 64
 
 
 def variable(name: str) -> str:
@@ -334,3 +303,32 @@ def store(to: Pointer, width: int, value: Any) -> None:
     if isinstance(value, Pointer) and isinstance(value.object, Struct) and not getattr(to.object, "private", False):
         value.object.private = False
     to.object.store(to.offset, width, value)
+
+
+def fill(to: Any, byte: int, nbytes: Any, *_: Any) -> Any:
+    """memset."""
+    if not (isinstance(nbytes, int) and nbytes == 0):
+        known_pointer(to).object.fill(to.offset, nbytes, byte % 256)
+    return to
+
+
+def copy(to: Any, source: Any, nbytes: Any, *_: Any) -> Any:
+    """memcpy of a word, or of a whole struct."""
+    of, into = known_pointer(source), known_pointer(to)
+    if isinstance(nbytes, int) and nbytes in (1, 2, 4, 8):
+        store(into, 8 * nbytes, of.object.load(of.offset, 8 * nbytes))
+    elif isinstance(of.object, Struct) and 0 == of.offset == into.offset and of.object.end == nbytes:
+        for offset, known in of.object.fields.items():
+            store(into + offset, known.width, of.object.load(offset, known.width))
+    else:
+        raise NotFollowed(f"{nbytes} bytes are copied")
+    return to
+
+
+MEMORY: dict[str, External] = {
+    "memset": fill,
+    "llvm.memset.p0.i64": fill,
+    "memcpy": copy,
+    "llvm.memcpy.p0.p0.i64": copy,
+}
+"""What changes memory, whatever it is."""

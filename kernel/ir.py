@@ -1,4 +1,4 @@
-"""A kernel's mm/dmapool.c, unmodified, as LLVM IR that can be executed: compiled by clang, tidied by LLVM, read from its text.
+"""A kernel's mm/dmapool.c, unmodified, as LLVM IR that can be executed: compiled by clang, tidied and parsed by LLVM.
 
 Nothing is optimised but for what gives the source's variables back: a `phi` bears the name that the variable has in C, and the
 debug information has the names of the fields.
@@ -10,12 +10,16 @@ import re
 import shlex
 import sys
 import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from kernel.build import MEANING, MISTAKES, BuildError, Source, Variant, explained, run, write_headers
+from kernel.instructions import LINE, Instruction, constant, decoded, width_of
 
 UNOPTIMISED = ["-O0", "-Xclang", "-disable-O0-optnone", "-w", "-fno-discard-value-names", "-fno-sanitize=all"]
 FLAGS = [*MEANING, *UNOPTIMISED, "-S", "-emit-llvm"]
@@ -34,41 +38,34 @@ class NotFollowed(NotImplementedError):
 
 
 @dataclass(frozen=True)
-class Instruction:
-    """`name` is what it defines, "" if nothing; `rest` is its text behind the operation; `location` refers to its line of C."""
-
-    name: str
-    operation: str
-    rest: str
-    location: str = ""
-
-
-@dataclass(frozen=True)
 class Function:
-    """A function of the file: its parameters' names, and its blocks in the order of the text, the entry first."""
+    """A function of the file: its parameters' names and widths, and its blocks in the order of the text, the entry first."""
 
     name: str
     parameters: list[str]
+    widths: list[int]
     blocks: dict[str, list[Instruction]]
+
+    @property
+    def result(self) -> int:
+        """The width of what it returns, as `Instruction` has it."""
+        given = [
+            one.operands[0].width
+            for code in self.blocks.values()
+            for one in code
+            if one.operation == "ret" and one.operands
+        ]
+        return given[0] if given else -1
 
     @cached_property
     def loops(self) -> list[str]:
         """The blocks that a loop goes back to."""
-        heads: list[str] = []
-        open_blocks: list[str] = []
-        done: set[str] = set()
-
-        def visit(block: str) -> None:
-            open_blocks.append(block)
-            for following in self.successors(block):
-                if following in open_blocks and following not in heads:
-                    heads.append(following)
-                elif following not in open_blocks and following not in done:
-                    visit(following)
-            done.add(open_blocks.pop())
-
-        visit(next(iter(self.blocks)))
-        return [block for block in self.blocks if block in heads]
+        around = {block: self.reached([self.entry], without=block) for block in self.blocks}
+        return [
+            block
+            for block, missed in around.items()
+            if any(block in self.successors(other) for other in self.blocks if other not in missed)
+        ]
 
     def loop(self, number: int = 0, of: int = 1) -> str:
         """The block where a turn of a loop begins, of a function with so many. Raises NotFollowed if it has more or less."""
@@ -80,31 +77,32 @@ class Function:
     def entry(self) -> str:
         return next(iter(self.blocks))
 
+    @cached_property
+    def phis(self) -> dict[str, list[Instruction]]:
+        """What each block's variables are, where it begins."""
+        return {block: [one for one in code if one.operation == "phi"] for block, code in self.blocks.items()}
+
     def passes(self, block: str, by: str) -> bool:
         """Whether a run through a block goes through another one as well, since every way to it or from it to a return does."""
-
-        def reached(start: str) -> set[str]:
-            known, ahead = set[str](), [start]
-            while ahead:
-                here = ahead.pop()
-                if here != by and here not in known:
-                    known.add(here)
-                    ahead += self.successors(here)
-            return known
-
         returns = {name for name, code in self.blocks.items() if code[-1].operation == "ret"}
-        return block not in reached(self.entry) or not returns & reached(block)
+        return block not in self.reached([self.entry], by) or not returns & self.reached([block], by)
 
-    def successors(self, block: str) -> list[str]:
-        return re.findall(r"label %([\w.]+)", self.blocks[block][-1].rest)
+    def successors(self, block: str) -> tuple[str, ...]:
+        return self.blocks[block][-1].labels
 
     def reaches(self, block: str, to: str) -> bool:
         """Whether there is a way from a block to another one, or to the same again."""
-        known, ahead = set[str](), self.successors(block)
+        return to in self.reached(self.successors(block))
+
+    def reached(self, ahead: Iterable[str], without: str = "") -> set[str]:
+        """These blocks, and where ways from them lead that go not through a certain one."""
+        known, ahead = set[str](), list(ahead)
         while ahead:
-            known.add(here := ahead.pop())
-            ahead += [following for following in self.successors(here) if following not in known]
-        return to in known
+            here = ahead.pop()
+            if here != without and here not in known:
+                known.add(here)
+                ahead += self.successors(here)
+        return known
 
 
 @dataclass(frozen=True)
@@ -117,25 +115,51 @@ class Field:
     type: str = ""
 
 
-class Module:
-    """The functions and types of a file. Built from the text of LLVM IR with debug information."""
+@dataclass(frozen=True)
+class Layout:
+    """A struct's size in bytes, and the types and the offsets of its elements."""
 
-    def __init__(self, text: str) -> None:
-        self.types = dict(re.findall(r"^(%[\w.]+) = type (.*)$", text, re.M))
-        self.functions: dict[str, Function] = {}
-        for head, name, parameters, body in re.findall(
-            r"^(define [^@]*@([\w.]+)\((.*?)\)[^\n]*)\n(.*?)^}", text, re.M | re.S
-        ):
-            del head
-            names = re.findall(r"%([\w.]+)(?:,|$)", parameters)
-            self.functions[name] = Function(name, names, blocks_of(body))
+    size: int
+    elements: list[tuple[str, int]]
+
+
+class Module:
+    """The functions and types of a file. Built from LLVM IR with debug information, as text or as llvmlite has parsed it."""
+
+    def __init__(self, given: Any) -> None:
+        import llvmlite.binding as llvm  # here, so that whoever needs no IR needs no llvmlite
+
+        module = llvm.parse_assembly(given, llvm.create_context()) if isinstance(given, str) else given
+        text, target = str(module), llvm.create_target_data(module.data_layout)
+        self.structs = {
+            f"%{struct.name}": Layout(
+                target.get_abi_size(struct),
+                [
+                    (str(one).partition(" = ")[0], target.get_element_offset(struct, place))
+                    for place, one in enumerate(struct.elements)
+                ],
+            )
+            for struct in module.struct_types
+            if struct.name and not struct.is_opaque_struct
+        }
+        lines = iter(re.findall(LINE, "".join(re.findall(r"^define .*?^}", text, re.M | re.S)), re.M))
+        self.functions = {
+            function.name: Function(
+                function.name,
+                [parameter.name for parameter in function.arguments],
+                [width_of(parameter) for parameter in function.arguments],
+                {block.name: [decoded(one, next(lines)) for one in block.instructions] for block in function.blocks},
+            )
+            for function in module.functions
+            if not function.is_declaration
+        }
         self.aliases: dict[str, str] = {}  # names of functions by what others call them
-        constants = re.findall(r"^@([\w.]+) = [\w ]*?constant (%[\w.]+) \{ (.*?) \}", text, re.M)
         self.constants = {
-            name: (kind, values) for name, kind, values in constants
-        }  # structs, whose values never change
-        self._layouts: dict[str, tuple[list[int], int]] = {}  # of structs: the elements' offsets, and the size in bytes
-        self.metadata = dict(re.findall(r"^(!\d+) = (.*)$", text, re.M))
+            name: (kind, [constant(value) for value in re.findall(r"(?:ptr|i\d+) ([^,]+)", values)])
+            for name, kind, values in re.findall(r"^@([\w.]+) = [\w ]*?constant (%[\w.]+) \{ (.*?) \}", text, re.M)
+        }
+        """Structs whose values never change."""
+        self._nodes = {reference: node_of(node) for reference, node in re.findall(r"^(!\d+) = (.*)$", text, re.M)}
 
     def has(self, function: str) -> bool:
         return self.aliases.get(function, function) in self.functions
@@ -163,10 +187,10 @@ class Module:
         """
         places: dict[str, set[tuple[int, int]]] = {}
         for reference in {one.location for one in self.function(function).blocks[block] if one.location}:
-            column = re.search(r"\bcolumn: (\d+)", self.metadata.get(reference, ""))
+            column = self._node(reference)["column"]
             place = re.search(r"\((\S+):(\d+)\)$", self._place("", reference))
             if column and place:
-                places.setdefault(place[1], set()).add((int(place[2]), int(column[1])))
+                places.setdefault(place[1], set()).add((int(place[2]), int(column)))
         if not places:
             return ""
         own = re.search(r"\((\S+):\d+\)$", self.place_of(function))
@@ -175,72 +199,56 @@ class Module:
 
     def lines_of_head(self, function: str) -> list[int]:
         """The lines of a function's declaration, and of the brace that opens it."""
-        nodes = [node for node in self.metadata.values() if f'DISubprogram(name: "{function}"' in node]
-        return [int(line) for node in nodes for line in re.findall(r"\b(?:line|scopeLine): (\d+)", node)]
+        nodes = [node for _, node in self._named("DISubprogram", function)]
+        return [int(node[key]) for node in nodes for key in ("line", "scopeLine") if node[key]]
+
+    def _node(self, reference: str) -> dict[str, str]:
+        return self._nodes.get(reference) or node_of("")
+
+    def _named(self, kind: str, name: str) -> Iterator[tuple[str, dict[str, str]]]:
+        return ((key, node) for key, node in self._nodes.items() if node["kind"] == f"!{kind}" and node["name"] == name)
 
     def _place(self, name: str, reference: str) -> str:
         """A name with the file and the line of C that debug information refers to."""
-        line = re.search(r"\bline: ([1-9]\d*)", self.metadata.get(reference, ""))
-        while scope := re.search(r"\b(?:file|scope): (!\d+)", self.metadata.get(reference, "")):
-            reference = scope[1]
-        file = re.search(r'filename: "(?:[^"]*/)?([^"/]*)"', self.metadata.get(reference, ""))
-        return f"{name} ({file[1]}:{line[1]})" if line and file else ""
+        node = self._node(reference)
+        line = int(node["line"] or 0)
+        while above := node["file"] or node["scope"]:
+            node = self._node(above)
+        file = node["filename"].rpartition("/")[2]
+        return f"{name} ({file}:{line})" if line and file else ""
 
+    @functools.cache  # noqa: B019
     def struct(self, name: str) -> tuple[dict[int, Field], str]:
         """The fields of a struct of C by their offset in bytes, and where it is declared, from the debug information."""
-        for reference, node in self.metadata.items():
-            if "DICompositeType(tag: DW_TAG_structure_type" in node and f'name: "{name}"' in node:
+        for reference, node in self._named("DICompositeType", name):
+            if node["tag"] == "DW_TAG_structure_type":
                 return dict(self._members(node, 0, "")), self._place(f"struct {name}", reference)
         raise NotFollowed(f"there is no struct {name}")
 
-    def _members(self, struct: str, base: int, prefix: str) -> list[tuple[int, Field]]:
-        found: list[tuple[int, Field]] = []
-        elements = re.search(r"elements: (!\d+)", struct)
-        for reference in re.findall(r"!\d+", self.metadata[elements[1]]) if elements else []:
-            member = self.metadata[reference]
-            name = re.search(r'name: "(\w+)"', member)
-            width, start = (
-                int(bits[1]) if (bits := re.search(rf"\b{key}: (\d+)", member)) else 0 for key in ("size", "offset")
-            )
-            offset, label = base + start // 8, prefix + (name[1] if name else "?")
-            inner = self._without_typedefs(member)
-            if inner is not None and "DW_TAG_structure_type" in inner:
-                found += self._members(inner, offset, label + ".")
+    def _members(self, struct: dict[str, str], base: int, prefix: str) -> Iterator[tuple[int, Field]]:
+        for member in map(self._node, re.findall(r"!\d+", self._node(struct["elements"])["text"])):
+            offset, label = base + int(member["offset"] or 0) // 8, prefix + (member["name"] or "?")
+            inner = self._node(member["baseType"])
+            while inner["kind"] == "!DIDerivedType" and inner["tag"] != "DW_TAG_pointer_type":
+                inner = self._node(inner["baseType"])  # a typedef
+            if inner["tag"] == "DW_TAG_structure_type":
+                yield from self._members(inner, offset, label + ".")
             else:
-                found.append((offset, Field(label, width, self._type_of(member))))
-        return found
+                yield offset, Field(label, int(member["size"] or 0), self._type_of(member["baseType"]))
 
-    def _type_of(self, member: str) -> str:
-        base = re.search(r"baseType: (!\d+)", member)
-        kind = self.metadata[base[1]] if base is not None else ""
-        if "DW_TAG_pointer_type" in kind:
-            return (self._type_of(kind) or "void") + "*"
-        name = re.search(r'name: "([^"]+)"', kind)
-        return name[1] if name else ""
+    def _type_of(self, reference: str) -> str:
+        node = self._node(reference)
+        if node["tag"] == "DW_TAG_pointer_type":
+            return (self._type_of(node["baseType"]) or "void") + "*"
+        return node["name"]
 
     def parameter_type(self, function: str, number: int) -> str:
         """The type of a function's parameter, the first of which is number 1, as in `Field`."""
-        subprogram = next(
-            (
-                key
-                for key, node in self.metadata.items()
-                if f'DISubprogram(name: "{self.function(function).name}"' in node
-            ),
-            "?",
-        )
-        for node in self.metadata.values():
-            if node.startswith("!DILocalVariable") and f"arg: {number}, scope: {subprogram}," in node:
-                return self._type_of(node.replace("type: ", "baseType: "))
+        scopes = {key for key, _ in self._named("DISubprogram", self.function(function).name)}
+        for node in self._nodes.values():
+            if node["kind"] == "!DILocalVariable" and node["arg"] == str(number) and node["scope"] in scopes:
+                return self._type_of(node["type"])
         return ""
-
-    def _without_typedefs(self, member: str) -> str | None:
-        while (base := re.search(r"baseType: (!\d+)", member)) is not None:
-            member = self.metadata[base[1]]
-            if "DW_TAG_pointer_type" in member:
-                return None
-            if "DICompositeType" in member:
-                return member
-        return None
 
     def size(self, of: str) -> int:
         """Bytes of a type of LLVM."""
@@ -250,76 +258,19 @@ class Module:
             return max(1, int(number[1]) // 8)
         if array := re.fullmatch(r"\[(\d+) x (.*)\]", of):
             return int(array[1]) * self.size(array[2])
-        offsets, end = self._laid_out(of)
-        del offsets
-        return end
+        return self.layout(of).size
 
-    def elements(self, of: str) -> int:
-        """How many elements a struct has."""
-        return len(self._elements(of))
-
-    def element(self, of: str, index: int) -> tuple[str, int]:
-        """The type of a struct's element, and its offset in bytes."""
-        return self._elements(of)[index], self._laid_out(of)[0][index]
-
-    def _elements(self, of: str) -> list[str]:
-        text = self.types.get(of, of)
-        if not (text.startswith("{") and text.endswith("}")):
-            raise NotFollowed(f"a type is not followed: {text}")
-        return split(text[1:-1])
-
-    def _laid_out(self, of: str) -> tuple[list[int], int]:
-        if of in self._layouts:
-            return self._layouts[of]
-        offsets: list[int] = []
-        end, most = 0, 1
-        for element in self._elements(of):
-            align = self._align(element)
-            end += -end % align
-            offsets.append(end)
-            end += self.size(element)
-            most = max(most, align)
-        self._layouts[of] = offsets, end + -end % most
-        return self._layouts[of]
-
-    def _align(self, of: str) -> int:
-        if array := re.fullmatch(r"\[\d+ x (.*)\]", of):
-            return self._align(array[1])
-        if of == "ptr" or re.fullmatch(r"i\d+", of):
-            return self.size(of)
-        return max(map(self._align, self._elements(of)), default=1)
+    def layout(self, struct: str) -> Layout:
+        """Of a struct of LLVM. Raises NotFollowed for any other type."""
+        if struct not in self.structs:
+            raise NotFollowed(f"a type is not followed: {struct}")
+        return self.structs[struct]
 
 
-def blocks_of(body: str) -> dict[str, list[Instruction]]:
-    """The blocks of a function's text."""
-    blocks: dict[str, list[Instruction]] = {}
-    for line in re.sub(r"\[\n\s*(.*?)\n\s*\]", lambda found: f"[ {found[1]} ]", body, flags=re.S).splitlines():
-        if label := re.match(r"([\w.]+):", line):
-            blocks[label[1]] = []
-            continue
-        location = re.search(r"!dbg (!\d+)", line)
-        line = re.sub(r"(, !\w+(\.\w+)* !\d+)+$|\s*;.*$", "", line.strip())
-        if not line or line.startswith("#dbg"):
-            continue
-        parts = re.fullmatch(r"(?:%([\w.]+) = )?(?:tail |notail )?(\w+)\s*(.*)", line)
-        if parts is None:
-            raise NotFollowed(f"an instruction is not followed: {line}")
-        blocks[next(reversed(blocks))].append(
-            Instruction(parts[1] or "", parts[2], parts[3], location[1] if location else "")
-        )
-    return blocks
-
-
-def split(text: str) -> list[str]:
-    """The parts of a list, at commas outside of any brackets."""
-    parts, depth, start = [], 0, 0
-    for place, letter in enumerate(text):
-        depth += (letter in "([{") - (letter in ")]}")
-        if letter == "," and depth == 0:
-            parts.append(text[start:place].strip())
-            start = place + 1
-    last = text[start:].strip()
-    return [*parts, last] if last else parts
+def node_of(text: str) -> defaultdict[str, str]:
+    """A node of the debug information: what it says by key, "" where it says nothing; its `kind`, and its `text`."""
+    said = dict(re.findall(r'(\w+): "?((?<=")[^"]*|[^",()]+)', text))
+    return defaultdict(str, said, kind=text.removeprefix("distinct ").partition("(")[0], text=text)
 
 
 def clang() -> list[str]:
@@ -334,7 +285,7 @@ def clang() -> list[str]:
 def ir_of(source: Source, debug: bool = False) -> Module:
     """The file as it is, compiled; with its debugging code, or without. Raises BuildError."""
     try:
-        import llvmlite.binding as llvm  # here, so that whoever needs no IR needs no llvmlite
+        import llvmlite.binding as llvm
     except ModuleNotFoundError as missing:
         raise BuildError(
             "the Python package 'llvmlite' is missing: run .venv/bin/pip install ziglang llvmlite"
@@ -348,7 +299,7 @@ def ir_of(source: Source, debug: bool = False) -> Module:
             raise BuildError(explained(done.stderr, source))
         text = out.read_text()
     try:
-        module = llvm.parse_assembly(text)
+        module = llvm.parse_assembly(text, llvm.create_context())
     except RuntimeError as error:
         raise BuildError(
             f"llvmlite cannot read this clang's IR, use the one of ziglang: {str(error).splitlines()[0]}"
@@ -360,4 +311,4 @@ def ir_of(source: Source, debug: bool = False) -> Module:
     passes.add_simplify_cfg_pass()
     passes.add_instruction_namer_pass()
     passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(0)))
-    return Module(str(module))
+    return Module(module)

@@ -100,6 +100,11 @@ class Struct:
                 return offset
         raise NotFollowed(f"there is no field {name}").at(self.place or f"struct {self.name}")
 
+    @property
+    def end(self) -> int:
+        """Where the last field ends."""
+        return max((offset + known.width // 8 for offset, known in self.fields.items()), default=0)
+
     def has(self, name: str) -> bool:
         return any(known.name == name for known in self.fields.values())
 
@@ -146,8 +151,8 @@ class Struct:
         if offset in self.fields and self.fields[offset].width == width:
             return
         what = f"{width // 8} bytes at offset {offset} are no field of struct {self.name}"
-        end = max((start + known.width // 8 for start, known in self.fields.items()), default=None)
-        raise NotFollowed(what) if end is None or 0 <= offset <= end - width // 8 else Fault(what)
+        is_part = not self.fields or 0 <= offset <= self.end - width // 8
+        raise NotFollowed(what) if is_part else Fault(what)
 
 
 def repeated(byte: int, width: int) -> int:

@@ -16,6 +16,10 @@ def signed(value: Word, width: int) -> Word:
     return value - 2**width if value >= 2 ** (width - 1) else value
 
 
+BINARY = {"add", "sub", "mul", "udiv", "urem", "and", "or", "xor", "shl", "lshr"}
+"""The operations of `arithmetic`."""
+
+
 @dataclass(frozen=True)
 class Unknown:
     """A word that is not computed: it is known only how it would be. No branch may depend on it."""
@@ -77,7 +81,7 @@ def with_flags(operation: str, width: int, x: Any, y: Any) -> Any:
     raise NotFollowed("an address is computed with")
 
 
-def compare(predicate: str, kind: str, x: Any, y: Any) -> Any:
+def compare(predicate: str, width: int, x: Any, y: Any) -> Any:
     if isinstance(x, Unknown) or isinstance(y, Unknown):
         raise NotFollowed("what is not computed here is compared")
     if isinstance(x, Pointer) or isinstance(y, Pointer):
@@ -88,11 +92,11 @@ def compare(predicate: str, kind: str, x: Any, y: Any) -> Any:
             return (same and bool(x.offset == y.offset)) == (predicate == "eq")
         if not same:
             raise NotFollowed("addresses are compared")
-        return compare(predicate, "i64", x.offset, y.offset)
-    if kind == "ptr":
+        return compare(predicate, 64, x.offset, y.offset)
+    if width == 0:
         x, y = int(x), int(y)  # null
-    if predicate[0] == "s" and kind != "i1":
-        x, y = signed(x, int(kind[1:])), signed(y, int(kind[1:]))
+    if predicate[0] == "s" and width > 1:
+        x, y = signed(x, width), signed(y, width)
     match predicate[-2:]:
         case "eq":
             return x == y
@@ -107,14 +111,11 @@ def compare(predicate: str, kind: str, x: Any, y: Any) -> Any:
     return x >= y
 
 
-def convert(operation: str, source: str, target: str, value: Any) -> Any:
+def convert(operation: str, width: int, to: int, value: Any) -> Any:
     if operation in ("ptrtoint", "inttoptr") or isinstance(value, Unknown):
         return value
-    to = int(target[1:])
-    if source == "i1":
+    if width == 1:
         return (1 if operation == "zext" else 2**to - 1) if value else 0
     if operation == "trunc":
         return bool(value % 2 != 0) if to == 1 else wrap(value, to)
-    if operation == "sext":
-        return wrap(signed(value, int(source[1:])), to)
-    return value
+    return wrap(signed(value, width), to) if operation == "sext" else value

@@ -1,5 +1,7 @@
 ; Functions for tests of what executes LLVM IR: a loop over a struct, calls by a pointer, a constant, a name that nothing has.
 
+target datalayout = "e-i64:64"
+
 %struct.pair = type { i32, i64 }
 
 define i64 @sum(ptr noundef %pair, i32 noundef %n) #0 {
@@ -58,6 +60,9 @@ entry:
   ret ptr @sum
 }
 
+declare i32 @unheard_of(i32)
+
+!named = !{!1}
 !1 = distinct !DICompositeType(tag: DW_TAG_structure_type, name: "pair", size: 128, elements: !2)
 !2 = !{!3, !4}
 !3 = !DIDerivedType(tag: DW_TAG_member, name: "small", baseType: !5, size: 32)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 from impl.layout import Cursor, Geometry
-from kernel.execute import Frame, phis, variable
+from kernel.execute import Frame, in_memory, variable
 from kernel.ir import NotFollowed
 from kernel.objects import Pointer
 from model import claims
@@ -63,8 +63,7 @@ class LoopInC(PageInC):
         if of == "phi":
             shape = shape_of(self.code)
             function = self.code.module.function(shape.function)
-            kind = next(phi.rest for phi in phis(function, shape.head) if phi.name == where).partition("[")[0].strip()
-            return 64 if kind == "ptr" else int(kind[1:])
+            return next(in_memory(phi.width) for phi in function.phis[shape.head] if phi.name == where)
         return self.struct_of(slot).fields[where].width
 
     def named(self, slot: Slot) -> str:

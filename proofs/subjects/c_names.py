@@ -3,10 +3,10 @@
 Who wants `struct dma_page`, or its `vaddr`, gets what has that role, whatever its name; what has the name has the role.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from kernel.instructions import Global
 from kernel.ir import Field, Module, NotFollowed
 from kernel.objects import Pointer, Struct
 
@@ -66,8 +66,8 @@ def called(module: Module, function: str) -> list[str]:
     known, ahead = list[str](), [function]
     while ahead:
         blocks = module.functions[ahead.pop()].blocks.values() if ahead[-1] in module.functions else ()
-        calls = [re.search(r"@([\w.]+)\(", one.rest) for block in blocks for one in block if one.operation == "call"]
-        new = {call[1] for call in calls if call and call[1] in module.functions} - set(known)
+        calls = {one.operands[-1].value for block in blocks for one in block if one.operation == "call"}
+        new = {call.name for call in calls if isinstance(call, Global) and call.name in module.functions} - set(known)
         known += sorted(new)
         ahead += sorted(new)
     return known

@@ -3,8 +3,7 @@
 Memory for the pool itself is always there. `proofs.subjects.c_loop` has the layout of a page.
 """
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import wraps
@@ -12,8 +11,8 @@ from typing import Any
 
 from impl.layout import Geometry
 from kernel.build import Source
-from kernel.execute import Interpreter
-from kernel.ir import Field, Function, Module, NotFollowed, ir_of
+from kernel.execute import MEMORY, Interpreter
+from kernel.ir import Field, Module, NotFollowed, ir_of
 from kernel.objects import Fault, Pointer, Struct
 from kernel.pool import promises_of
 from model.promises import SERIES, V6_12, Promises
@@ -23,6 +22,7 @@ from proofs.subjects.subject import PAGE_SIZE
 
 QUIET = [
     "strscpy",
+    "strlcpy",
     "spin_lock_init",
     "spin_lock",
     "spin_unlock",
@@ -38,28 +38,6 @@ QUIET = [
     "device_remove_file",
 ]
 """What the code calls and what changes nothing that a proof is about."""
-
-
-def fill(to: Pointer, byte: int, nbytes: Any, *_: Any) -> Pointer:
-    to.object.fill(to.offset, nbytes, byte % 256)
-    return to
-
-
-def copy(to: Pointer, source: Pointer, nbytes: Any, *_: Any) -> Pointer:
-    """memcpy of a word."""
-    if not (isinstance(nbytes, int) and nbytes in (1, 2, 4, 8)):
-        raise NotFollowed(f"{nbytes} bytes are copied")
-    to.object.store(to.offset, 8 * nbytes, source.object.load(source.offset, 8 * nbytes))
-    return to
-
-
-MEMORY: dict[str, Callable[..., Any]] = {
-    "memset": fill,
-    "llvm.memset.p0.i64": fill,
-    "memcpy": copy,
-    "llvm.memcpy.p0.p0.i64": copy,
-}
-"""What changes memory, whatever it is."""
 
 
 SOUND: dict[str, Callable[..., Any]] = {"__list_add_valid": lambda *_: True, "__list_del_entry_valid": lambda *_: True}
@@ -105,17 +83,9 @@ class Code:
         """The function, which has to be the same with debugging code and without: what is proved of one is used of the other.
 
         Raises NotFollowed."""
-        if [*text_of(self.module.function(name))] != [*text_of(self.debugging.function(name))]:
+        if self.module.function(name) != self.debugging.function(name):
             raise self.not_followed(f"{name} is another one in debug builds", name)
         return name
-
-
-def text_of(function: Function) -> Iterator[tuple[str, ...]]:
-    """Its instructions, but for how LLVM numbers what is the same in several modules."""
-    for block, instructions in function.blocks.items():
-        for one in instructions:
-            rest = re.sub(r"(%struct\.\w+|@\.str)\.\d+", r"\1", one.rest.partition(" #")[0])
-            yield block, one.name, one.operation, rest
 
 
 def of_function(module: Module, function: str, body: Body) -> Body:

@@ -128,8 +128,8 @@ class CStack(Operations, AnyStack):
 
     def view_of(self, block: Block) -> BlockView:
         if id(block) not in self.block_views:
-            fields, place = self.code.module.struct("dma_block")
-            view = self.block_views[id(block)] = BlockView("dma_block", fields, place=place)
+            known = self.code.struct("dma_block")
+            view = self.block_views[id(block)] = BlockView("dma_block", known.fields, place=known.place)
             view.pool, view.of = self, block
             self.views.keep(view, "dma", block, "says_dma")
             self.views.keep_address(view, "next_block", block, "below")

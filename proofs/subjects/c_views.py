@@ -86,8 +86,8 @@ class Views:
     def view(self, struct: str, owner: Any, attributes: dict[str, str], fresh: bool = False) -> View:
         """A view of `owner`: fields are kept in its attributes, or in an attribute of one. The others are any number; of a
         `fresh` one, the code has to write before it reads."""
-        fields, place = self.code.module.struct(struct)
-        view = View(struct, fields, place=place, touched=self.locked.touched, private=fresh)
+        known = self.code.struct(struct)
+        view = View(struct, known.fields, place=known.place, touched=self.locked.touched, private=fresh)
         view.unwritten = Fault if fresh else None
         for name, attribute in attributes.items():
             self.keep(view, name, owner, attribute)

@@ -1,0 +1,68 @@
+"""A kernel's file and lib/rbtree.c, compiled natively, with every function of theirs called by its address.
+
+Whatever they call and do not have leads to one function of Python, so that whoever calls them says what the rest of the kernel
+answers. `kernel.random_calls` holds `kernel.execute` to them.
+"""
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kernel.build import FLAGS, Source, Variant, built_once, checked, compiler, tree_files, version_of, write_headers
+
+MOST_ARGUMENTS = 8
+"""Of a function; more would not lie where `HOOKS` looks for them."""
+
+HOOKS = """
+typedef unsigned long word;
+word poolproof_page_size, (*poolproof_hook)(word number, const word *given);
+#define HOOK(number, name) \\
+  word name(word a, word b, word c, word d, word e, word f, word g, word h) \\
+  { word given[] = { a, b, c, d, e, f, g, h }; return poolproof_hook(number, given); }
+"""
+"""Words are passed in the same places, however many there are, on x86-64 and on 64-bit Arm."""
+
+Hook = Callable[[int, "ctypes._Pointer[ctypes.c_uint64]"], int]
+
+
+@dataclass(frozen=True)
+class Library:
+    """Functions by name, and what they call: `hook` is given the number of a name in `outside`, and the words."""
+
+    loaded: ctypes.CDLL
+    functions: dict[str, int]
+    outside: list[str]
+
+    def set_hook(self, hook: Hook) -> object:
+        """Returns what has to be kept as long as functions are called."""
+        kept = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint64, ctypes.POINTER(ctypes.c_uint64))(hook)
+        ctypes.c_void_p.in_dll(self.loaded, "poolproof_hook").value = ctypes.cast(kept, ctypes.c_void_p).value
+        return kept
+
+    def call(self, function: str, arguments: list[int]) -> int:
+        """The word in the register of results, whatever it is of that the function returns."""
+        kinds = [ctypes.c_uint64] * len(arguments)
+        return int(ctypes.CFUNCTYPE(ctypes.c_uint64, *kinds)(self.functions[function])(*arguments))
+
+
+def load(source: Source, file: Path, functions: list[str], outside: list[str], debug: bool) -> Library:
+    """Compile a file of the source's, and load it. Raises BuildError."""
+    command = compiler()
+    table = ", ".join(f"(void *){name}" for name in functions)
+    code = f'#include "{file}"\nvoid *poolproof_functions[] = {{ {table} }};\n'
+    hooks = HOOKS + "".join(f"HOOK({number}, {name})\n" for number, name in enumerate(outside))
+    flags = [*FLAGS[:-1], "-fPIC", "-shared", "-w", "-fno-builtin", *Variant(debug).flags()]
+
+    def make(folder: Path) -> None:
+        write_headers(source, folder / "include")
+        (folder / "functions.c").write_text(code)
+        (folder / "hooks.c").write_text(hooks)
+        includes = ["-nostdinc", "-DPOOLPROOF_TREE", "-I", str(folder / "include")]
+        files = [str(folder / "functions.c"), str(folder / "hooks.c")]
+        checked(command, [*flags, *includes, *files, "-o", str(folder / "functions.so")], source)
+
+    options = (command, version_of(command), flags, code, hooks)
+    loaded = ctypes.CDLL(str(built_once(options, [file, *tree_files(source)], make) / "functions.so"))
+    addresses = (ctypes.c_uint64 * len(functions)).in_dll(loaded, "poolproof_functions")
+    return Library(loaded, dict(zip(functions, map(int, addresses), strict=True)), outside)

@@ -13,6 +13,7 @@ from command.line import Status, add_json, add_kernel, add_profile, kernel_of, n
 from hunt import profiles
 from hunt.events import missed
 from hunt.fuzz import HUNTED, Hunt, hunt
+from hunt.numbers import why_none
 from hunt.revisions import REVISIONS, KernelFile, revisions
 from hunt.sweep import PAGE_SIZE, SWEPT, sizes
 from model.bad_input import BadInput
@@ -84,6 +85,8 @@ def hunt_all(
     what = what if kernel is None else f"{kernel.as_make_takes_it()} "
     again = f"make fuzz {what}PROFILE={profile} SEED={seed}"
     print(f"seed {seed}: `{again}` repeats this hunt, if the database is the same", file=to_read, flush=True)
+    if kernel is not None and (reason := why_none(kernel.source)):
+        print(f"no numbers of the code are drawn, since it cannot be read: {reason}", file=to_read, flush=True)
     hunts: dict[str, Hunt] = {}
 
     def sweeps(revision: str) -> bool:

@@ -25,15 +25,20 @@ MOST = 2**64
 
 def of_kernel(source: Source) -> frozenset[int]:
     """The constants of a kernel's file, from its LLVM IR, with and without debugging code; none where no IR can be had."""
-    return _of_kernel(source, source.digest())
+    return _of_kernel(source, source.digest())[0]
+
+
+def why_none(source: Source) -> str:
+    """Why no IR of a kernel's file can be had, and so no constants; "" if it can."""
+    return _of_kernel(source, source.digest())[1]
 
 
 @lru_cache(maxsize=16)
-def _of_kernel(source: Source, _: str) -> frozenset[int]:
+def _of_kernel(source: Source, _: str) -> tuple[frozenset[int], str]:
     try:
-        return frozenset().union(*(plain(constants_of(ir_of(source, debug))) for debug in (False, True)))
-    except (BuildError, NotImplementedError):  # the hunt needs no IR
-        return frozenset()
+        return frozenset().union(*(plain(constants_of(ir_of(source, debug))) for debug in (False, True))), ""
+    except (BuildError, NotImplementedError) as failure:  # the hunt needs no IR
+        return frozenset(), str(failure)
 
 
 def constants_of(module: Module) -> Iterator[int]:

@@ -1,5 +1,6 @@
 """The sweep, pools at edges and deep runs find the pools that differ from the model, and leave the verdict to the lockstep."""
 
+import sys
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -11,7 +12,7 @@ from hunt import deep
 from hunt import sweep as module
 from hunt.deep import run_deep
 from hunt.edges import run_edges
-from hunt.numbers import of_kernel, of_python, with_neighbours
+from hunt.numbers import of_kernel, of_python, why_none, with_neighbours
 from hunt.revisions import REVISIONS, python
 from hunt.sweep import LARGE_PAGE, offsets_of, pools, sizes, sweep
 from impl.pool import Pool as SeriesPool
@@ -130,6 +131,14 @@ def test_the_numbers_of_the_code_are_found(tmp_path: Path) -> None:
     before, after = "while (block) {", "int n = 0; while (block && n++ < 12345 - 40) {"
     source = changed("v6.12", tmp_path, before, after)
     assert of_kernel(source) == of_kernel(fetched("v6.12")) | {12305}
+    assert why_none(source) == ""
+
+
+def test_a_hunt_without_numbers_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "llvmlite.binding", None)
+    source = changed("v6.12", tmp_path, "while (block) {", "while (block != NULL) {")
+    assert of_kernel(source) == frozenset()
+    assert "'llvmlite' is missing" in why_none(source)
 
 
 @pytest.mark.parametrize("name", ["model", "series", "v6.1-as-it-is", "v6.12"])

@@ -76,7 +76,7 @@ USE = (
 
 MISUSE = (
     *(Call("alloc") for _ in range(5)),
-    *(Call("free of a foreign address", choice) for choice in (1, 5, 9, 0, 4, 8)),
+    *(Call("free of a foreign address", choice) for choice in (1, 5, 9, 0, 4, 8, 24)),
     *(Call("free in the middle of a block", choice) for choice in (0, 16)),
     *(Call("free with another virtual address", choice) for choice in (1, 2, 3)),
     *(Call("free of a block of another pool") for _ in range(2)),

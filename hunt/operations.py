@@ -56,11 +56,11 @@ OTHER_ADDRESS = 128
 
 
 def free_a_foreign_address(machine: "PoolMachine", choice: int) -> Step | None:
-    """Far away, or about an edge of the page."""
+    """Far away, about an edge of the page, or 0."""
     name = a_block(machine, choice)
     if name is None:
         return None
-    return free_at(machine, name, (1 << 62, *edges_of_page(machine, name))[choice // 4 % 6])
+    return free_at(machine, name, (1 << 62, *edges_of_page(machine, name), 0)[choice // 4 % 7])
 
 
 def edges_of_page(machine: "PoolMachine", name: str) -> tuple[int, ...]:

@@ -1,6 +1,9 @@
 """Changes of one token of C: which there are, and that a seed draws the same ones."""
 
-from bugs.drawn import changes
+from bugs.drawn import Change, changes
+from command.drawn import judge, planted, same_code
+from kernel.ir import ir_of
+from tests.kernels import fetched
 
 TEXT = """/* a < b */
 #define LESS(a, b) ((a) < (b))
@@ -34,3 +37,14 @@ def test_a_name_becomes_one_that_may_compile() -> None:
     found = {(change.old, change.new) for seed in range(9) for change in changes(other, range(1, 13), seed)}
     assert {("one", "least"), ("least", "one"), ("pair", "most"), ("less", "more")} <= found
     assert not {("one", "most"), ("if", "less"), ("return", "least"), ("int", "one"), ("pair", "one")} & found
+
+
+def test_a_change_that_compiles_into_the_same_code_is_equivalent() -> None:
+    source = fetched("v6.12")
+    text, original = source.file.read_text(), [ir_of(source, debug) for debug in (False, True)]
+    assert same_code(original[0], ir_of(source))
+    before, after = "*(struct dma_pool **)res ==", "*(struct device_attribute **)res =="
+    change = Change(1, before, after, text.replace(before, after))
+    assert judge(source, original, change, [], 0).idle == "compiles into the same code"
+    with planted(source, Change(1, "", "", text.replace("pool->nr_active++", "pool->nr_active--"))) as changed:
+        assert not same_code(original[0], ir_of(changed))

@@ -56,7 +56,7 @@ prove-%: $(VENV)/installed  ## [prove] prove one claim, as make prove-no_room_is
 	@$(RUN) -m command prove $* $(OF_KERNEL) $(ARGS)
 
 audit: $(VENV)/installed  ## [prove] drop each premise, plant bugs: each has to refute its proof
-	@$(RUN) -m command audit $(ARGS)
+	@$(RUN) -m command audit $(OF_KERNEL) $(ARGS)
 
 crosshair: $(VENV)/installed  ## [prove] check the claims as contracts, with CrossHair
 	@$(RUN) -m command crosshair $(ARGS)

@@ -5,22 +5,23 @@ A bug is planted under each lemma as well: every proof that rests on the lemma m
 
 import argparse
 import time
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bugs import BUGS, Bug, plant
+from bugs import BUGS, KERNELS, Bug, plant
 from command.bugs import Notice, obligations_of, plant_all, results_in
 from command.files import put_json, try_out
-from command.line import Status, add_jobs, add_json, add_names, number
+from command.line import Status, add_jobs, add_json, add_kernel, add_names, number, refuse_promises
 from command.prove import select
-from kernel.build import KERNELS, find
+from kernel.build import find
 from kernel.random_calls import Differs, Held, functions_of, hold_to_native
 from model.bad_input import BadInput
-from proofs.audit import NO_BUG, SAYS_NOTHING, Audit, audit
-from proofs.catalogue import OBLIGATIONS
+from proofs.audit import NO_BUG, NOT_FOLLOWED, SAYS_NOTHING, Audit, audit_body, needed_by_others
+from proofs.catalogue import OBLIGATIONS, Catalogue, catalogue_of
 from proofs.engine.explore import Verdict
 from report.text import show_progress
 
@@ -32,6 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_names(parser, "CLAIM", "a claim, or one of its obligations")
     add_json(parser)
     add_jobs(parser)
+    add_kernel(parser, "audit the proofs about")
     parser.add_argument(
         "--executor-calls",
         type=number(1),
@@ -43,15 +45,17 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Status:
     if options.executor_calls is not None:
-        if options.names or options.json is not None:
-            raise BadInput("--executor-calls is about the executor only: leave out claims and --json")
+        if options.names or options.json is not None or options.kernel is not None:
+            raise BadInput("--executor-calls is about the executor only: leave out claims, --json and --kernel")
         return audit_executor(options.executor_calls, options.jobs)
-    names = [name for name in select(options.names) if OBLIGATIONS[name].expected is Verdict.PROVED]
+    refuse_promises(options)
+    catalogue = catalogue_of(options.kernel)
+    names = [name for name in select(options.names, catalogue) if catalogue[name].expected is Verdict.PROVED]
     if not names:
         raise BadInput(f"nothing is expected to be proved of {', '.join(options.names)}: name another claim")
     try_out(options.json)
     started = time.perf_counter()
-    results = audit_all(names, options.jobs)
+    results = audit_all(names, options.jobs, options.kernel)
     put_json(options.json, [asdict(result) | {"passed": result.passed} for result in results])
     if options.json != "-":
         print(as_text(results, time.perf_counter() - started))
@@ -95,36 +99,66 @@ def audit_executor(calls: int, jobs: int) -> Status:
     return status
 
 
-def audit_all(names: list[str], jobs: int) -> list[Audit]:
-    """Audit on several processes, with progress on a terminal; the results in the catalogue's order."""
-    results: dict[str, Audit] = {}
-    with ProcessPoolExecutor(max(1, min(jobs, len(names)))) as executor:
-        running = {executor.submit(audit, name): name for name in names}
-        for future in as_completed(running):
-            results[running[future]] = future.result()
+def audit_all(names: list[str], jobs: int, kernel: str | None = None) -> list[Audit]:
+    """Audit on several processes, with progress on a terminal; the results in the catalogue's order. Raises BadInput."""
+    catalogue, results = catalogue_of(kernel), dict[str, Audit]()
+    bugs = bugs_of(kernel)
+    bodies: dict[tuple[int, str], list[str]] = {}
+    for name in names:
+        bodies.setdefault((id(catalogue[name].body), catalogue[name].theory.value), []).append(name)
+    with ProcessPoolExecutor(max(1, min(jobs, len(bodies)))) as executor:
+        for future in as_completed([executor.submit(audit_body, body, kernel) for body in bodies.values()]):
+            results |= {result.obligation: result for result in future.result()}
             show_progress(f"{len(results)} of {len(names)} obligations")
     show_progress("")
-    with_bugs = [narrowed(bug, names) for bug in BUGS.values() if not bug.kernel]
+    if kernel is not None:
+        needed_by_others([*results.values()])
 
     def done(bug: Bug, notice: dict[str, Notice]) -> None:
         for name, verdict in notice["prover"].verdicts.items():
-            if name in results:
+            if name in results and (kernel is None or verdict == "REFUTED"):
                 results[name].bugs[bug.name] = verdict
 
-    plant_all([bug for bug in with_bugs if bug.refuted], ("prover",), jobs, done)
-    break_lemmas(results, jobs)
+    plant_all(
+        [bug for bug in (narrowed(bug, names, catalogue) for bug in bugs) if bug.refuted], ("prover",), jobs, done
+    )
+    break_lemmas(results, jobs, bugs, catalogue)
     return [replace(results[name], bugs=dict(sorted(results[name].bugs.items()))) for name in names]
 
 
-def break_lemmas(results: dict[str, Audit], jobs: int) -> None:
+def bugs_of(kernel: str | None) -> list[Bug]:
+    """The seeded bugs of impl/; or of a kernel that was fetched, those of its own part of the table, or else of the part of
+    which most can be planted in its file. Raises BadInput for another kernel."""
+    if kernel is None:
+        return [bug for bug in BUGS.values() if not bug.kernel]
+    file = find(kernel).file.resolve()
+    version = next((folder.name for folder in KERNELS.glob("*") if (folder / "mm" / "dmapool.c").resolve() == file), "")
+    if not version:
+        raise BadInput(f"{kernel}: bugs are seeded in kernels that were fetched: name a folder of {KERNELS}")
+    text = file.read_text()
+    parts = dict[str, list[Bug]]()
+    for bug in BUGS.values():
+        if bug.kernel and bug.refuted and text.count(bug.old) == 1:
+            parts.setdefault(bug.kernel, []).append(replace(bug, kernel=version))
+    return parts.get(version) or max(parts.values(), key=len, default=[])
+
+
+def break_lemmas(
+    results: dict[str, Audit], jobs: int, seeded: Iterable[Bug] = BUGS.values(), catalogue: Catalogue = OBLIGATIONS
+) -> None:
     """Plant a bug under each lemma, and note in each audit what becomes of a proof that rests on it."""
-    resting = {lemma: all_resting_on(lemma, results) for result in results.values() for lemma in result.lemmas}
-    bugs = {lemma: bug for bug in BUGS.values() if not bug.kernel for lemma in bug.refuted if lemma in resting}
+    resting = {
+        lemma: all_resting_on(lemma, results, catalogue) for result in results.values() for lemma in result.lemmas
+    }
+    bugs = {lemma: bug for lemma in resting if (bug := breaks(lemma, results, seeded, catalogue)) is not None}
     for lemma in resting.keys() - bugs.keys():
         for name in resting[lemma]:
             results[name].lemmas[lemma] = NO_BUG
     with ThreadPoolExecutor(jobs) as executor:
-        running = {executor.submit(broken, bug, lemma, resting[lemma]): lemma for lemma, bug in bugs.items()}
+        running = {
+            executor.submit(broken, bug, named(lemma, bug, catalogue), resting[lemma]): lemma
+            for lemma, bug in bugs.items()
+        }
         for number, future in enumerate(as_completed(running), 1):
             lemma = running[future]
             for name, became in future.result().items():
@@ -133,33 +167,57 @@ def break_lemmas(results: dict[str, Audit], jobs: int) -> None:
     show_progress("")
 
 
-def all_resting_on(lemma: str, results: dict[str, Audit]) -> list[str]:
+def breaks(lemma: str, results: dict[str, Audit], seeded: Iterable[Bug], catalogue: Catalogue) -> Bug | None:
+    """The last of the bugs that refute a lemma: as the table says of impl/, and of a kernel's file as was seen before, or else
+    may be."""
+    about = [name for name, one in catalogue.items() if one.label == lemma]
+    seen = {bug for name in about if name in results for bug in results[name].bugs}
+    of_claim = {lemma, lemma.partition("/")[0]}
+    found = [bug for bug in seeded if lemma in bug.refuted or (bug.kernel and bug.name in seen)]
+    found = found or [bug for bug in seeded if bug.kernel and of_claim & set(bug.refuted)]
+    return found[-1] if found else None
+
+
+def named(lemma: str, bug: Bug, catalogue: Catalogue) -> list[str]:
+    """The obligations that are the lemma."""
+    return [name for name, one in catalogue.items() if one.label == lemma] if bug.kernel else obligations_of(bug, lemma)
+
+
+def all_resting_on(lemma: str, results: dict[str, Audit], catalogue: Catalogue = OBLIGATIONS) -> list[str]:
     """The obligations that rest on a lemma, directly or by way of other lemmas."""
     labels = {lemma}
     while True:
         found = [name for name, result in results.items() if labels & result.lemmas.keys()]
-        with_found = labels | {OBLIGATIONS[name].label for name in found}
+        with_found = labels | {catalogue[name].label for name in found}
         if with_found == labels:
             return found
         labels = with_found
 
 
-def broken(bug: Bug, lemma: str, resting: list[str]) -> dict[str, str]:
+def broken(bug: Bug, lemma: list[str], resting: list[str]) -> dict[str, str]:
     """What becomes of the proofs that rest on a lemma, in a copy of the repository where a bug breaks it."""
-    names = list(dict.fromkeys([*obligations_of(bug, lemma), *resting]))
+    names = list(dict.fromkeys([*lemma, *resting]))
     with TemporaryDirectory() as folder:
         plant(bug, Path(folder))
-        results, _ = results_in(Path(folder), "prove", "--jobs", "1", *names)
+        kernel = ("--kernel", "linux") if bug.kernel else ()
+        results, _ = results_in(Path(folder), "prove", "--jobs", "1", *kernel, *names)
+    if all(result["verdict"] == "PROVED" for result in results if result["obligation"] in lemma):
+        return dict.fromkeys(resting, NO_BUG)
     became = dict.fromkeys(resting, "the prover gave no results")
     for result in results:
         if result["obligation"] in became:
             says_nothing = result["verdict"] == "PROVED" and result["undermined"]
-            became[result["obligation"]] = SAYS_NOTHING if says_nothing else result["verdict"]
+            lost = bug.kernel and result["verdict"] == "LOST"
+            became[result["obligation"]] = SAYS_NOTHING if says_nothing else NOT_FOLLOWED if lost else result["verdict"]
     return became
 
 
-def narrowed(bug: Bug, names: list[str]) -> Bug:
-    """The bug, which only these obligations have to notice. A claim that is named without a case is for `make bugs`."""
+def narrowed(bug: Bug, names: list[str], catalogue: Catalogue) -> Bug:
+    """The bug, which only these obligations have to notice. A claim that is named without a case is for `make bugs`, but for a
+    kernel's file, of whose obligations each has to be refuted by some bug."""
+    if bug.kernel:
+        claims = {catalogue[name].claim.name for name in names}
+        return replace(bug, refuted=tuple(claim for claim in bug.refuted if claim in claims))
     in_full = [named for named in bug.refuted if "/" in named]
     return replace(bug, refuted=tuple(named for named in in_full if set(obligations_of(bug, named)) & set(names)))
 

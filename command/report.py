@@ -6,7 +6,9 @@ With status 1, too, the whole report is there.
 import argparse
 import json
 import os
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from command.files import try_out, usable
@@ -14,10 +16,12 @@ from command.fuzz import hunt_all
 from command.line import Status, add_kernel, add_profile, kernel_of, refuse_promises, unknown
 from hunt.fuzz import HUNTED
 from hunt.revisions import REVISIONS, KernelFile
+from kernel.build import Variant
 from model.bad_input import BadInput
 from model.geometry import counted
 from model.revision import KERNEL
 from model.trace import TraceError, loads
+from proofs.engine.obligation import Result, Settings
 from report.files import write_whole
 from report.formats import as_junit, as_sarif
 from report.pages import index
@@ -32,6 +36,16 @@ ENGINES = {"prove": "prover", "fuzz": "hunt", "crosshair": "contracts"}
 
 Tallies = dict[str, dict[str, int]]
 """What the state machine has met on each revision, and how often."""
+
+
+@dataclass
+class Said:
+    """What the engines say; of a kernel's file, also what the prover and the hunt have run of it."""
+
+    verdicts: list[EngineVerdict] = field(default_factory=list)
+    tallies: Tallies = field(default_factory=dict)
+    results: list[Result] = field(default_factory=list)
+    lines: Mapping[int, int] = field(default_factory=dict)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -58,21 +72,19 @@ def run(options: argparse.Namespace) -> Status:
     try_out(None, *(str(folder / part) for part in ("traces", "smt2")))
     if kernel is not None:
         print(kernel.source)
-    verdicts: list[EngineVerdict] = []
-    tallies: Tallies = {}
+    said = Said()
     for engine in engines:
-        said, met = ask(engine, folder, options.profile, kernel)
-        verdicts += said
-        tallies |= met
-    verdicts += past_counterexamples() if kernel is None else []
+        ask(engine, folder, options.profile, kernel, said)
+    said.verdicts += past_counterexamples() if kernel is None else []
     command = f"python -m command report {' '.join(engines)}"
     command += f" --profile {options.profile}" if "fuzz" in engines else ""
     command += f" --kernel {options.kernel}" if options.kernel is not None else ""
     command += f" --promises {options.promises}" if options.promises is not None else ""
     with usable(options.out, "name a folder that can be written with --out"):
-        write(folder, verdicts, tallies, command, engines, kernel)
-    wrong = [verdict for verdict in verdicts if not verdict.as_expected]
-    print(f"{folder / 'index.html'}: {counted(len(verdicts), 'verdict')}, {len(wrong)} not as expected")
+        coverage = "" if kernel is None else write_coverage(folder, kernel, said)
+        write(folder, said.verdicts, said.tallies, command, engines, kernel, coverage)
+    wrong = [verdict for verdict in said.verdicts if not verdict.as_expected]
+    print(f"{folder / 'index.html'}: {counted(len(said.verdicts), 'verdict')}, {len(wrong)} not as expected")
     if kernel is not None:
         print(kernel.source)
     return Status.SURPRISE if wrong else Status.EXPECTED
@@ -82,14 +94,15 @@ def clear(folder: Path) -> None:
     """Make the folders, and take away what an earlier report has left in them, but for the traces: they may be a hunt's."""
     for part in ("traces", "smt2"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    for name in ("index.html", "results.sarif", "junit.xml", "results.json"):
+    for name in ("index.html", "coverage.html", "results.sarif", "junit.xml", "results.json"):
         (folder / name).unlink(missing_ok=True)  # or, if an engine fails, they would be taken for this report
     for old in (folder / "smt2").glob("*.smt2"):
         old.unlink()
 
 
-def ask(engine: str, folder: Path, profile: str, kernel: KernelFile | None) -> tuple[list[EngineVerdict], Tallies]:
-    """Run an engine, which shows its progress: its verdicts. The prover's queries are written into `folder`. Raises BadInput.
+def ask(engine: str, folder: Path, profile: str, kernel: KernelFile | None, said: Said) -> None:
+    """Run an engine, which shows its progress, and note what it says. The prover's queries are written into `folder`. Raises
+    BadInput.
 
     An engine is imported here, since each needs packages of its own.
     """
@@ -97,7 +110,6 @@ def ask(engine: str, folder: Path, profile: str, kernel: KernelFile | None) -> t
     if engine == "prove":
         from command.prove import write_smt2
         from proofs.catalogue import catalogue_of
-        from proofs.engine.obligation import Settings
         from proofs.run import Where, prove_named
 
         path = None if kernel is None else kernel.path
@@ -107,14 +119,36 @@ def ask(engine: str, folder: Path, profile: str, kernel: KernelFile | None) -> t
             raise BadInput(f"{path}: cannot follow the code: {not_followed}; ask fuzz only") from not_followed
         results = prove_named(names, Settings(smt2=True), Where(path, None, jobs), show_progress)
         write_smt2(results, folder / "smt2")
-        return [of_proof(result) for result in results], {}
-    if engine == "crosshair":
+        said.results += results
+        said.verdicts += [of_proof(result) for result in results]
+    elif engine == "crosshair":
         from command.crosshair import FUNCTIONS, check_all
 
-        return check_all(FUNCTIONS, jobs), {}
-    hunts = hunt_all(HUNTED if kernel is None else [KERNEL], None, profile, kernel)
-    verdicts = [verdict for hunt in hunts for verdict in of_hunt(hunt)]
-    return verdicts, {hunt.revision: dict(sorted(hunt.tally.events.items())) for hunt in hunts}
+        said.verdicts += check_all(FUNCTIONS, jobs)
+    else:
+        # Of optimised code, it is not known which lines were run.
+        plain = None if kernel is None else replace(kernel, variant=Variant(optimised=False))
+        hunts = hunt_all(HUNTED if kernel is None else [KERNEL], None, profile, plain)
+        said.verdicts += [verdict for hunt in hunts for verdict in of_hunt(hunt)]
+        said.tallies |= {hunt.revision: dict(sorted(hunt.tally.events.items())) for hunt in hunts}
+        said.lines = hunts[0].lines if kernel is not None else {}
+
+
+def write_coverage(folder: Path, kernel: KernelFile, said: Said) -> str:
+    """Write the kernel's file as a page, where both the prover and the hunt were asked: what it says in a line. Raises
+    OSError."""
+    from report.coverage import coverage_of, in_a_line, page
+
+    if not (said.results and said.lines):
+        why = (
+            "it needs addr2line: install binutils" if shutil.which("addr2line") is None else "ask prove and fuzz for it"
+        )
+        print(f"coverage.html is left out: {why}")
+        return ""
+    coverage = coverage_of(kernel.source, said.results, said.lines)
+    write_whole(folder / "coverage.html", page(coverage))
+    print(f"{folder / 'coverage.html'}: {in_a_line(coverage)}")
+    return in_a_line(coverage)
 
 
 def past_counterexamples() -> list[EngineVerdict]:
@@ -149,6 +183,7 @@ def write(
     command: str,
     engines: Iterable[str],
     kernel: KernelFile | None = None,
+    coverage: str = "",
 ) -> None:
     """What the `engines` have said: everything; what breaks as text on the terminal, too. Raises OSError."""
     findings = [finding_of(one, folder / "traces", kernel) for one in verdicts if one.counterexample is not None]
@@ -156,7 +191,7 @@ def write(
     for one in verdicts:
         if not one.as_expected and one.counterexample is None:
             print(f"\n{message(one)}")
-    write_files(folder, verdicts, findings, tallies, command, engines, kernel)
+    write_files(folder, verdicts, findings, tallies, command, engines, kernel, coverage)
 
 
 def write_files(
@@ -167,6 +202,7 @@ def write_files(
     command: str,
     engines: Iterable[str],
     kernel: KernelFile | None = None,
+    coverage: str = "",
 ) -> None:
     """The page, SARIF, JUnit XML and JSON. Raises OSError."""
     page = index(
@@ -176,6 +212,7 @@ def write_files(
         command,
         [ENGINES[engine] for engine in engines],
         str(kernel.source) if kernel else "",
+        coverage,
     )
     write_whole(folder / "results.sarif", as_sarif(verdicts, kernel))
     write_whole(folder / "junit.xml", as_junit(verdicts, kernel))

@@ -7,15 +7,18 @@ a failure.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from proofs.catalogue import OBLIGATIONS
+from model.revision import KERNEL
+from proofs.catalogue import OBLIGATIONS, Catalogue, catalogue_of
 from proofs.engine.explore import Outcome, Verdict, explore
 from proofs.engine.obligation import Obligation, label
 from proofs.engine.path import code_of
 from proofs.engine.solver import DEFAULT_LIMIT, Solver
 
 SAYS_NOTHING = "PROVED, but rests on what is broken"
+NOT_FOLLOWED = "not followed any more"
 NO_BUG = "no seeded bug breaks it"
 NEEDED_BY = "PROVED, but needed by "
 
@@ -33,35 +36,56 @@ class Audit:
 
     @property
     def passed(self) -> bool:
-        needed = all(became == "REFUTED" or became.startswith(NEEDED_BY) for became in self.dropped.values())
+        needed = all(
+            became in (NOT_FOLLOWED, "REFUTED") or became.startswith(NEEDED_BY) for became in self.dropped.values()
+        )
         noticed = bool(self.bugs) and all(became == "REFUTED" for became in self.bugs.values())
-        rests = all(became in (SAYS_NOTHING, "REFUTED") for became in self.lemmas.values())
+        rests = all(became in (SAYS_NOTHING, NOT_FOLLOWED, "REFUTED") for became in self.lemmas.values())
         return self.verdict == "PROVED" and needed and noticed and rests
 
 
 def audit(name: str, limit: int = DEFAULT_LIMIT) -> Audit:
-    """Audit the premises of one obligation, and name its lemmas."""
-    obligation = OBLIGATIONS[name]
+    """Audit the premises of one obligation about impl/, and name its lemmas."""
+    return audit_body([name], None, limit)[0]
+
+
+def audit_body(names: Sequence[str], kernel: str | None, limit: int = DEFAULT_LIMIT) -> list[Audit]:
+    """Audit the premises of obligations that have a body and a theory in common: a premise is dropped for all of them at once.
+
+    They are about impl/, or about a kernel's own file."""
+    catalogue = catalogue_of(kernel)
+    obligation = catalogue[names[0]]
     started = time.perf_counter()
     outcome = explore(obligation.body, obligation.theory, Solver(limit=limit))
-    result = Audit(name, outcome.verdict.value)
-    for lemma in outcome.lemmas:
-        result.lemmas[label(lemma.claim, lemma.revision or obligation.revision, lemma.case)] = NO_BUG
-    for premise in outcome.premises:
-        result.dropped[premise] = without(premise, obligation, limit)
-    result.seconds = round(time.perf_counter() - started, 3)
-    return result
+    lemmas = [label(lemma.claim, lemma.revision or obligation.revision, lemma.case) for lemma in outcome.lemmas]
+    dropped = {premise: without(premise, obligation, limit, catalogue) for premise in outcome.premises}
+    seconds = round((time.perf_counter() - started) / len(names), 3)
+    return [
+        Audit(name, outcome.verdict.value, dict(dropped), lemmas=dict.fromkeys(lemmas, NO_BUG), seconds=seconds)
+        for name in names
+    ]
 
 
-def without(premise: str, obligation: Obligation, limit: int) -> str:
+def without(premise: str, obligation: Obligation, limit: int, catalogue: Catalogue) -> str:
     """What becomes of a proof without a premise; where it is still one, who needs the premise."""
     verdict = refuted(obligation, limit, premise).verdict
     if verdict is Verdict.PROVED:
-        for other in OBLIGATIONS.values():
-            alike = other.claim is obligation.claim and code_of(other.body) is code_of(obligation.body)
-            if alike and other is not obligation and refuted(other, limit, premise).verdict is Verdict.REFUTED:
+        for other in (OBLIGATIONS | catalogue).values():
+            alike = code_of(other.body) is code_of(obligation.body)
+            another = other.body is not obligation.body or other.theory is not obligation.theory
+            if alike and another and refuted(other, limit, premise).verdict is Verdict.REFUTED:
                 return NEEDED_BY + other.name
-    return verdict.value
+    return NOT_FOLLOWED if verdict is Verdict.LOST and obligation.revision == KERNEL else verdict.value
+
+
+def needed_by_others(results: list[Audit]) -> None:
+    """Of proofs about a kernel's file: who else needs a premise. They have premises in common, which say what the states are
+    that C's objects are views of."""
+    for result in results:
+        for premise, became in result.dropped.items():
+            others = [one.obligation for one in results if one.dropped.get(premise) in ("REFUTED", NOT_FOLLOWED)]
+            if became == "PROVED" and others:
+                result.dropped[premise] = NEEDED_BY + others[0]
 
 
 def refuted(obligation: Obligation, limit: int, dropped: str | None = None) -> Outcome:

@@ -31,6 +31,8 @@ from proofs.admission import (
     within_the_contract,
 )
 from proofs.c_counterexamples import explain_arguments, explain_page, explain_total
+from proofs.c_row import row_counts_the_pages, row_has_the_counts
+from proofs.c_runs import explain_operation
 from proofs.compiled_operations import operations_of
 from proofs.counting import total_counts_the_blocks
 from proofs.engine.explore import Verdict
@@ -39,7 +41,7 @@ from proofs.engine.path import Body, Theory
 from proofs.layout import BODIES, any_page_of_v6_1, any_turn, offsets_fit_the_int_link
 from proofs.subjects.c_loop import LoopInC, any_page_of, stay_inside, subject_of
 from proofs.subjects.c_page import same_value
-from proofs.subjects.c_pool import Code, compile_file, created, geometry_of, is_inside
+from proofs.subjects.c_pool import Code, compile_file, created, geometry_of, is_inside, of_function
 from proofs.subjects.c_shape import shape_of
 from proofs.subjects.subject import PAGE_SIZE, Subject, Turn, about
 
@@ -271,6 +273,10 @@ def counted(state: Statements) -> Subject:
 
 def totals(state: Statements) -> None:
     code, claim = state.code, claims.total_counts_the_blocks
+    row = of_function(
+        code.module, "pools_show", about(row_has_the_counts if code.stacks else row_counts_the_pages, code)
+    )
+    state.prove(claims.reports_are_the_kernels, row, explain_operation, "row")
 
     def counts_as_v6_1(path: Any) -> None:
         """Against the number of blocks that fit."""

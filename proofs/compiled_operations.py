@@ -86,8 +86,13 @@ def operations_of(state: Any) -> None:
     if original:
         of_v6_1(state, kind)
     if code.stacks:
-        inside = about_c(code, operations.operation_writes_inside_a_block_of_a_stack, kind)
-        state.prove(claims.live_block_is_left_alone, inside, explain_operation)
+        for claim, of_stack, case in (
+            (claims.live_block_is_left_alone, operations.operation_writes_inside_a_block_of_a_stack, ""),
+            (claims.allocated_block_is_filled, operations.allocated_block_of_a_stack_is_filled, ""),
+            (claims.freed_block_is_filled, operations.freed_block_of_a_stack_is_filled, ""),
+            (claims.refused_free_changes_nothing, operations.free_of_an_address_in_no_page_is_refused, "no_page"),
+        ):
+            state.prove(claim, about_c(code, of_stack, kind), explain_operation, case)
     poison = about_c(code, operations.poison_is_looked_for, kind)
     state.prove(claims.reports_are_the_kernels, poison, explain_operation, "poison")
 

@@ -16,7 +16,7 @@ from proofs.engine.path import Theory
 from proofs.fills import DRIVERS
 from proofs.free_list import PageDevice, free_any_block, has_a_block_in_use, show_page
 from proofs.subjects.arbitrary import AnyPool, any_page, around, chain, first_with_room, put_in_list
-from proofs.subjects.stack import AnyStack
+from proofs.subjects.stack import SMALLEST_BLOCK, AnyStack
 
 obligation = Obligations(__name__)
 
@@ -94,6 +94,49 @@ def operation_writes_inside_a_block_of_a_stack(path: Any, subject: Any) -> None:
     path.assume("the place is outside of the block", lambda: distance >= pool.geometry.size)
     touched = any(start < 0 or distance < start + nbytes for _, start, nbytes, _ in pool.fills)
     path.show_claim(claims.live_block_is_left_alone, bytes([DRIVERS]), bytes([DRIVERS + touched]))
+
+
+def filled_with(pool: Any, block: Any, distance: Any, former: int) -> int:
+    """The byte at a distance from the block's start, after the fills of an operation."""
+    for filled, start, nbytes, byte in reversed(pool.fills):
+        if filled is block and start <= distance and distance < start + nbytes:
+            return int(byte) % 256
+    return former
+
+
+def allocated_block_of_a_stack_is_filled(path: Any, subject: Any) -> None:
+    """Of C, as `fills.allocated_block_is_filled` is about lists."""
+    pool = subject(path, debug=path.one_of("debug", False, True))
+    pool.init_on_alloc, zero = path.one_of("init_on_alloc", False, True), path.one_of("zero", False, True)
+    block, distance = pool.put(pool.any_block("the block")), path.number("distance of the byte from the block's start")
+    path.assume("the byte is in the block", lambda: distance < pool.geometry.size)
+    pool.alloc(zero)
+    byte = filled_with(pool, block, distance, POOL_POISON_FREED if pool.debug else DRIVERS)
+    path.show_claim(claims.allocated_block_is_filled, bytes([byte]), zero or pool.init_on_alloc, pool.debug)
+
+
+def freed_block_of_a_stack_is_filled(path: Any, subject: Any) -> None:
+    pool = subject(path, debug=path.one_of("debug", False, True), init_on_free=path.one_of("init_on_free", False, True))
+    block, distance = pool.any_block("the block"), path.number("distance of the byte from the block's start")
+    path.assume(
+        "the byte is in the block, behind the link",
+        lambda: distance < pool.geometry.size and distance >= SMALLEST_BLOCK,
+    )
+    pool.free(block.vaddr, block.dma)
+    byte = filled_with(pool, block, distance, DRIVERS)
+    path.show_claim(claims.freed_block_is_filled, bytes([byte]), pool.debug, pool.init_on_free, 0)
+
+
+def free_of_an_address_in_no_page_is_refused(path: Any, subject: Any) -> None:
+    """Of a debug build; others believe the address."""
+    pool = subject(path, debug=True, init_on_free=path.one_of("init_on_free", False, True))
+    block = pool.any_block("the block")
+    path.by(claims.lookup_finds_the_page_of_an_address, pool, "_find_page", lambda _: None, pool.LOOKUP)
+    pool.free(block.vaddr, block.dma)
+    path.show("it is reported", lambda: len(pool.log) == 1)
+    linked_otherwise = ["the stack"] * (pool.stack() != pool.promised())
+    changes = [*pool.writes, *["in use"] * bool(pool.nr_active != pool.live), *linked_otherwise]
+    path.show_claim(claims.refused_free_changes_nothing, changes)
 
 
 # The loop of debug builds over the bytes of a block, which is a lemma of other proofs about C.

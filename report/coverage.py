@@ -110,10 +110,14 @@ def lines_of(code: str) -> frozenset[int]:
     return frozenset(int(place.partition(".")[0]) for place in code.split()[2:])
 
 
+def in_a_line(coverage: Coverage) -> str:
+    proved, hunted = coverage.share(coverage.proved), coverage.share(coverage.hunted)
+    return f"{proved} of basic blocks are reached by a proof, {hunted} by the hunt"
+
+
 def in_text(coverage: Coverage) -> str:
     """What is reached, and by function the lines of what is not."""
-    said = f"{coverage.share(coverage.proved)} of basic blocks are reached by a proof"
-    said += f", {coverage.share(coverage.hunted)} by the hunt"
+    said = in_a_line(coverage)
     missed = [block for block in coverage.blocks if not block.claims and not block.times]
     ranges = [
         f"  {function}: {', '.join(sorted({in_range(block.lines) for block in blocks}, key=first_number))}"

@@ -137,9 +137,13 @@ def index(
     command: str,
     ran: Collection[str],
     about: str = "",
+    coverage: str = "",
 ) -> str:
-    """The page. `tallies` are what hunts have met on a revision; `command` has made all of it, and run the engines `ran`;
-    `about` is the kernel's file, with its version and hash, if it is about one."""
+    """The page. `tallies` are what hunts have met on a revision; `command` has made all of it, and run the engines `ran`.
+
+    `about` is the kernel's file, with its version and hash, if it is about one; `coverage` is what is said of the page beside
+    it that has the file line by line, if that is there.
+    """
     environment = templates()
     functions = (anchor, dumps, in_words, kind_of, moments, numbers, steps, strip_picture, tree_picture)
     environment.globals |= {function.__name__: function for function in functions}
@@ -177,4 +181,5 @@ def index(
         events=sorted({event for tally in tallies.values() for event in tally}),
         command=command,
         about=about,
+        coverage=coverage,
     )

@@ -1,20 +1,23 @@
 """The audit: every proof has seeded bugs, quick ones are audited here, and what is not needed or not noticed makes it fail."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import command.audit
 from bugs import BUGS
-from command.audit import audit_all, break_lemmas
+from command.audit import audit_all, break_lemmas, bugs_of
 from impl.words import unsigned_int
 from model import claims
-from proofs.audit import NEEDED_BY, NO_BUG, SAYS_NOTHING, Audit, audit
+from model.bad_input import BadInput
+from proofs.audit import NEEDED_BY, NO_BUG, NOT_FOLLOWED, SAYS_NOTHING, Audit, audit, needed_by_others
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligation, Obligations
 from proofs.engine.path import Theory
+from tests.kernels import fetched, needs_a_compiler, tiny
 from tests.running import Command
 
 PROVED = [o for o in OBLIGATIONS.values() if o.expected is Verdict.PROVED]
@@ -100,6 +103,23 @@ def test_with_a_bug_under_a_lemma_what_rests_on_it_stops_counting() -> None:
     (result,) = audit_all([name], 1)
     assert result.passed, result
     assert result.lemmas["double_free_is_refused/series"] == SAYS_NOTHING
+
+
+def test_proofs_about_a_kernel_are_audited(tmp_path: Path) -> None:
+    needs_a_compiler()
+    source = fetched("v6.12")
+    (result,) = audit_all(["managed_pool_is_destroyed_once/kernel/u64/not_managed"], 1, str(source.tree))
+    assert result.passed, result
+    assert set(result.bugs) == {"v6.12/managed_pool_destroyed_twice"}
+    with pytest.raises(BadInput, match="name a folder of"):
+        bugs_of(str(tiny(tmp_path).file))
+
+
+def test_a_premise_of_a_kernels_proof_is_needed_where_another_proof_needs_it() -> None:
+    idle = {"a premise": "PROVED", "another": "PROVED"}
+    results = [Audit("one", "PROVED", idle), Audit("other", "PROVED", {"a premise": NOT_FOLLOWED})]
+    needed_by_others(results)
+    assert results[0].dropped == {"a premise": NEEDED_BY + "other", "another": "PROVED"}
 
 
 def test_the_table_on_the_terminal(command: Command) -> None:

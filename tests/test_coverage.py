@@ -1,10 +1,13 @@
 """Which code of a kernel's file is reached by proofs and by hunts; tried on Linux v6.12."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from command.__main__ import main
+from command.report import Said, write_coverage
+from hunt.revisions import kernel_file
 from kernel.build import Source, Variant
 from kernel.pool import KernelPool, lines_run
 from model.memory import Memory
@@ -12,6 +15,7 @@ from proofs.catalogue import catalogue_of
 from proofs.engine.obligation import Result, Settings
 from proofs.run import Where, prove_named
 from report.coverage import annotated, coverage_of, in_text, page
+from report.pages import index
 from tests.kernels import fetched, needs_a_compiler
 
 needs_a_compiler()
@@ -68,6 +72,19 @@ def test_a_line_is_hunted_if_a_run_has_come_there(source: Source, proved: Result
     html = page(coverage)
     assert html.count("<tr") == len(lines) + 1
     assert "blocks_are_disjoint" in html
+
+
+def test_a_report_about_a_kernel_has_the_page(
+    source: Source, proved: Result, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kernel = kernel_file(str(source.tree))
+    line = write_coverage(tmp_path, kernel, Said(results=[proved], lines={number_of(source, "pool->nr_blocks++;"): 7}))
+    assert line in capsys.readouterr().out
+    assert " of basic blocks are reached by a proof, " in line
+    assert "pool-&gt;nr_blocks++;" in (tmp_path / "coverage.html").read_text()
+    assert f'<a href="coverage.html">{line}' in index([], [], {}, "", [], line)
+    assert write_coverage(tmp_path, kernel, Said(results=[proved])) == ""  # where no hunt has run
+    assert "coverage.html is left out: " in capsys.readouterr().out
 
 
 def test_coverage_without_addr2line_is_refused(

@@ -1,0 +1,105 @@
+"""The row of a pool in the device's file `pools`, as a kernel's C prints it: with any number of pages.
+
+Where pages are walked through, by induction: a turn counts a page and its blocks in use, and the row has the counts. That its
+total is right, `proofs.counting` shows.
+"""
+
+from typing import Any
+
+from kernel.objects import Pointer, Struct
+from model import claims
+from model.promises import SERIES
+from proofs.subjects.c_pool import Code, geometry_of, in_a_ring, node_field, page_size_of
+from proofs.subjects.subject import PAGE_SIZE
+
+LINK = "page_list.next"
+
+
+class File:
+    """The device with one pool, of which every field is any number; and what is printed."""
+
+    def __init__(self, path: Any, code: Code) -> None:
+        self.path, self.code = path, code
+        self.device, self.pool, self.page, self.following = (
+            code.struct(name) for name in ("device", "dma_pool", "dma_page", "dma_page")
+        )
+        for struct in (self.pool, self.page):
+            struct.any_value = lambda of, field: path.number(f"{of.name}.{field.name}", field.width)
+        in_a_ring(self.device.at("dma_pools.next"), self.pool.at("pools.next"))
+        self.link = node_field(self.page, 0) if code.promises is SERIES else LINK
+        self.end: Any = 0  # what a walk through the pages ends with
+        if code.promises is not SERIES:
+            self.end = self.pool.at(LINK)
+            in_a_ring(self.end, self.page.at(LINK), self.following.at(LINK))
+        self.rows: list[tuple[Any, ...]] = []
+        self.interpreter = code.interpreter(
+            scnprintf=self.printed,
+            sysfs_emit=self.printed,
+            sysfs_emit_at=self.printed,
+            rb_first=lambda _: self.page.at(self.link),
+            rb_next=lambda _: self.following.at(self.link),
+        )
+        self.interpreter.uncomputed = frozenset({"udiv"})
+        self.interpreter.globals["poolproof_page_size"] = Pointer(page_size_of(PAGE_SIZE), 0)
+        self.frame = self.interpreter.enter("pools_show", Pointer(self.device, 0), 0, Pointer(Struct("buf", {}), 0))
+
+    def printed(self, *arguments: Any) -> int:
+        if len(arguments) == 8:  # where, how much room, the format; name, in use, total, size, pages
+            self.rows.append(arguments[3:])
+        return 1
+
+    def place(self, name: str, page: Pointer | int) -> Any:
+        """What a variable of the walk holds at a page: its link, or the page itself, before which the link's bytes are."""
+        return page + -self.page.offset_of(self.link) if name == "page" and isinstance(page, Pointer) else page
+
+    def show_row(self, in_use: Any, pages: Any) -> None:
+        self.path.follow("one row is printed", lambda: len(self.rows) == 1)
+        name, printed, _, size, number = self.rows[0]
+        right = {
+            "the name": name == self.pool.at("name"),
+            "the blocks in use": printed == in_use,
+            "the size": size == self.pool["size"],
+            "the pages": number == pages,
+        }
+        self.path.show_claim(
+            claims.reports_are_the_kernels, [what for what, is_right in right.items() if is_right], [*right]
+        )
+
+
+def row_has_the_counts(path: Any, subject: Code) -> None:
+    """Of v6.12, which keeps counts."""
+    file = File(path, subject)
+    file.interpreter.advance(file.frame)
+    file.show_row(file.pool["nr_active"], file.pool["nr_pages"])
+
+
+def row_counts_the_pages(path: Any, subject: Code) -> None:
+    """Of the others, which walk through the pages."""
+    file = File(path, subject)
+    for name in ("size", "boundary", "allocation"):
+        file.pool.load(file.pool.offset_of(name), file.pool.fields[file.pool.offset_of(name)].width)
+    path.assume_claim(claims.admitted_geometry_is_ordered, geometry_of(file.pool))
+    walk = file.frame.function.loop(1, of=2)
+    begins = file.interpreter.advance(file.frame, walk)
+    path.follow("the walk through the pages begins", lambda: begins is not None)
+    assert begins is not None
+    (at,) = (name for name, value in begins.items() if isinstance(value, Pointer))
+    first = file.page.at(file.link)
+    path.follow("it begins with the first page, and with no counts", lambda: begins[at] == file.place(at, first))
+    counts = {name: path.number(f"{name} by then", 31) for name in begins if name != at}
+    path.follow(
+        "pages and their blocks are counted", lambda: len(counts) == 2 and not any(begins[name] for name in counts)
+    )
+    if path.one_of("the walk is", "at a page", "over") == "over":
+        file.interpreter.resume(file.frame, {**counts, at: file.place(at, file.end)})
+        file.show_row(counts["blocks"], counts["pages"])
+        return
+    then = file.interpreter.resume(file.frame, {**counts, at: file.place(at, first)})
+    path.follow("the walk goes on with the next", lambda: then is not None)
+    assert then is not None
+    path.follow("page", lambda: then[at] == file.place(at, file.following.at(file.link)))
+    path.show("a page is counted", lambda: then["pages"] == counts["pages"] + 1)
+    in_use = file.page["in_use"]
+    path.assume("the blocks in use fit an int", lambda: in_use + counts["blocks"] < 2**31)
+    path.show("its blocks in use are counted", lambda: then["blocks"] == counts["blocks"] + in_use)
+    path.show_claim(claims.reports_are_the_kernels, file.rows, [])

@@ -144,12 +144,13 @@ def bugs_of(kernel: str | None) -> list[Bug]:
 
 
 def break_lemmas(
-    results: dict[str, Audit], jobs: int, seeded: Iterable[Bug] = BUGS.values(), catalogue: Catalogue = OBLIGATIONS
+    results: dict[str, Audit], jobs: int, seeded: Iterable[Bug] | None = None, catalogue: Catalogue = OBLIGATIONS
 ) -> None:
     """Plant a bug under each lemma, and note in each audit what becomes of a proof that rests on it."""
     resting = {
         lemma: all_resting_on(lemma, results, catalogue) for result in results.values() for lemma in result.lemmas
     }
+    seeded = bugs_of(None) if seeded is None else seeded
     bugs = {lemma: bug for lemma in resting if (bug := breaks(lemma, results, seeded, catalogue)) is not None}
     for lemma in resting.keys() - bugs.keys():
         for name in resting[lemma]:

@@ -82,7 +82,7 @@ def test_a_report_about_a_kernel_has_the_page(
     assert line in capsys.readouterr().out
     assert " of basic blocks are reached by a proof, " in line
     assert "pool-&gt;nr_blocks++;" in (tmp_path / "coverage.html").read_text()
-    assert f'<a href="coverage.html">{line}' in index([], [], {}, "", [], line)
+    assert f'<a href="coverage.html">{line}' in index([], [], {}, "", [], coverage=line)
     assert write_coverage(tmp_path, kernel, Said(results=[proved])) == ""  # where no hunt has run
     assert "coverage.html is left out: " in capsys.readouterr().out
 

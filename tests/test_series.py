@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kernel.build import find
-from kernel.patches import applied, read_mbox
+from kernel.patches import applied, read_patches
 from proofs.catalogue import catalogue_of
 from proofs.engine.obligation import Settings
 from proofs.run import Where, prove_named
@@ -37,7 +37,7 @@ def test_the_series_is_proved_of_its_own_c(tmp_path: Path) -> None:
     before = fetched("v6.1")
     assert before.tree is not None
     shutil.copytree(before.tree, tmp_path / "linux")
-    *_, (_, after) = applied(read_mbox(SERIES), before, tmp_path)
+    *_, (_, after) = applied(read_patches(SERIES), before, tmp_path)
     shutil.copyfile(after.file, tmp_path / "linux" / "mm" / "dmapool.c")
     tree = str(find(tmp_path / "linux").tree)
     results = prove_named(list(catalogue_of(tree)), Settings(), Where(tree, None, 1), lambda _: None)

@@ -104,7 +104,8 @@ def explore_encoding(
         lemmas.update(path.lemmas)
         if path.example is not None:
             run_on_possible_paths |= run
-        if path.refusal is None and path.broken is None and path.shown and shown.issuperset(path.shown):
+        nothing_new = shown.issuperset(path.shown) and run <= run_on_possible_paths
+        if path.refusal is None and path.broken is None and path.shown and nothing_new:
             continue
         way = list(path.constraints)
         if path.broken is not None and smallest is not None:

@@ -45,6 +45,8 @@ def runs() -> Iterator[Trace]:
                 if page is None or page.dma is not None:
                     live.append(f"block {number}")
         yield Trace((*steps, PoolInfo(), Destroy()), kernel)
+    elsewhere = Free("block 1", dma_plus=2**40)  # in no page
+    yield Trace((Create(64), Alloc("block 1"), elsewhere, PoolInfo(), Free("block 1"), Destroy()), Kernel(debug=True))
 
 
 def page_of(chance: random.Random, number: int) -> PageChoice | None:

@@ -128,6 +128,8 @@ static void create(void)
 			      fails);
 		reply.log_bytes = 0;
 	}
+	if (pool && !pools_file)
+		fault("a pool is created, and its device has no file pools");
 	if (pool)
 		create_other_pool();
 	send_done(pool != NULL, 0);

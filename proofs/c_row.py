@@ -20,7 +20,7 @@ class File:
 
     def __init__(self, path: Any, code: Code) -> None:
         self.path, self.code = path, code
-        self.device, self.pool, self.page, self.following = (
+        self.device, self.pool, self.page, self.next_page = (
             code.struct(name) for name in ("device", "dma_pool", "dma_page", "dma_page")
         )
         for struct in (self.pool, self.page):
@@ -30,14 +30,14 @@ class File:
         self.end: Any = 0  # what a walk through the pages ends with
         if code.promises is not SERIES:
             self.end = self.pool.at(LINK)
-            in_a_ring(self.end, self.page.at(LINK), self.following.at(LINK))
+            in_a_ring(self.end, self.page.at(LINK), self.next_page.at(LINK))
         self.rows: list[tuple[Any, ...]] = []
         self.interpreter = code.interpreter(
             scnprintf=self.printed,
             sysfs_emit=self.printed,
             sysfs_emit_at=self.printed,
             rb_first=lambda _: self.page.at(self.link),
-            rb_next=lambda _: self.following.at(self.link),
+            rb_next=lambda _: self.next_page.at(self.link),
         )
         self.interpreter.uncomputed = frozenset({"udiv"})
         self.interpreter.globals["poolproof_page_size"] = Pointer(page_size_of(PAGE_SIZE), 0)
@@ -97,7 +97,7 @@ def row_counts_the_pages(path: Any, subject: Code) -> None:
     then = file.interpreter.resume(file.frame, {**counts, at: file.place(at, first)})
     path.follow("the walk goes on with the next", lambda: then is not None)
     assert then is not None
-    path.follow("page", lambda: then[at] == file.place(at, file.following.at(file.link)))
+    path.follow("page", lambda: then[at] == file.place(at, file.next_page.at(file.link)))
     path.show("a page is counted", lambda: then["pages"] == counts["pages"] + 1)
     in_use = file.page["in_use"]
     path.assume("the blocks in use fit an int", lambda: in_use + counts["blocks"] < 2**31)

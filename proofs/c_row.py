@@ -26,7 +26,7 @@ class File:
         for struct in (self.pool, self.page):
             struct.any_value = lambda of, field: path.number(f"{of.name}.{field.name}", field.width)
         in_a_ring(self.device.at("dma_pools.next"), self.pool.at("pools.next"))
-        self.link = node_field(self.page, 0) if code.promises is SERIES else LINK
+        self.link_name = node_field(self.page, 0) if code.promises is SERIES else LINK
         self.end: Any = 0  # what a walk through the pages ends with
         if code.promises is not SERIES:
             self.end = self.pool.at(LINK)
@@ -36,8 +36,8 @@ class File:
             scnprintf=self.printed,
             sysfs_emit=self.printed,
             sysfs_emit_at=self.printed,
-            rb_first=lambda _: self.page.at(self.link),
-            rb_next=lambda _: self.next_page.at(self.link),
+            rb_first=lambda _: self.page.at(self.link_name),
+            rb_next=lambda _: self.next_page.at(self.link_name),
         )
         self.interpreter.uncomputed = frozenset({"udiv"})
         self.interpreter.globals["poolproof_page_size"] = Pointer(page_size_of(PAGE_SIZE), 0)
@@ -50,7 +50,7 @@ class File:
 
     def place(self, name: str, page: Pointer | int) -> Any:
         """What a variable of the walk holds at a page: its link, or the page itself, before which the link's bytes are."""
-        return page + -self.page.offset_of(self.link) if name == "page" and isinstance(page, Pointer) else page
+        return page + -self.page.offset_of(self.link_name) if name == "page" and isinstance(page, Pointer) else page
 
     def show_row(self, in_use: Any, pages: Any) -> None:
         self.path.follow("one row is printed", lambda: len(self.rows) == 1)
@@ -84,7 +84,7 @@ def row_counts_the_pages(path: Any, subject: Code) -> None:
     path.follow("the walk through the pages begins", lambda: begins is not None)
     assert begins is not None
     (at,) = (name for name, value in begins.items() if isinstance(value, Pointer))
-    first = file.page.at(file.link)
+    first = file.page.at(file.link_name)
     path.follow("it begins with the first page, and with no counts", lambda: begins[at] == file.place(at, first))
     counts = {name: path.number(f"{name} by then", 31) for name in begins if name != at}
     path.follow(
@@ -97,7 +97,7 @@ def row_counts_the_pages(path: Any, subject: Code) -> None:
     then = file.interpreter.resume(file.frame, {**counts, at: file.place(at, first)})
     path.follow("the walk goes on with the next", lambda: then is not None)
     assert then is not None
-    path.follow("page", lambda: then[at] == file.place(at, file.next_page.at(file.link)))
+    path.follow("page", lambda: then[at] == file.place(at, file.next_page.at(file.link_name)))
     path.show("a page is counted", lambda: then["pages"] == counts["pages"] + 1)
     in_use = file.page["in_use"]
     path.assume("the blocks in use fit an int", lambda: in_use + counts["blocks"] < 2**31)

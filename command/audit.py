@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> Status:
     if options.json != "-":
         print(as_text(results, time.perf_counter() - started))
     status = Status.EXPECTED if all(result.passed for result in results) else Status.SURPRISE
-    if not options.names and options.json != "-" and KERNELS.is_dir():
+    if options.kernel is None and not options.names and options.json != "-" and KERNELS.is_dir():
         return max(status, audit_executor(EXECUTOR_CALLS, options.jobs))
     return status
 

@@ -98,12 +98,12 @@ def functions_of(source: Source) -> dict[str, set[str]]:
 
 
 def function_at(functions: dict[str, set[str]], line: int) -> str:
-    """Of these functions, the one that a line is in; "" if it is in none."""
-    for name, codes in functions.items():
-        lines = frozenset[int]().union(*map(lines_of, codes))
-        if min(lines) <= line <= max(lines):
-            return name
-    return ""
+    """Of these functions, the one whose code is nearest to a line: there may be two of a name, one with debugging."""
+    return min(
+        functions,
+        key=lambda name: min(abs(line - one) for code in functions[name] for one in lines_of(code)),
+        default="",
+    )
 
 
 def lines_of(code: str) -> frozenset[int]:

@@ -14,7 +14,7 @@ from model.memory import Memory
 from proofs.catalogue import catalogue_of
 from proofs.engine.obligation import Result, Settings
 from proofs.run import Where, prove_named
-from report.coverage import annotated, coverage_of, in_text, page
+from report.coverage import annotated, coverage_of, function_at, functions_of, in_text, page
 from report.pages import index
 from tests.kernels import fetched, needs_a_compiler
 
@@ -94,3 +94,14 @@ def test_coverage_without_addr2line_is_refused(
     monkeypatch.setenv("PATH", "")
     assert main(["prove", "--coverage", "--kernel", "."]) == 2
     assert "--coverage needs addr2line" in capsys.readouterr().err
+
+
+def test_a_line_is_of_the_function_whose_code_is_there(source: Source) -> None:
+    """Even if another one is there twice, before and behind it; and what a header has inlined is of none."""
+    functions = functions_of(source)
+    for code, function in (
+        ("if ((dma - page->dma) < pool->allocation)", "pool_find_page"),
+        ("block->dma = dma;", "pool_block_push"),
+    ):
+        assert function_at(functions, number_of(source, code)) == function
+    assert all(code.startswith("dmapool.c ") for codes in functions.values() for code in codes)

@@ -1,46 +1,39 @@
 """Compiles a kernel's mm/dmapool.c, unmodified, into a program for userspace: `kernel.pool` runs it.
 
-What the file includes leads to the shim (`kernel/shim/kernel.h`), but for the headers that are taken from the kernel tree as
-they are. A program is built once for what it is built from, in `.poolproof/builds/`.
+It is compiled with the headers of its tree (`kernel.headers`), and linked with the shim, which stands for the rest of the
+kernel, and with what it calls of the tree's lib/. A program is built once for what it is built from, in `.poolproof/builds/`.
 """
 
 import hashlib
-import os
 import re
-import shlex
-import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
+from functools import cached_property, lru_cache
 from pathlib import Path
 
-from model.bad_input import BadInput
+from kernel.compiler import BuildError as BuildError
+from kernel.compiler import compiler as compiler
+from kernel.compiler import explained, run, version_of
+from kernel.headers import ARCH, SHIM, defined_in_lib, flags, is_whole, stamp, wrapped
+from kernel.once import BUILDS, ROOT, built_once
 
-ROOT = Path(__file__).parent.parent
-SHIM = Path(__file__).parent / "shim"
-BUILDS = ROOT / ".poolproof" / "builds"
 KERNELS = ROOT / ".poolproof" / "kernels"
 """Where `make kernels` puts what it fetches."""
-
-FROM_THE_TREE = ("list.h", "poison.h", "rbtree.h", "rbtree_types.h", "rbtree_augmented.h")
-"""Headers of include/linux/ that are used as they are."""
-
-LINUX = """
-align atomic bug build_bug cache cleanup compiler const container_of debugfs device dma-map-ops dma-mapping dmapool err errno
-export gfp init kernel limits log2 math minmax mm module mutex overflow page-flags printk rcupdate sched sched/mm
-seq_file slab spinlock stat stddef string sysfs types wait
-"""
-SHIMMED = [*(f"linux/{name}.h" for name in LINUX.split()), "asm/barrier.h", "asm/page.h"]
-"""Headers that lead to kernel/shim/kernel.h."""
 
 MEANING = ["-std=gnu11", "-g", "-fno-strict-aliasing", "-fwrapv", "-fno-delete-null-pointer-checks", "-funsigned-char"]
 """As the kernel is compiled, where it decides what the code means."""
 
+AS_THE_KERNEL = ["-fms-extensions", "-fshort-wchar", "-Wno-everything"]
+"""The same, of the kernel's own files."""
+
 FLAGS = [*MEANING, "-O2", "-fno-pie"]
-MISTAKES = ["-Werror=implicit-function-declaration", "-Werror=int-conversion", "-Werror=undef"]
+MISTAKES = [
+    f"-Werror={mistake}"
+    for mistake in ("implicit-function-declaration", "implicit-int", "int-conversion", "incompatible-pointer-types")
+]
+SECTIONS = ["-ffunction-sections", "-fdata-sections"]  # what is not needed is not linked, nor is what only that needs
+MISSING_FIRST, MISSING_STEP = 0x8000, 16  # as in kernel/shim/shim.h
 COUNTED = "-fsanitize-coverage=trace-pc"  # each basic block of the code under test: a hang is the same everywhere
 RACES = {  # the compiler calls __tsan_… at every read and write, and others for READ_ONCE and WRITE_ONCE
     "clang": "-Xclang -fsanitize=thread -mllvm -tsan-distinguish-volatile=1 -mllvm -tsan-instrument-func-entry-exit=0",
@@ -48,31 +41,20 @@ RACES = {  # the compiler calls __tsan_… at every read and write, and others f
 }
 SANITIZED = ["-fsanitize=address,undefined", "-fno-sanitize=alignment", "-fno-sanitize-recover=all"]
 
-UNKNOWN_NAME = (
-    r"(?:implicit declaration of|call to undeclared) function '(\w+)'",
-    r"^'(\w+)' undeclared|use of undeclared identifier '(\w+)'|^[\"'](\w+)[\"'] is not defined",
-    r"unknown type name '(\w+)'",
-    r"(?:undefined|incomplete) (?:type|typedef) '([\w ]+)'|tentative definition has type '([\w ]+)'",
-    r"storage size of '(\w+)' isn't known|has (?:initializer but )?incomplete type '?([\w ]+)",
-    r"'([\w ]+)' has no member named|no member named '\w+' in '([\w ]+)'",
-)
-"""What compilers say of a name that nothing declares, or that is declared otherwise."""
-
-
 OPERATIONS = ("dma_pool_create", "dma_pool_alloc", "dma_pool_free", "dma_pool_destroy")
 """What is run of a file."""
 
 
-class BuildError(BadInput):
-    """A program that cannot be built, or no kernel; says in one line why, and what to do."""
-
-
 @dataclass(frozen=True)
 class Source:
-    """A dmapool.c, and the kernel tree whose headers it is compiled with; None if there is none."""
+    """A dmapool.c, and the kernel tree whose headers it is compiled with; None stands for the newest fetched one that fits.
+
+    In errors, the file is called `shown`, unless that is "".
+    """
 
     file: Path
     tree: Path | None
+    shown: str = ""
 
     def text(self) -> str:
         """The code, without comments."""
@@ -103,10 +85,23 @@ class Source:
     def __str__(self) -> str:
         return f"{self.file} ({', '.join(filter(None, [self.version(), f'SHA-256 {self.digest()}']))})"
 
+    def blamed(self, error: str) -> str:
+        return error.replace(str(self.file), self.shown) if self.shown else error
+
+    def whole_tree(self) -> Path:
+        """The tree of the headers. Raises BuildError if there is none."""
+        tree = self.tree or fitting(self.file)
+        if tree is None:
+            raise BuildError(
+                f"{self.file} needs the headers of a kernel: name a whole kernel tree, or run `make kernels`"
+            )
+        linked = (tree / "include").is_symlink() and (tree / "lib").is_symlink()
+        return (tree / "include").resolve().parent if linked else tree
+
     def rbtree(self) -> Path | None:
-        """lib/rbtree.c of the tree, if it has that."""
-        file = None if self.tree is None else self.tree / "lib" / "rbtree.c"
-        return file if file is not None and file.is_file() else None
+        """lib/rbtree.c of the tree, if there is one."""
+        tree = self.tree or fitting(self.file)
+        return None if tree is None else tree / "lib" / "rbtree.c"
 
     def uses_rbtree(self) -> bool:
         return re.search(r"^\s*#\s*include\s*<linux/rbtree\w*\.h>", self.text(), re.M) is not None
@@ -144,14 +139,16 @@ def find(kernel: str | Path) -> Source:
     if path.is_dir():
         if not (path / "mm" / "dmapool.c").is_file():
             raise BuildError(f"{kernel}: there is no mm/dmapool.c; a kernel tree is expected, or a single dmapool.c")
-        return with_a_pool(Source(path / "mm" / "dmapool.c", path if is_a_tree(path) else newest()))
+        return with_a_pool(
+            Source(path / "mm" / "dmapool.c", path if is_whole(path) else fitting(path / "mm" / "dmapool.c"))
+        )
     if not path.is_file():
         fetched = "; `make kernels` fetches what is in there" if path.is_relative_to(KERNELS) else ""
         raise BuildError(f"{kernel}: there is no such file; a kernel tree is expected, or a single dmapool.c{fetched}")
     if path.suffix != ".c":
         raise BuildError(f"{kernel}: not a C file; a kernel tree is expected, or a single dmapool.c")
     above = path.parent.parent
-    return with_a_pool(Source(path, above if is_a_tree(above) else newest()))
+    return with_a_pool(Source(path, above if is_whole(above) else fitting(path)))
 
 
 def with_a_pool(source: Source) -> Source:
@@ -166,30 +163,30 @@ def with_a_pool(source: Source) -> Source:
     return source
 
 
-def is_a_tree(folder: Path) -> bool:
-    return (folder / "include" / "linux" / "list.h").is_file()
+def fetched() -> list[Path]:
+    """The kernels that are there whole, the newest first."""
+    folders = [folder for folder in KERNELS.glob("v*") if is_whole(folder)]
+    return sorted(folders, key=lambda folder: [int(part) for part in re.findall(r"\d+", folder.name)], reverse=True)
 
 
 def newest() -> Path | None:
     """Of the kernels that were fetched."""
-    fetched = [folder for folder in KERNELS.glob("v*") if is_a_tree(folder)]
-    return max(fetched, key=lambda folder: [int(part) for part in re.findall(r"\d+", folder.name)], default=None)
+    return next(iter(fetched()), None)
 
 
-def compiler() -> list[str]:
-    """$CC, or the system's C compiler, or that of the package ziglang. Raises BuildError if there is none."""
-    if wanted := os.environ.get("CC"):
-        command = shlex.split(wanted)
-        if not command or shutil.which(command[0]) is None:
-            raise BuildError(f"there is no compiler {wanted!r}, which CC names")
-        return command
-    if system := shutil.which("cc") or shutil.which("gcc") or shutil.which("clang"):
-        return [system]
-    if find_spec("ziglang"):
-        return [sys.executable, "-m", "ziglang", "cc"]
-    raise BuildError(
-        "there is no C compiler: install gcc or clang, or say which with CC=…, or run .venv/bin/pip install ziglang"
-    )
+@lru_cache(maxsize=64)
+def fitting(file: Path) -> Path | None:
+    """Of the fetched kernels the newest with whose headers a file compiles, or has the fewest errors; None if there is none."""
+    errors: dict[Path, int] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        whole = Path(scratch) / "wrapped.c"
+        for tree in fetched() if file.is_file() else []:
+            whole.write_text(wrapped(file, tree))
+            options = [*FLAGS, *kernel_flags(Source(file, tree)), *MISTAKES, "-fsyntax-only"]
+            errors[tree] = run([*compiler(), *options, str(whole)]).stderr.count("error:")
+            if not errors[tree]:
+                return tree
+    return min(errors, key=lambda tree: errors[tree], default=None)
 
 
 def build(source: Source, variant: Variant) -> Path:
@@ -198,133 +195,129 @@ def build(source: Source, variant: Variant) -> Path:
         raise BuildError(
             f"a kernel's file runs on Linux only, not on {sys.platform}: its memory is shared by memfd_create"
         )
-    command = compiler()
-    version = version_of(command)
-    inputs = [*sorted(SHIM.iterdir()), source.file, *tree_files(source)]
-    options = (command, version, FLAGS, MISTAKES, COUNTED, RACES, variant, variant.flags(), SHIMMED)
-    shim_flags = [*FLAGS, *variant.shim_flags()]
+    compiling = Compiling(compiler(), source, variant)
 
-    def make_program(folder: Path) -> None:
-        shim = built_once((command, version, shim_flags), sorted(SHIM.iterdir()), make_shim)
-        compile_all(command, source, variant, sorted(shim.glob("*.o")), folder)
-
-    def make_shim(folder: Path) -> None:
-        for file in sorted(SHIM.glob("*.c")):
-            checked(command, [*shim_flags, "-c", str(file), "-o", str(folder / f"{file.stem}.o")], source)
+    def make(folder: Path) -> None:
+        compile_all(compiling, folder)
 
     try:
-        return built_once(options, inputs, make_program) / "worker"
+        return built_once(("program", compiling.options, variant, MISTAKES), [source.file], make) / "worker"
     except OSError as error:
         raise BuildError(f"{error.filename or BUILDS}: {error.strerror}; programs are built in {BUILDS}") from error
 
 
-def built_once(options: object, inputs: list[Path], make: Callable[[Path], None]) -> Path:
-    """The folder that `make` fills from these options and files: filled once, for all processes. Raises what `make` raises."""
-    digest = hashlib.sha256(repr((options, [file.name for file in inputs])).encode())
-    for file in inputs:
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    folder = BUILDS / digest.hexdigest()[:20]
-    if not folder.exists():
-        BUILDS.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=BUILDS) as scratch:
-            make(Path(scratch))
-            try:
-                os.rename(scratch, folder)
-                os.mkdir(scratch)  # for the context to remove
-            except OSError:
-                if not folder.exists():  # unless somebody else has built it meanwhile
-                    raise
-    return folder
+@dataclass(frozen=True)
+class Compiling:
+    """What is compiled for a program, by which compiler."""
+
+    command: list[str]
+    source: Source
+    variant: Variant
+
+    @cached_property
+    def options(self) -> object:
+        """All that decides what a file of lib/ is compiled to, but the file."""
+        files = [(file, file.read_bytes()) for file in sorted(SHIM.rglob("*.[ch]"))]
+        return self.command, version_of(self.command), self.flags, stamp(self.tree), files
+
+    @cached_property
+    def tree(self) -> Path:
+        return self.source.whole_tree()
+
+    @cached_property
+    def flags(self) -> list[str]:
+        """Those of a file of the kernel that is watched."""
+        family = "clang" if "clang" in version_of(self.command) else "gcc"
+        watched = [] if self.variant.bare else watching(family, self.variant.sanitized)
+        return [*FLAGS, *kernel_flags(self.source), *self.variant.shim_flags(), *SECTIONS, *watched]
+
+    def compile(self, file: Path, to: Path, *flags: str) -> Path:
+        done = run([*self.command, *(flags or self.flags), "-c", str(file), "-o", str(to)])
+        if done.returncode:
+            raise BuildError(explained(done.stderr, file, self.tree))
+        return to
+
+    def file(self, folder: Path) -> Path:
+        """The source's file. Raises BuildError, which names it as the source is shown."""
+        whole = folder / "wrapped.c"
+        whole.write_text(wrapped(self.source.file, self.tree))
+        done = run(
+            [*self.command, *self.flags, *self.variant.flags(), *MISTAKES, "-c", str(whole), "-o", f"{folder}/file.o"]
+        )
+        if done.returncode:
+            raise BuildError(self.source.blamed(explained(done.stderr, self.source.file, self.tree)))
+        return folder / "file.o"
+
+    def shim(self) -> list[Path]:
+        """What stands for the rest of the kernel: compiled once."""
+        files = sorted(SHIM.glob("*.c"))
+        flags = [*FLAGS, *self.variant.shim_flags()]
+
+        def make(folder: Path) -> None:
+            for file in files:
+                self.compile(file, folder / f"{file.stem}.o", *flags)
+
+        built = built_once(("shim", self.command, version_of(self.command), flags), sorted(SHIM.glob("*.[ch]")), make)
+        return [built / f"{file.stem}.o" for file in files] + [self.of_the_tree(ARCH / "tree.c", watched=False)]
+
+    def of_the_tree(self, file: Path, watched: bool = True) -> Path:
+        """A file that is compiled once with the headers of the tree."""
+        flags = self.flags if watched else [*FLAGS, *kernel_flags(self.source), *self.variant.shim_flags()]
+
+        def make(folder: Path) -> None:
+            self.compile(file, folder / "file.o", *flags, f"-I{file.parent}")
+
+        return built_once((file, self.options, watched), [file], make) / "file.o"
+
+    def link(self, objects: list[Path], folder: Path) -> set[str]:
+        """Make the program: what is undefined, for which there is none yet. Raises BuildError for another reason."""
+        flags = [*FLAGS, *self.variant.shim_flags(), "-no-pie", "-Wl,--gc-sections"]
+        done = run([*self.command, *flags, *map(str, objects), "-o", str(folder / "worker")])
+        undefined = set(
+            re.findall(r"undefined (?:reference to [`']|symbol: )(\w+)", done.stderr.replace("\u2018", "'"))
+        )
+        if done.returncode and (not undefined or any(re.match("__(a|ub)san", name) for name in undefined)):
+            raise BuildError(self.source.blamed(explained(done.stderr, self.source.file, self.tree)))
+        return undefined if done.returncode else set()
 
 
-def version_of(command: list[str]) -> str:
-    return run([*command, "--version"]).stdout
+def compile_all(compiling: Compiling, folder: Path) -> None:
+    """Compile what is the kernel's, and link it with the shim; with files of lib/, as far as it calls what these define.
+
+    What nothing defines gets an address that cannot be read, and its name is told when a run gets there. Raises BuildError.
+    """
+    in_lib = [compiling.tree / "lib" / "string.c"]
+    in_lib += [compiling.tree / "lib" / "rbtree.c"] if compiling.source.uses_rbtree() else []
+    objects = [compiling.file(folder), *compiling.shim()]
+    while undefined := compiling.link([*objects, *map(compiling.of_the_tree, in_lib)], folder):
+        known = defined_in_lib(compiling.tree)
+        more = {known[name] for name in undefined if name in known} - {*in_lib}
+        if not more:
+            missing = sorted(undefined)
+            if undefined & {*OPERATIONS}:
+                raise BuildError(f"{compiling.source} defines no {min(undefined & {*OPERATIONS})}")
+            (folder / "missing.c").write_text(placed(missing))
+            objects.append(compiling.compile(folder / "missing.c", folder / "missing.o", *FLAGS))
+        in_lib += sorted(more)
 
 
-def tree_files(source: Source) -> list[Path]:
-    """The files of the kernel tree that are compiled in, as far as they are there."""
-    if source.tree is None:
-        return []
-    files = [source.tree / "include" / "linux" / name for name in FROM_THE_TREE]
-    files += [source.tree / "lib" / "rbtree.c"] if source.uses_rbtree() else []
-    return [file for file in files if file.is_file()]
+def placed(missing: list[str]) -> str:
+    """C that puts names where kernel/shim/missing.c looks for them."""
+    names = "".join(f'"{name}", ' for name in missing)
+    places = "".join(
+        f'__asm__(".globl {name}\\n.set {name}, {MISSING_FIRST + MISSING_STEP * place:#x}");\n'
+        for place, name in enumerate(missing)
+    )
+    return f"const char *const poolproof_missing[] = {{ {names}0 }};\n{places}"
 
 
-def write_headers(source: Source, folder: Path) -> None:
-    """Write headers of the names that the kernel's code includes; each leads to the shim, or into the tree."""
-    leads_to = dict.fromkeys(SHIMMED, SHIM / "kernel.h")
-    leads_to |= {f"linux/{file.name}": file for file in tree_files(source) if file.suffix == ".h"}
-    for name, file in leads_to.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(f'#include "{file}"\n')
-
-
-def compile_all(command: list[str], source: Source, variant: Variant, shim: list[Path], folder: Path) -> None:
-    """Compile what is the kernel's, and link it with the shim. Raises BuildError."""
-    write_headers(source, folder / "include")
-    flags = [*FLAGS, *variant.flags()]
-    family = "clang" if "clang" in version_of(command) else "gcc"
-    watched = [] if variant.bare else watching(family, variant.sanitized)
-    objects: list[Path] = []
-    for file in [source.file, *tree_files(source)]:
-        if file.suffix == ".c":
-            objects.append(folder / f"{len(objects)}-{file.stem}.o")
-            includes = ["-nostdinc", "-I", str(folder / "include")]  # a libc has headers of the same names
-            includes += ["-DPOOLPROOF_TREE"] if source.tree is not None else []
-            counted = [*flags, *includes, *watched, *MISTAKES, "-c", str(file), "-o", str(objects[-1])]
-            checked(command, counted, source)
-    checked(command, [*flags, "-no-pie", *map(str, [*shim, *objects]), "-o", str(folder / "worker")], source)
+def kernel_flags(source: Source) -> list[str]:
+    """Those that lead a compiler to the headers of the source's tree. Raises BuildError if there is none."""
+    return [*flags(source.whole_tree()), *AS_THE_KERNEL]
 
 
 def watching(family: str, sanitized: bool) -> list[str]:
     """What has a compiler tell of each basic block, and of each read and write, unless its sanitizers look at these."""
     counted = COUNTED + ",no-prune" * (family == "clang")  # which leaves blocks out otherwise
     named = [f"-D{name}=__tsan_{name}" for name in ("memset", "memcpy", "memmove")]
-    return [counted] if sanitized else [counted, *RACES[family].split(), *named]
-
-
-def checked(command: list[str], arguments: list[str], source: Source) -> None:
-    done = run([*command, *arguments])
-    if done.returncode:
-        raise BuildError(explained(done.stderr, source))
-
-
-def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "LC_ALL": "C"}
-    try:
-        return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=environment)
-    except OSError as error:
-        raise BuildError(f"{command[0]} cannot be run: {error.strerror}") from error
-
-
-def explained(said: str, source: Source) -> str:
-    """A compiler's first error, in one line that begins with the place in the file; and where a kernel's name would belong."""
-    said = said.replace("\u2018", "'").replace("\u2019", "'")
-    file, shim = source.file, "kernel/shim/kernel.h"
-    if header := re.search(r"fatal error: '?([\w./-]+\.h)'?(?:: No such file| file not found)", said):
-        name = header[1]
-        if name.removeprefix("linux/") in FROM_THE_TREE:
-            return f"{file} needs {name} of a kernel tree: name a tree that has it, or run `make kernels`"
-        how = f"add it to LINUX or SHIMMED in kernel/build.py, and what it declares to {shim}"
-        return f"{file} includes {name}, which the shim lacks: {how}"
-    if re.search(r"undefined (?:reference to [`']|symbol: )__(?:a|ub)san", said):
-        return "this compiler has nothing to run sanitizers with: take gcc or clang"
-    if undefined := re.search(r"undefined (?:reference to [`']|symbol: )(\w+)", said):
-        return f"{file} uses {undefined[1]}, which nothing defines; if it is the kernel's, define it in kernel/shim/"
-    found = re.search(r"^(.*?): (?:fatal )?error: (.*)$", said, re.M)
-    if found is None:
-        lines = [line for line in said.splitlines() if line.strip()] or ["the compiler says nothing"]
-        return f"{file} does not compile: {lines[-1]}"
-    where, message = found[1], re.sub(r"\s*\[-W[^]]*\]$", "", found[2])
-    if not where.startswith(str(file)):  # in a macro of the shim: where the file uses it
-        used = re.search(rf"^\s*({re.escape(str(file))}:\d+:\d+): ", said[found.end() :], re.M)
-        where = used[1] if used else where
-    error = f"{where}: it does not compile: {message}"
-    if re.search(r"poolproof_page_size|variably modified|variable.length array|is not constant", message):
-        return f"{error}; PAGE_SIZE is no constant here: it is chosen for each pool, see {shim}"
-    for pattern in UNKNOWN_NAME:
-        if missing := re.search(pattern, message):
-            name = next(filter(None, missing.groups())).strip()
-            own = re.search(rf"\b{name}\s*\{{", source.text())  # a struct of the file itself
-            return error if own else f"{error}; if {name} is the kernel's, declare it in {shim}"
-    return error
+    return [counted] if sanitized else [counted, *RACES[family].split(), *named, "-DCONFIG_KCSAN=1"]

@@ -1,7 +1,7 @@
 """Fetches the kernels to run against, once, into `.poolproof/kernels/`.
 
-They come in Debian's source packages; of each, the few files that a build needs are kept. The machine's own lists of packages
-stay as they are.
+They come in Debian's source packages; of each, what a build needs is kept: the file, and the headers and lib/ that it is
+compiled with. The machine's own lists of packages stay as they are.
 """
 
 import os
@@ -12,7 +12,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from kernel.build import FROM_THE_TREE, KERNELS, newest
+from kernel.build import KERNELS, newest
+from kernel.headers import is_whole
 from model.bad_input import BadInput
 
 NEWEST = "newest"
@@ -21,14 +22,9 @@ NEWEST = "newest"
 SUITES = {"v6.1": "bookworm", "v6.12": "trixie", NEWEST: "sid"}
 """The releases of Debian whose kernels these are."""
 
-WANTED = {
-    "mm/dmapool.c",
-    "mm/dmapool_test.c",
-    "lib/rbtree.c",
-    "COPYING",
-    *(f"include/linux/{name}" for name in FROM_THE_TREE),
-}
-OPTIONAL = {"mm/dmapool_test.c", "COPYING"}  # v6.1 has no test
+WANTED = re.compile(r"include/(?!dt-bindings/).*|lib/(math/)?[^/]*\.[ch]|mm/dmapool(_test)?\.c|COPYING")
+"""The files of a kernel that are kept."""
+
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -39,7 +35,7 @@ class UnavailableError(BadInput):
 def fetch(version: str) -> Path:
     """The folder of a kernel's files, which are fetched if they are not there. Raises UnavailableError."""
     folder = newer_than_the_others() if version == NEWEST else KERNELS / version
-    if folder is not None and folder.is_dir():
+    if folder is not None and is_whole(folder):
         return folder
     KERNELS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=KERNELS) as scratch:
@@ -54,8 +50,9 @@ def fetch(version: str) -> Path:
                 f"no {version}: {error}; or lay the files of a kernel tree there by hand: {by_hand}"
             ) from error
         folder = KERNELS / f"v{package.name.partition('_')[0].removeprefix('linux-source-')}"
-        if not folder.is_dir():
-            files.rename(folder)
+        if folder.is_dir():  # of which something is missing
+            folder.rename(Path(scratch) / "before")
+        files.rename(folder)
     print(f"kernels: {package.name.replace('%3a', ':')} → {os.path.relpath(folder)}")
     return folder
 
@@ -109,7 +106,6 @@ def run(command: list[str], folder: Path) -> str:
 
 def unpack(package: Path, into: Path) -> None:
     """The wanted files of a source package: its archive has another one inside, which is read as far as necessary."""
-    missing = set(WANTED)
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE) as contents:
         try:
             with tarfile.open(fileobj=contents.stdout, mode="r|") as outer:
@@ -117,15 +113,14 @@ def unpack(package: Path, into: Path) -> None:
                 with tarfile.open(fileobj=outer.extractfile(member), mode="r|xz") as tree:
                     for file in tree:
                         name = file.name.partition("/")[2]
-                        if name in missing and file.isfile():
+                        if file.isfile() and WANTED.fullmatch(name):
                             (into / name).parent.mkdir(parents=True, exist_ok=True)
                             (into / name).write_bytes(tree.extractfile(file).read())  # type: ignore[union-attr]
-                            missing.remove(name)
-                        if not missing - OPTIONAL and name.startswith("mm/dmapool_test"):
-                            break
+                        if name > "mm/dmapool_test.c" and is_whole(into) and (into / "mm" / "dmapool.c").is_file():
+                            break  # the archive is in the order of names
         except (StopIteration, tarfile.TarError, EOFError) as error:
             raise UnavailableError(f"{package.name} cannot be read: {error}") from error
         finally:
             contents.kill()
-    if missing - OPTIONAL:
-        raise UnavailableError(f"{package.name} has no {', '.join(sorted(missing - OPTIONAL))}")
+    if not is_whole(into) or not (into / "mm" / "dmapool.c").is_file():
+        raise UnavailableError(f"{package.name} lacks mm/dmapool.c, or what that is compiled with")

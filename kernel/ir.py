@@ -18,7 +18,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from kernel.build import MEANING, MISTAKES, BuildError, Source, Variant, explained, run, write_headers
+from kernel.build import MEANING, Source, Variant
+from kernel.compiler import BuildError, explained, run
+from kernel.handmade import MISTAKES, write_headers
+from kernel.headers import SHIM
 from kernel.instructions import LINE, Instruction, constant, decoded, width_of
 
 UNOPTIMISED = ["-O0", "-Xclang", "-disable-O0-optnone", "-w", "-fno-discard-value-names", "-fno-sanitize=all"]
@@ -296,7 +299,7 @@ def ir_of(source: Source, debug: bool = False) -> Module:
         flags = [*FLAGS, *Variant(debug).flags(), *MISTAKES, "-I", str(Path(scratch) / "include")]
         done = run([*clang(), *flags, str(source.file), "-o", str(out)])
         if done.returncode:
-            raise BuildError(explained(done.stderr, source))
+            raise BuildError(explained(done.stderr, source.file, SHIM / "kernel.h"))
         text = out.read_text()
     try:
         module = llvm.parse_assembly(text, llvm.create_context())

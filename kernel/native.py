@@ -9,7 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernel.build import FLAGS, Source, Variant, built_once, checked, compiler, tree_files, version_of, write_headers
+from kernel.build import FLAGS, Source, Variant
+from kernel.compiler import compiler, version_of
+from kernel.handmade import checked, tree_files, write_headers
+from kernel.once import built_once
 
 MOST_ARGUMENTS = 8
 """Of a function; more would not lie where `HOOKS` looks for them."""

@@ -1,4 +1,7 @@
-"""Patches, as developers mail them or git writes them, applied to a kernel's mm/dmapool.c: a version of the file for each."""
+"""Patches, as developers mail them or git writes them, applied to a kernel's mm/dmapool.c: a version of the file for each.
+
+Headers that a patch changes are changed as well; other files are not looked at.
+"""
 
 import gzip
 import mailbox
@@ -13,7 +16,8 @@ from email.header import decode_header, make_header
 from email.message import Message
 from pathlib import Path
 
-from kernel.build import BuildError, Source
+from kernel.build import Source
+from kernel.compiler import BuildError
 
 FILE = "mm/dmapool.c"
 DIFF = re.compile(r"^--- \S+.*\n\+\+\+ \S+", re.M)
@@ -33,6 +37,11 @@ class Patch:
     @property
     def touches_the_pool(self) -> bool:
         return re.search(rf"^\+\+\+ \S+/{re.escape(FILE)}", self.text, re.M) is not None
+
+    @property
+    def headers(self) -> set[str]:
+        """The files of include/ that it changes, removes or adds."""
+        return set(re.findall(r"^(?:---|\+\+\+) [^\s/]+/(include/\S+)", self.text, re.M))
 
 
 def read_patches(path: Path) -> list[Patch]:
@@ -95,26 +104,47 @@ def applied(patches: list[Patch], before: Source, folder: Path) -> Iterator[tupl
         file = place / FILE
         file.parent.mkdir(parents=True)
         shutil.copyfile(source.file, file)
-        if patch.touches_the_pool:
-            done = git("apply", f"--include={FILE}", "-", within=place, given=patch.text)
+        tree = within_a_tree(place, source.tree, patch.headers)
+        if patch.touches_the_pool or patch.headers:
+            done = git("apply", f"--include={FILE}", "--include=include/*", "-", within=place, given=patch.text)
             if done.returncode:
                 said = (done.stderr.strip().splitlines() or ["git gives no reason"])[0]
                 earlier = f", changed by the {number - 1} patches before it" if number > 1 else ""
                 raise BuildError(f"“{patch.subject}” does not apply to {before.file}{earlier}: {said}")
-            if file.read_bytes() == source.file.read_bytes():
+            if patch.touches_the_pool and file.read_bytes() == source.file.read_bytes():
                 raise BuildError(f"“{patch.subject}” changes nothing in {before.file}: git has skipped it")
-        source = Source(file, within_a_tree(place, before.tree))
+        source = Source(file, tree, f"“{patch.subject}”, {FILE}")
         yield patch, source
 
 
-def within_a_tree(place: Path, tree: Path | None) -> Path | None:
-    """The folder of a patched file as a kernel tree of its own, by links to what the file is compiled with."""
+def within_a_tree(place: Path, tree: Path | None, changed: set[str]) -> Path | None:
+    """The folder of a patched file as a kernel tree of its own, by links to what the file is compiled with; what is going to be
+    changed of it is copied."""
     if tree is None:
         return None
     for name in ("include", "lib", "Makefile"):
         if (tree / name).exists():
-            (place / name).symlink_to(tree / name)
+            link(
+                tree / name,
+                place / name,
+                [Path(*Path(file).parts[1:]) for file in changed if file.startswith(f"{name}/")],
+            )
     return place
+
+
+def link(there: Path, here: Path, changed: list[Path]) -> None:
+    """Make a file or a folder appear here, of which the changed files are copies."""
+    if not changed:
+        here.symlink_to(there.resolve())
+    elif changed == [Path()]:
+        shutil.copyfile(there, here)
+    else:
+        here.mkdir()
+        below = {path.parts[0] for path in changed}
+        for name in sorted(below | {entry.name for entry in there.iterdir()} if there.is_dir() else below):
+            inside = [Path(*path.parts[1:]) for path in changed if path.parts[0] == name]
+            if (there / name).exists() or any(path.parts for path in inside):
+                link(there / name, here / name, inside)
 
 
 def of_commits(tree: Path, commits: str, folder: Path) -> tuple[Source, Path]:

@@ -14,7 +14,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Self
 
-from kernel.build import SHIM, BuildError, Source, Variant, build
+from kernel.build import Source, Variant, build
+from kernel.compiler import BuildError
+from kernel.headers import SHIM
 from kernel.worker import (
     ARENA,
     SCRATCH,
@@ -304,15 +306,16 @@ def lines_run(source: Source) -> Counter[int]:
     lines: Counter[int] = Counter()
     for program, counts in programs.items():
         try:
-            command = ["addr2line", "-e", str(program)]
+            command = ["addr2line", "-a", "-i", "-e", str(program)]
             asked = "".join(f"{pc - 1:#x}\n" for pc in counts)
             said = subprocess.run(command, input=asked, capture_output=True, text=True, check=False).stdout
         except OSError:
             raise BuildError("addr2line is missing, which tells the lines that were run: install binutils") from None
         of_program: dict[int, int] = {}
-        for place, times in zip(said.splitlines(), counts.values(), strict=True):
-            if line := re.match(rf"{re.escape(str(source.file))}:(\d+)", place):
-                of_program[int(line[1])] = max(times, of_program.get(int(line[1]), 0))
+        places = re.split(r"^0x[0-9a-f]+\n", said, flags=re.M)[1:]  # of each address, with those that it is inlined in
+        for place, times in zip(places, counts.values(), strict=True):
+            for line in re.findall(rf"^{re.escape(str(source.file))}:(\d+)", place, re.M):
+                of_program[int(line)] = max(times, of_program.get(int(line), 0))
         lines.update(of_program)
     return lines
 
@@ -322,15 +325,18 @@ def line_of(program: Path, pc: int) -> str:
     """The function and the line of an address in a program, where addr2line is there to tell."""
     if not pc:
         return ""
-    command = ["addr2line", "-f", "-e", str(program), f"{pc - 1:#x}"]
+    command = ["addr2line", "-f", "-i", "-e", str(program), f"{pc - 1:#x}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
         return ""
-    function, _, line = done.stdout.partition("\n")
-    line = re.sub(r" \(discriminator \d+\)", "", line.strip())
-    ours = line.startswith(f"{SHIM}/")
-    return "" if function in ("", "??") or ours else f"{function} ({line.rpartition('/')[2]})"
+    said = re.sub(r" \(discriminator \d+\)", "", done.stdout).splitlines()
+    places = list(
+        zip(said[::2], said[1::2], strict=False)
+    )  # the function and the line, then those that it is inlined in
+    in_headers = [place for place in places if "/include/" in place[1] or place[1].startswith(f"{SHIM}/")]
+    function, line = next((place for place in places if place not in in_headers), ("??", ""))
+    return "" if function == "??" else f"{function} ({line.rpartition('/')[2]})"
 
 
 def promises_of(source: Source) -> Promises:

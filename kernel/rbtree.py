@@ -12,7 +12,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from kernel.build import FLAGS, MISTAKES, ROOT, Source, checked, compiler, write_headers
+from kernel.build import FLAGS, MISTAKES, Source, kernel_flags
+from kernel.compiler import BuildError, compiler, explained, run
+from kernel.once import ROOT
 
 SECONDS = 60
 NODES = 24
@@ -23,19 +25,20 @@ def with_rb_first(file: Path, folder: Path) -> Path:
     """A file in a folder that is this lib/rbtree.c, and calls rb_first as well, which newer kernels have inline in a header."""
     whole = folder / file.name
     declared = "struct rb_node *poolproof_rb_first(const struct rb_root *root)"
-    whole.write_text(f'#include "{file}"\n{declared};\n{declared}\n{{\n\treturn rb_first(root);\n}}\n')
+    headers = "#include <linux/rbtree_augmented.h>\n#include <linux/export.h>\n"
+    whole.write_text(f'{headers}#include "{file}"\n{declared};\n{declared}\n{{\n\treturn rb_first(root);\n}}\n')
     return whole
 
 
 def broken_by(file: Path, tree: Path) -> str:
     """What goes wrong first, in words that begin with a claim's name; "" if nothing does. Raises BuildError."""
-    source = Source(file, tree)
     with tempfile.TemporaryDirectory() as scratch:
-        write_headers(source, Path(scratch) / "include")
         library, whole = Path(scratch) / "rbtree.so", with_rb_first(file, Path(scratch))
-        includes = ["-nostdinc", "-I", f"{scratch}/include", "-DPOOLPROOF_TREE"]
-        flags = [flag for flag in FLAGS if flag != "-fno-pie"]
-        checked(compiler(), [*flags, *includes, *MISTAKES, "-fPIC", "-shared", str(whole), "-o", str(library)], source)
+        meant = [flag for flag in FLAGS if flag != "-fno-pie"]
+        flags = [*meant, *kernel_flags(Source(file, tree)), *MISTAKES, "-fPIC", "-shared"]
+        done = run([*compiler(), *flags, str(whole), "-o", str(library)])
+        if done.returncode:
+            raise BuildError(explained(done.stderr, file, tree))
         command = [sys.executable, "-m", "kernel.rbtree"]
         try:
             done = subprocess.run(

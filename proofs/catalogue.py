@@ -7,8 +7,10 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
-from kernel.build import FROM_THE_TREE, SHIM, find
+from kernel.build import find
 from kernel.execute import RUN
+from kernel.handmade import FROM_THE_TREE
+from kernel.headers import SHIM
 from kernel.ir import clang
 from proofs import (
     admission,
@@ -105,7 +107,7 @@ def digest_of_kernel(path: str) -> str:
         source.file,
         source.rbtree() or source.file,
         *headers,
-        *sorted(file for file in SHIM.iterdir() if file.is_file()),
+        *sorted(SHIM.rglob("*.[ch]")),
     ]
     return cache.digest_of([sha256(Path(file).read_bytes()).hexdigest() for file in files if file.is_file()], clang())
 

@@ -9,14 +9,18 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from hunt import directed, profiles
 from hunt.machine import machine
-from kernel.build import KERNELS, BuildError, Source, Variant, compiler, find
+from kernel.build import KERNELS, Source, Variant, find
+from kernel.compiler import BuildError, compiler
 from kernel.fetch import NEWEST, newer_than_the_others
+from kernel.headers import is_whole
 from kernel.pool import KernelPool, revision_of
 from model.memory import Memory
 
 
 def needs_a_compiler() -> None:
-    """Skip the module that asks, if there is none."""
+    """Skip the module that asks, if there is none, or no kernel whose headers tests are compiled with."""
+    if not is_whole(KERNELS / "v6.12"):
+        pytest.skip("needs the kernel v6.12: run `make kernels`", allow_module_level=True)
     try:
         compiler()
     except BuildError as error:
@@ -27,7 +31,7 @@ def fetched(version: str) -> Source:
     """A kernel's source, or that of the `newest`; the test is skipped if nobody has fetched it."""
     if version == NEWEST and (folder := newer_than_the_others()) is not None:
         return find(folder)
-    if not (KERNELS / version).is_dir():
+    if not is_whole(KERNELS / version):
         pytest.skip(f"needs the kernel {version}: run `make kernels`")
     return find(KERNELS / version)
 
@@ -179,7 +183,7 @@ void dma_pool_destroy(struct dma_pool *pool)
 def tiny(folder: Path, here: str = "", more: str = "") -> Source:
     file = folder / "tiny.c"
     file.write_text(TINY.replace("/* HERE */", here).replace("/* MORE */", more))
-    return Source(file, None)
+    return Source(file, fetched("v6.12").tree)
 
 
 def created(source: Source, variant: Variant | None = None, **options: Any) -> KernelPool:

@@ -9,7 +9,8 @@ import pytest
 from hunt.revisions import python
 from impl.pool import Pool as SeriesPool
 from kernel import worker as workers
-from kernel.build import BuildError, Variant
+from kernel.build import Variant
+from kernel.compiler import BuildError
 from kernel.pool import KernelPool
 from kernel.worker import KernelFault
 from model.memory import Memory

@@ -2,7 +2,7 @@
 /*
  * Coherent memory: one arena that both processes see, at addresses that differ by a constant.
  *
- * Replaces dma_alloc_coherent and dma_free_coherent of linux/dma-mapping.h.
+ * Replaces dma_alloc_attrs and dma_free_attrs of kernel/dma/mapping.c, to which dma_alloc_coherent and dma_free_coherent lead.
  * Only the pages that were given out can be touched. Invariant: what shares a page of the machine with them, and every page that
  * was given back, holds RED_ZONE; check_red_zones() finds a byte that was written.
  */
@@ -146,14 +146,14 @@ static void *page_of_batch(size_t nbytes, dma_addr_t *dma)
 	return from_peer_address(vaddr);
 }
 
-void *dma_alloc_coherent(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp_t flags)
+void *dma_alloc_attrs(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp_t flags, unsigned long attributes)
 {
 	long rest = budget, of_all = budget_of_operation;
 	unsigned long off = irqs_off;
 	u8 held_before = held;
 	struct operation waiting;
 
-	(void)dev;
+	(void)dev, (void)attributes;
 	check_gfp(flags, "dma_alloc_coherent", CALLER);
 	if (fails_by_injection())
 		return NULL;
@@ -187,9 +187,9 @@ void *dma_alloc_coherent(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp
 	return from_peer_address(request.a); /* which was opened before */
 }
 
-void dma_free_coherent(struct device *dev, size_t nbytes, void *vaddr, dma_addr_t dma)
+void dma_free_attrs(struct device *dev, size_t nbytes, void *vaddr, dma_addr_t dma, unsigned long attributes)
 {
-	(void)dev;
+	(void)dev, (void)attributes;
 	check_may_sleep("dma_free_coherent", CALLER);
 	if (reply.freed == MOST_FREED)
 		fault("more pages are given back than there can be");

@@ -11,12 +11,9 @@
 long budget = LONG_MAX, budget_of_operation;
 u32 *times_run;
 
-_Noreturn void poolproof_bug(const char *where)
+_Noreturn void poolproof_bug(int line)
 {
-	char text[64];
-
-	snprintf(text, sizeof(text), "BUG at line %s", where);
-	end_with(FAULT, 0, 0, CALLER, text);
+	fault("BUG at line %d", line);
 }
 
 static noinline void never_ends(const void *pc)
@@ -78,9 +75,13 @@ static void on_signal(int number, siginfo_t *info, void *context)
 		return;
 	}
 	pc = (void *)registers[REG_RIP];
+	if (missing_at((u64)pc)) /* it was called: on the stack is where from */
+		pc = *(void **)registers[REG_RSP];
 #else
 	(void)context;
 #endif
+	if (has_address && missing_at((u64)info->si_addr))
+		end_with_text(FAULT, pc, "it uses %s, which is not modelled", missing_at((u64)info->si_addr));
 	/* Which of SIGSEGV and SIGBUS a wild address gives depends on the register that it is in. */
 	end_with(FAULT, number, has_address ? to_peer_address(info->si_addr) : 0, pc,
 		 number == SIGFPE ? "division by zero" : number == SIGILL ? "SIGILL" : "SIGSEGV");

@@ -2,8 +2,8 @@
 /*
  * The heap.
  *
- * Replaces linux/slab.h (kmalloc, kzalloc, kfree), might_alloc of linux/sched/mm.h, and want_init_on_alloc and
- * want_init_on_free of linux/mm.h.
+ * Replaces mm/slub.c (kmalloc with its variants, caches, kfree), mm/util.c (kvmalloc, kstrdup), mm/percpu.c for the one processor, and
+ * fs_reclaim_acquire of mm/page_alloc.c, which might_alloc calls. Versions have names of their own for the same.
  * Invariant: no byte is used twice before the next pool, so that a use after kfree is found; behind each object are at least 16
  * bytes of RED_ZONE.
  *
@@ -23,7 +23,6 @@ struct object {
 
 u8 *heap;
 size_t heap_used, objects;
-bool init_on_alloc, init_on_free;
 
 bool map_heap(void)
 {
@@ -59,13 +58,13 @@ bool fails_by_injection(void)
 /* An allocation may sleep, or write to a file system or a disk, only where the operation's own caller may. */
 void check_gfp(gfp_t flags, const char *what, const void *pc)
 {
-	if (gfpflags_allow_blocking(flags))
+	if (flags & __GFP_DIRECT_RECLAIM)
 		check_may_sleep(what, pc);
 	if (flags & ~running.allowed & (__GFP_DIRECT_RECLAIM | __GFP_IO | __GFP_FS))
 		misuse(pc, "%s may do more for memory than the caller allows", what);
 }
 
-static void *allocate(size_t nbytes, gfp_t flags, const void *pc)
+void *allocate(size_t nbytes, gfp_t flags, const void *pc)
 {
 	size_t room = room_for(nbytes);
 	struct object *object = (struct object *)(heap + heap_used);
@@ -77,21 +76,9 @@ static void *allocate(size_t nbytes, gfp_t flags, const void *pc)
 	heap_used += room;
 	objects++;
 	*object = (struct object){ LIVE, nbytes };
-	memset(object + 1, UNWRITTEN, nbytes);
+	memset(object + 1, flags & __GFP_ZERO ? 0 : UNWRITTEN, nbytes);
 	memset((u8 *)(object + 1) + nbytes, RED_ZONE, room - sizeof(*object) - nbytes);
 	return object + 1;
-}
-
-void *kmalloc(size_t nbytes, gfp_t flags)
-{
-	return allocate(nbytes, flags, CALLER);
-}
-
-void *kzalloc(size_t nbytes, gfp_t flags)
-{
-	void *object = allocate(nbytes, flags, CALLER);
-
-	return object ? memset(object, 0, nbytes) : NULL;
 }
 
 void kfree(const void *given)
@@ -119,17 +106,166 @@ bool is_live(const void *given)
 	return ((struct object *)given - 1)->magic == LIVE;
 }
 
-void might_alloc(gfp_t flags)
+/* What calls them names the parameters that count; the others are a cache, or a node. */
+#define ALLOCATES(name, ...)                                  \
+	void *name(__VA_ARGS__)                               \
+	{                                                     \
+		return allocate(nbytes, flags, CALLER);       \
+	}
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+ALLOCATES(__kmalloc, size_t nbytes, gfp_t flags)
+ALLOCATES(__kmalloc_noprof, size_t nbytes, gfp_t flags)
+ALLOCATES(kmalloc_large, size_t nbytes, gfp_t flags)
+ALLOCATES(__kmalloc_large_noprof, size_t nbytes, gfp_t flags)
+ALLOCATES(__kmalloc_node, size_t nbytes, gfp_t flags, int node)
+ALLOCATES(__kmalloc_node_noprof, size_t nbytes, gfp_t flags, int node)
+ALLOCATES(kmalloc_large_node, size_t nbytes, gfp_t flags, int node)
+ALLOCATES(__kmalloc_large_node_noprof, size_t nbytes, gfp_t flags, int node)
+ALLOCATES(kvmalloc_node, size_t nbytes, gfp_t flags, int node)
+ALLOCATES(__kmalloc_node_track_caller, size_t nbytes, gfp_t flags, int node, unsigned long from)
+ALLOCATES(__kmalloc_node_track_caller_noprof, size_t nbytes, gfp_t flags, int node, unsigned long from)
+ALLOCATES(kmalloc_trace, void *cache, gfp_t flags, size_t nbytes)
+ALLOCATES(__kmalloc_cache_noprof, void *cache, gfp_t flags, size_t nbytes)
+ALLOCATES(kmalloc_node_trace, void *cache, gfp_t flags, int node, size_t nbytes)
+ALLOCATES(__kmalloc_cache_node_noprof, void *cache, gfp_t flags, int node, size_t nbytes)
+void *kmalloc_caches[64 * 32]; /* of which kmalloc chooses one, which is not looked at */
+
+void kvfree(const void *object)
+{
+	kfree(object);
+}
+
+void kfree_const(const void *object)
+{
+	kfree(object);
+}
+
+static char *duplicate(const char *text, gfp_t flags, const void *pc)
+{
+	char *copy = text ? allocate(strlen(text) + 1, flags, pc) : NULL;
+
+	return copy ? strcpy(copy, text) : NULL;
+}
+
+char *kstrdup(const char *text, gfp_t flags)
+{
+	return duplicate(text, flags, CALLER);
+}
+
+char *kstrdup_noprof(const char *text, gfp_t flags)
+{
+	return duplicate(text, flags, CALLER);
+}
+
+const char *kstrdup_const(const char *text, gfp_t flags)
+{
+	return duplicate(text, flags, CALLER);
+}
+
+void kfree_sensitive(const void *object)
+{
+	kfree(object);
+}
+
+static void *reallocate(const void *object, size_t nbytes, gfp_t flags, const void *pc)
+{
+	void *larger = allocate(nbytes, flags, pc);
+	size_t before = object ? ((struct object *)object - 1)->nbytes : 0;
+
+	if (larger) {
+		memcpy(larger, object, before < nbytes ? before : nbytes);
+		kfree(object);
+	}
+	return larger;
+}
+
+void *krealloc(const void *object, size_t nbytes, gfp_t flags)
+{
+	return reallocate(object, nbytes, flags, CALLER);
+}
+
+void *krealloc_noprof(const void *object, size_t nbytes, gfp_t flags)
+{
+	return reallocate(object, nbytes, flags, CALLER);
+}
+
+void *krealloc_node_align_noprof(const void *object, size_t nbytes, unsigned long align, gfp_t flags, int node)
+{
+	return reallocate(object, nbytes, flags, CALLER);
+}
+
+/* Caches: an object of the heap that says how large theirs are, and what makes one of them. */
+struct kmem_cache {
+	size_t nbytes;
+	void (*construct)(void *object);
+};
+
+struct kmem_cache *create_cache(size_t nbytes, void (*construct)(void *object), const void *pc)
+{
+	struct kmem_cache *cache = allocate(sizeof(*cache), GFP_KERNEL, pc);
+
+	if (cache)
+		*cache = (struct kmem_cache){ nbytes, construct };
+	return cache;
+}
+
+static void *allocate_from(struct kmem_cache *cache, gfp_t flags, const void *pc)
+{
+	void *object = allocate(cache->nbytes, flags, pc);
+
+	if (object && cache->construct)
+		cache->construct(object);
+	return object;
+}
+
+#define FROM_A_CACHE(name, ...)                                      \
+	void *name(struct kmem_cache *cache, __VA_ARGS__)            \
+	{                                                            \
+		return allocate_from(cache, flags, CALLER);          \
+	}
+FROM_A_CACHE(kmem_cache_alloc, gfp_t flags)
+FROM_A_CACHE(kmem_cache_alloc_noprof, gfp_t flags)
+FROM_A_CACHE(kmem_cache_alloc_lru, void *lru, gfp_t flags)
+FROM_A_CACHE(kmem_cache_alloc_lru_noprof, void *lru, gfp_t flags)
+FROM_A_CACHE(kmem_cache_alloc_node, gfp_t flags, int node)
+FROM_A_CACHE(kmem_cache_alloc_node_noprof, gfp_t flags, int node)
+
+void kmem_cache_free(struct kmem_cache *cache, void *object)
+{
+	kfree(object);
+}
+
+void kmem_cache_destroy(struct kmem_cache *cache)
+{
+	kfree(cache);
+}
+
+/* Memory for each processor, of which there is one. */
+void *pcpu_alloc_noprof(size_t nbytes, size_t align, bool reserved, gfp_t flags)
+{
+	return allocate(nbytes, flags | __GFP_ZERO, CALLER);
+}
+
+void *__alloc_percpu(size_t nbytes, size_t align)
+{
+	return allocate(nbytes, GFP_KERNEL | __GFP_ZERO, CALLER);
+}
+
+void *__alloc_percpu_gfp(size_t nbytes, size_t align, gfp_t flags)
+{
+	return allocate(nbytes, flags | __GFP_ZERO, CALLER);
+}
+
+void free_percpu(void *object)
+{
+	kfree(object);
+}
+
+void fs_reclaim_acquire(gfp_t flags)
 {
 	check_gfp(flags, "an allocation", CALLER);
 }
 
-bool want_init_on_alloc(gfp_t flags)
+void fs_reclaim_release(gfp_t flags)
 {
-	return init_on_alloc || (flags & __GFP_ZERO);
-}
-
-bool want_init_on_free(void)
-{
-	return init_on_free;
 }

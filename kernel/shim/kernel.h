@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What mm/dmapool.c expects of the kernel, for a program in userspace. kernel/build.py has every header that the file includes
- * lead here, but for those of the kernel tree that are used as they are.
- *
- * A name that the file needs and that is missing here is declared in this header. What it does is in the .c files beside it; shim.h lists them.
+ * What mm/dmapool.c expects of the kernel, for the LLVM IR that proofs are about. kernel/handmade.py has every header that the file
+ * includes lead here, but for those of the kernel tree that are used as they are. Programs are compiled with the tree's own headers.
  */
 #ifndef POOLPROOF_KERNEL_H
 #define POOLPROOF_KERNEL_H

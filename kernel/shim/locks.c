@@ -2,14 +2,19 @@
 /*
  * Locks, interrupts, and who may sleep.
  *
- * Replaces linux/spinlock.h, linux/mutex.h, local_irq_save and might_sleep, lockdep_assert_held, and linux/atomic.h.
- * There is one thread: a lock that is taken twice is a deadlock. Invariant: bit 0 of `held` is set while any
- * spinlock is held, and one of the other bits while a mutex is.
+ * Replaces kernel/locking/ (spinlocks, reader-writer spinlocks, mutexes, lockdep's assertions), local_irq_save and
+ * might_sleep.
+ * A lock that is taken twice is a deadlock. Invariant: bit 0 of `held` is set while any spinlock is held, and one of the other bits
+ * while a mutex is. A lock's state has a bit cleared for each of HELD and BY_INTERRUPTS.
  */
 #include "shim.h"
 
+#define HELD 1u
+#define BY_INTERRUPTS 2u /* an interrupt handler takes it as well */
+
 u8 held, held_by_readers;
 unsigned long irqs_off;
+int debug_locks = 1; /* lockdep's assertions are made */
 static unsigned held_of_kind[8];
 
 void check_may_sleep(const char *what, const void *pc)
@@ -20,9 +25,17 @@ void check_may_sleep(const char *what, const void *pc)
 		misuse(pc, "%s may sleep, and is called with interrupts off", what);
 }
 
-void might_sleep(void)
+void __might_sleep(const char *file, int line)
 {
+	(void)file, (void)line;
 	check_may_sleep("might_sleep", CALLER);
+}
+
+int __might_resched(const char *file, int line, unsigned offsets)
+{
+	(void)file, (void)line, (void)offsets;
+	check_may_sleep("cond_resched", CALLER);
+	return 0;
 }
 
 unsigned long poolproof_irqs(unsigned long off)
@@ -33,28 +46,127 @@ unsigned long poolproof_irqs(unsigned long off)
 	return before;
 }
 
-static __always_inline void take(u32 magic, u32 *taken, size_t kind)
+unsigned long poolproof_irqs_off(void)
 {
-	if (magic != POOLPROOF_LOCK)
-		fault("a lock is taken that is not initialised, or gone");
-	if (*taken)
-		misuse(CALLER, "a lock is taken that is held already: a deadlock");
-	*taken = 1;
+	return irqs_off;
+}
+
+static void take(u32 *state, size_t kind, const void *pc)
+{
+	if (!state)
+		end_with_text(FAULT, pc, "a lock is taken that is not initialised, or gone");
+	if (!(*state & HELD))
+		misuse(pc, "a lock is taken that is held already: a deadlock");
+	*state &= ~HELD;
 	held_of_kind[kind]++;
 	held |= 1 << kind;
 	if (reading_pools_file)
 		held_by_readers |= 1 << kind;
 }
 
-static __always_inline void release(u32 magic, u32 *taken, size_t kind)
+static void release(u32 *state, size_t kind, const void *pc)
 {
-	if (magic != POOLPROOF_LOCK)
-		fault("a lock is released that is not initialised, or gone");
-	if (!*taken)
-		misuse(CALLER, "a lock is released that is not held");
-	*taken = 0;
+	if (!state)
+		end_with_text(FAULT, pc, "a lock is released that is not initialised, or gone");
+	if (*state & HELD)
+		misuse(pc, "a lock is released that is not held");
+	*state |= HELD;
 	if (!--held_of_kind[kind])
 		held &= ~(1 << kind);
+}
+
+static void take_spinlock(struct raw_spinlock *lock, const void *pc)
+{
+	u32 *state = state_of_spinlock(lock);
+
+	take(state, 0, pc);
+	if (running.by_interrupt)
+		*state &= ~BY_INTERRUPTS;
+	if (!(*state & BY_INTERRUPTS) && !irqs_off)
+		misuse(pc, "a spinlock is taken with interrupts on that an interrupt handler takes as well: a deadlock");
+	running.unlocked = false;
+	running.late_write = NULL;
+}
+
+static void release_spinlock(struct raw_spinlock *lock, const void *pc)
+{
+	release(state_of_spinlock(lock), 0, pc);
+	running.unlocked = !(held & SPINLOCK);
+}
+
+static bool try_spinlock(struct raw_spinlock *lock, const void *pc)
+{
+	u32 *state = state_of_spinlock(lock);
+
+	if (state && !(*state & HELD))
+		return false;
+	take_spinlock(lock, pc);
+	return true;
+}
+
+#define LOCKS(name, before)                                       \
+	void name(struct raw_spinlock *lock)                      \
+	{                                                         \
+		before;                                           \
+		take_spinlock(lock, CALLER);                      \
+	}                                                         \
+	void name##_nested(struct raw_spinlock *lock, int class)  \
+	{                                                         \
+		(void)class;                                      \
+		before;                                           \
+		take_spinlock(lock, CALLER);                      \
+	}
+LOCKS(_raw_spin_lock, )
+LOCKS(_raw_spin_lock_bh, )
+LOCKS(_raw_spin_lock_irq, irqs_off = 1)
+
+unsigned long _raw_spin_lock_irqsave(struct raw_spinlock *lock)
+{
+	unsigned long flags = poolproof_irqs(1);
+
+	take_spinlock(lock, CALLER);
+	return flags;
+}
+
+unsigned long _raw_spin_lock_irqsave_nested(struct raw_spinlock *lock, int class)
+{
+	unsigned long flags = poolproof_irqs(1);
+
+	(void)class;
+	take_spinlock(lock, CALLER);
+	return flags;
+}
+
+int _raw_spin_trylock(struct raw_spinlock *lock)
+{
+	return try_spinlock(lock, CALLER);
+}
+
+int _raw_spin_trylock_bh(struct raw_spinlock *lock)
+{
+	return try_spinlock(lock, CALLER);
+}
+
+void _raw_spin_unlock(struct raw_spinlock *lock)
+{
+	release_spinlock(lock, CALLER);
+}
+
+void _raw_spin_unlock_bh(struct raw_spinlock *lock)
+{
+	release_spinlock(lock, CALLER);
+}
+
+void _raw_spin_unlock_irq(struct raw_spinlock *lock)
+{
+	release_spinlock(lock, CALLER);
+	irqs_off = 0;
+}
+
+void _raw_spin_unlock_irqrestore(struct raw_spinlock *lock, unsigned long flags)
+{
+	release_spinlock(lock, CALLER);
+	irqs_off = flags;
 }
 
 /* Mutexes that no bit is left for share the last one. */
@@ -70,73 +182,60 @@ static size_t kind_of(const struct mutex *lock)
 	return n + 1;
 }
 
-void spin_lock_init(spinlock_t *lock)
+void __mutex_init(struct mutex *lock, const char *name, void *key)
 {
-	*lock = (spinlock_t){ POOLPROOF_LOCK, 0, 0 };
+	(void)name, (void)key;
+	init_mutex(lock);
 }
 
-void spin_lock(spinlock_t *lock)
+void mutex_init_lockdep(struct mutex *lock, const char *name, void *key)
 {
-	take(lock->magic, &lock->held, 0);
-	lock->taken_by_interrupts |= running.by_interrupt;
-	if (lock->taken_by_interrupts && !irqs_off)
-		misuse(CALLER, "a spinlock is taken with interrupts on that an interrupt handler takes as well: a deadlock");
-	running.unlocked = false;
-	running.late_write = NULL;
+	__mutex_init(lock, name, key);
 }
 
-void spin_unlock(spinlock_t *lock)
+void mutex_lock_nested(struct mutex *lock, unsigned class)
 {
-	release(lock->magic, &lock->held, 0);
-	running.unlocked = !(held & SPINLOCK);
-}
-
-void mutex_init(struct mutex *lock)
-{
-	*lock = (struct mutex){ POOLPROOF_LOCK, 0 };
-}
-
-void mutex_lock(struct mutex *lock)
-{
+	(void)class;
 	check_may_sleep("mutex_lock", CALLER);
-	take(lock->magic, &lock->held, kind_of(lock));
+	take(state_of_mutex(lock), kind_of(lock), CALLER);
+}
+
+static int try_mutex(struct mutex *lock, const void *pc)
+{
+	u32 *state = state_of_mutex(lock);
+
+	if (state && !(*state & HELD))
+		return 0;
+	take(state, kind_of(lock), pc);
+	return 1;
+}
+
+int mutex_trylock(struct mutex *lock)
+{
+	return try_mutex(lock, CALLER);
+}
+
+int _mutex_trylock_nest_lock(struct mutex *lock, void *outer)
+{
+	(void)outer;
+	return try_mutex(lock, CALLER);
 }
 
 void mutex_unlock(struct mutex *lock)
 {
-	release(lock->magic, &lock->held, kind_of(lock));
+	release(state_of_mutex(lock), kind_of(lock), CALLER);
 }
 
-void poolproof_assert_held(u32 taken)
+/* lockdep_assert_held() and lockdep_assert_not_held() ask the first, and call the other where it is otherwise. */
+int lock_is_held_type(const struct lockdep_map *map, int reading)
 {
-	if (!taken)
-		misuse(CALLER, "a lock is expected to be held");
+	u32 *state = state_of_lock(map);
+
+	(void)reading;
+	return state && !(*state & HELD);
 }
 
-#define ATOMIC(name, type)                            \
-	type name##_read(const name##_t *number)      \
-	{                                             \
-		return number->counter;               \
-	}                                             \
-	void name##_set(name##_t *number, type value) \
-	{                                             \
-		number->counter = value;              \
-	}                                             \
-	void name##_add(type value, name##_t *number) \
-	{                                             \
-		number->counter += value;             \
-	}                                             \
-	void name##_sub(type value, name##_t *number) \
-	{                                             \
-		number->counter -= value;             \
-	}                                             \
-	void name##_inc(name##_t *number)             \
-	{                                             \
-		number->counter++;                    \
-	}                                             \
-	void name##_dec(name##_t *number)             \
-	{                                             \
-		number->counter--;                    \
-	}
-ATOMIC(atomic, int)
-ATOMIC(atomic_long, long)
+void poolproof_lockdep(void)
+{
+	misuse(CALLER, "a lock is expected to be held, or not to be, and it is otherwise");
+}

@@ -2,7 +2,7 @@
 /*
  * A device's resources, and managed pools, which are some of them.
  *
- * Replaces linux/device.h (devres_alloc, devres_add, devres_free, devres_release). Whenever a pool was destroyed, a driver makes
+ * Replaces drivers/base/devres.c. Whenever a pool was destroyed, a driver makes
  * two managed pools, with fault injection, and destroys the first; the device gives up the other with its resources.
  * Invariant: at any other time, the device has no resources.
  */
@@ -10,8 +10,11 @@
 
 #define MOST_RESOURCES 4
 
+typedef void release_t(struct device *dev, void *resource);
+typedef int match_t(struct device *dev, void *resource, void *match_data);
+
 struct resource {
-	dr_release_t release;
+	release_t *release;
 	u64 data[];
 };
 static struct resource *resources[MOST_RESOURCES];
@@ -20,9 +23,11 @@ static unsigned number_of_resources;
 #pragma weak dmam_pool_create
 #pragma weak dmam_pool_destroy
 
-void *devres_alloc(dr_release_t release, size_t nbytes, gfp_t flags)
+void *__devres_alloc_node(release_t *release, size_t nbytes, gfp_t flags, int node, const char *name)
 {
-	struct resource *resource = kzalloc(sizeof(*resource) + nbytes, flags);
+	struct resource *resource = allocate(sizeof(*resource) + nbytes, flags | __GFP_ZERO, CALLER);
+
+	(void)node, (void)name;
 
 	if (!resource)
 		return NULL;
@@ -58,7 +63,7 @@ static void give_up(unsigned number)
 	kfree(resource);
 }
 
-int devres_release(struct device *dev, dr_release_t release, dr_match_t match, void *match_data)
+int devres_release(struct device *dev, release_t *release, match_t *match, void *match_data)
 {
 	for (unsigned n = number_of_resources; n--;)
 		if (resources[n]->release == release && match(dev, resources[n]->data, match_data)) {
@@ -70,7 +75,7 @@ int devres_release(struct device *dev, dr_release_t release, dr_match_t match, v
 
 static unsigned pools_of_the_device(void)
 {
-	struct list_head *head = &device->dma_pools, *at;
+	struct list_head *head = pools_of(device), *at;
 	unsigned number = 0;
 
 	for (at = head->next; at != head; at = at->next)

@@ -78,14 +78,17 @@ void reset(void)
 	heap_used = objects = allocs = frees = unused_pages = 0;
 	destroyed = false;
 	poolproof_page_size = request.d;
-	init_on_alloc = request.flags & 1;
-	init_on_free = request.flags & 2;
 	peer_base = request.base;
 	begin(GFP_KERNEL, false);
-	device = kzalloc(sizeof(*device), GFP_KERNEL);
+	device = allocate(device_bytes, GFP_KERNEL | __GFP_ZERO, CALLER);
+	boot(device, DEVICE, request.flags & 1, request.flags & 2);
+	run_initcalls();
 	objects = 0;
-	device->name = "poolproof";
-	device->dma_pools.next = device->dma_pools.prev = &device->dma_pools;
+}
+
+static bool no_pool_is_listed(void)
+{
+	return pools_of(device)->next == pools_of(device);
 }
 
 void create_other_pool(void)
@@ -122,7 +125,7 @@ static void create(void)
 			break;
 		if (pool)
 			fault("a pool is created although request %u for memory, or for the file pools, was refused", fails);
-		if (objects || pools_file || device->dma_pools.next != &device->dma_pools)
+		if (objects || pools_file || !no_pool_is_listed())
 			fault("no pool is created, as request %u was refused, but memory, the file pools, or a pool in the device's list "
 			      "is left",
 			      fails);
@@ -141,7 +144,7 @@ void destroy_pools(void)
 	begin(GFP_KERNEL, false);
 	dma_pool_destroy(pool);
 	check_return();
-	if (!pools_file || device->dma_pools.next == &device->dma_pools || device->dma_pools.next != device->dma_pools.prev)
+	if (!pools_file || no_pool_is_listed() || pools_of(device)->next != pools_of(device)->prev)
 		fault("the pool is gone, and the device's list has it still, or the file pools or another pool is gone as well");
 	if (objects - objects_of_other_pool > unused_pages) /* a page that overlaps another is leaked, with its descriptor */
 		fault("the pool is gone, and %lu of its objects of kmalloc are left", objects - objects_of_other_pool);
@@ -149,7 +152,7 @@ void destroy_pools(void)
 	dma_pool_destroy(other_pool);
 	check_return();
 	destroying = false;
-	if (pools_file || device->dma_pools.next != &device->dma_pools)
+	if (pools_file || !no_pool_is_listed())
 		fault("the device's last pool is gone, and its list or its file pools still has it");
 }
 
@@ -157,7 +160,7 @@ void *alloc_for(gfp_t allowed, unsigned fails, gfp_t zero, dma_addr_t *dma)
 {
 	void *vaddr;
 
-	begin(allowed, allowed == GFP_ATOMIC);
+	begin(allowed, allowed == gfp_atomic);
 	running.fails = fails;
 	vaddr = dma_pool_alloc(pool, allowed | zero, dma);
 	check_return();
@@ -166,7 +169,7 @@ void *alloc_for(gfp_t allowed, unsigned fails, gfp_t zero, dma_addr_t *dma)
 
 static void alloc(void)
 {
-	static const gfp_t turns[] = { GFP_KERNEL, GFP_ATOMIC, GFP_NOIO }; /* an interrupt handler, and who writes to a disk */
+	const gfp_t turns[] = { GFP_KERNEL, gfp_atomic, GFP_NOIO }; /* an interrupt handler, and who writes to a disk */
 	size_t before = objects, log_before = reply.log_bytes;
 	dma_addr_t dma = 0;
 	void *vaddr;
@@ -191,7 +194,7 @@ static void alloc(void)
 /* By a driver and by an interrupt handler, in turn. */
 void free_block(u64 vaddr, u64 dma)
 {
-	begin(GFP_ATOMIC, ++frees & 1);
+	begin(gfp_atomic, ++frees & 1);
 	running.is_free = true;
 	dma_pool_free(pool, from_peer_address(vaddr), dma);
 	check_return();

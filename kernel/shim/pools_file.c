@@ -2,7 +2,7 @@
 /*
  * The device's file `pools`: it is read after every operation, and while an operation waits for a page.
  *
- * Replaces linux/device.h (device_create_file, device_remove_file) and linux/sysfs.h (sysfs_emit, sysfs_emit_at). There is one
+ * Replaces drivers/base/core.c (device_create_file, device_remove_file) and fs/sysfs/file.c (sysfs_emit, sysfs_emit_at). There is one
  * device.
  * Invariant: `file_under` has the locks that were held every time that the file was created or removed; at least one has to be
  * common to all.
@@ -86,7 +86,7 @@ void read_pools_file(void)
 	poolproof_page_size = sizeof(content); /* a smaller one would cut the file */
 	begin(GFP_KERNEL, false);
 	content[0] = 0;
-	pools_file->show(device, (struct device_attribute *)pools_file, content);
+	show_file(pools_file, device, content);
 	check_return();
 	running = interrupted;
 	irqs_off = were_off;
@@ -120,9 +120,4 @@ void read_row(u64 numbers[4])
 		while (at > row && at[-1] == ' ')
 			at--;
 	}
-}
-
-const char *dev_name(const struct device *dev)
-{
-	return dev->name;
 }

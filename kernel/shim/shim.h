@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the parts of the shim share: a process that runs one mm/dmapool.c. The code under test sees kernel.h only.
+ * What the parts of the shim share: a process that runs one mm/dmapool.c. The code under test is compiled with the
+ * headers of its tree; functions of the kernel's names, which it calls, are defined here, for all versions.
  *
  *   server.c      messages: serves the operations that kernel/pool.py requests, one message each way
  *   operations.c  create, alloc, free, destroy and batches, with fault injection
@@ -10,9 +11,12 @@
  *   managed.c     the device's resources, and managed pools, which are some of them
  *   heap.c        kmalloc and kfree, which allocations fail, and what a caller allows for memory
  *   locks.c       spinlocks, mutexes, interrupts, and who may sleep
+ *   sched.c       processes that wait, RCU, and lockdep's notes
  *   races.c       every read and write of the code under test
  *   faults.c      signals, BUG, and code that never ends
- *   text.c        messages and strings
+ *   text.c        messages
+ *   missing.c     functions and objects of the kernel that are not modelled
+ *   arch/         an architecture for the kernel's headers, and in tree.c what knows the kernel's types
  *
  * The first fault or misuse is sent, and ends the process: the state of the code under test is worth nothing after it.
  */
@@ -37,9 +41,31 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "kernel.h"
-#undef memset
+typedef uint8_t u8;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef uint64_t phys_addr_t;
+typedef unsigned int gfp_t;
+#ifdef POOLPROOF_DMA_32
+typedef u32 dma_addr_t;
+#else
+typedef u64 dma_addr_t;
+#endif
 
+#define __GFP_IO 0x40u
+#define __GFP_FS 0x80u
+#define __GFP_ZERO 0x100u
+#define __GFP_DIRECT_RECLAIM 0x400u
+#define GFP_KERNEL 0xcc0u
+#define GFP_NOIO 0xc00u
+#define NUMA_NO_NODE (-1)
+
+#define noinline __attribute__((noinline))
+#undef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#define ALIGN(x, a) (((x) + (a) - 1) & ~((a) - 1))
+#define container_of(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
 #define CALLER __builtin_return_address(0)
 
 /* Messages (server.c). kernel/pool.py has the same structures and numbers. */
@@ -82,7 +108,44 @@ _Noreturn void end_with(u32 what, u64 a, u64 b, const void *pc, const char *text
 #define fault(...) end_with_text(FAULT, CALLER, __VA_ARGS__)
 #define misuse(pc, ...) end_with_text(MISUSE, pc, __VA_ARGS__)
 
+/* What the kernel's types are needed for (arch/tree.c) */
+
+struct device;
+struct device_attribute;
+struct list_head {
+	struct list_head *next, *prev;
+};
+struct lockdep_map;
+struct mutex;
+struct raw_spinlock;
+
+extern const size_t device_bytes;
+extern const gfp_t gfp_atomic; /* GFP_ATOMIC, which is not the same in all versions */
+extern unsigned long poolproof_page_size; /* PAGE_SIZE of the code under test */
+
+void boot(struct device *device, const char *name, bool fills_on_alloc, bool fills_on_free);
+void run_initcalls(void);
+struct list_head *pools_of(struct device *device);
+ssize_t show_file(const struct device_attribute *attr, struct device *device, char *to);
+void init_mutex(struct mutex *lock);
+u32 *state_of_spinlock(struct raw_spinlock *lock); /* all ones at first; NULL of a lock that is not initialised */
+u32 *state_of_mutex(struct mutex *lock);
+u32 *state_of_lock(const struct lockdep_map *map);
+
+/* mm/dmapool.c, and linux/dmapool.h */
+
+struct dma_pool;
+struct dma_pool *dma_pool_create(const char *name, struct device *dev, size_t size, size_t align, size_t boundary);
+struct dma_pool *dma_pool_create_node(const char *name, struct device *dev, size_t size, size_t align, size_t boundary, int node);
+void dma_pool_destroy(struct dma_pool *pool);
+void *dma_pool_alloc(struct dma_pool *pool, gfp_t flags, dma_addr_t *dma);
+void dma_pool_free(struct dma_pool *pool, void *vaddr, dma_addr_t dma);
+struct dma_pool *dmam_pool_create(const char *name, struct device *dev, size_t size, size_t align, size_t boundary);
+void dmam_pool_destroy(struct dma_pool *pool);
+
 /* Operations (operations.c) */
+
+#define DEVICE "poolproof" /* the device's name */
 
 struct block {
 	u64 vaddr, dma;
@@ -167,10 +230,11 @@ void try_managed_pools(void);
 
 extern u8 *heap;
 extern size_t heap_used, objects; /* bytes; objects that are not freed */
-extern bool init_on_alloc, init_on_free;
 
 bool map_heap(void);
 bool is_live(const void *given); /* an object of kmalloc that is not freed */
+void *allocate(size_t nbytes, gfp_t flags, const void *pc);
+void kfree(const void *object);
 bool fails_by_injection(void);
 void check_gfp(gfp_t flags, const char *what, const void *pc);
 size_t object_of(size_t offset, size_t *nbytes); /* the offset in the heap of the object that has a byte, and its size */
@@ -203,5 +267,11 @@ extern u32 *times_run; /* shared memory: how often each basic block was, by its 
 
 void catch_signals(void);
 u64 now(void); /* nanoseconds */
+
+/* What is not modelled (missing.c) */
+
+#define MISSING_FIRST 0x8000ul /* the address of the first that a program refers to; the others follow, MISSING_STEP bytes apart */
+#define MISSING_STEP 16ul
+const char *missing_at(u64 address); /* the name of one; NULL where none is */
 
 #endif

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Text: the kernel's messages, its format specifiers, and its functions for strings.
+ * Text: the kernel's messages, and its format specifiers.
  *
- * Replaces linux/printk.h and linux/dev_printk.h, lib/vsprintf.c (scnprintf, %p, %pad), and strscpy, strlcpy and memchr_inv of
- * linux/string.h.
+ * Replaces kernel/printk/printk.c, dev_printk of drivers/base/core.c, WARN of kernel/panic.c, and lib/vsprintf.c (%p, %pad).
  * Invariant: addresses are printed as the other process knows them, at full length, as with no_hash_pointers.
  */
 #include "shim.h"
@@ -86,30 +85,43 @@ int format_cut(char *to, size_t size, const char *format, va_list arguments)
 	return size == 0 ? 0 : wanted < size ? wanted : size - 1;
 }
 
-int scnprintf(char *to, size_t size, const char *format, ...)
-{
-	va_list arguments;
-	int nbytes;
+/* The kernel's functions of these names, as arch/names.h calls them. */
 
-	va_start(arguments, format);
-	nbytes = format_cut(to, size, format, arguments);
-	va_end(arguments);
-	return nbytes;
+int vscnprintf(char *to, size_t size, const char *format, va_list arguments)
+{
+	return format_cut(to, size, format, arguments);
 }
 
-void poolproof_log(const char *format, ...)
+int kernel_vsnprintf(char *to, size_t size, const char *format, va_list arguments)
 {
-	static char text[1024], prefix[64];
+	return format_all(to, size, format, arguments);
+}
+
+#define FORMATS(name, sized, ...)                                  \
+	int name(char *to, __VA_ARGS__ const char *format, ...)    \
+	{                                                          \
+		va_list arguments;                                 \
+		int nbytes;                                        \
+                                                                   \
+		va_start(arguments, format);                       \
+		nbytes = sized;                                    \
+		va_end(arguments);                                 \
+		return nbytes;                                     \
+	}
+#define COMMA ,
+FORMATS(scnprintf, format_cut(to, size, format, arguments), size_t size COMMA)
+FORMATS(kernel_snprintf, format_all(to, size, format, arguments), size_t size COMMA)
+FORMATS(kernel_sprintf, format_all(to, INT_MAX, format, arguments), )
+
+static void log_message(const char *format, va_list arguments)
+{
+	static char text[1024];
 	char *start = text;
-	va_list arguments;
 	size_t nbytes;
 
-	va_start(arguments, format);
 	format_cut(text, sizeof(text), format, arguments);
-	va_end(arguments);
-	snprintf(prefix, sizeof(prefix), "%s: ", device->name); /* which the message may begin with, where dev_err is not used */
-	if (!strncmp(start, prefix, strlen(prefix)))
-		start += strlen(prefix);
+	if (!strncmp(start, DEVICE ": ", sizeof(DEVICE ": ") - 1)) /* which the message may begin with, where dev_err is not used */
+		start += sizeof(DEVICE ": ") - 1;
 	nbytes = strlen(start);
 	if (nbytes && start[nbytes - 1] == '\n')
 		nbytes--;
@@ -120,27 +132,75 @@ void poolproof_log(const char *format, ...)
 	reply.log_bytes += nbytes + 1;
 }
 
-ssize_t strscpy(char *to, const char *from, size_t size)
+/* A warning or worse; a message may begin with a byte of 1 and its level. */
+int _printk(const char *format, ...)
 {
-	size_t nbytes = strnlen(from, size);
+	va_list arguments;
 
-	if (!size)
-		return -E2BIG;
-	memcpy(to, from, nbytes < size ? nbytes : size - 1);
-	to[nbytes < size ? nbytes : size - 1] = 0;
-	return nbytes < size ? (ssize_t)nbytes : -E2BIG;
+	va_start(arguments, format);
+	if (format[0] != 1)
+		log_message(format, arguments);
+	else if (format[1] <= '4')
+		log_message(format + 2, arguments);
+	va_end(arguments);
+	return 0;
 }
 
-size_t strlcpy(char *to, const char *from, size_t size)
+#define LOGS(name)                                                  \
+	void name(const struct device *dev, const char *format, ...) \
+	{                                                           \
+		va_list arguments;                                  \
+                                                                    \
+		(void)dev;                                          \
+		va_start(arguments, format);                        \
+		log_message(format, arguments);                     \
+		va_end(arguments);                                  \
+	}
+LOGS(_dev_emerg)
+LOGS(_dev_alert)
+LOGS(_dev_crit)
+LOGS(_dev_err)
+LOGS(_dev_warn)
+
+void _dev_notice(const struct device *dev, const char *format, ...)
 {
-	strscpy(to, from, size);
-	return strlen(from);
+	(void)dev, (void)format;
 }
 
-void *memchr_inv(const void *start, int byte, size_t nbytes)
+void _dev_info(const struct device *dev, const char *format, ...)
 {
-	for (const u8 *at = start; nbytes--; at++)
-		if (*at != (u8)byte)
-			return (void *)at;
-	return NULL;
+	(void)dev, (void)format;
+}
+
+int ___ratelimit(void *state, const char *function)
+{
+	(void)state, (void)function;
+	return 1;
+}
+
+const char *dev_driver_string(const struct device *dev)
+{
+	(void)dev;
+	return "driver";
+}
+
+void warn_slowpath_fmt(const char *file, int line, unsigned taint, const char *format, ...)
+{
+	char without[64];
+	va_list arguments;
+
+	(void)taint;
+	snprintf(without, sizeof(without), "WARN_ON at %s:%d", strrchr(file, '/') ? strrchr(file, '/') + 1 : file, line);
+	va_start(arguments, format);
+	log_message(format ? format : without, arguments);
+	va_end(arguments);
+}
+
+void print_hex_dump(const char *level, const char *prefix, int type, int row, int group, const void *from, size_t nbytes, bool text)
+{
+	(void)level, (void)prefix, (void)type, (void)row, (void)group, (void)from, (void)nbytes, (void)text;
+}
+
+void dump_stack(void)
+{
 }

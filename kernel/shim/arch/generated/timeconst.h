@@ -1,0 +1,25 @@
+/* Conversions between jiffies of 1/100 second and other units: a number times MUL32, plus ADJ32, shifted right by SHR32; or times NUM / DEN. */
+#define HZ_TO_MSEC_MUL32 0xa0000000ull
+#define HZ_TO_MSEC_ADJ32 0ull
+#define HZ_TO_MSEC_SHR32 28
+#define HZ_TO_MSEC_NUM 10
+#define HZ_TO_MSEC_DEN 1
+#define MSEC_TO_HZ_MUL32 0xcccccccdull
+#define MSEC_TO_HZ_ADJ32 0x733333333ull
+#define MSEC_TO_HZ_SHR32 35
+#define MSEC_TO_HZ_NUM 1
+#define MSEC_TO_HZ_DEN 10
+#define HZ_TO_USEC_MUL32 0x9c400000ull
+#define HZ_TO_USEC_ADJ32 0ull
+#define HZ_TO_USEC_SHR32 18
+#define HZ_TO_USEC_NUM 10000
+#define HZ_TO_USEC_DEN 1
+#define USEC_TO_HZ_MUL32 0xd1b71759ull
+#define USEC_TO_HZ_ADJ32 0x1fff2e48e8a7ull
+#define USEC_TO_HZ_SHR32 45
+#define USEC_TO_HZ_NUM 1
+#define USEC_TO_HZ_DEN 10000
+#define HZ_TO_NSEC_NUM 10000000
+#define HZ_TO_NSEC_DEN 1
+#define NSEC_TO_HZ_NUM 1
+#define NSEC_TO_HZ_DEN 10000000

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The part of the environment that knows the kernel's types: compiled with the headers of each tree. shim.h declares what the other
+ * parts use of it.
+ */
+#include <linux/device.h>
+#include <linux/gfp.h>
+#include <linux/init.h>
+#include <linux/jump_label.h>
+#include <linux/lockdep.h>
+#include <linux/mutex.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+
+void *allocate(size_t nbytes, gfp_t flags, const void *pc);
+
+static_assert(__GFP_ZERO == 0x100 && GFP_KERNEL == 0xcc0 && GFP_NOIO == 0xc00, "the flags for memory are as in shim.h");
+const gfp_t gfp_atomic = GFP_ATOMIC;
+
+/* The machine: the boot options, the process that runs, and a device. */
+
+struct static_key_false init_on_alloc, init_on_free;
+static struct task_struct task;
+const size_t device_bytes = sizeof(struct device);
+extern initcall_t __start_poolproof_initcalls[] __weak, __stop_poolproof_initcalls[] __weak;
+
+struct task_struct *poolproof_current(void)
+{
+	return &task;
+}
+
+void boot(struct device *device, const char *name, bool fills_on_alloc, bool fills_on_free)
+{
+	atomic_set(&init_on_alloc.key.enabled, fills_on_alloc);
+	atomic_set(&init_on_free.key.enabled, fills_on_free);
+	task.thread_info.preempt_count = 0;
+	device->init_name = name;
+	INIT_LIST_HEAD(&device->dma_pools);
+}
+
+/* What the kernel starts before: where the program has it, as the file needs it. */
+extern void radix_tree_init(void) __weak;
+extern void maple_tree_init(void) __weak;
+
+void run_initcalls(void)
+{
+	if (radix_tree_init)
+		radix_tree_init();
+	if (maple_tree_init)
+		maple_tree_init();
+	for (initcall_t *call = __start_poolproof_initcalls; call < __stop_poolproof_initcalls; call++)
+		(*call)();
+}
+
+struct list_head *pools_of(struct device *device)
+{
+	return &device->dma_pools;
+}
+
+ssize_t show_file(const struct device_attribute *attr, struct device *device, char *to)
+{
+	return attr->show(device, (struct device_attribute *)attr, to);
+}
+
+/* Locks: the environment keeps their state in a word of theirs that is all ones where the kernel has initialised one. */
+
+u32 *state_of_spinlock(raw_spinlock_t *lock)
+{
+	return lock->magic == SPINLOCK_MAGIC ? &lock->owner_cpu : NULL;
+}
+
+u32 *state_of_mutex(struct mutex *lock)
+{
+	return lock->magic == lock ? &lock->wait_lock.owner_cpu : NULL;
+}
+
+u32 *state_of_lock(const struct lockdep_map *map)
+{
+	if (map->wait_type_inner == LD_WAIT_SLEEP)
+		return state_of_mutex(container_of(map, struct mutex, dep_map));
+	return state_of_spinlock(container_of(map, raw_spinlock_t, dep_map));
+}
+
+void __raw_spin_lock_init(raw_spinlock_t *lock, const char *name, struct lock_class_key *key, short inner)
+{
+	*lock = __RAW_SPIN_LOCK_UNLOCKED(*lock);
+	lock->dep_map.wait_type_inner = inner;
+}
+
+void init_mutex(struct mutex *lock)
+{
+	*lock = (struct mutex)__MUTEX_INITIALIZER((*lock));
+}
+
+/* Functions whose parameters are not the same in all versions. */
+
+struct kmem_cache *create_cache(size_t nbytes, void (*construct)(void *object), const void *pc);
+
+#ifdef kmem_cache_create
+struct kmem_cache *__kmem_cache_create_args(const char *name, unsigned int size, struct kmem_cache_args *args,
+					    slab_flags_t flags)
+{
+	return create_cache(size, args->ctor, __builtin_return_address(0));
+}
+#else
+struct kmem_cache *kmem_cache_create(const char *name, unsigned int size, unsigned int align, slab_flags_t flags,
+				     void (*ctor)(void *))
+{
+	return create_cache(size, ctor, __builtin_return_address(0));
+}
+#endif
+
+#ifdef kvmalloc_node_align_noprof
+void *__kvmalloc_node_noprof(DECL_BUCKET_PARAMS(size, b), unsigned long align, gfp_t flags, int node)
+#else
+void *__kvmalloc_node_noprof(size_t size, gfp_t flags, int node)
+#endif
+{
+	return allocate(size, flags, __builtin_return_address(0));
+}

@@ -116,6 +116,15 @@ class Checks:
             description = f"the free block at offset {start} of a page", "another page is asked for"
             self._break(record, claims.no_room_is_wasted, lambda: description)
 
+    def _check_order(self, record: Record, vaddr: int, dma: int) -> None:
+        """Of the blocks of a page that were never handed out, this is the first."""
+        page = self._live_oracle().page_of(dma)
+        assert page is not None
+        start, latest, described = vaddr - page.mapping.vaddr, page.latest, self._described((vaddr, dma))
+        if start not in page.used and not claims.fresh_blocks_ascend(start, latest):
+            expected = f"a block behind offset {latest}, the latest that was handed out for the first time"
+            self._break(record, claims.fresh_blocks_ascend, lambda: (expected, described()))
+
     def _check_block(self, record: Record, vaddr: int, dma: int) -> None:
         oracle, geometry = self._live_oracle(), self._live_oracle().geometry
         size, allocation = geometry.size, geometry.allocation

@@ -112,6 +112,15 @@ def layout_ends(offset: int, following: int) -> bool:
     return bool(offset < following)
 
 
+@claim(
+    "The blocks of a page are handed out for the first time in the order of their addresses.",
+    "pool_initialise_page; mail of 21 February 2023",
+)
+def fresh_blocks_ascend(start: int, before: int) -> bool:
+    """`before` is the block of the page that was handed out for the first time before this one."""
+    return start > before
+
+
 @claim("No room for one more block is wasted.", "pool_initialise_page; patch 03")
 def no_room_is_wasted(gap: tuple[int, int], start: int, size: int, boundary: int) -> bool:
     """`gap` is a range without a block in use, `start` a place in it: a block there would stick out or cross."""

@@ -1,5 +1,6 @@
 """The merged rewrite, v6.12: its stack of free blocks, of any size; see `proofs.subjects.stack`."""
 
+from itertools import pairwise
 from typing import Any
 
 from impl.pool import Options
@@ -74,6 +75,21 @@ def alloc_fails_only_without_memory(path: Any, subject: Any = AnyStack) -> None:
     pool, got = allocate(path, subject, fails)
     path.show_claim(claims.alloc_fails_only_without_memory, got is None, not fails)
     path.show("a failure changes nothing", lambda: not fails or (pool.stack(), pool.log) == (["the tail"], []))
+
+
+@obligation(claims.fresh_blocks_ascend, REVISION, Theory.U64, explain=explain_stack)
+def fresh_blocks_ascend(path: Any) -> None:
+    """A new page's blocks are on top of each other as they are laid; a free puts one above them."""
+    pool, got = allocate(path)
+    page, blocks = pool.page, {block.name: block for block in pool.free_blocks}
+    path.assume("a page of several blocks is added", lambda: len(page.offsets) > 1)
+    for before, after in pairwise(page.offsets):
+        path.assume_claim(claims.layout_ends, before, after)
+    assert got is not None
+    fresh = [got[0] - page.vaddr, *(blocks[name].vaddr - page.vaddr for name in pool.stack() if name in blocks)]
+    path.show("they are all there", lambda: len(fresh) == len(page.offsets))
+    for before, after in pairwise(fresh):
+        path.show_claim(claims.fresh_blocks_ascend, after, before)
 
 
 @obligation(claims.free_list_holds_the_free_blocks, REVISION, Theory.U64, explain=explain_stack, case="alloc")

@@ -38,7 +38,7 @@ from proofs.counting import total_counts_the_blocks
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligation, Obligations
 from proofs.engine.path import Body, Theory
-from proofs.layout import BODIES, any_page_of_v6_1, any_turn, offsets_fit_the_int_link
+from proofs.layout import BODIES, any_page_of_v6_1, any_turn, fresh_blocks_ascend, offsets_fit_the_int_link
 from proofs.subjects.c_loop import LoopInC, any_page_of, stay_inside, subject_of
 from proofs.subjects.c_page import same_value
 from proofs.subjects.c_pool import Code, compile_file, created, geometry_of, is_inside, of_function
@@ -174,6 +174,18 @@ def free_list_of_pointers(path: Any, subject: Subject) -> None:
     path.show_claim(claims.free_list_holds_the_free_blocks, [linked.offset], [other])
 
 
+def fresh_blocks_of_pointers_ascend(path: Any, subject: Subject) -> None:
+    """By what leads to what in a page that was just laid out: alloc takes the top of the stack, and free puts one above it."""
+    _, page, _, at, last = any_turn(path, subject)
+    assert isinstance(page, LoopInC)
+    shape = shape_of(page.code)
+    placed = page.turn(at, last).placed
+    path.assume("a block is placed, and another was before", lambda: placed is not None and last is not None)
+    assert placed is not None
+    above = last if shape.ascends else placed
+    path.show_claim(claims.fresh_blocks_ascend, page.stored(above + shape.link).offset, above)
+
+
 def only_room_below_a_boundary_is_wasted(path: Any, subject: Subject) -> None:
     """What `>=` in v6.1 leaves out is a block that would end at a boundary."""
     geometry, page, first, at, _ = any_turn(path, subject)
@@ -196,6 +208,8 @@ def layouts(state: Statements) -> None:
     state.prove(claims.pool_stays_in_its_memory, about(pool_stays_in_its_memory, shown_inside(code)))
     free_list = free_list_of_pointers if code.stacks else free_list_of_offsets
     state.prove(claims.free_list_holds_the_free_blocks, about(free_list, subject))
+    ascend = fresh_blocks_of_pointers_ascend if code.stacks else fresh_blocks_ascend
+    state.prove(claims.fresh_blocks_ascend, about(ascend, subject))
     if not code.stacks:
         state.prove(claims.offsets_fit_the_int_link, about(offsets_fit_the_int_link, subject))
     if code.promises is V6_1:

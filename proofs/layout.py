@@ -211,6 +211,15 @@ def offsets_fit_the_int_link(path: Any, subject: Subject) -> None:
     path.show_claim(claims.offsets_fit_the_int_link, page.link(at))
 
 
+def fresh_blocks_ascend(path: Any, subject: Subject) -> None:
+    """By the links of a page that was just laid out: alloc takes the first block of the list, and free puts one before it."""
+    _, page, first, at, last = any_turn(path, subject)
+    path.show("the list begins at the page's start", lambda: first.offset == 0)
+    following = page.turn(at, last).following
+    path.assume("the loop goes on", lambda: following is not None)
+    path.show_claim(claims.fresh_blocks_ascend, page.link(at), at.offset)
+
+
 BODIES = (
     next_boundary_is_a_multiple,
     layout_stays_between_boundaries,
@@ -241,6 +250,9 @@ for subject in IN_PYTHON:
 explain_series = explained_by(SERIES_IN_PYTHON.place, SERIES_IN_PYTHON.smallest)
 obligation(claims.offsets_fit_the_int_link, "series", Theory.U32, explain=explain_series)(
     about(offsets_fit_the_int_link, SERIES_IN_PYTHON)
+)
+obligation(claims.fresh_blocks_ascend, "series", *WIDTHS, explain=explain_series)(
+    about(fresh_blocks_ascend, SERIES_IN_PYTHON)
 )
 
 

@@ -38,6 +38,7 @@ TRUE_AND_FALSE: dict[str, tuple[tuple[Any, ...], list[tuple[Any, ...]]]] = {
     "blocks_are_aligned": ((12, 4), [(13, 4)]),
     "offsets_fit_the_int_link": ((2**31 - 1,), [(2**31,)]),
     "layout_ends": ((4, 8), [(4, 4), (8, 4)]),
+    "fresh_blocks_ascend": ((8, 4), [(4, 8), (4, 4)]),
     "no_room_is_wasted": (((4, 7), 4, 4, 8), [((4, 8), 4, 4, 8), ((3, 8), 4, 4, 8), ((4, 20), 4, 4, 8)]),
     "total_counts_the_blocks": ((6, 2, 3), [(5, 2, 3), (7, 2, 3)]),
     "lookup_finds_the_page_of_an_address": ((8, 4, 11, True), [(8, 4, 11, False), (8, 4, 12, True), (8, 4, 7, True)]),

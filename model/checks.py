@@ -102,6 +102,7 @@ class Checks:
         self.blocks: dict[str, Block] = {}
         self.in_use: dict[int, str] = {}  # the names of the blocks in use, by virtual address
         self.in_use_of_pool = 0
+        self.used: dict[int, dict[int, None]] = {}  # by page, the offsets of blocks that were handed out, in that order
         self.at_once = self.peak = 0  # the most allocations under way; the most blocks, in use or asked for
         self.records: list[Record] = []
         self._starts: list[int] = []  # the virtual addresses of the blocks in use, ascending
@@ -120,8 +121,12 @@ class Checks:
         """Of the blocks of a page that were never handed out, this is the first."""
         page = self._live_oracle().page_of(dma)
         assert page is not None
-        start, latest, described = vaddr - page.mapping.vaddr, page.latest, self._described((vaddr, dma))
-        if start not in page.used and not claims.fresh_blocks_ascend(start, latest):
+        used, start = self.used.setdefault(page.mapping.vaddr, {}), vaddr - page.mapping.vaddr
+        if start in used:
+            return
+        described, latest = self._described((vaddr, dma)), next(reversed(used), -1)
+        used[start] = None
+        if not claims.fresh_blocks_ascend(start, latest):
             expected = f"a block behind offset {latest}, the latest that was handed out for the first time"
             self._break(record, claims.fresh_blocks_ascend, lambda: (expected, described()))
 

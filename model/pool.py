@@ -17,13 +17,10 @@ Block = tuple[int, int]  # virtual address, DMA address
 
 @dataclass
 class Page:
-    """One allocation of coherent memory, and the offsets of its blocks: of those in use, of those that were handed out at any
-    time, and of the one that was the last to be handed out for the first time, -1 before there is one."""
+    """One allocation of coherent memory, and the offsets of its blocks in use."""
 
     mapping: Mapping
     in_use: set[int] = field(default_factory=set)
-    used: set[int] = field(default_factory=set)
-    latest: int = -1
 
 
 @dataclass
@@ -98,11 +95,7 @@ class SimplePool:
         """Put a free block to use. Debug builds report one that was written to while it was free, but for its link."""
         page, content = self.page_of(dma), bytes(self.memory.block(vaddr, self.geometry.size))
         assert page is not None
-        start = vaddr - page.mapping.vaddr
-        page.in_use.add(start)
-        if start not in page.used:
-            page.used.add(start)
-            page.latest = start
+        page.in_use.add(vaddr - page.mapping.vaddr)
         if self.debug and content[self.promises.smallest_block :].strip(b"\xa7"):
             self.log.append(f"{self.promises.reports_of_alloc} {self.name}, {vaddr:016x} (corrupted)")
         if zero or self.init_on_alloc or self.debug:

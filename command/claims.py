@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 README, LIST = ROOT / "README.md", ROOT / "docs" / "claims.md"
 
 PROVED_OF_C = {
+    "fresh_blocks_ascend",
     "create_admits_what_is_promised",
     "admitted_geometry_is_ordered",
     "boundary_divides_the_allocation",

@@ -101,7 +101,8 @@ class Source:
     def rbtree(self) -> Path | None:
         """lib/rbtree.c of the tree, if there is one."""
         tree = self.tree or fitting(self.file)
-        return None if tree is None else tree / "lib" / "rbtree.c"
+        file = None if tree is None else tree / "lib" / "rbtree.c"
+        return file if file is not None and file.is_file() else None
 
     def uses_rbtree(self) -> bool:
         return re.search(r"^\s*#\s*include\s*<linux/rbtree\w*\.h>", self.text(), re.M) is not None

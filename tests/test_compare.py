@@ -184,7 +184,7 @@ def test_bad_input_is_one_line(arguments: list[object], output: str, command: Co
         (
             V6_1,
             ("dmapool: no semicolon", "\t\tpage->in_use = 0;", "\t\tpage->in_use = 0"),
-            "“dmapool: no semicolon”: mm/dmapool.c:[0-9:]+ it does not compile: ",
+            "“dmapool: no semicolon”, mm/dmapool.c:[0-9:]+ it does not compile: ",
         ),
     ],
 )

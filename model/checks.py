@@ -102,7 +102,9 @@ class Checks:
         self.blocks: dict[str, Block] = {}
         self.in_use: dict[int, str] = {}  # the names of the blocks in use, by virtual address
         self.in_use_of_pool = 0
-        self.used: dict[int, dict[int, None]] = {}  # by page, the offsets of blocks that were handed out, in that order
+        self.first_uses: dict[
+            int, dict[int, None]
+        ] = {}  # by page, the offsets of blocks that were handed out, in that order
         self.at_once = self.peak = 0  # the most allocations under way; the most blocks, in use or asked for
         self.records: list[Record] = []
         self._starts: list[int] = []  # the virtual addresses of the blocks in use, ascending
@@ -117,15 +119,15 @@ class Checks:
             description = f"the free block at offset {start} of a page", "another page is asked for"
             self._break(record, claims.no_room_is_wasted, lambda: description)
 
-    def _check_order(self, record: Record, vaddr: int, dma: int) -> None:
-        """Of the blocks of a page that were never handed out, this is the first."""
+    def _check_first_use(self, record: Record, vaddr: int, dma: int) -> None:
+        """A block that was never handed out lies above all of its page that were."""
         page = self._live_oracle().page_of(dma)
         assert page is not None
-        used, start = self.used.setdefault(page.mapping.vaddr, {}), vaddr - page.mapping.vaddr
-        if start in used:
+        first_uses, start = self.first_uses.setdefault(page.mapping.vaddr, {}), vaddr - page.mapping.vaddr
+        if start in first_uses:
             return
-        described, latest = self._described((vaddr, dma)), next(reversed(used), -1)
-        used[start] = None
+        described, latest = self._described((vaddr, dma)), next(reversed(first_uses), -1)
+        first_uses[start] = None
         if not claims.fresh_blocks_ascend(start, latest):
             expected = f"a block behind offset {latest}, the latest that was handed out for the first time"
             self._break(record, claims.fresh_blocks_ascend, lambda: (expected, described()))

@@ -114,10 +114,11 @@ def layout_ends(offset: int, following: int) -> bool:
 
 @claim(
     "The blocks of a page are handed out for the first time in the order of their addresses.",
-    "pool_initialise_page; mail of 21 February 2023",
+    "pool_initialise_page; “dmapool: push new blocks in ascending order”, 2023",
 )
 def fresh_blocks_ascend(start: int, before: int) -> bool:
-    """`before` is the block of the page that was handed out for the first time before this one."""
+    """`start` and `before`: offsets in a page; `before` is that of the block that was the latest to be handed out for the first
+    time."""
     return start > before
 
 

@@ -160,7 +160,7 @@ class Lockstep(Checks):
             return
         self._check_block(record, *block)
         if not self.corrupted_by:
-            self._check_order(record, *block)
+            self._check_first_use(record, *block)
             oracle.take(*block, step.zero)
             content = bytes(self.memory.block(block[0], oracle.geometry.size))
             zero = step.zero or self.kernel.init_on_alloc

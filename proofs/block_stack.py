@@ -79,7 +79,7 @@ def alloc_fails_only_without_memory(path: Any, subject: Any = AnyStack) -> None:
 
 @obligation(claims.fresh_blocks_ascend, REVISION, Theory.U64, explain=explain_stack)
 def fresh_blocks_ascend(path: Any) -> None:
-    """A new page's blocks are on top of each other as they are laid; a free puts one above them."""
+    """A new page's first block is topmost, and each leads to the one that was laid after it; a free puts one above them."""
     pool, got = allocate(path)
     page, blocks = pool.page, {block.name: block for block in pool.free_blocks}
     path.assume("a page of several blocks is added", lambda: len(page.offsets) > 1)

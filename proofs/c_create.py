@@ -16,7 +16,7 @@ ENOENT, ENOMEM = 2**32 - 2, 2**32 - 12
 
 
 class Device:
-    """A device with so many other pools, managed ones: what is asked of it, what may be refused, and what it has by then."""
+    """A device with so many other pools: its file, its list and its resources; what it may refuse, and what it has by then."""
 
     def __init__(self, path: Any, code: Code, others: int = 0, refuses: bool = True) -> None:
         self.path, self.code, self.refuses = path, code, refuses

@@ -7,7 +7,7 @@ loop that places blocks are the same. What dma_pool_create grants the layout is 
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import partial, update_wrapper
 from typing import Any
 
 from impl import layout
@@ -38,7 +38,7 @@ from proofs.counting import total_counts_the_blocks
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligation, Obligations
 from proofs.engine.path import Body, Theory
-from proofs.layout import BODIES, any_page_of_v6_1, any_turn, fresh_blocks_ascend, offsets_fit_the_int_link
+from proofs.layout import BODIES, any_page_of_v6_1, any_turn, offsets_fit_the_int_link
 from proofs.subjects.c_loop import LoopInC, any_page_of, stay_inside, subject_of
 from proofs.subjects.c_page import same_value
 from proofs.subjects.c_pool import Code, compile_file, created, geometry_of, is_inside, of_function
@@ -121,7 +121,15 @@ def shown_inside(code: Code) -> Subject:
     return replace(subject_of(code), page=page)
 
 
-def free_list_of_offsets(path: Any, subject: Subject) -> None:
+def shows(path: Any, claim: Claim, linked: Any, promised: Any, block: Any) -> None:
+    """Of a block of a page that was just laid out: what it is linked to is what is promised; or it is above the block."""
+    if claim is claims.fresh_blocks_ascend:
+        path.show_claim(claim, linked, block)
+    else:
+        path.show_claim(claim, [linked], [promised])
+
+
+def free_list_of_offsets(path: Any, subject: Subject, claim: Claim) -> None:
     geometry, page, first, at, _ = any_turn(path, subject)
     path.show("the list begins at the page's start", lambda: first.offset == 0)
     placed, following, _ = page.turn(at)
@@ -131,11 +139,12 @@ def free_list_of_offsets(path: Any, subject: Subject) -> None:
         path.show("the last link ends the list", lambda: link >= geometry.allocation)
         return
     path.show("it is no end", lambda: link < geometry.allocation)
-    path.show_claim(claims.free_list_holds_the_free_blocks, [link], [following.offset])
+    shows(path, claim, link, following.offset, at.offset)
 
 
-def free_list_of_pointers(path: Any, subject: Subject) -> None:
-    """Each block leads to the next one, and the last to the other pages; or each to the one before, and the first to them."""
+def free_list_of_pointers(path: Any, subject: Subject, claim: Claim) -> None:
+    """Each block leads to the next one, and the last to the other pages; or each to the one before, and the first to them.
+    Alloc takes the top of the stack, and free puts a block above it."""
     geometry, page, _, at, last = any_turn(path, subject)
     assert isinstance(page, LoopInC)
     shape = shape_of(page.code)
@@ -171,19 +180,7 @@ def free_list_of_pointers(path: Any, subject: Subject) -> None:
         return
     one, other = (last, placed) if shape.ascends else (placed, last)
     linked = page.stored(one + shape.link)
-    path.show_claim(claims.free_list_holds_the_free_blocks, [linked.offset], [other])
-
-
-def fresh_blocks_of_pointers_ascend(path: Any, subject: Subject) -> None:
-    """By what leads to what in a page that was just laid out: alloc takes the top of the stack, and free puts one above it."""
-    _, page, _, at, last = any_turn(path, subject)
-    assert isinstance(page, LoopInC)
-    shape = shape_of(page.code)
-    placed = page.turn(at, last).placed
-    path.assume("a block is placed, and another was before", lambda: placed is not None and last is not None)
-    assert placed is not None
-    above = last if shape.ascends else placed
-    path.show_claim(claims.fresh_blocks_ascend, page.stored(above + shape.link).offset, above)
+    shows(path, claim, linked.offset, other, one)
 
 
 def only_room_below_a_boundary_is_wasted(path: Any, subject: Subject) -> None:
@@ -207,9 +204,8 @@ def layouts(state: Statements) -> None:
         state.prove(claim, about(body, subject), expected=expected)
     state.prove(claims.pool_stays_in_its_memory, about(pool_stays_in_its_memory, shown_inside(code)))
     free_list = free_list_of_pointers if code.stacks else free_list_of_offsets
-    state.prove(claims.free_list_holds_the_free_blocks, about(free_list, subject))
-    ascend = fresh_blocks_of_pointers_ascend if code.stacks else fresh_blocks_ascend
-    state.prove(claims.fresh_blocks_ascend, about(ascend, subject))
+    for claim in (claims.free_list_holds_the_free_blocks, claims.fresh_blocks_ascend):
+        state.prove(claim, about(update_wrapper(partial(free_list, claim=claim), free_list), subject))
     if not code.stacks:
         state.prove(claims.offsets_fit_the_int_link, about(offsets_fit_the_int_link, subject))
     if code.promises is V6_1:

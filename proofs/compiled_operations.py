@@ -1,4 +1,4 @@
-"""The claims about what a kernel's dma_pool_alloc and dma_pool_free do, with any number of pages and blocks.
+"""The claims about what a kernel's operations do: alloc and free, with any number of pages and blocks; create and destroy.
 
 The bodies are those about impl/, in `proofs.free_list`, `proofs.fills`, `proofs.block_stack` and `proofs.operations`: of lists
 of offsets on `proofs.subjects.c_lists`, of a stack of blocks on `proofs.subjects.c_stack`; and those of `proofs.c_create`.

@@ -19,6 +19,7 @@ from hunt.compare import OBSERVED, RUNS, Comparison, compare
 from hunt.fuzz import Hunt, hunt
 from hunt.revisions import KernelFile, kernel_file
 from kernel.build import Source, find, newest
+from kernel.compiler import BuildError
 from kernel.patches import FILE, Patch, applied, of_commits, read_patches
 from model.bad_input import BadInput
 from model.claims import CLAIMS
@@ -27,7 +28,7 @@ from model.trace import Trace
 from proofs.catalogue import catalogue_of
 from proofs.engine.obligation import Result, Settings
 from proofs.run import Where, prove_named
-from report.prover import cause_of, causes
+from report.prover import causes
 from report.runs import finding_of, keep, scene_on
 from report.text import break_in_words, described, show_progress
 from report.verdicts import of_hunt, of_proof, replaying
@@ -79,12 +80,10 @@ def run(options: argparse.Namespace) -> Status:
     built_series(base, stages)
     sources = [base, *(source for _, source in stages)]
     looked = look_at_all(sources, options)
-    results = prove(folder_or_file(sources[-1]), options.jobs)
+    results, why_none = prove(folder_or_file(sources[-1]), options.jobs)
     odd = [result for result in results if not result.as_expected]
     if odd:  # what was so before is no finding
-        before = {
-            one.obligation: cause_of(one) for one in prove(folder_or_file(base), options.jobs) if not one.as_expected
-        }
+        before = {one.obligation for one in prove(folder_or_file(base), options.jobs)[0] if not one.as_expected}
         odd = [result for result in odd if result.obligation not in before]
     lines, findings = [f"base: {base}"], 0
     lines.append(f"with {len(patches)} patch{'es' * (len(patches) > 1)} of {options.patches}: {sources[-1]}")
@@ -93,7 +92,7 @@ def run(options: argparse.Namespace) -> Status:
         new = [trace for trace in looked[number].hunt.found if trace.claim not in known]
         findings += sum(trace.claim not in options.announce for trace in new)
         lines += ["", *of_patch(number, patch, source, looked[number], new, options)]
-    lines += ["", *of_proofs(results, odd)]
+    lines += ["", *(of_proofs(results, odd) if not why_none else [f"Nothing is proved of the result: {why_none}"])]
     print("\n".join(shortened(lines, folder / "index.html")))
     kernel = kernel_file(folder_or_file(sources[-1]))
     verdicts = [*map(of_proof, results), *of_hunt(looked[-1].hunt)]
@@ -102,7 +101,9 @@ def run(options: argparse.Namespace) -> Status:
     how = f"python -m command review {options.patches} --base {options.base or base.file}"
     with usable(options.out):
         write_files(folder, verdicts, found, tallies, how, ("prove", "fuzz"), kernel)
-    return Status.SURPRISE if findings or odd else Status.EXPECTED
+    if findings or odd:
+        return Status.SURPRISE
+    return Status.NO_ANSWER if why_none else Status.EXPECTED
 
 
 def what_to_review(named: str, base: str | None, folder: Path) -> tuple[Source, list[Patch]]:
@@ -146,15 +147,13 @@ def look_at(former: Source | None, source: Source, seed: int, profile: str) -> L
     return Looked(comparison, hunt(KERNEL, seed, profile, KernelFile(folder_or_file(source), source)))
 
 
-def prove(kernel: str, jobs: int) -> list[Result]:
-    """Everything that is known to prove of a file; nothing if it cannot be followed at all, which is said."""
+def prove(kernel: str, jobs: int) -> tuple[list[Result], str]:
+    """Everything that is known to prove of a file; or why nothing is."""
     try:
         names = list(catalogue_of(kernel))
-    except NotImplementedError as not_followed:
-        raise BadInput(
-            f"{kernel}: cannot follow the code: {not_followed}; hunt with `make fuzz` only"
-        ) from not_followed
-    return prove_named(names, Settings(), Where(kernel, None, jobs), show_progress)
+    except (NotImplementedError, BuildError) as not_followed:
+        return [], str(not_followed)
+    return prove_named(names, Settings(), Where(kernel, None, jobs), show_progress), ""
 
 
 def of_patch(

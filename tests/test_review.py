@@ -15,7 +15,7 @@ LOST = ("dmapool: count less", "\tpage->in_use++;\n", "\tpage->in_use += 2;\n")
 @needs_kernels
 def test_a_series_is_reviewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
     monkeypatch.setattr(review, "RUNS", 1)
-    monkeypatch.setattr(review, "prove", lambda *_: [])  # test_compiled does
+    monkeypatch.setattr(review, "prove", lambda *_: ([], ""))  # test_compiled does
     mbox = mailed(tmp_path, ("dmapool: a comment", *COMMENT), LOST)
     out = tmp_path / "review"
     ran = command("review", mbox, "--base", V6_1.parent.parent, "--profile", "directed", "--out", out)

@@ -100,7 +100,7 @@ def applied(patches: list[Patch], before: Source, folder: Path) -> Iterator[tupl
     """The file as each patch leaves it, each in a folder of its own. Raises BuildError for a patch that does not apply."""
     source = before
     for number, patch in enumerate(patches, 1):
-        place = folder / f"{number:02}"
+        place = folder.absolute() / f"{number:02}"
         file = place / FILE
         file.parent.mkdir(parents=True)
         shutil.copyfile(source.file, file)
@@ -151,6 +151,7 @@ def of_commits(tree: Path, commits: str, folder: Path) -> tuple[Source, Path]:
     """Of a range of commits of a git tree, `BASE..TIP`: its mm/dmapool.c as it was before, and a mailbox of the patches to it.
     Raises BuildError."""
     base = commits.partition("..")[0]
+    folder = folder.absolute()
     file, mbox = folder / "00" / FILE, folder / "commits.mbox"
     file.parent.mkdir(parents=True)
     for place, arguments in (

@@ -39,8 +39,8 @@ def admit(size: int, align: int, boundary: int) -> tuple[Any, Any]:
 
 
 def next_block(page: Geometry, cursor: Cursor, start: int) -> Cursor:  # noqa: ARG001 (for the contract)
-    """From any block of any page; `start` is a place for one more block.
-    pre: page.boundary == page.allocation or page.boundary == known(page.boundary, POWERS)
+    """From any block of a page with boundaries up to 64 KiB, or none; `start` is a place for one more block.
+    pre: page.boundary == page.allocation or page.boundary == known(page.boundary, POWERS[:17])
     pre: claims.admitted_geometry_is_ordered(page) and page.allocation <= geometry.INT_MAX and cursor.offset >= 0
     pre: claims.next_boundary_is_a_multiple(cursor.next_boundary, page.boundary)
     pre: claims.layout_stays_between_boundaries(*cursor, page)

@@ -14,7 +14,7 @@ from proofs.subjects.arbitrary import put_in_list
 from proofs.subjects.c_lists import CPool
 from proofs.subjects.c_pool import compile_file
 from proofs.subjects.c_stack import CStack
-from tests.kernels import changed, fetched, needs_a_compiler
+from tests.kernels import TINY, changed, fetched, needs_a_compiler, tiny
 
 needs_a_compiler()
 
@@ -128,3 +128,13 @@ def test_what_stands_for_a_loop_is_a_lemma() -> None:
     assert {"double_free_is_refused/kernel", "lookup_finds_the_page_of_an_address/kernel/in_debug_builds"} == set(
         proved.lemmas
     )
+
+
+def test_the_list_of_pages_with_room_is_no_list_of_all_pages(tmp_path: Path) -> None:
+    """The series has the first by a name that proofs know; a file that has the second may call it as it likes."""
+    for field, role in (("avail_page_list", "avail_page_list"), ("all_of_them", "page_list")):
+        source = tiny(tmp_path)
+        links = "	struct list_head pools;\n"
+        source.file.write_text(TINY.replace(links, f"{links}	struct list_head {field};\n"))
+        names = {one.name for one in compile_file(source).struct("dma_pool").fields.values()}
+        assert f"{role}.next" in names

@@ -15,6 +15,9 @@ LAYS, FINDS = "pool_initialise_page", "pool_find_page"
 CREATED = ((1000, 8, 2048, 4096), (600, 8, 1024, 8192))
 """Arguments of dma_pool_create, and the page size: so the pool's size, boundary and allocation are told apart."""
 
+OF_PAGES_WITH_ROOM = {"avail_page_list", "avail_page_link"}
+"""Lists that have a role by their names, which is another one than `page_list` has."""
+
 
 @dataclass(frozen=True)
 class Names:
@@ -104,7 +107,7 @@ def pick(members: list[Field], wanted: dict[str, tuple[str, ...]]) -> Iterator[t
     """Ours by theirs, of the fields that are the only ones of their types, where none has our name."""
     names = {one.name.partition(".")[0] for one in members}
     for ours, types in wanted.items():
-        found = {one.name.partition(".")[0] for one in members if one.type in types}
+        found = {one.name.partition(".")[0] for one in members if one.type in types} - OF_PAGES_WITH_ROOM
         if ours not in names and len(found) == 1:
             yield found.pop(), ours
 
@@ -126,7 +129,7 @@ def of_pool(pools: list[tuple[Struct, dict[int, int]]]) -> Iterator[tuple[str, s
     listed = {name for name, offset in lists.items() if leads_away(pools[0][0], offset)}
     if "pools" not in names and len(listed) == 1:
         yield next(iter(listed)), "pools"
-    others = set(lists) - listed
+    others = set(lists) - listed - OF_PAGES_WITH_ROOM
     if "page_list" not in names and len(others) == 1:
         yield others.pop(), "page_list"
 

@@ -59,8 +59,18 @@ def plant(bug: Bug, folder: Path) -> None:
     text = bug.text()
     copy_to(folder)
     if bug.kernel:
-        shutil.copytree(KERNELS / bug.kernel, folder / "linux")
+        link_but(KERNELS / bug.kernel, folder / "linux", bug.file)
     (folder / "linux" / bug.file if bug.kernel else folder / bug.file).write_text(text)
+
+
+def link_but(tree: Path, here: Path, file: str) -> None:
+    """A kernel tree by links to its folders, but for the one that a file is in, which is copied."""
+    here.mkdir()
+    for entry in tree.iterdir():
+        if entry.name == Path(file).parts[0]:
+            shutil.copytree(entry, here / entry.name)
+        else:
+            (here / entry.name).symlink_to(entry.resolve())
 
 
 def table() -> dict[str, Bug]:

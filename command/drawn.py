@@ -24,6 +24,7 @@ from hunt.revisions import kernel_file
 from kernel.build import BuildError, Source, find
 from kernel.execute import RUN
 from kernel.ir import Module, ir_of
+from kernel.patches import within_a_tree
 from model.bad_input import BadInput
 from model.revision import KERNEL
 from proofs.catalogue import catalogue_of, catalogue_of_kernel
@@ -176,12 +177,7 @@ def planted(source: Source, change: Change) -> Iterator[Source]:
         (folder / "mm").mkdir()
         file = folder / "mm" / source.file.name
         file.write_text(change.text)
-        if source.tree is None:
-            yield Source(file, None)
-            return
-        for name in ("include", "lib"):
-            (folder / name).symlink_to(source.tree / name)
-        yield Source(file, folder)
+        yield Source(file, within_a_tree(folder, source.tree, set()))
 
 
 def same_code(one: Module, other: Module) -> bool:

@@ -15,8 +15,8 @@ from textwrap import shorten
 from command.files import try_out, usable
 from command.line import Status, add_seed, number
 from hunt.compare import EDGES, OBSERVED, RUNS, Comparison, compare
-from kernel.build import BuildError, Source, Variant, find
-from kernel.patches import FILE, FORMS, Patch, applied, read_patches
+from kernel.build import Source, Variant, find
+from kernel.patches import FORMS, Patch, applied, read_patches
 from kernel.pool import program_of
 from model.bad_input import BadInput
 from model.geometry import counted
@@ -85,7 +85,7 @@ def series(before: Source, patches: list[Patch], options: argparse.Namespace) ->
     """A row for each patch: what it changes of what was before it."""
     with tempfile.TemporaryDirectory() as scratch:
         stages = list(applied(patches, before, Path(scratch)))
-        built_series(before, stages)
+        built(before, *(source for _, source in stages))
         width = max(len(patch.subject) for patch, _ in stages)
         mail = sha256(Path(options.patches).read_bytes()).hexdigest()[:8]
         count = "1 patch" if len(stages) == 1 else f"{len(stages)} patches"
@@ -96,8 +96,11 @@ def series(before: Source, patches: list[Patch], options: argparse.Namespace) ->
         details, former = [], before
         for place, (patch, source) in enumerate(stages, 1):
             of_patch = partial(show_of_patch, f"{place} of {len(stages)} patches")
-            same = source.file.read_bytes() == former.file.read_bytes()
-            done = Comparison() if same else compare(former, source, options.seed, options.runs, of_patch)
+            done = (
+                Comparison()
+                if source.compiles_like(former)
+                else compare(former, source, options.seed, options.runs, of_patch)
+            )
             cells = "".join(f"{done.differing[kind] or '-':>10}" for kind in OBSERVED)
             show_progress("")
             print(f"{place:>2}  {patch.subject:<{width}}  {cells}", flush=True)
@@ -133,14 +136,3 @@ def built(*sources: Source) -> None:
         for debug in (False, True):
             program_of(source, Variant(debug))
     show_progress("")
-
-
-def built_series(before: Source, stages: list[tuple[Patch, Source]]) -> None:
-    """Build what a series starts from, and each of its versions. Raises BuildError, which names the patch that is to blame."""
-    try:
-        built(before, *(source for _, source in stages))
-    except BuildError as error:
-        for patch, source in stages:
-            if str(source.file) in str(error):
-                raise BuildError(f"“{patch.subject}”: {str(error).replace(str(source.file), FILE)}") from error
-        raise

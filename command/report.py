@@ -25,7 +25,7 @@ from proofs.engine.obligation import Result, Settings
 from report.files import write_whole
 from report.formats import as_junit, as_sarif
 from report.pages import index
-from report.runs import Finding, finding_of, scene_on, show
+from report.runs import Finding, findings_of, scene_on, show
 from report.text import show_progress
 from report.verdicts import EngineVerdict, message, of_hunt, of_proof, of_trace
 
@@ -82,7 +82,12 @@ def run(options: argparse.Namespace) -> Status:
     command += f" --promises {options.promises}" if options.promises is not None else ""
     with usable(options.out, "name a folder that can be written with --out"):
         coverage = "" if kernel is None else write_coverage(folder, kernel, said)
-        write(folder, said.verdicts, said.tallies, command, engines, kernel, coverage)
+        findings = findings_of(said.verdicts, folder / "traces", kernel)
+        show(findings)
+        for one in said.verdicts:
+            if not one.as_expected and one.counterexample is None:
+                print(f"\n{message(one)}")
+        write(folder, said.verdicts, findings, said.tallies, command, engines, kernel, coverage)
     wrong = [verdict for verdict in said.verdicts if not verdict.as_expected]
     print(f"{folder / 'index.html'}: {counted(len(said.verdicts), 'verdict')}, {len(wrong)} not as expected")
     if kernel is not None:
@@ -177,24 +182,6 @@ def past_counterexamples() -> list[EngineVerdict]:
 
 
 def write(
-    folder: Path,
-    verdicts: list[EngineVerdict],
-    tallies: Tallies,
-    command: str,
-    engines: Iterable[str],
-    kernel: KernelFile | None = None,
-    coverage: str = "",
-) -> None:
-    """What the `engines` have said: everything; what breaks as text on the terminal, too. Raises OSError."""
-    findings = [finding_of(one, folder / "traces", kernel) for one in verdicts if one.counterexample is not None]
-    show(findings)
-    for one in verdicts:
-        if not one.as_expected and one.counterexample is None:
-            print(f"\n{message(one)}")
-    write_files(folder, verdicts, findings, tallies, command, engines, kernel, coverage)
-
-
-def write_files(
     folder: Path,
     verdicts: list[EngineVerdict],
     findings: list[Finding],

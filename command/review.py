@@ -11,10 +11,10 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from command.compare import built_series
+from command.compare import built
 from command.files import try_out, usable
 from command.line import Status, add_jobs, add_profile, add_seed, unknown
-from command.report import write_files
+from command.report import write
 from hunt.compare import OBSERVED, RUNS, Comparison, compare
 from hunt.fuzz import Hunt, hunt
 from hunt.revisions import KernelFile, kernel_file
@@ -29,7 +29,7 @@ from proofs.catalogue import catalogue_of
 from proofs.engine.obligation import Result, Settings
 from proofs.run import Where, prove_named
 from report.prover import causes
-from report.runs import finding_of, keep, scene_on
+from report.runs import findings_of, keep, scene_on
 from report.text import break_in_words, described, show_progress
 from report.verdicts import of_hunt, of_proof, replaying
 
@@ -77,14 +77,14 @@ def run(options: argparse.Namespace) -> Status:
             shutil.rmtree(old)  # of an earlier review
     base, patches = what_to_review(options.patches, options.base, folder)
     stages = list(applied(patches, base, folder))
-    built_series(base, stages)
     sources = [base, *(source for _, source in stages)]
+    built(*sources)
     looked = look_at_all(sources, options)
     results, why_none = prove(folder_or_file(sources[-1]), options.jobs)
     odd = [result for result in results if not result.as_expected]
     if odd:  # what was so before is no finding
-        before = {one.obligation for one in prove(folder_or_file(base), options.jobs)[0] if not one.as_expected}
-        odd = [result for result in odd if result.obligation not in before]
+        before = {(one.obligation, one.verdict) for one in prove(folder_or_file(base), options.jobs)[0]}
+        odd = [result for result in odd if (result.obligation, result.verdict) not in before]
     lines, findings = [f"base: {base}"], 0
     lines.append(f"with {len(patches)} patch{'es' * (len(patches) > 1)} of {options.patches}: {sources[-1]}")
     for number, (patch, source) in enumerate(stages, 1):
@@ -96,11 +96,11 @@ def run(options: argparse.Namespace) -> Status:
     print("\n".join(shortened(lines, folder / "index.html")))
     kernel = kernel_file(folder_or_file(sources[-1]))
     verdicts = [*map(of_proof, results), *of_hunt(looked[-1].hunt)]
-    found = [finding_of(one, folder / "traces", kernel) for one in verdicts if one.counterexample is not None]
+    found = findings_of(verdicts, folder / "traces", kernel)
     tallies = {KERNEL: dict(sorted(looked[-1].hunt.tally.events.items()))}
     how = f"python -m command review {options.patches} --base {options.base or base.file}"
     with usable(options.out):
-        write_files(folder, verdicts, found, tallies, how, ("prove", "fuzz"), kernel)
+        write(folder, verdicts, found, tallies, how, ("prove", "fuzz"), kernel)
     if findings or odd:
         return Status.SURPRISE
     return Status.NO_ANSWER if why_none else Status.EXPECTED
@@ -108,9 +108,10 @@ def run(options: argparse.Namespace) -> Status:
 
 def what_to_review(named: str, base: str | None, folder: Path) -> tuple[Source, list[Patch]]:
     """The file before the patches, and the patches. Raises BadInput."""
-    if base is None and (fetched := newest()) is None:
+    patched = newest() if base is None else base
+    if patched is None:
         raise BadInput("say what is patched, with --base; `make kernels` fetches kernels")
-    source = find(base or str(fetched))
+    source = find(patched)
     if ".." in named and not Path(named).exists():
         if source.tree is None or source.tree not in source.file.parents:
             raise BadInput(f"{base}: a git tree is needed for the commits {named}")
@@ -142,7 +143,7 @@ def look_at_all(sources: list[Source], options: argparse.Namespace) -> list[Look
 
 
 def look_at(former: Source | None, source: Source, seed: int, profile: str) -> Looked:
-    same = former is None or former.file.read_bytes() == source.file.read_bytes()
+    same = former is None or source.compiles_like(former)
     comparison = Comparison() if same or former is None else compare(former, source, seed, RUNS)
     return Looked(comparison, hunt(KERNEL, seed, profile, KernelFile(folder_or_file(source), source)))
 
@@ -194,7 +195,7 @@ def of_proofs(results: list[Result], odd: list[Result]) -> list[str]:
     claims = len({result.claim for result in proved})
     lines = [f"Proved of the result, for all inputs: {claims} claims, in {len(proved)} of {len(results)} obligations"]
     lines[0] += f"; {len(refuted)} refuted, as known of the base" if refuted else ""
-    return [*lines, *(line for line in causes(odd))]
+    return [*lines, *causes(odd)]
 
 
 def short(text: str) -> str:

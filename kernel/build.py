@@ -28,6 +28,9 @@ AS_THE_KERNEL = ["-fms-extensions", "-fshort-wchar", "-Wno-everything"]
 """The same, of the kernel's own files."""
 
 FLAGS = [*MEANING, "-O2", "-fno-pie"]
+LIBRARY = [*MEANING, "-O2", "-fPIC", "-shared"]
+"""Instead of these, what is loaded into this process is compiled with."""
+
 MISTAKES = [
     f"-Werror={mistake}"
     for mistake in ("implicit-function-declaration", "implicit-int", "int-conversion", "incompatible-pointer-types")
@@ -97,6 +100,11 @@ class Source:
             )
         linked = (tree / "include").is_symlink() and (tree / "lib").is_symlink()
         return (tree / "include").resolve().parent if linked else tree
+
+    def compiles_like(self, other: "Source") -> bool:
+        """Whether it is the same file as another one, with the same headers."""
+        same = self.file.read_bytes() == other.file.read_bytes()
+        return same and self.whole_tree().resolve() == other.whole_tree().resolve()
 
     def rbtree(self) -> Path | None:
         """lib/rbtree.c of the tree, if there is one."""
@@ -296,7 +304,8 @@ def compile_all(compiling: Compiling, folder: Path) -> None:
         if not more:
             missing = sorted(undefined)
             if undefined & {*OPERATIONS}:
-                raise BuildError(f"{compiling.source} defines no {min(undefined & {*OPERATIONS})}")
+                why = f"{compiling.source.file} defines no {min(undefined & {*OPERATIONS})}"
+                raise BuildError(compiling.source.blamed(why))
             (folder / "missing.c").write_text(placed(missing))
             objects.append(compiling.compile(folder / "missing.c", folder / "missing.o", *FLAGS))
         in_lib += sorted(more)

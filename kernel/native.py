@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernel.build import FLAGS, Source, Variant
+from kernel.build import LIBRARY, Source, Variant
 from kernel.compiler import compiler, version_of
 from kernel.handmade import checked, tree_files, write_headers
 from kernel.once import built_once
@@ -55,7 +55,7 @@ def load(source: Source, file: Path, functions: list[str], outside: list[str], d
     table = ", ".join(f"(void *){name}" for name in functions)
     code = f'#include "{file}"\nvoid *poolproof_functions[] = {{ {table} }};\n'
     hooks = HOOKS + "".join(f"HOOK({number}, {name})\n" for number, name in enumerate(outside))
-    flags = [*FLAGS[:-1], "-fPIC", "-shared", "-w", "-fno-builtin", *Variant(debug).flags()]
+    flags = [*LIBRARY, "-w", "-fno-builtin", *Variant(debug).flags()]
 
     def make(folder: Path) -> None:
         write_headers(source, folder / "include")

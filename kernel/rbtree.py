@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from kernel.build import FLAGS, MISTAKES, Source, kernel_flags
+from kernel.build import LIBRARY, MISTAKES, Source, kernel_flags
 from kernel.compiler import BuildError, compiler, explained, run
 from kernel.once import ROOT
 
@@ -34,8 +34,7 @@ def broken_by(file: Path, tree: Path) -> str:
     """What goes wrong first, in words that begin with a claim's name; "" if nothing does. Raises BuildError."""
     with tempfile.TemporaryDirectory() as scratch:
         library, whole = Path(scratch) / "rbtree.so", with_rb_first(file, Path(scratch))
-        meant = [flag for flag in FLAGS if flag != "-fno-pie"]
-        flags = [*meant, *kernel_flags(Source(file, tree)), *MISTAKES, "-fPIC", "-shared"]
+        flags = [*LIBRARY, *kernel_flags(Source(file, tree)), *MISTAKES]
         done = run([*compiler(), *flags, str(whole), "-o", str(library)])
         if done.returncode:
             raise BuildError(explained(done.stderr, file, tree))

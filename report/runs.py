@@ -61,11 +61,16 @@ def finding_of(verdict: EngineVerdict, folder: Path = TRACES, kernel: KernelFile
     return Finding(verdict, scene, replay, trouble)
 
 
+def findings_of(
+    verdicts: Iterable[EngineVerdict], folder: Path = TRACES, kernel: KernelFile | None = None
+) -> list[Finding]:
+    """What refutes claims."""
+    return [finding_of(one, folder, kernel) for one in verdicts if one.counterexample is not None]
+
+
 def surprises(verdicts: Iterable[EngineVerdict], kernel: KernelFile | None = None) -> list[Finding]:
     """What refutes claims that should hold."""
-    return [
-        finding_of(one, kernel=kernel) for one in verdicts if not one.as_expected and one.counterexample is not None
-    ]
+    return findings_of([one for one in verdicts if not one.as_expected], kernel=kernel)
 
 
 def in_text(finding: Finding) -> str:

@@ -93,6 +93,25 @@ def test_commits_of_a_tree_are_patches(tmp_path: Path) -> None:
             of_commits(tree, commits, tmp_path / commits)
 
 
+def test_a_patch_of_a_header_changes_what_is_compiled(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    header, file = tree / "include" / "linux" / "dmapool.h", tree / FILE
+    for one in (header, file, tree / "lib" / "string.c"):
+        one.parent.mkdir(parents=True)
+        one.write_text("int a;\n")
+    texts = [change("a", "b"), change("a", "b").replace(FILE, "include/linux/dmapool.h")]
+    (tmp_path / "two.mbox").write_text(
+        "".join(mail(f"[PATCH {n}/3] dmapool: {n}", text) for n, text in enumerate(texts, 1))
+    )
+    before = Source(file, tree)
+    (_, first), (_, second) = applied(read_patches(tmp_path / "two.mbox"), before, tmp_path / "stages")
+    assert before.compiles_like(before)
+    assert not first.compiles_like(before)
+    assert second.file.read_text() == first.file.read_text()
+    assert not second.compiles_like(first)
+    assert (second.whole_tree() / "include" / "linux" / "dmapool.h").read_text() == "int b;\n"
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [

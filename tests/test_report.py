@@ -25,7 +25,7 @@ from model.trace import Alloc, Create, Destroy, Trace, dumps, loads
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.obligation import Settings, prove
 from report.pages import index, kind_of
-from report.runs import finding_of, in_text, scene_on
+from report.runs import finding_of, findings_of, in_text, scene_on
 from report.scene import Cell, scene_of, without_covered
 from report.text import coloured, finding_as_text, run_as_text
 from report.verdicts import SMT2, EngineVerdict, Refutation, of_hunt, of_proof
@@ -162,7 +162,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     verdicts = [of_proof(prove(OBLIGATIONS[name], Settings())) for name in names]
     tallies = {"series": {"alloc": 1_234_567}, "v6.1-as-it-is": {"a page overlaps another from below": 1}}
     machine = a_verdict("SEARCHED", engine="hunt", name="operations_end/series", claim="operations_end")
-    write(folder, [*surprising(verdicts), machine, *past_counterexamples()], tallies, "a test", ["prove", "fuzz"])
+    told = [*surprising(verdicts), machine, *past_counterexamples()]
+    write(folder, told, findings_of(told, folder / "traces"), tallies, "a test", ["prove", "fuzz"])
     return folder
 
 

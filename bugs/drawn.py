@@ -37,26 +37,12 @@ OPERATORS = {
 NAMES = 2
 """So many of the names that may stand in the place of one are tried."""
 
-KEYWORDS = {
-    *(
-        "break",
-        "case",
-        "char",
-        "const",
-        "continue",
-        "default",
-        "do",
-        "else",
-        "for",
-        "goto",
-        "if",
-        "inline",
-        "int",
-        "long",
-    ),
-    *("return", "short", "signed", "sizeof", "static", "struct", "switch", "unsigned", "void", "while"),
-}
-"""Words that are no names."""
+WORDS = """
+break case char const continue default do else for goto if inline int long return short signed sizeof static struct switch
+unsigned void while
+"""
+KEYWORDS = frozenset(WORDS.split())
+"""No names."""
 
 TOKEN = re.compile(r"->|\+\+|--|<<|>>|[-+*/<>=!&|]=|&&|\|\||[-+*/%<>!&|]|\b\d+\b|\b[A-Za-z_]\w*\b")
 UNSEEN = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|^[ \t]*#(?:\\\n|[^\n])*", re.S | re.M)

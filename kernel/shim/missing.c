@@ -4,7 +4,7 @@
  * defines.
  *
  * Replaces the rest of the kernel. The linker puts each at an address that nothing can be read from, and a program is given the
- * list of their names (kernel/linking.py), so that a run that uses one ends by saying which.
+ * list of their names (kernel/build.py), so that a run that uses one ends by saying which.
  */
 #include "shim.h"
 

@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 OF_KERNEL = $(if $(KERNEL),--kernel "$(KERNEL)") $(if $(PROMISES),--promises "$(PROMISES)")
+OF_HUNT = $(OF_KERNEL) $(addprefix --announce=,$(ANNOUNCE))
 ifeq ($(origin KERNEL) $(KERNEL),command line )
   $(error KERNEL is empty: name a kernel tree, or a mm/dmapool.c)
 endif
@@ -68,7 +69,7 @@ test: $(VENV)/installed $(SCHEMA)  ## [check] style, types, and every test; SEED
 	@$(if $(SEED),HYPOTHESIS_SEED=$(SEED)) $(RUN) -m pytest -n auto $(if $(SEED),--shuffle=$(SEED)) $(ARGS)
 
 fuzz: $(VENV)/installed  ## [hunt] random operations: KERNEL=~/linux ON=series SEED=N PROFILE=nightly
-	@$(RUN) -m command fuzz $(ON) $(OF_KERNEL) $(addprefix --seed=,$(SEED)) $(addprefix --profile=,$(PROFILE)) $(ARGS)
+	@$(RUN) -m command fuzz $(ON) $(OF_HUNT) $(addprefix --seed=,$(SEED)) $(addprefix --profile=,$(PROFILE)) $(ARGS)
 
 volume: $(VENV)/installed  ## [report] a million operations on each of six pools of KERNEL=~/linux
 	@test -n "$(KERNEL)" || { echo "volume: say which kernel: make volume KERNEL=~/linux" >&2; exit 2; }
@@ -78,7 +79,7 @@ bugs: $(VENV)/installed  ## [check] plant every seeded bug, and print who notice
 	@$(RUN) -m command bugs $(ARGS)
 
 report: $(VENV)/installed  ## [report] write reports/index.html: ENGINES="prove fuzz" KERNEL=~/linux
-	@$(RUN) -m command report $(ENGINES) $(OF_KERNEL) $(addprefix --profile=,$(PROFILE)) $(ARGS)
+	@$(RUN) -m command report $(ENGINES) $(OF_HUNT) $(addprefix --profile=,$(PROFILE)) $(ARGS)
 
 replay: $(VENV)/installed  ## [hunt] run a trace: TRACE=file ON=v6.1, or KERNEL=~/linux; SHRINK=1
 	@test -n "$(TRACE)" || { echo "replay: say which trace: make replay TRACE=tests/traces/… ON=v6.1" >&2; exit 2; }
@@ -90,7 +91,7 @@ compare: $(VENV)/installed  ## [hunt] what a driver sees change: BEFORE=… AFTE
 
 review: $(VENV)/installed  ## [hunt] what each patch changes and breaks: MBOX=thread.mbox BASE=~/linux
 	@test -n "$(MBOX)" || { echo "review: say which patches: make review MBOX=thread.mbox BASE=~/linux" >&2; exit 2; }
-	@$(RUN) -m command review "$(MBOX)" $(if $(BASE),--base "$(BASE)") $(addprefix --seed=,$(SEED)) $(ARGS)
+	@$(RUN) -m command review "$(MBOX)" $(if $(BASE),--base "$(BASE)") $(if $(PROMISES),--promises "$(PROMISES)") $(addprefix --announce=,$(ANNOUNCE)) $(addprefix --seed=,$(SEED)) $(ARGS)
 
 bench: $(VENV)/installed  ## [report] measure into reports/bench: QUICK=1 PARTS="headline growth"
 	@$(RUN) -m command bench $(PARTS) $(if $(QUICK),--quick) $(if $(KERNEL),--kernel "$(KERNEL)") $(ARGS)

@@ -21,7 +21,7 @@ from hunt.fuzz import HUNTED
 from hunt.machine import Dice, PoolMachine, machine
 from hunt.revisions import REVISIONS
 from hunt.surroundings import surroundings
-from kernel.pool import revision_of
+from kernel.promises import revision_of
 from report.text import show_progress
 
 ROUNDS, EXAMPLES = 5, 60

@@ -14,8 +14,7 @@ import impl
 from bench.headline import POOLS, alloc_and_free
 from bench.native import ALIGN, SIZE, work_in_c
 from bench.part import Part, Wanted
-from hunt.revisions import twin_of
-from kernel.pool import promises_of
+from kernel.promises import promises_of
 from model.memory import Memory
 from report.text import show_progress
 
@@ -31,7 +30,7 @@ FILES = str(Path(impl.__file__).parent)
 def run(wanted: Wanted) -> Part:
     sizes = QUICK if wanted.quick else SIZES
     subjects = [("Python", name, name) for name in POOLS]
-    subjects += [("C", name, twin_of(promises_of(kernel))) for name, kernel in wanted.kernels.items()]
+    subjects += [("C", name, promises_of(kernel).like) for name, kernel in wanted.kernels.items()]
     work: dict[str, list[int]] = {}
     missed = []
     table = [f"All work, for {sizes[0]:,} and for {sizes[1]:,} blocks: lines of Python; in C, basic blocks.", ""]

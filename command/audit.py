@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from bugs import BUGS, KERNELS, Bug, plant
 from command.bugs import Notice, obligations_of, plant_all, results_in
 from command.files import put_json, try_out
-from command.line import Status, add_jobs, add_json, add_kernel, add_names, number, refuse_promises
+from command.line import Status, add_jobs, add_json, add_kernel, add_names, number
 from command.prove import select
 from kernel.build import find
 from kernel.random_calls import Differs, Held, functions_of, hold_to_native
@@ -33,7 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_names(parser, "CLAIM", "a claim, or one of its obligations")
     add_json(parser)
     add_jobs(parser)
-    add_kernel(parser, "audit the proofs about")
+    add_kernel(parser, "audit the proofs about", runs=False)
     parser.add_argument(
         "--executor-calls",
         type=number(1),
@@ -48,7 +48,6 @@ def run(options: argparse.Namespace) -> Status:
         if options.names or options.json is not None or options.kernel is not None:
             raise BadInput("--executor-calls is about the executor only: leave out claims, --json and --kernel")
         return audit_executor(options.executor_calls, options.jobs)
-    refuse_promises(options)
     catalogue = catalogue_of(options.kernel)
     names = [name for name in select(options.names, catalogue) if catalogue[name].expected is Verdict.PROVED]
     if not names:

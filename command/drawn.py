@@ -71,7 +71,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     add_seed(parser, "what draws them, and the hunts")
     add_jobs(parser)
-    add_kernel(parser, "change", required=True)
+    add_kernel(parser, "change", required=True, runs=False)
 
 
 def run(options: argparse.Namespace) -> Status:

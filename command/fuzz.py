@@ -11,7 +11,7 @@ from typing import TextIO
 from command.files import put_json, try_out
 from command.line import Status, add_json, add_kernel, add_profile, kernel_of, number, unknown
 from hunt import profiles
-from hunt.events import missed
+from hunt.events import KNOWN_BREAK, missed
 from hunt.fuzz import HUNTED, Hunt, hunt
 from hunt.numbers import why_none
 from hunt.revisions import REVISIONS, KernelFile, revisions
@@ -28,7 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "revisions", nargs="*", metavar="REVISION", help=f"of {', '.join(REVISIONS)}; default: all sound ones"
     )
-    add_kernel(parser, "hunt in")
+    add_kernel(parser, "hunt in", hunts=True)
     parser.add_argument(
         "--seed", type=number(most=2**64 - 1), help="repeat a hunt (default: a new seed, which is printed)"
     )
@@ -45,21 +45,33 @@ def run(options: argparse.Namespace) -> Status:
     hunted = options.revisions or ([KERNEL] if kernel is not None else list(HUNTED))
     to_read = sys.stderr if options.json == "-" else sys.stdout
     if kernel is not None:
-        print(kernel.source, file=to_read, flush=True)
+        print(f"{kernel.source}\n{kernel.in_words()}", file=to_read, flush=True)
     hunts = hunt_all(hunted, options.seed, options.profile, kernel, to_read)
     put_json(options.json, [one.to_json() for one in hunts])
     if options.json != "-":
         print(table(hunts))
     for one in hunts:
-        if one.found:
+        for claim in sorted(one.announced):
+            print(f"\n{one.revision} breaks {claim}, as announced", file=to_read)
+        if one.findings:
             print(f"\n{coloured(described(one, kernel), to_read)}", file=to_read)
+            if ended := one.tally.events[KNOWN_BREAK]:
+                print(
+                    f"\n{counted(ended, 'run')} ended at one of these breaks: what comes after it was not seen",
+                    file=to_read,
+                )
     holes = {one.revision: missed(one.tally, one.revision) for one in hunts if not one.found}
     for revision, events in holes.items():
         for event in events:
             print(f"\n{revision}: {event!r} never happened; such a hunt has a hole", file=sys.stderr)
-    if not any(one.found for one in hunts):
+    if not any(one.findings for one in hunts):
         swept = sum(one.tally.events[SWEPT] for one in hunts)
-        print(f"\nno claim is broken in {counted(sum(one.tally.steps for one in hunts), 'step')}", file=to_read, end="")
+        other = "other " if any(one.found for one in hunts) else ""
+        print(
+            f"\nno {other}claim is broken in {counted(sum(one.tally.steps for one in hunts), 'step')}",
+            file=to_read,
+            end="",
+        )
         print(
             f", nor in {counted(swept, 'pool')}, of all sizes to {sizes(PAGE_SIZE)[-1]:,} bytes, with each boundary"
             if swept
@@ -68,7 +80,7 @@ def run(options: argparse.Namespace) -> Status:
         )
     if kernel is not None:
         print(f"\n{kernel.source}", file=to_read)
-    return Status.SURPRISE if any(one.found for one in hunts) or any(holes.values()) else Status.EXPECTED
+    return Status.SURPRISE if any(one.findings for one in hunts) or any(holes.values()) else Status.EXPECTED
 
 
 def hunt_all(

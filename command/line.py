@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from hunt.revisions import KernelFile, kernel_file
 from model.bad_input import BadInput
+from model.claims import CLAIMS
 
 
 class Status(IntEnum):
@@ -75,31 +76,53 @@ def add_profile(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("--profile", default=default, choices=OF_HUNTS, help="how long to hunt (default: %(default)s)")
 
 
-def add_kernel(parser: argparse.ArgumentParser, what: str, *, required: bool = False) -> None:
-    """The options of a command that can be about a kernel's own file."""
+def add_kernel(
+    parser: argparse.ArgumentParser, what: str, *, required: bool = False, runs: bool = True, hunts: bool = False
+) -> None:
+    """The options of a command that can be about a kernel's own file; of one that `runs` it, and of one that `hunts` in it."""
     parser.add_argument(
-        "--kernel", metavar="PATH", required=required, help=f"{what} a kernel tree's mm/dmapool.c, or a single file"
+        "--kernel",
+        metavar="PATH",
+        required=required,
+        help=f"{what} a kernel tree's mm/dmapool.c, or a single file; TREE@COMMIT is a commit of a git tree",
     )
+    if runs:
+        parser.add_argument(
+            "--promises",
+            metavar="WHAT",
+            help="hold the file to what this revision, or a TOML file, promises, and not to what is found by trying it",
+        )
+    if hunts:
+        add_announce(parser)
+
+
+def add_announce(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--promises", metavar="REVISION", help="hunt for what this revision promises, instead of what the file seems to"
+        "--announce",
+        action="append",
+        default=[],
+        metavar="CLAIM",
+        help="a claim that is meant to change: no finding; may be repeated",
     )
+
+
+def announced(options: argparse.Namespace, more: Iterable[str] = ()) -> list[str]:
+    """What `--announce` names. Raises BadInput."""
+    names = list(getattr(options, "announce", []))
+    for name in names:
+        if name not in {*CLAIMS, *more}:
+            raise unknown("claim", name, [*CLAIMS, *more], "docs/claims.md lists them")
+    return names
 
 
 def kernel_of(options: argparse.Namespace) -> KernelFile | None:
     """The kernel's file that the options of `add_kernel` name, compiled. Raises BadInput."""
     if options.kernel is not None:
-        return kernel_file(options.kernel, options.promises)
-    if options.promises is not None:
-        raise BadInput("--promises is about a kernel: name one with --kernel")
+        return kernel_file(options.kernel, options.promises, announced(options))
+    for name in ("promises", "announce"):
+        if getattr(options, name, None):
+            raise BadInput(f"--{name} is about a kernel: name one with --kernel")
     return None
-
-
-def refuse_promises(options: argparse.Namespace) -> None:
-    """Raises BadInput where the user says what the prover is to expect of a kernel's file: it goes by the shape of the code."""
-    if options.promises is not None:
-        raise BadInput(
-            "--promises is for the hunt, and the prover goes by the file's features: leave it out, or only hunt"
-        )
 
 
 def unknown(kind: str, name: str, known: Iterable[str], listed: str = "") -> BadInput:

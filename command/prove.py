@@ -22,7 +22,6 @@ from command.line import (
     add_seed,
     add_traces,
     number,
-    refuse_promises,
     unknown,
 )
 from hunt.revisions import KernelFile, kernel_file
@@ -61,7 +60,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=number(1), default=DEFAULT_LIMIT, help="solver steps per query (default: %(default)s)"
     )
-    add_kernel(parser, "instead of impl/, prove")
+    add_kernel(parser, "instead of impl/, prove", runs=False)
     parser.add_argument(
         "--coverage",
         nargs="?",
@@ -74,7 +73,6 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Status:
-    refuse_promises(options)
     if options.coverage is not None and options.kernel is None:
         raise BadInput("--coverage is about a kernel: name one with --kernel")
     if options.coverage is not None and shutil.which("addr2line") is None:  # or no line would count as hunted

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from command.files import try_out, usable
 from command.fuzz import hunt_all
-from command.line import Status, add_kernel, add_profile, kernel_of, refuse_promises, unknown
+from command.line import Status, add_kernel, add_profile, kernel_of, unknown
 from hunt.fuzz import HUNTED
 from hunt.revisions import REVISIONS, KernelFile
 from kernel.build import Variant
@@ -54,7 +54,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", default="reports", metavar="FOLDER", help="default: reports")
     add_profile(parser, "dev")
-    add_kernel(parser, "ask them about")
+    add_kernel(parser, "ask them about", hunts=True)
 
 
 def run(options: argparse.Namespace) -> Status:
@@ -64,8 +64,8 @@ def run(options: argparse.Namespace) -> Status:
             raise unknown("engine", engine, ENGINES)
     if options.kernel is not None and "crosshair" in engines:
         raise BadInput("CrossHair reads Python only: ask prove or fuzz about a kernel")
-    if "prove" in engines:
-        refuse_promises(options)
+    if "prove" in engines and (options.promises is not None or options.announce):
+        raise BadInput("--promises and --announce are for the hunt, and the prover shows what holds: ask fuzz only")
     kernel = kernel_of(options)
     with usable(options.out, "name a folder that can be written with --out"):
         clear(folder)
@@ -80,6 +80,7 @@ def run(options: argparse.Namespace) -> Status:
     command += f" --profile {options.profile}" if "fuzz" in engines else ""
     command += f" --kernel {options.kernel}" if options.kernel is not None else ""
     command += f" --promises {options.promises}" if options.promises is not None else ""
+    command += "".join(f" --announce {claim}" for claim in options.announce)
     with usable(options.out, "name a folder that can be written with --out"):
         coverage = "" if kernel is None else write_coverage(folder, kernel, said)
         findings = findings_of(said.verdicts, folder / "traces", kernel)

@@ -6,23 +6,25 @@ Status 1 if a patch breaks a claim that nobody announced, or if a proof about th
 
 import argparse
 import os
+import re
 import shutil
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from command.compare import built
 from command.files import try_out, usable
-from command.line import Status, add_jobs, add_profile, add_seed, unknown
+from command.line import Status, add_announce, add_jobs, add_profile, add_seed, announced
 from command.report import write
 from hunt.compare import OBSERVED, RUNS, Comparison, compare
 from hunt.fuzz import Hunt, hunt
-from hunt.revisions import KernelFile, kernel_file
+from hunt.revisions import KernelFile, promised
 from kernel.build import Source, find, newest
 from kernel.compiler import BuildError
 from kernel.patches import FILE, Patch, applied, of_commits, read_patches
 from model.bad_input import BadInput
 from model.claims import CLAIMS
+from model.promises import Promises
 from model.revision import KERNEL
 from model.trace import Trace
 from proofs.catalogue import catalogue_of
@@ -38,10 +40,15 @@ MOST_LINES = 40
 
 @dataclass(frozen=True)
 class Looked:
-    """What came of a version of the file: how it differs from the version before, and what a hunt found in it."""
+    """What came of a version of the file: how it differs from the version before, and what a hunt found."""
 
+    kernel: KernelFile
     comparison: Comparison
     hunt: Hunt
+
+    @property
+    def promises(self) -> Promises:
+        return promised(self.kernel.source, self.kernel.promises)[0]
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -54,12 +61,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--base", metavar="PATH", help="what is patched: a kernel tree (default: the newest that is fetched)"
     )
     parser.add_argument(
-        "--announce",
-        action="append",
-        default=[],
-        metavar="CLAIM",
-        help="a claim that the patches mean to change: no finding",
+        "--promises",
+        metavar="FILE",
+        help="a TOML file with what is promised, and what is announced; default: PATCHES with .toml, if there is one",
     )
+    add_announce(parser)
     parser.add_argument("--out", default="reports/review", metavar="FOLDER", help="default: reports/review")
     add_profile(parser, "dev")
     add_seed(parser, "of what is done")
@@ -67,10 +73,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Status:
-    for claim in options.announce:
-        if claim not in CLAIMS:
-            raise unknown("claim", claim, CLAIMS, "docs/claims.md lists them")
-    folder = Path(options.out)
+    folder, meant = Path(options.out), announced(options)
+    beside = Path(options.patches).with_suffix(".toml")
+    promises = options.promises or (os.path.relpath(beside) if beside.is_file() else None)
     try_out(None, options.out)
     with usable(options.out):
         for old in (path for path in folder.glob("*") if path.is_dir() and path.name.isdecimal()):
@@ -79,22 +84,22 @@ def run(options: argparse.Namespace) -> Status:
     stages = list(applied(patches, base, folder))
     sources = [base, *(source for _, source in stages)]
     built(*sources)
-    looked = look_at_all(sources, options)
-    results, why_none = prove(folder_or_file(sources[-1]), options.jobs)
+    kernels = [KernelFile(folder_or_file(source), source, promises, tuple(meant)) for source in sources]
+    looked = look_at_all(kernels, options)
+    results, why_none = prove(kernels[-1].path, options.jobs)
     odd = [result for result in results if not result.as_expected]
     if odd:  # what was so before is no finding
-        before = {(one.obligation, one.verdict) for one in prove(folder_or_file(base), options.jobs)[0]}
+        before = {(one.obligation, one.verdict) for one in prove(kernels[0].path, options.jobs)[0]}
         odd = [result for result in odd if (result.obligation, result.verdict) not in before]
-    lines, findings = [f"base: {base}"], 0
+    lines, findings = [f"base: {base}, {kernels[0].in_words()}"], 0
     lines.append(f"with {len(patches)} patch{'es' * (len(patches) > 1)} of {options.patches}: {sources[-1]}")
-    for number, (patch, source) in enumerate(stages, 1):
-        known = {trace.claim for trace in looked[number - 1].hunt.found}
-        new = [trace for trace in looked[number].hunt.found if trace.claim not in known]
-        findings += sum(trace.claim not in options.announce for trace in new)
-        lines += ["", *of_patch(number, patch, source, looked[number], new, options)]
+    for number, (patch, _) in enumerate(stages, 1):
+        said, new = of_patch(number, patch, looked[number - 1], looked[number], folder)
+        lines += ["", *said]
+        findings += new
     lines += ["", *(of_proofs(results, odd) if not why_none else [f"Nothing is proved of the result: {why_none}"])]
     print("\n".join(shortened(lines, folder / "index.html")))
-    kernel = kernel_file(folder_or_file(sources[-1]))
+    kernel = kernels[-1]
     verdicts = [*map(of_proof, results), *of_hunt(looked[-1].hunt)]
     found = findings_of(verdicts, folder / "traces", kernel)
     tallies = {KERNEL: dict(sorted(looked[-1].hunt.tally.events.items()))}
@@ -127,25 +132,27 @@ def folder_or_file(source: Source) -> str:
     return os.path.relpath(above if source.file == above / FILE else source.file)
 
 
-def look_at_all(sources: list[Source], options: argparse.Namespace) -> list[Looked]:
+def look_at_all(kernels: list[KernelFile], options: argparse.Namespace) -> list[Looked]:
     """Compare each version with the one before it, and hunt in it."""
     looked: list[Looked] = []
-    with ProcessPoolExecutor(min(options.jobs, len(sources))) as processes:
+    with ProcessPoolExecutor(min(options.jobs, len(kernels))) as processes:
         tasks = [
-            processes.submit(look_at, former, source, options.seed, options.profile)
-            for former, source in zip([None, *sources], sources, strict=False)
+            processes.submit(look_at, former, kernel, options.seed, options.profile)
+            for former, kernel in zip([None, *kernels], kernels, strict=False)
         ]
         for number, task in enumerate(tasks):
             show_progress(f"{number} of {len(tasks)} versions of the file are looked at")
-            looked.append(task.result())
+            looked.append(task.result() or replace(looked[-1], comparison=Comparison()))
     show_progress("")
     return looked
 
 
-def look_at(former: Source | None, source: Source, seed: int, profile: str) -> Looked:
-    same = former is None or source.compiles_like(former)
-    comparison = Comparison() if same or former is None else compare(former, source, seed, RUNS)
-    return Looked(comparison, hunt(KERNEL, seed, profile, KernelFile(folder_or_file(source), source)))
+def look_at(former: KernelFile | None, kernel: KernelFile, seed: int, profile: str) -> Looked | None:
+    """None of a version that is compiled from the same code as the one before."""
+    if former is not None and kernel.source.compiles_like(former.source):
+        return None
+    comparison = Comparison() if former is None else compare(former.source, kernel.source, seed, RUNS)
+    return Looked(kernel, comparison, hunt(KERNEL, seed, profile, kernel))
 
 
 def prove(kernel: str, jobs: int) -> tuple[list[Result], str]:
@@ -157,35 +164,61 @@ def prove(kernel: str, jobs: int) -> tuple[list[Result], str]:
     return prove_named(names, Settings(), Where(kernel, None, jobs), show_progress), ""
 
 
-def of_patch(
-    number: int, patch: Patch, source: Source, looked: Looked, new: list[Trace], options: argparse.Namespace
-) -> list[str]:
-    """A line for a quiet patch; else what changes, and three lines for each claim that breaks."""
-    comparison = looked.comparison
+def of_patch(number: int, patch: Patch, before: Looked, after: Looked, folder: Path) -> tuple[list[str], int]:
+    """A line for a quiet patch; else what changes, and three lines for each claim that breaks; and the number of findings."""
+    comparison, kernel, lines, findings = after.comparison, after.kernel, list[str](), 0
     if not comparison.runs:
         seen = "the code is the same"
     elif not comparison.smallest:
         seen = f"a driver sees no change in {comparison.runs:,} pools"
     else:
-        seen = "a driver sees a change:"
-    lines = [f"{number:>2}. {patch.subject}", f"    {seen}"]
-    if not comparison.smallest and not new:
-        lines = [f"{number:>2}. {patch.subject}: {seen}"]
-    for kind in (kind for kind in OBSERVED if kind in comparison.smallest):
-        run = comparison.smallest[kind]
-        step = described(run.trace.last_step())
-        lines.append(f"    - {OBSERVED[kind]} ({comparison.differing[kind]:,} of {comparison.runs:,} pools)")
-        lines.append(f"      {step}: {short(run.before.of[kind])}; now {short(run.after.of[kind])}")
-    kernel = KernelFile(folder_or_file(source), source)
-    for trace in new:
+        seen = f"a driver sees a change in {comparison.runs:,} pools:"
+    for claim, better, words in after.promises.changes(before.promises):
+        meant = better or kernel.is_announced(claim.name)
+        findings += not meant
+        how = "mends" if better else f"changes, as announced, {claim.name}" if meant else f"CHANGES {claim.name}"
+        lines.append(f"    {how}: {words}")
+    known = {cause_of(trace) for trace in before.hunt.found}
+    for place, trace in enumerate(trace for trace in after.hunt.found if cause_of(trace) not in known):
         claim = CLAIMS[str(trace.claim)]
-        how = "changes, as announced" if claim.name in options.announce else "BREAKS"
-        file = keep(trace, f"review-{number:02}-{claim.name}", Path(options.out) / "traces")
+        findings += not kernel.is_announced(claim.name)
+        how = "changes, as announced" if kernel.is_announced(claim.name) else "BREAKS"
+        file = keep(trace, f"review-{number:02}-{place + 1}-{claim.name}", folder / "traces")
         scene = scene_on(trace, KERNEL, kernel)
         lines.append(f"    {how} {claim.name}: {claim.sentence}")
         lines += [f"      {break_in_words(scene)}"] if scene.broken is not None else []
         lines.append(f"      {replaying(file, KERNEL, kernel)}")
-    return lines
+    if unseen := sorted(before.hunt.checked.keys() - after.hunt.checked.keys()):
+        lines.append(f"    not looked at any more, since runs end before: {', '.join(unseen)}")
+    if not_run := sorted(set(exported_and_not_run(after)) - set(exported_and_not_run(before))):
+        lines.append(f"    exported, and not exercised: {', '.join(not_run)}")
+    for kind in (kind for kind in OBSERVED if kind in comparison.smallest):
+        run = comparison.smallest[kind]
+        step = described(run.trace.last_step())
+        change = f"{step}: {short(run.before.of[kind])}; now {short(run.after.of[kind])}"
+        lines.append(f"    - {kind}, in {comparison.differing[kind]:,}: {change}")
+    head = f"{number:>2}. {patch.subject}"
+    return ([f"{head}: {seen}"] if not lines else [head, f"    {seen}", *lines]), findings
+
+
+def cause_of(trace: Trace) -> str:
+    """What tells a break from another one, in whatever line of C it is."""
+    claim, where = str(trace.claim), re.search(r", in (\w+) \(", trace.last_step().happened)
+    return f"{claim} in {where[1]}" if where else claim
+
+
+def exported_and_not_run(looked: Looked) -> list[str]:
+    """The functions that a file exports, of which a hunt has run no line."""
+    text, names = looked.kernel.source.text(), list[str]()
+    for name in re.findall(r"^EXPORT_SYMBOL\w*\((\w+)", text, re.M):
+        defined = re.search(
+            rf"^[^\n;]*\b{name}\([^;{{]*\)\s*\{{.*?^\}}", looked.kernel.source.file.read_text(), re.M | re.S
+        )
+        if defined and looked.hunt.lines:
+            first = defined.string.count("\n", 0, defined.start()) + 1
+            if not any(first <= line <= first + defined[0].count("\n") for line in looked.hunt.lines):
+                names.append(name)
+    return names
 
 
 def of_proofs(results: list[Result], odd: list[Result]) -> list[str]:

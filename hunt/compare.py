@@ -17,10 +17,10 @@ from hunt import directed, profiles
 from hunt.events import Tally
 from hunt.machine import PoolMachine
 from hunt.numbers import of_kernel, with_neighbours
-from hunt.revisions import REVISIONS, twin_of
+from hunt.revisions import REVISIONS
 from hunt.shrink import measure, number_of_steps, shrink, without_outcome
 from kernel.build import Source
-from kernel.pool import promises_of, revision_of
+from kernel.promises import promises_of, revision_of
 from model.geometry import number
 from model.memory import Memory
 from model.revision import LARGEST_PAGE, Revision, Target
@@ -259,7 +259,7 @@ def compare(
         "ComparingMachine",
         (ComparingMachine,),
         {
-            "revision": REVISIONS[twin_of(promises_of(before))],
+            "revision": REVISIONS[promises_of(before).like],
             "tally": Tally(),
             "before": revisions[0],
             "after": revisions[1],

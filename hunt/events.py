@@ -12,6 +12,8 @@ class Tally:
     events: Counter[str] = field(default_factory=Counter)
 
 
+KNOWN_BREAK = "a run ends at a break that is known"
+
 EXPECTED_EVENTS = """
 create / create is refused / alloc / alloc where the device fails / free / poolinfo / destroy
 2 allocations wait at once / 3 allocations wait at once / 4 allocations wait at once

@@ -23,10 +23,16 @@ from hunt.revisions import KernelFile, revisions
 from hunt.shrink import measure, smallest
 from hunt.sweep import PAGE_SIZE, SWEPT, sweep
 from kernel.pool import lines_run
-from model.checks import BrokenClaim
+from model.checks import ABOUT_REPORTS, BrokenClaim
 from model.claims import Claim
-from model.revision import KERNEL
+from model.revision import KERNEL, Revision
 from model.trace import Trace
+
+SECONDS_TO_SHRINK = 30.0
+"""Of the processor, for all that a hunt has found."""
+
+MOST_TURNS = 8
+"""Of a part of a hunt, each past what broke in those before."""
 
 HUNTED = ("model", "series", "v6.1-as-it-is", "v6.12")
 """The revisions in which the machine finds nothing: they do what they promise."""
@@ -34,7 +40,7 @@ HUNTED = ("model", "series", "v6.1-as-it-is", "v6.12")
 
 @dataclass
 class Hunt:
-    """What became of a hunt: its tally, and a trace for each claim that broke."""
+    """What became of a hunt: its tally, and a trace for each claim that broke; of the rules of locks, for each line of C."""
 
     revision: str
     tally: Tally
@@ -43,7 +49,13 @@ class Hunt:
     profile: str
     checked: Counter[str] = field(default_factory=Counter)  # how often each claim was
     found: list[Trace] = field(default_factory=list)
+    announced: frozenset[str] = frozenset()  # of the claims that broke, those that are meant to
     lines: Counter[int] = field(default_factory=Counter)  # of a kernel's file: how often each was run
+
+    @property
+    def findings(self) -> list[Trace]:
+        """What broke, and was not meant to."""
+        return [trace for trace in self.found if trace.claim not in self.announced]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -80,7 +92,8 @@ def hunt(
     """Run the machine on a revision: after the directed runs, pools at the edges of the argument check and pools of very many
     blocks, unless only what is drawn is wanted; and after a sweep if one is.
 
-    Each claim that breaks has a trace, made smaller unless the profile says otherwise. `progress` is told how far it is.
+    Where a claim breaks, the hunt goes on past that: each claim that breaks has a trace, made smaller, unless the profile says
+    otherwise. `progress` is told how far it is.
     """
     among, source = revisions(kernel), kernel.source if revision == KERNEL and kernel else None
     numbers = of_python() if source is None else of_kernel(source)
@@ -96,8 +109,12 @@ def hunt(
     hunter = seeded(seed)(hunter_of(revision, kernel, numbers))
     wanted = settings(wanted, derandomize=False)  # which would draw the same with every seed
     done = Hunt(revision, hunter.tally, 0, seed, profile or profiles.name())
-    broken: list[BrokenClaim] = []
+    broken: dict[str, BrokenClaim] = {}
     check = Claim.__call__
+
+    def past() -> Revision:
+        """What is hunted in, past what has broken so far."""
+        return among[revision].going_past(broken)
 
     def counted(claim: Claim, *arguments: Any) -> Any:
         done.checked[claim.name] += 1
@@ -105,27 +122,43 @@ def hunt(
             so_far(f"{hunter.tally.steps:,} steps")
         return check(claim, *arguments)
 
-    def directed_runs() -> None:
+    def directed_runs() -> list[BrokenClaim | None]:
         with timed(done):
-            broken.extend(directed.run_all(hunter, most=None if shrinks else 1))
+            return [*directed.run_all(hunter, most=None if shrinks else 1)]
 
-    def edges() -> None:
-        done.tally.events[CREATED], found = run_edges(among[revision], numbers, so_far)
-        broken.extend([found] if found else [])
+    def edges() -> list[BrokenClaim | None]:
+        done.tally.events[CREATED], found = run_edges(past(), numbers, so_far)
+        return [found]
 
-    def deep() -> None:
-        done.tally.events[DEPTH], found = run_deep(among[revision], numbers, source is not None, so_far)
-        broken.extend([found] if found else [])
+    def deep() -> list[BrokenClaim | None]:
+        done.tally.events[DEPTH], found = run_deep(past(), numbers, source is not None, so_far)
+        return [found]
 
-    def swept() -> None:
+    def swept() -> list[BrokenClaim | None]:
         page_sizes = (PAGE_SIZE,) if revision == "model" else ()  # it walks from byte to byte
-        swept = sweep(among[revision], source, page_sizes, numbers, so_far)
+        swept = sweep(past(), source, page_sizes, numbers, so_far)
         done.tally.events |= {SWEPT: swept.pools, "block of the sweep": swept.blocks}
-        broken.extend([swept.broken] if swept.broken else [])
+        return [swept.broken]
 
-    def drawn() -> None:
+    def drawn() -> list[BrokenClaim | None]:
+        found = list[BrokenClaim | None]()
         with timed(done):
-            run_state_machine_as_test(hunter, settings=wanted)
+            try:
+                run_state_machine_as_test(hunter, settings=wanted)
+            except* BrokenClaim as several:
+                found += [one for one in several.exceptions if isinstance(one, BrokenClaim)]
+        return found
+
+    def turn(part: Callable[[], list[BrokenClaim | None]]) -> bool:
+        """Run a part; whether it breaks something new, so that it is worth another turn."""
+        before = len(broken)
+        for one in part():
+            if one is not None and measure(one.trace) < measure(broken.get(one.key, one).trace):
+                broken[one.key] = one
+            elif one is not None:
+                broken.setdefault(one.key, one)
+        hunter.revision = past()
+        return shrinks and len(broken) > before and not any(one.ends_nothing for one in broken.values())
 
     parts = [
         *([directed_runs, edges] if directed_first else []),
@@ -137,14 +170,12 @@ def hunt(
         with patch.object(Claim, "__call__", counted):
             for part in parts:
                 if not broken or shrinks:  # a seeded bug that is noticed is not looked for any further
-                    part()
-    except* BrokenClaim as several:
-        broken += [one for one in several.exceptions if isinstance(one, BrokenClaim)]
+                    any(not turn(part) for _ in range(MOST_TURNS))
     finally:
         profiles.fix_constants()
-    for one in sorted(broken, key=lambda one: measure(one.trace)):  # of each claim, the smallest trace
-        if one.claim.name not in [trace.claim for trace in done.found]:
-            done.found.append(one.trace)
+    done.found = [one.trace for one in sorted(broken.values(), key=in_order)]
+    if revision == KERNEL and kernel is not None:
+        done.announced = frozenset(one.claim.name for one in broken.values() if kernel.is_announced(one.claim.name))
     # Every step is held to these, by what stops it.
     done.checked["operations_end"] = done.checked["pool_stays_in_its_memory"] = done.tally.steps
     if revision == KERNEL:
@@ -154,8 +185,15 @@ def hunt(
             done.lines = lines_run(kernel.source)
     if shrinks and done.found:
         so_far("what was found is made smaller")
-        done.found = [smallest(trace, revision, among) for trace in done.found]
+        seconds = SECONDS_TO_SHRINK / max(3, len(done.found))
+        done.found = [smallest(trace, revision, among, seconds) for trace in done.found]
     return done
+
+
+def in_order(broken: BrokenClaim) -> tuple[bool, bool, tuple[int, int, str]]:
+    """Causes before what follows from them: misused locks first, then what fewer steps show, and last what is about reports."""
+    about_reports = broken.claim in ABOUT_REPORTS
+    return broken.claim.name != "locking_rules_are_kept", about_reports, measure(broken.trace)
 
 
 @contextmanager

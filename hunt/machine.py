@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from hunt import watchdog
-from hunt.events import Tally
+from hunt.events import KNOWN_BREAK, Tally
 from hunt.numbers import with_neighbours
 from hunt.operations import OPERATIONS
 from hunt.surroundings import Surroundings, surroundings
@@ -140,6 +140,8 @@ class PoolMachine(RuleBasedStateMachine):
                 watchdog.end()
         for claim in list(lockstep.violations)[before:]:
             self.count(f"violation: {claim}")
+        if lockstep.ended and not lockstep.corrupted_by and not self.depth:
+            self.count(KNOWN_BREAK)
         if lockstep.target is None or lockstep.corrupted_by:
             return
         if isinstance(step, Alloc | Free) and step.block in lockstep.blocks:

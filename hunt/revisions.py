@@ -1,7 +1,10 @@
 """The versions of the allocator whose pools can be put beside the oracle, by the name of their revision."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +15,9 @@ from impl.pool import Pool as SeriesPool
 from impl.v6_1 import V6_1Pool
 from impl.v6_12 import V6_12Pool
 from kernel.build import BuildError, Source, Variant, find
-from kernel.pool import program_of, revision_of
+from kernel.pool import program_of
+from kernel.promises import promises_of, revision_of
+from model.claims import CLAIMS
 from model.pool import SimplePool
 from model.promises import SERIES, V6_1, V6_12, Promises
 from model.revision import KERNEL, Revision
@@ -34,7 +39,9 @@ REVISIONS: Mapping[str, Revision] = MappingProxyType(
         # Held to what v6.1 was meant to promise, which it breaks; and to what it keeps in fact.
         "v6.1": python(
             V6_1Pool,
-            replace(SERIES, notices_overlap=False, keeps_in_debug_builds=V6_1.keeps_in_debug_builds),
+            replace(
+                SERIES, like="v6.1-as-it-is", notices_overlap=False, keeps_in_debug_builds=V6_1.keeps_in_debug_builds
+            ),
             inside=inside_of_pages,
         ),
         "v6.1-as-it-is": python(V6_1Pool, V6_1, inside=inside_of_pages),
@@ -43,26 +50,55 @@ REVISIONS: Mapping[str, Revision] = MappingProxyType(
 )
 
 
-def twin_of(promises: Promises) -> str:
-    """The revision of impl/ that is sound, and promises the same as a kernel's own file."""
-    return "series" if promises is SERIES else "v6.12" if promises is V6_12 else "v6.1-as-it-is"
-
-
 @dataclass(frozen=True)
 class KernelFile:
-    """A kernel's own file, as the user names it; it is held to what its features say, or to what another revision promises."""
+    """A kernel's own file, as the user names it. It is held to what was found by trying it, or to other `promises`: those of a
+    revision, or of a TOML file. `announced` are claims that it is meant to break: these are no findings."""
 
     path: str
     source: Source
     promises: str | None = None
+    announced: tuple[str, ...] = ()
     variant: Variant = field(default_factory=Variant)
 
     def revision(self) -> Revision:
-        promises = None if self.promises is None else REVISIONS[self.promises].promises
-        return revision_of(self.source, promises, self.variant)
+        return revision_of(self.source, promised(self.source, self.promises)[0], self.variant)
+
+    def is_announced(self, claim: str | None) -> bool:
+        return claim in (*self.announced, *promised(self.source, self.promises)[1])
+
+    def in_words(self) -> str:
+        """What the file is held to, and how that is known."""
+        promises, announced = promised(self.source, self.promises)
+        how = "as trying it shows" if self.promises is None else f"as {self.promises} says"
+        meant = [*announced, *self.announced]
+        return f"held to this, {how}: {promises}" + (f"; meant to change: {', '.join(meant)}" if meant else "")
 
     def as_make_takes_it(self) -> str:
         return f"KERNEL={self.path}" + (f" PROMISES={self.promises}" if self.promises else "")
+
+
+def promised(source: Source, named: str | None) -> tuple[Promises, tuple[str, ...]]:
+    """What a file is held to, and the claims that it is meant to break. Of a TOML file, `announced` is a list of these, `like`
+    names a revision, and each other key is a field of `Promises`. Raises BuildError."""
+    if named is None or named in REVISIONS:
+        return (promises_of(source) if named is None else REVISIONS[named].promises), ()
+    try:
+        said = tomllib.loads(Path(named).read_text())
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BuildError(f"{named}: {error}") from error
+    announced, like = said.pop("announced", []), said.pop("like", None)
+    promises = REVISIONS[like].promises if like in REVISIONS else promises_of(source)
+    allowed = {one.name: type(getattr(promises, one.name)) for one in fields(Promises)}
+    of_tuples = {name: tuple(value) for name, value in said.items() if isinstance(value, list)}
+    wrong = [name for name, value in (said | of_tuples).items() if type(value) is not allowed.get(name)]
+    wrong += ["like"] if like is not None and like not in REVISIONS else []
+    claims = [str(claim).partition("@")[0] for claim in announced] if isinstance(announced, list) else [""]
+    wrong += [f"announced: {claim!r}" for claim in claims if claim not in CLAIMS]
+    if wrong:
+        known = ", ".join(["announced", *(name for name in allowed if not name.startswith("keeps"))])
+        raise BuildError(f"{named}: {wrong[0]} is nothing that can be promised so; known are {known}")
+    return replace(promises, **(said | of_tuples)), tuple(announced)
 
 
 def revisions(kernel: KernelFile | None = None) -> Mapping[str, Revision]:
@@ -70,11 +106,17 @@ def revisions(kernel: KernelFile | None = None) -> Mapping[str, Revision]:
     return REVISIONS if kernel is None else {**REVISIONS, KERNEL: kernel.revision()}
 
 
-def kernel_file(path: str, promises: str | None = None) -> KernelFile:
-    """A kernel tree, or a single dmapool.c, compiled. Raises BuildError."""
-    if promises is not None and promises not in REVISIONS:
-        raise BuildError(f"there are no promises {promises!r}; there are those of {', '.join(REVISIONS)}")
+def kernel_file(path: str, promises: str | None = None, announced: Iterable[str] = ()) -> KernelFile:
+    """A kernel tree, or a single dmapool.c, compiled; beside the file, a `dmapool.toml` may say what it promises. Raises
+    BuildError."""
+    if promises is not None and promises not in REVISIONS and not Path(promises).is_file():
+        known = f"there are those of {', '.join(REVISIONS)}, or of a TOML file"
+        raise BuildError(f"there are no promises {promises!r}; {known}")
     source = find(path)
+    beside = source.file.with_suffix(".toml")
+    if promises is None and beside.is_file():
+        promises = os.path.relpath(beside)
     for debug in (False, True):
         program_of(source, Variant(debug))
-    return KernelFile(path, source, promises)
+    promised(source, promises)
+    return KernelFile(path, source, promises, tuple(announced))

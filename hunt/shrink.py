@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from itertools import count, islice
 from typing import Any
 
-from hunt.revisions import REVISIONS, twin_of
+from hunt.revisions import REVISIONS
 from hunt.watchdog import SECONDS as SECONDS_OF_A_RUN
 from hunt.watchdog import begin, watchdog
 from model.checks import BrokenClaim
@@ -54,7 +54,7 @@ def smaller_and_smaller(trace: Trace, replayed: Replayed) -> Iterator[Trace]:
 
 def measure(trace: Trace) -> tuple[int, int, str]:
     steps = tuple(map(without_outcome, trace.steps))
-    text = json.dumps(Trace(steps, trace.kernel, trace.claim).to_json())
+    text = json.dumps(replace(trace, steps=steps).to_json())
     return number_of_steps(steps), len(text), text
 
 
@@ -89,6 +89,8 @@ def variants(trace: Trace) -> Iterator[Trace]:
         yield replace(trace, steps=(create, *steps))
     for other in variants_of(create):
         yield replace(trace, steps=(other, *rest))
+    for place in range(len(trace.past)):
+        yield replace(trace, past=trace.past[:place] + trace.past[place + 1 :])
     for kernel in variants_of(trace.kernel):
         yield replace(trace, kernel=kernel)
     yield replace(trace, steps=renamed(trace.steps))
@@ -180,21 +182,21 @@ SECONDS_OF_A_STEP = 0.25
 """Of the processor, while a trace is shrunk: many are tried, and some may hang."""
 
 
-def smallest(trace: Trace, on: str, among: Mapping[str, Revision] = REVISIONS) -> Trace:
+def smallest(trace: Trace, on: str, among: Mapping[str, Revision] = REVISIONS, seconds: float = SECONDS) -> Trace:
     """A trace that breaks the same claim, with nothing in it that could be left out, as far as the time reaches.
 
     Shrinking adds no misuse: a trace in contract stays so. A trace of a kernel's own file shows a new failure if the
     revision of impl/ with the same promises passes it; then it is not shrunk to one that this revision fails, too.
     """
 
-    def run(candidate: Trace, seconds: float, on: str = on) -> tuple[Trace | None, bool]:
+    def run(candidate: Trace, seconds: float, on: str = on) -> tuple[BrokenClaim | None, bool]:
         """What breaks the claim, and whether the pool was corrupted before."""
-        lockstep = Lockstep(among[on], candidate.kernel, candidate.claim)
+        lockstep = Lockstep(among[on].going_past(candidate.past), candidate.kernel, candidate.claim)
         try:
             with watchdog():  # of the run alone: what is between two of them may take any time
                 rerun(candidate, lockstep, lambda: begin(seconds))
         except BrokenClaim as broken:
-            return (broken.trace if broken.claim.name == trace.claim else None), bool(lockstep.corrupted_by)
+            return (broken if broken.claim.name == trace.claim else None), bool(lockstep.corrupted_by)
         except (TraceError, TimeoutError):
             pass
         return None, False
@@ -205,12 +207,12 @@ def smallest(trace: Trace, on: str, among: Mapping[str, Revision] = REVISIONS) -
         except TraceError:
             return None
         found, corrupted = run(readable, SECONDS_OF_A_STEP)
-        if found is None or (corrupted and not was_corrupted):
+        if found is None or (corrupted and not was_corrupted) or (first is not None and found.key != first.key):
             return None
-        return found if twin is None or run(found, SECONDS_OF_A_STEP, twin)[0] is None else None
+        return found.trace if twin is None or run(found.trace, SECONDS_OF_A_STEP, twin)[0] is None else None
 
-    twin = twin_of(among[on].promises) if on == KERNEL else None
-    _, was_corrupted = run(trace, SECONDS_OF_A_RUN)
+    twin = among[on].promises.like if on == KERNEL else None
+    first, was_corrupted = run(trace, SECONDS_OF_A_RUN)
     if twin is not None and run(trace, SECONDS_OF_A_RUN, twin)[0] is not None:
         twin = None
-    return shrink(trace, replayed)
+    return shrink(trace, replayed, seconds)

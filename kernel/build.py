@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from kernel.commits import tree_of
 from kernel.compiler import BuildError as BuildError
 from kernel.compiler import compiler as compiler
 from kernel.compiler import explained, run, version_of
@@ -137,7 +138,7 @@ class Variant:
 
 
 def find(kernel: str | Path) -> Source:
-    """The source that a path names: a kernel tree, or a single file.
+    """The source that a path names: a kernel tree, TREE@COMMIT for a commit of a git tree, or a single file.
 
     A file that is in no tree is compiled with the headers of the newest kernel that `make kernels` has fetched. Raises
     BuildError.
@@ -145,6 +146,8 @@ def find(kernel: str | Path) -> Source:
     if not str(kernel):
         raise BuildError("the path of the kernel is empty; a kernel tree is expected, or a single dmapool.c")
     path = Path(kernel).expanduser().absolute()
+    if "@" in str(kernel) and not path.exists():
+        path = tree_of(str(kernel))
     if path.is_dir():
         if not (path / "mm" / "dmapool.c").is_file():
             raise BuildError(f"{kernel}: there is no mm/dmapool.c; a kernel tree is expected, or a single dmapool.c")

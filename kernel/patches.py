@@ -7,7 +7,6 @@ import gzip
 import mailbox
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from email.header import decode_header, make_header
 from email.message import Message
 from pathlib import Path
 
-from kernel.build import Source
+from kernel.build import Source, find
+from kernel.commits import git, said_by
 from kernel.compiler import BuildError
 
 FILE = "mm/dmapool.c"
@@ -106,11 +106,12 @@ def applied(patches: list[Patch], before: Source, folder: Path) -> Iterator[tupl
         shutil.copyfile(source.file, file)
         tree = within_a_tree(place, source.tree, patch.headers)
         if patch.touches_the_pool or patch.headers:
-            done = git("apply", f"--include={FILE}", "--include=include/*", "-", within=place, given=patch.text)
+            done = git(
+                "apply", f"--include={FILE}", "--include=include/*", "-", within=place, given=patch.text.encode()
+            )
             if done.returncode:
-                said = (done.stderr.strip().splitlines() or ["git gives no reason"])[0]
                 earlier = f", changed by the {number - 1} patches before it" if number > 1 else ""
-                raise BuildError(f"“{patch.subject}” does not apply to {before.file}{earlier}: {said}")
+                raise BuildError(f"“{patch.subject}” does not apply to {before.file}{earlier}: {said_by(done)}")
             if patch.touches_the_pool and file.read_bytes() == source.file.read_bytes():
                 raise BuildError(f"“{patch.subject}” changes nothing in {before.file}: git has skipped it")
         source = Source(file, tree, f"“{patch.subject}”, {FILE}")
@@ -148,32 +149,14 @@ def link(there: Path, here: Path, changed: list[Path]) -> None:
 
 
 def of_commits(tree: Path, commits: str, folder: Path) -> tuple[Source, Path]:
-    """Of a range of commits of a git tree, `BASE..TIP`: its mm/dmapool.c as it was before, and a mailbox of the patches to it.
-    Raises BuildError."""
-    base = commits.partition("..")[0]
-    folder = folder.absolute()
-    file, mbox = folder / "00" / FILE, folder / "commits.mbox"
-    file.parent.mkdir(parents=True)
-    for place, arguments in (
-        (file, ("show", f"{base}:{FILE}")),
-        (mbox, ("format-patch", "--stdout", commits, "--", FILE)),
-    ):
-        done = git(*arguments, within=tree)
-        if done.returncode:
-            raise BuildError(f"{tree}: git cannot read {commits}: {done.stderr.strip().partition(chr(10))[0]}")
-        place.write_text(done.stdout)
-    if not mbox.read_text():
+    """Of a range of commits of a git tree, `BASE..TIP`: the source as it was before, and a mailbox of the patches to it. Raises
+    BuildError."""
+    before, mbox = find(f"{tree}@{commits.partition('..')[0]}"), folder.absolute() / "commits.mbox"
+    done = git("format-patch", "--stdout", commits, "--", FILE, "include", within=tree)
+    if done.returncode:
+        raise BuildError(f"{tree}: git cannot read {commits}: {said_by(done)}")
+    if not done.stdout:
         raise BuildError(f"{tree}: no commit of {commits} changes {FILE}")
-    return Source(file, tree), mbox
-
-
-def git(*arguments: str, within: Path, given: str = "") -> "subprocess.CompletedProcess[str]":
-    """Run git in a folder, which need not be a repository. Raises BuildError if there is no git."""
-    if shutil.which("git") is None:
-        raise BuildError("there is no git, which applies patches: install it")
-    environment = {"PATH": "/usr/bin:/bin:/usr/local/bin", "LC_ALL": "C"}
-    if arguments[0] == "apply":
-        environment["GIT_CEILING_DIRECTORIES"] = str(within.resolve().parent)  # or git would skip what is not its own
-    return subprocess.run(
-        ["git", *arguments], cwd=within, input=given, capture_output=True, text=True, check=False, env=environment
-    )
+    folder.mkdir(parents=True, exist_ok=True)
+    mbox.write_bytes(done.stdout)
+    return before, mbox

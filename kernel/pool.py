@@ -8,15 +8,15 @@ import re
 import struct
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
 from kernel.build import Source, Variant, build
 from kernel.compiler import BuildError
-from kernel.headers import SHIM
+from kernel.places import line_of, place_of, with_fields
 from kernel.worker import (
     ARENA,
     SCRATCH,
@@ -27,14 +27,15 @@ from kernel.worker import (
     take_times_run,
     worker_of,
 )
+from model.claims import locking_rules_are_kept
 from model.memory import Memory
-from model.promises import SERIES, V6_1, V6_12, Promises
-from model.revision import LARGEST_PAGE, LockingError, Revision
+from model.revision import LARGEST_PAGE, LockingError
 from model.trace import Kernel, TraceError
 
 # As in kernel/shim/shim.h.
-CREATE, ALLOC, FREE, DESTROY, PAGE, BATCH, SWEEP = range(1, 8)
-DONE, PAGE_WANTED, FAULT, HANG, MISUSE = range(1, 6)
+CREATE, ALLOC, FREE, DESTROY, PAGE, BATCH, SWEEP, GO_ON = range(1, 9)
+DONE, PAGE_WANTED, FAULT, HANG, MISUSE, MAY_GO_ON = range(1, 7)
+UNFAILING = 2**31
 REQUEST = struct.Struct("=IIQQQQQ")
 REPLY = struct.Struct("=IIQQQQQIIII")
 OPENED = struct.Struct("=QQ")
@@ -42,10 +43,11 @@ GIVEN_BACK = struct.Struct("=QQQQ")
 OPERATION = struct.Struct("=IIq")
 """Of a batch: what, the block's slot, and what is added to both addresses of a block that is freed."""
 GEOMETRY = struct.Struct("=QQQQ")
-ROW = struct.Struct("=QQQQQ")
-"""Of a sweep: whether the pool is admitted, and the row's blocks in use, blocks, size in bytes, and pages."""
+ROW = struct.Struct("=9Q")
+"""Of a sweep: whether the pool is admitted, and the last numbers of its row."""
 Swept = tuple[bytes, tuple[int, ...]]
-"""Of a pool that was swept: the addresses of its blocks, from the start of memory on, and DMA addresses; and its row."""
+"""Of a pool that was swept: the addresses of its blocks, from the start of memory on, and DMA addresses; and of its row the
+blocks in use, blocks, size in bytes, and pages."""
 BATCHES = 2**24  # where they begin in the scratch memory; before that are the pages that an operation gives back
 NO_PAGE = 2**64 - 1
 
@@ -79,8 +81,9 @@ def _built(source: Source, variant: Variant, _: int) -> Path:
 class KernelPool:
     """A pool of a kernel's own code. Make one with `KernelPool.create`."""
 
-    def __init__(self, program: Path, memory: Memory, dma_bits: int = 64) -> None:
+    def __init__(self, program: Path, memory: Memory, dma_bits: int = 64, past: Collection[str] = ()) -> None:
         self.memory = memory
+        self.past = past
         self.dma_bits = dma_bits
         self.log: list[str] = []
         self._row: str | Exception = ""
@@ -99,14 +102,18 @@ class KernelPool:
         size: int,
         align: int,
         boundary: int,
+        *,
+        past: Collection[str] = (),
+        unfailing: bool = False,
         **options: Any,
     ) -> Self | None:
-        """`dma_pool_create` of the kernel's file; None where it returns NULL. The options are those of a `Kernel`. Raises
-        BuildError."""
+        """`dma_pool_create` of the kernel's file; None where it returns NULL. The options are those of a `Kernel`. A run goes
+        on after what breaks a claim that `past` names, if only rules of locks are broken; where it is `unfailing`, no
+        allocation is made to fail. Raises BuildError."""
         kernel = Kernel(**options)
         variant = replace(variant, debug=kernel.debug)
-        pool = cls(program_of(source, variant), memory, variant.dma_bits)
-        flags = kernel.init_on_alloc + 2 * kernel.init_on_free + 4 * processor()
+        pool = cls(program_of(source, variant), memory, variant.dma_bits, past)
+        flags = kernel.init_on_alloc + 2 * kernel.init_on_free + 4 * processor() + UNFAILING * unfailing
         admitted, _ = pool._run(
             CREATE, flags, size, align, boundary, kernel.page_size, memory.base, name=name.encode()[:255]
         )
@@ -168,18 +175,20 @@ class KernelPool:
         geometries: Sequence[tuple[int, int, int, int]],
         page_size: int,
         pages: tuple[int, int],
+        columns: Sequence[int],
+        past: Collection[str] = (),
     ) -> tuple[list[Swept | None], Exception | None]:
         """Create, fill, empty and destroy a pool for each (size, align, boundary, blocks), in one call; the device gives each
-        the two `pages` at these DMA addresses.
+        the two `pages` at these DMA addresses. The row's numbers are in these `columns` of it.
 
         Returns what each has given, None for a pool that is not admitted, and the fault that ended it before the last one.
         Raises BuildError.
         """
-        pool, count = cls(program_of(source, variant), Memory(), variant.dma_bits), len(geometries)
+        pool, count = cls(program_of(source, variant), Memory(), variant.dma_bits, past), len(geometries)
         wanted = struct.pack("=2Q", *pages) + b"".join(GEOMETRY.pack(*geometry) for geometry in geometries)
         done_at = BATCHES + len(wanted)
         rows_at = done_at + 8
-        blocks_at, scratch = rows_at + 40 * count, pool._worker.scratch
+        blocks_at, scratch = rows_at + ROW.size * count, pool._worker.scratch
         scratch[BATCHES:done_at] = wanted
         pool._worker.wait_for(SECONDS_OF_A_BATCH)
         fault = None
@@ -193,8 +202,12 @@ class KernelPool:
         swept: list[Swept | None] = []
         (done,) = struct.unpack_from("=Q", scratch, done_at)
         for number, (*_, blocks) in enumerate(geometries[:done]):
-            admitted, *row = ROW.unpack_from(scratch, rows_at + 40 * number)
-            swept.append((bytes(scratch[blocks_at : blocks_at + 16 * blocks]), tuple(row)) if admitted else None)
+            admitted, *row = ROW.unpack_from(scratch, rows_at + ROW.size * number)
+            swept.append(
+                (bytes(scratch[blocks_at : blocks_at + 16 * blocks]), tuple(row[column] for column in columns))
+                if admitted
+                else None
+            )
             blocks_at += 16 * blocks
         return swept, fault
 
@@ -211,7 +224,12 @@ class KernelPool:
     ) -> tuple[int, int]:
         """Have the worker do one operation, and give it the pages that it requests; others may run before it gets them."""
         answered, a, b = self._ask(REQUEST.pack(what, flags, a, b, c, d, base) + name)
-        while answered == PAGE_WANTED:
+        while answered in (PAGE_WANTED, MAY_GO_ON):
+            if answered == MAY_GO_ON:
+                broken = f"{locking_rules_are_kept.name}@{place_of(self._worker.program, a)}"
+                known = broken in self.past or locking_rules_are_kept.name in self.past
+                answered, a, b = self._ask(REQUEST.pack(GO_ON, known, 0, 0, 0, 0, 0))
+                continue
             try:
                 mapping = self.memory.alloc_coherent(a)
             except BaseException:
@@ -262,8 +280,10 @@ class KernelPool:
         """What went wrong: `a` is the signal's number, `b` the address that could not be touched."""
         where = self._where(b) if a and b else ""
         line = line_of(self._worker.program, pc)
-        words = said.decode() + where + (f", in {line}" if line else "")
-        return {HANG: TimeoutError, MISUSE: LockingError}.get(what, KernelFault)(words)
+        words = with_fields(self._worker.program, pc, said.decode()) + where + (f", in {line}" if line else "")
+        fault = {HANG: TimeoutError, MISUSE: LockingError}.get(what, KernelFault)(words)
+        fault.place = place_of(self._worker.program, pc)  # type: ignore[attr-defined]
+        return fault
 
     def _fitting(self, dma: int, nbytes: int = 1) -> int:
         if dma + nbytes > 2**self.dma_bits:
@@ -318,39 +338,3 @@ def lines_run(source: Source) -> Counter[int]:
                 of_program[int(line)] = max(times, of_program.get(int(line), 0))
         lines.update(of_program)
     return lines
-
-
-@lru_cache(maxsize=256)
-def line_of(program: Path, pc: int) -> str:
-    """The function and the line of an address in a program, where addr2line is there to tell."""
-    if not pc:
-        return ""
-    command = ["addr2line", "-f", "-i", "-e", str(program), f"{pc - 1:#x}"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:
-        return ""
-    said = re.sub(r" \(discriminator \d+\)", "", done.stdout).splitlines()
-    places = list(
-        zip(said[::2], said[1::2], strict=False)
-    )  # the function and the line, then those that it is inlined in
-    in_headers = [place for place in places if "/include/" in place[1] or place[1].startswith(f"{SHIM}/")]
-    function, line = next((place for place in places if place not in in_headers), ("??", ""))
-    return "" if function == "??" else f"{function} ({line.rpartition('/')[2]})"
-
-
-def promises_of(source: Source) -> Promises:
-    """What a file is held to, by its features: a tree of pages, a stack of blocks, or neither."""
-    text = source.text()
-    if re.search(r"\bstruct\s+rb_root\b", text):
-        return SERIES
-    # A free block leads to another one, and knows its DMA address.
-    blocks = re.finditer(r"\bstruct\s+(\w+)\s*\{([^{}]*)\}", text)
-    stacks = any(re.search(rf"\bstruct\s+{one[1]}\s*\*", one[2]) and "dma_addr_t" in one[2] for one in blocks)
-    return V6_12 if stacks else V6_1
-
-
-def revision_of(source: Source, promises: Promises | None = None, variant: Variant | None = None) -> Revision:
-    """A kernel's file as a revision; it is held to what its features say, or to other `promises`."""
-    create = partial(KernelPool.create, source, variant or Variant())
-    return Revision(create, promises_of(source) if promises is None else promises)

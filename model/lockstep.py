@@ -95,8 +95,8 @@ class Lockstep(Checks):
         # An outsider sees only whether there is a pool; its size is in the row, its layout in the blocks.
         if not claims.create_admits_what_is_promised(promised, target and promised):
             broken = self.broken(record, claims.create_admits_what_is_promised, record.description)
-            if target is None or self.about in (None, broken.claim.name):
-                raise broken
+            if target is None or self.about in (None, broken.claim.name) or broken.key in self.revision.past:
+                self._raise(broken)
             self.should_be_refused = broken
         if not isinstance(promised, Refusal) and promised.allocation > LARGEST_PAGE:
             raise TraceError(f"a page of {promised.allocation} bytes is too large to run (at most {LARGEST_PAGE})")
@@ -164,7 +164,7 @@ class Lockstep(Checks):
             oracle.take(*block, step.zero)
             content = bytes(self.memory.block(block[0], oracle.geometry.size))
             zero = step.zero or self.kernel.init_on_alloc
-            self._check(record, claims.allocated_block_is_filled, content, zero, self.kernel.debug)
+            self._check(record, claims.allocated_block_is_filled, content, zero, self.debug)
         self._give(step.block, *block, bytes([len(self.blocks) % 0x9F + 1]))  # neither 0 nor a poison
 
     def _page(self, record: Record, step: Alloc, nbytes: int) -> int | None:
@@ -249,7 +249,7 @@ class Lockstep(Checks):
             said = "".join(f"; the pool says: {message}" for message in target.log[self._messages_seen :])
             record.description = lambda: ("the fill of a freed block", f"it holds {read[:8].hex(' ')} …{said}")
             link = self.revision.promises.smallest_block
-            self._check(record, claims.freed_block_is_filled, read, self.kernel.debug, self.kernel.init_on_free, link)
+            self._check(record, claims.freed_block_is_filled, read, self.debug, self.kernel.init_on_free, link)
         said = "the block is taken back" if proper else "a report, and no change"
         done = said if not self.corrupted_by else "nobody knows"
         record.description = lambda: (said, done)
@@ -334,9 +334,9 @@ def replay(run: Trace, revision: Revision, before_a_step: Callable[[], None] = l
     """Run a trace on a target; returns what happened, or raises BrokenClaim or TraceError.
 
     Where the target refuses the arguments, as promised, the trace ends there. Of a pool out of contract, the first violation
-    is raised, or the one that the trace is about.
+    is raised, or the one that the trace is about. It goes past the breaks that the trace goes past.
     """
-    return rerun(run, Lockstep(revision, run.kernel, run.claim), before_a_step)
+    return rerun(run, Lockstep(revision.going_past(run.past), run.kernel, run.claim), before_a_step)
 
 
 def rerun(run: Trace, lockstep: Lockstep, before_a_step: Callable[[], None] = lambda: None) -> Trace:

@@ -36,6 +36,7 @@ class SimplePool:
     promises: Promises = SERIES
 
     def __post_init__(self) -> None:
+        self.debug = self.debug or self.promises.always_debugs
         self.offsets = geometry_of.block_offsets(self.geometry, self.promises.lays_up_to_the_boundary)
         self.pages: list[Page] = []
         self.log: list[str] = []

@@ -1,7 +1,8 @@
 """A revision is a version of the allocator, a target one of its pools: what a run needs to know of them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from model.pool import Page
@@ -57,7 +58,7 @@ class Revision:
     outsider can't see.
 
     `look` is given the page that a step was about, if there is one, and whether the step has added a page. `inside` says what
-    pictures show of the pool.
+    pictures show of the pool. `past` is what `going_past` was given; `goes_past` says that `create` takes that, too.
     """
 
     create: Callable[..., Target | None]
@@ -65,3 +66,13 @@ class Revision:
     look: "Callable[[Checks, Any, Page | None, bool], None] | None" = None
     inside: Callable[[Any], Inside] | None = None
     locking_error: type[Exception] = LockingError
+    past: frozenset[str] = frozenset()
+    goes_past: bool = False
+
+    def going_past(self, breaks: Iterable[str]) -> "Revision":
+        """The same, for runs that go on after some breaks: of claims, by their names, or of a claim in a line of C, as
+        `locking_rules_are_kept@dmapool.c:368`. What a run cannot follow ends it all the same, and nothing is told of that."""
+        past = self.past.union(breaks)
+        return replace(
+            self, past=past, create=partial(self.create, past=past) if self.goes_past and past else self.create
+        )

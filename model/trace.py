@@ -137,11 +137,13 @@ ADDRESSES = {"dma"}
 
 @dataclass(frozen=True)
 class Trace:
-    """A run of a pool. `claim` names what it breaks, if it breaks anything."""
+    """A run of a pool. `claim` names what it breaks, if it breaks anything, and `past` the breaks that it goes past before:
+    claims, or claims in a line of C, as `locking_rules_are_kept@dmapool.c:368`."""
 
     steps: tuple[Step, ...]
     kernel: Kernel = Kernel()
     claim: str | None = None
+    past: tuple[str, ...] = ()
 
     def last_step(self) -> Step:
         """The step that began last: of a trace that breaks a claim, the one that breaks it."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from impl.layout import Geometry
 from kernel.ir import NotFollowed
-from kernel.pool import revision_of
+from kernel.promises import revision_of
 from kernel.rbtree import broken_by
 from kernel.worker import KernelFault
 from model import claims

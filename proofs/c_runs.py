@@ -9,7 +9,7 @@ from itertools import cycle
 from typing import Any
 
 from kernel.ir import NotFollowed
-from kernel.pool import revision_of
+from kernel.promises import revision_of
 from model.checks import BrokenClaim
 from model.claims import Claim
 from model.lockstep import replay

@@ -129,7 +129,7 @@ class Watched(Lockstep):
     """A lockstep that looks at the pool before each step, and once more when a claim breaks; `moments` are by the claim."""
 
     def __init__(self, trace: Trace, revision: Revision) -> None:
-        super().__init__(revision, trace.kernel, trace.claim)
+        super().__init__(revision.going_past(trace.past), trace.kernel, trace.claim)
         self.moments: dict[str, tuple[Moment | None, Moment | None]] = {}
         self.before: Moment | None = None  # the step that runs; where steps run inside each other, the innermost
         self.logged = 0  # messages before that step
@@ -143,10 +143,10 @@ class Watched(Lockstep):
         finally:
             self.before, self.logged = outer, logged
 
-    def broken(self, record: Record, claim: claims.Claim, description: Description) -> BrokenClaim:
+    def broken(self, record: Record, claim: claims.Claim, description: Description, place: str = "") -> BrokenClaim:
         self.moments[claim.name] = self.before, self.moment(record.step, claim)
         self.messages[claim.name] = () if self.target is None else tuple(self.target.log[self.logged :])
-        return super().broken(record, claim, description)
+        return super().broken(record, claim, description, place)
 
     def moment(self, step: Step | None = None, broken: claims.Claim | None = None) -> Moment | None:
         """The pool as it is now, and what the step that has broken a claim was about; None where there is no pool."""

@@ -1,6 +1,7 @@
 """What the engines say, in one form: an engine's verdict on a claim about a revision."""
 
 import re
+from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,27 +146,29 @@ def of_proof(result: "Result") -> EngineVerdict:
 
 
 def of_hunt(hunt: "Hunt") -> list[EngineVerdict]:
-    """A verdict for each claim that the state machine has checked on a revision."""
-    traces = {str(trace.claim): trace for trace in hunt.found}
+    """A verdict for each claim that the state machine has checked on a revision, and for each run that breaks one: these first,
+    in their order."""
     evidence = {
         "seed": f"{hunt.seed}, profile {hunt.profile}",
         "steps": f"{hunt.tally.steps:,}",
         "seconds": f"{hunt.seconds:.1f}",
     }
-    checked = dict(sorted(hunt.checked.items())) | {claim: 0 for claim in traces if claim not in hunt.checked}
-    verdicts = []
-    for claim, times in checked.items():
-        trace = traces.get(claim)
+    found = [(str(trace.claim), trace) for trace in hunt.found]
+    sound = [(claim, None) for claim in sorted(hunt.checked) if claim not in dict(found)]
+    verdicts, named = [], Counter[str]()
+    for claim, trace in [*found, *sound]:
+        named[claim] += 1
+        times, number = hunt.checked[claim], f"/{named[claim]}" if named[claim] > 1 else ""
         verdicts.append(
             EngineVerdict(
                 "hunt",
-                f"{claim}/{hunt.revision}",
+                f"{claim}/{hunt.revision}{number}",
                 claim,
                 hunt.revision,
                 "BROKEN" if trace else "SEARCHED",
-                "SEARCHED",
-                trace is None,
-                hunt.seconds / len(checked),  # its share, so that those of all claims are the hunt's
+                "BROKEN" if claim in hunt.announced else "SEARCHED",
+                trace is None or claim in hunt.announced,
+                hunt.seconds / (len(found) + len(sound)),  # its share, so that those of all claims are the hunt's
                 f"{times:,} times",
                 {"checked": f"{times:,} times", **evidence},
                 None if trace is None else of_trace(trace),

@@ -13,7 +13,8 @@ from kernel.build import KERNELS, Source, Variant, find
 from kernel.compiler import BuildError, compiler
 from kernel.fetch import NEWEST, newer_than_the_others
 from kernel.headers import is_whole
-from kernel.pool import KernelPool, revision_of
+from kernel.pool import KernelPool
+from kernel.promises import revision_of
 from model.memory import Memory
 
 

@@ -12,7 +12,7 @@ from hunt.revisions import REVISIONS
 from hunt.sweep import Sweep
 from kernel.build import KERNELS, find
 from kernel.patches import read_patches
-from kernel.pool import revision_of
+from kernel.promises import revision_of
 from model.trace import Alloc, Create, Destroy, Free, PageChoice, PoolInfo, Trace, Write, loads
 from tests.kernels import changed
 from tests.running import Command

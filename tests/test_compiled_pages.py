@@ -7,7 +7,7 @@ import pytest
 from kernel.build import Source
 from kernel.ir import NotFollowed
 from kernel.patches import link
-from kernel.pool import revision_of
+from kernel.promises import revision_of
 from kernel.rbtree import broken_by
 from model import claims
 from model.lockstep import replay

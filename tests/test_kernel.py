@@ -12,11 +12,11 @@ from kernel import fetch
 from kernel.build import Source, Variant, build, find
 from kernel.compiler import BuildError
 from kernel.fetch import NEWEST
-from kernel.pool import ALLOC, FREE, OPERATION, KernelPool, promises_of, revision_of
+from kernel.pool import ALLOC, FREE, OPERATION, KernelPool
+from kernel.promises import revision_of
 from kernel.worker import KernelFault
 from model.lockstep import Lockstep, replay
 from model.memory import Memory
-from model.promises import SERIES, V6_1, V6_12
 from model.trace import Alloc, Create, Destroy, Free, Kernel, OtherPool, PageChoice, Trace, Write, loads
 from report.runs import keep
 from tests.kernels import TINY, changed, created, fetched, hunt, needs_a_compiler, tiny
@@ -141,16 +141,6 @@ def test_a_kernel_that_cannot_be_fetched_is_reported(
 
 
 # The kernel's own.
-
-
-@pytest.mark.parametrize(("version", "promises"), [("v6.1", V6_1), ("v6.12", V6_12)])
-def test_what_a_file_promises_is_seen_by_its_features(version: str, promises: object) -> None:
-    assert promises_of(fetched(version)) is promises
-
-
-def test_a_tree_of_pages_is_the_series(tmp_path: Path) -> None:
-    assert promises_of(tiny(tmp_path, more="struct rb_root;")) is SERIES
-    assert promises_of(tiny(tmp_path, more="/* struct rb_root, struct dma_block */")) is V6_1
 
 
 KNOWN = {

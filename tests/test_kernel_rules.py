@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kernel.pool import revision_of
+from kernel.promises import revision_of
 from model.checks import BrokenClaim
 from model.lockstep import replay
 from model.trace import Alloc, Create, Destroy, Free, Kernel, Trace, Write

@@ -16,7 +16,7 @@ from hunt.numbers import of_kernel, of_python, why_none, with_neighbours
 from hunt.revisions import REVISIONS, python
 from hunt.sweep import LARGE_PAGE, offsets_of, pools, sizes, sweep
 from impl.pool import Pool as SeriesPool
-from kernel.pool import revision_of
+from kernel.promises import revision_of
 from model import claims
 from model.geometry import INT_MAX, Geometry, block_offsets
 from model.memory import Memory

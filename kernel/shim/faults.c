@@ -9,6 +9,7 @@
 #include "shim.h"
 
 long budget = LONG_MAX, budget_of_operation;
+static const void *latest; /* basic block of the code under test */
 u32 *times_run;
 
 _Noreturn void poolproof_bug(int line)
@@ -26,6 +27,7 @@ void __sanitizer_cov_trace_pc(void)
 {
 	size_t at = (const char *)CALLER - __executable_start;
 
+	latest = CALLER;
 	if (times_run && at < TEXT_BYTES) /* not before main */
 		times_run[at]++;
 	if (--budget < 0)
@@ -80,6 +82,8 @@ static void on_signal(int number, siginfo_t *info, void *context)
 #else
 	(void)context;
 #endif
+	if ((u64)pc - (u64)__executable_start >= (u64)(etext - __executable_start)) /* in a function of libc, or nowhere */
+		pc = latest;
 	if (has_address && missing_at((u64)info->si_addr))
 		end_with_text(FAULT, pc, "it uses %s, which is not modelled", missing_at((u64)info->si_addr));
 	/* Which of SIGSEGV and SIGBUS a wild address gives depends on the register that it is in. */

@@ -55,13 +55,29 @@ bool fails_by_injection(void)
 	return running.failed = true;
 }
 
+static const char *name_of_flags(gfp_t flags)
+{
+	static char number[2][16];
+	static bool which;
+	gfp_t kind = flags & ~__GFP_ZERO;
+
+	which = !which;
+	snprintf(number[which], sizeof(number[which]), "flags of %#x", flags);
+	return kind == GFP_KERNEL ? "GFP_KERNEL" : kind == GFP_NOIO ? "GFP_NOIO" : kind == gfp_atomic ? "GFP_ATOMIC" : number[which];
+}
+
 /* An allocation may sleep, or write to a file system or a disk, only where the operation's own caller may. */
 void check_gfp(gfp_t flags, const char *what, const void *pc)
 {
-	if (flags & __GFP_DIRECT_RECLAIM)
-		check_may_sleep(what, pc);
-	if (flags & ~running.allowed & (__GFP_DIRECT_RECLAIM | __GFP_IO | __GFP_FS))
-		misuse(pc, "%s may do more for memory than the caller allows", what);
+	bool sleeps = flags & __GFP_DIRECT_RECLAIM;
+	const char *how = sleeps && held & SPINLOCK ? "may sleep, and is called with a lock held" :
+			  sleeps && irqs_off ? "may sleep, and is called with interrupts off" :
+			  flags & ~running.allowed & (__GFP_DIRECT_RECLAIM | __GFP_IO | __GFP_FS) ?
+					       "may do more for memory than the caller allows" : NULL;
+
+	if (how)
+		misuse_unless_known(pc, "%s %s: it has %s, the caller %s", what, how, name_of_flags(flags),
+				    name_of_flags(running.allowed));
 }
 
 void *allocate(size_t nbytes, gfp_t flags, const void *pc)

@@ -20,9 +20,9 @@ static unsigned held_of_kind[8];
 void check_may_sleep(const char *what, const void *pc)
 {
 	if (held & SPINLOCK)
-		misuse(pc, "%s may sleep, and is called with a lock held", what);
+		misuse_unless_known(pc, "%s may sleep, and is called with a lock held", what);
 	if (irqs_off)
-		misuse(pc, "%s may sleep, and is called with interrupts off", what);
+		misuse_unless_known(pc, "%s may sleep, and is called with interrupts off", what);
 }
 
 void __might_sleep(const char *file, int line)

@@ -24,6 +24,7 @@ bool destroyed; /* a driver may use the pointer all the same */
 static struct dma_pool *other_pool;
 static size_t objects_of_other_pool;
 static size_t unused_pages; /* pages that an alloc requested, and gave no block of */
+static bool unfailing;
 static unsigned long allocs, frees; /* how many there were: it decides what the next caller allows */
 
 #pragma weak dma_pool_create_node
@@ -55,7 +56,7 @@ void check_return(void)
 		       irqs_off ? "off" : "on");
 	irqs_off = 0;
 	if (running.late_write)
-		misuse(running.late_write, "a free writes to its block after it has released the lock, when it may be another's");
+		misuse_unless_known(running.late_write, "a free writes to its block after it has released the lock, when it may be another's");
 }
 
 /* Run where the other process runs: only one of the two ever does, and a message to another processor takes longer. */
@@ -75,6 +76,7 @@ void reset(void)
 {
 	close_pages();
 	forget_pools_file();
+	forget_blocks();
 	heap_used = objects = allocs = frees = unused_pages = 0;
 	destroyed = false;
 	poolproof_page_size = request.d;
@@ -117,9 +119,11 @@ bool create_pool(unsigned fails, const char *name, size_t size, size_t align, si
 
 static void create(void)
 {
-	move_to(request.flags >> 2);
+	unfailing = request.flags & UNFAILING;
+	move_to((request.flags & ~UNFAILING) >> 2);
+	forget_what_goes_on();
 	reset();
-	for (unsigned fails = 1;; fails++) {
+	for (unsigned fails = !unfailing;; fails++) {
 		create_pool(fails, request.name, request.a, request.b, request.c);
 		if (!running.failed)
 			break;
@@ -162,8 +166,10 @@ void *alloc_for(gfp_t allowed, unsigned fails, gfp_t zero, dma_addr_t *dma)
 
 	begin(allowed, allowed == gfp_atomic);
 	running.fails = fails;
+	running.is_alloc = true;
 	vaddr = dma_pool_alloc(pool, allowed | zero, dma);
 	check_return();
+	hand_over(vaddr);
 	return vaddr;
 }
 
@@ -175,7 +181,7 @@ static void alloc(void)
 	void *vaddr;
 
 	allocs++;
-	for (unsigned fails = 1;; fails++) {
+	for (unsigned fails = !unfailing;; fails++) {
 		gfp_t allowed = turns[(allocs + fails - 1) % ARRAY_SIZE(turns)];
 
 		vaddr = alloc_for(allowed, fails, request.flags ? __GFP_ZERO : 0, &dma);
@@ -196,8 +202,10 @@ void free_block(u64 vaddr, u64 dma)
 {
 	begin(gfp_atomic, ++frees & 1);
 	running.is_free = true;
+	running.freed = from_peer_address(vaddr);
 	dma_pool_free(pool, from_peer_address(vaddr), dma);
 	check_return();
+	take_back(from_peer_address(vaddr));
 }
 
 /* Returns how many allocations failed. */

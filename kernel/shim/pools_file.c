@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The device's file `pools`: it is read after every operation, and while an operation waits for a page.
+ * The device's files: of `pools`, and of any other, all is read after every operation, and while an operation waits for a page.
  *
  * Replaces drivers/base/core.c (device_create_file, device_remove_file) and fs/sysfs/file.c (sysfs_emit, sysfs_emit_at). There is one
  * device.
@@ -15,8 +15,19 @@ unsigned long poolproof_page_size = 4096;
 static u8 file_under;
 static char content[4096];
 
+static const struct device_attribute *others[8]; /* files that the device has as well */
+
+static const struct device_attribute **place_of(const struct device_attribute *attr)
+{
+	for (size_t n = 0; n < ARRAY_SIZE(others); n++)
+		if (others[n] == attr)
+			return &others[n];
+	return NULL;
+}
+
 void forget_pools_file(void)
 {
+	memset(others, 0, sizeof(others));
 	file_under = -1;
 	pools_file = NULL;
 	held_by_readers = 0;
@@ -28,6 +39,13 @@ int device_create_file(struct device *dev, const struct device_attribute *attr)
 	check_may_sleep("device_create_file", CALLER);
 	if (fails_by_injection())
 		return -ENOMEM;
+	if (strcmp(name_of_file(attr), "pools")) {
+		const struct device_attribute **place = place_of(attr) ? NULL : place_of(NULL);
+
+		if (place)
+			*place = attr;
+		return place ? 0 : -EEXIST;
+	}
 	if (pools_file)
 		return -EEXIST;
 	file_under &= held;
@@ -39,6 +57,11 @@ void device_remove_file(struct device *dev, const struct device_attribute *attr)
 {
 	(void)dev;
 	check_may_sleep("device_remove_file", CALLER);
+	if (strcmp(name_of_file(attr), "pools")) {
+		if (place_of(attr))
+			*place_of(attr) = NULL;
+		return;
+	}
 	file_under &= held;
 	if (!file_under)
 		misuse(CALLER, "the file pools is created and removed under no common lock");
@@ -85,6 +108,9 @@ void read_pools_file(void)
 		fault("the device has no file pools");
 	poolproof_page_size = sizeof(content); /* a smaller one would cut the file */
 	begin(GFP_KERNEL, false);
+	for (size_t n = 0; n < ARRAY_SIZE(others); n++)
+		if (others[n])
+			show_file(others[n], device, content);
 	content[0] = 0;
 	show_file(pools_file, device, content);
 	check_return();
@@ -106,14 +132,14 @@ void read_pools_file(void)
 	reading_pools_file = false;
 }
 
-void read_row(u64 numbers[4])
+void read_row(u64 numbers[MOST_COLUMNS])
 {
 	const char *row = reply.text + reply.log_bytes, *at;
 
 	read_pools_file();
 	at = row + reply.row_bytes;
 	reply.text[reply.log_bytes + reply.row_bytes] = 0;
-	for (int n = 3; n >= 0; n--) {
+	for (int n = MOST_COLUMNS - 1; n >= 0; n--) {
 		while (at > row && at[-1] != ' ')
 			at--;
 		numbers[n] = strtoul(at, NULL, 10);

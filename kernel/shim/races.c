@@ -6,13 +6,21 @@
  * function below for each access.
  * Only objects of kmalloc are watched; a block belongs to its caller, or lies in a list whose head is watched. Invariant:
  * `written_under` has, for each byte of the heap, the locks that were held at every write to it by an operation that was not
- * alone with it; 0 if there were none. An access without one of them is a race (as in Eraser, SOSP 1997).
+ * alone with it; 0 if there were none. An access without one of them is a race (as in Eraser, SOSP 1997). But what an allocation reads
+ * of an object after it has released its lock may be its block's own, which it hands over: that is a race once another operation
+ * writes it while that block is in use.
  */
 #include "shim.h"
 
 bool destroying;
 static u8 *written_under;
 static int races_meant; /* depth of data_race() */
+static struct handed {
+	size_t offset, nbytes; /* what was read */
+	const void *pc, *vaddr; /* by whom, and the block that it gave; NULL as long as it gives none */
+	u8 under;
+} handed[32]; /* the latest ones */
+static size_t number_handed;
 
 bool map_races(size_t nbytes)
 {
@@ -29,9 +37,44 @@ static noinline void report_race(size_t offset, size_t nbytes, bool writes, u8 u
 {
 	size_t object_bytes, object = object_of(offset, &object_bytes);
 
-	misuse(pc, "%s %lu bytes at offset %lu of an object of %lu bytes of kmalloc, without the %s that others hold",
+	misuse_unless_known(pc, "%s %lu bytes at offset %lu of an object of %lu bytes of kmalloc, without the %s that others hold",
 	       writes ? "it writes" : "it reads", nbytes, offset - object, object_bytes,
 	       under & SPINLOCK ? "spinlock" : under ? "mutex" : "lock");
+}
+
+static void read_after_unlock(size_t offset, size_t nbytes, u8 under, const void *pc)
+{
+	handed[number_handed++ % ARRAY_SIZE(handed)] = (struct handed){ offset, nbytes, pc, NULL, under };
+}
+
+void hand_over(const void *vaddr)
+{
+	for (struct handed *one = handed; one < handed + ARRAY_SIZE(handed); one++)
+		if (one->nbytes && !one->vaddr) {
+			one->vaddr = vaddr;
+			one->nbytes *= vaddr != NULL;
+		}
+}
+
+void take_back(const void *vaddr)
+{
+	for (struct handed *one = handed; one < handed + ARRAY_SIZE(handed); one++)
+		if (one->vaddr == vaddr)
+			one->nbytes = 0;
+}
+
+void forget_blocks(void)
+{
+	memset(handed, 0, sizeof(handed));
+	number_handed = 0;
+}
+
+static void check_handed(size_t offset, size_t nbytes)
+{
+	for (struct handed *one = handed; one < handed + ARRAY_SIZE(handed); one++)
+		if (offset < one->offset + one->nbytes && one->offset < offset + nbytes && one->vaddr &&
+		    (!running.is_free || running.freed != one->vaddr))
+			report_race(one->offset, one->nbytes, false, one->under, one->pc);
 }
 
 enum access { READS, WRITES, READS_ONCE, WRITES_ONCE }; /* by READ_ONCE and WRITE_ONCE: never a race */
@@ -49,13 +92,18 @@ static __always_inline void on_access(const void *address, size_t nbytes, enum a
 	if (offset >= running.own && (offset < running.others || offset >= running.own_again))
 		return; /* an object of this operation, which nobody else can know yet */
 	under = written_under[offset];
+	if (writes && number_handed && !destroying)
+		check_handed(offset, nbytes);
 	if (writes && held && (!under || (under & held)))
 		memset(written_under + offset, under ? under & held : held, nbytes);
 	if ((under & held) || access == READS_ONCE || access == WRITES_ONCE || races_meant || (under == SPINLOCK && destroying))
 		return;
 	if (under == SPINLOCK && reading_pools_file && !writes && (size_t)((u8 *)address - (u8 *)pool) < pool_bytes)
 		return; /* numbers for people, which v6.12 reads as they are */
-	if (under || (writes && !held && !destroying))
+	if (under && !writes && running.is_alloc && running.unlocked &&
+	    (size_t)((u8 *)address - (u8 *)pool) >= pool_bytes)
+		read_after_unlock(offset, nbytes, under, pc);
+	else if (under || (writes && !held && !destroying))
 		report_race(offset, nbytes, writes, under, pc);
 }
 

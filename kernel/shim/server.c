@@ -10,6 +10,8 @@
 struct request request;
 struct reply reply;
 static int channel;
+static const void *known[64]; /* code that goes on */
+static size_t number_known;
 
 void send_reply(void)
 {
@@ -60,6 +62,33 @@ static void receive(void)
 	else
 		for (size_t n = 0; n < nbytes / sizeof(request.opened[0]); n++)
 			open_page(request.opened[n].vaddr, request.opened[n].nbytes);
+}
+
+bool goes_on(const void *pc)
+{
+	static struct reply question;
+	static struct request interrupted;
+
+	for (size_t n = 0; n < number_known; n++)
+		if (known[n] == pc)
+			return true;
+	question.what = MAY_GO_ON;
+	question.a = (u64)pc;
+	if (send(channel, &question, offsetof(struct reply, text), MSG_NOSIGNAL) < 0)
+		_exit(1);
+	interrupted = request;
+	receive();
+	if (request.what == GO_ON && request.flags && number_known < ARRAY_SIZE(known))
+		known[number_known++] = pc;
+	else
+		number_known = 0;
+	request = interrupted;
+	return number_known;
+}
+
+void forget_what_goes_on(void)
+{
+	number_known = 0;
 }
 
 bool serve(void)

@@ -18,7 +18,8 @@
  *   missing.c     functions and objects of the kernel that are not modelled
  *   arch/         an architecture for the kernel's headers, and in tree.c what knows the kernel's types
  *
- * The first fault or misuse is sent, and ends the process: the state of the code under test is worth nothing after it.
+ * The first fault or misuse is sent, and ends the process: the state of the code under test is worth nothing after it. Only where a
+ * caller's rules are broken, and nothing else, does it go on, if kernel/pool.py knows of that already.
  */
 #ifndef POOLPROOF_SHIM_H
 #define POOLPROOF_SHIM_H
@@ -70,8 +71,9 @@ typedef u64 dma_addr_t;
 
 /* Messages (server.c). kernel/pool.py has the same structures and numbers. */
 
-enum { CREATE = 1, ALLOC, FREE, DESTROY, PAGE, BATCH, SWEEP };
-enum { DONE = 1, PAGE_WANTED, FAULT, HANG, MISUSE }; /* MISUSE of locks, of interrupts, of a caller */
+enum { CREATE = 1, ALLOC, FREE, DESTROY, PAGE, BATCH, SWEEP, GO_ON };
+enum { DONE = 1, PAGE_WANTED, FAULT, HANG, MISUSE, MAY_GO_ON }; /* MISUSE of locks, of interrupts, of a caller */
+#define UNFAILING (1u << 31) /* of a create's flags: no allocation of this pool fails by injection */
 
 struct request {
 	u32 what, flags;
@@ -98,6 +100,8 @@ bool serve(void); /* one request; false if it gives the page that an operation w
 void send_reply(void);
 void send_done(u64 a, u64 b);
 _Noreturn void end_with(u32 what, u64 a, u64 b, const void *pc, const char *text);
+bool goes_on(const void *pc); /* whether the other process knows of what this code does wrong, and wants to see what follows */
+void forget_what_goes_on(void);
 
 #define end_with_text(what, pc, ...)                                                        \
 	do {                                                                                \
@@ -107,6 +111,11 @@ _Noreturn void end_with(u32 what, u64 a, u64 b, const void *pc, const char *text
 	} while (0)
 #define fault(...) end_with_text(FAULT, CALLER, __VA_ARGS__)
 #define misuse(pc, ...) end_with_text(MISUSE, pc, __VA_ARGS__)
+#define misuse_unless_known(pc, ...)                                                        \
+	do {                                                                                \
+		if (!goes_on(pc))                                                           \
+			misuse(pc, __VA_ARGS__);                                            \
+	} while (0)
 
 /* What the kernel's types are needed for (arch/tree.c) */
 
@@ -127,6 +136,7 @@ void boot(struct device *device, const char *name, bool fills_on_alloc, bool fil
 void run_initcalls(void);
 struct list_head *pools_of(struct device *device);
 ssize_t show_file(const struct device_attribute *attr, struct device *device, char *to);
+const char *name_of_file(const struct device_attribute *attr);
 void init_mutex(struct mutex *lock);
 u32 *state_of_spinlock(struct raw_spinlock *lock); /* all ones at first; NULL of a lock that is not initialised */
 u32 *state_of_mutex(struct mutex *lock);
@@ -153,7 +163,8 @@ struct block {
 struct operation { /* while it waits for a page, other operations run */
 	gfp_t allowed; /* what its caller may do for memory */
 	bool by_interrupt; /* its caller may be an interrupt handler: interrupts are off */
-	bool is_free;
+	bool is_alloc, is_free;
+	const void *freed; /* the block that it frees */
 	unsigned allocations, fails; /* how many it has requested so far; and which one fails, from 1 on */
 	bool failed, page_requested; /* whether that one has failed; whether a page was requested of the device, which fault injection did not refuse */
 	size_t own, others, own_again; /* offsets in the heap: where its objects begin, those of operations meanwhile, its own again */
@@ -220,7 +231,8 @@ extern bool reading_pools_file;
 
 void forget_pools_file(void);
 void read_pools_file(void);
-void read_row(u64 numbers[4]); /* blocks in use, blocks, size in bytes, pages */
+#define MOST_COLUMNS 8
+void read_row(u64 numbers[MOST_COLUMNS]); /* the last ones of the row */
 
 /* Managed pools (managed.c) */
 
@@ -252,6 +264,9 @@ void check_may_sleep(const char *what, const void *pc);
 
 bool map_races(size_t nbytes);
 void forget_locks_of(size_t offset, size_t nbytes); /* of bytes of the heap that are new, or freed */
+void hand_over(const void *vaddr); /* an allocation gives a block, or NULL */
+void take_back(const void *vaddr);
+void forget_blocks(void);
 
 /* Text (text.c) */
 

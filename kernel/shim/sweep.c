@@ -15,7 +15,7 @@ struct wanted {
 	} geometries[];
 };
 struct row {
-	u64 admitted, numbers[4]; /* whether there is a pool; its row in the file pools with all blocks in use */
+	u64 admitted, numbers[MOST_COLUMNS]; /* whether there is a pool; its row in the file pools with all blocks in use */
 };
 
 static void sweep_one(const u64 dma[2], const struct geometry *arguments, struct row *row, struct block *blocks)
@@ -52,6 +52,7 @@ void serve_sweep(void)
 	struct row *rows = (struct row *)(swept + 1);
 	struct block *blocks = (struct block *)(rows + number);
 
+	forget_what_goes_on();
 	for (*swept = 0; *swept < number; ++*swept) {
 		sweep_one(wanted->dma, arguments, rows++, blocks);
 		blocks += arguments++->blocks;

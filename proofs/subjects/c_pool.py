@@ -14,8 +14,8 @@ from kernel.build import Source
 from kernel.execute import MEMORY, Interpreter
 from kernel.ir import Field, Module, NotFollowed, ir_of
 from kernel.objects import Fault, Pointer, Struct
-from kernel.pool import promises_of
-from model.promises import SERIES, V6_12, Promises
+from kernel.promises import promises_of
+from model.promises import SERIES, V6_12, VERSIONS, Promises
 from proofs.engine.path import Body
 from proofs.subjects.c_names import CREATED, Names, functions_of, names_of
 from proofs.subjects.subject import PAGE_SIZE
@@ -108,7 +108,7 @@ def lookup_case(code: Code) -> str:
 
 def compile_file(source: Source) -> Code:
     """Compile a file. Raises BuildError."""
-    code = Code(source, ir_of(source), ir_of(source, debug=True), promises_of(source))
+    code = Code(source, ir_of(source), ir_of(source, debug=True), VERSIONS[promises_of(source).like])
     for module in (code.module, code.debugging):
         module.aliases.update(functions_of(module))
     pools = []

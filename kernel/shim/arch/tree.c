@@ -63,6 +63,11 @@ ssize_t show_file(const struct device_attribute *attr, struct device *device, ch
 	return attr->show(device, (struct device_attribute *)attr, to);
 }
 
+const char *name_of_file(const struct device_attribute *attr)
+{
+	return attr->attr.name;
+}
+
 /* Locks: the environment keeps their state in a word of theirs that is all ones where the kernel has initialised one. */
 
 u32 *state_of_spinlock(raw_spinlock_t *lock)

@@ -1,0 +1,89 @@
+"""Where in the C something happens: the function and the line of an address in a program, and the field of an object."""
+
+import re
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+
+from kernel.headers import SHIM
+
+
+@lru_cache(maxsize=256)
+def site_of(program: Path, pc: int) -> tuple[str, str]:
+    """The function, and the file with the line, of an address in a program; "" where addr2line is not there to tell."""
+    if not pc:
+        return "", ""
+    command = ["addr2line", "-f", "-i", "-e", str(program), f"{pc - 1:#x}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return "", ""
+    said = re.sub(r" \(discriminator \d+\)", "", done.stdout).splitlines()
+    own = file_of(program)  # of which GCC names some lines as if they were of wrapped.c
+    # The function and the line, then those that it is inlined in.
+    places = [
+        (function, re.sub(r".*/wrapped\.c(?=:)", lambda _: own, line))
+        for function, line in zip(said[::2], said[1::2], strict=False)
+    ]
+    in_headers = [place for place in places if "/include/" in place[1] or place[1].startswith(f"{SHIM}/")]
+    function, line = next((place for place in places if place not in in_headers), ("??", ""))
+    return ("", "") if function == "??" else (function, line)
+
+
+def file_of(program: Path) -> str:
+    """The dmapool.c that a program runs, which is included in wrapped.c."""
+    try:
+        return (program.parent / "wrapped.c").read_text().rpartition('#include "')[2].rstrip().rstrip('"')
+    except OSError:
+        return ""
+
+
+def place_of(program: Path, pc: int) -> str:
+    """The line of an address, as `dmapool.c:123`."""
+    return site_of(program, pc)[1].rpartition("/")[2]
+
+
+def line_of(program: Path, pc: int) -> str:
+    """The function and the line of an address, as `pool_find_page (dmapool.c:123)`."""
+    function = site_of(program, pc)[0]
+    return f"{function} ({place_of(program, pc)})" if function else ""
+
+
+def with_fields(program: Path, pc: int, words: str) -> str:
+    """What is said of bytes of an object, with the name of the field, as far as the program's debugging information has it."""
+    about = re.search(r"(\d+) bytes at offset (\d+) of an object of (\d+) bytes of kmalloc", words)
+    if about is None:
+        return words
+    file, _, line = site_of(program, pc)[1].rpartition(":")
+    try:
+        text = Path(file).read_text(errors="replace")
+    except OSError:
+        return words
+    offset, nbytes = int(about[2]), int(about[3])
+    for name, size, members in sorted(structs_of(program), key=lambda struct: -struct[1]):
+        if size and nbytes % size == 0 and re.search(rf"\bstruct\s+{name}\s*\{{", text):
+            below = [member for at, member in members if at <= offset % size]
+            if below:
+                written = re.search(rf"\w+(?:->|\.){below[-1]}\b", text.splitlines()[int(line) - 1])
+                return words.replace(about[0], written[0] if written else f"{below[-1]} of a struct {name}")
+    return words
+
+
+@lru_cache(maxsize=16)
+def structs_of(program: Path) -> list[tuple[str, int, list[tuple[int, str]]]]:
+    """The structs that a program's dmapool.c knows: the name, the bytes, and each member's offset and name, ascending."""
+    command = ["readelf", "--debug-dump=info", str(program.parent / "file.o")]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return []
+    structs: list[tuple[str, int, list[tuple[int, str]]]] = []
+    for entry in re.split(r"^ <", said, flags=re.M):
+        depth, kind = entry.partition(">")[0], re.search(r"\(DW_TAG_(\w+)\)", entry)
+        named = re.search(r"DW_AT_name +: (?:\(.*?\): )?(\w+)", entry)
+        number = re.search(r"DW_AT_(?:byte_size|data_member_location) *: (\d+)", entry)
+        if kind and kind[1] == "structure_type" and depth == "1":
+            structs.append((named[1] if named else "", int(number[1]) if number else 0, []))
+        elif kind and kind[1] == "member" and depth == "2" and structs and named and number:
+            structs[-1][2].append((int(number[1]), named[1]))
+    return structs

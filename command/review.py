@@ -37,6 +37,9 @@ from report.verdicts import of_hunt, of_proof, replaying
 
 MOST_LINES = 40
 
+MOST_BREAKS = 4
+"""Of a patch, that are shown with their runs."""
+
 
 @dataclass(frozen=True)
 class Looked:
@@ -91,7 +94,7 @@ def run(options: argparse.Namespace) -> Status:
     if odd:  # what was so before is no finding
         before = {(one.obligation, one.verdict) for one in prove(kernels[0].path, options.jobs)[0]}
         odd = [result for result in odd if (result.obligation, result.verdict) not in before]
-    lines, findings = [f"base: {base}, {kernels[0].in_words()}"], 0
+    lines, findings = [f"base: {base}", f"  {kernels[0].in_words()}"], 0
     lines.append(f"with {len(patches)} patch{'es' * (len(patches) > 1)} of {options.patches}: {sources[-1]}")
     for number, (patch, _) in enumerate(stages, 1):
         said, new = of_patch(number, patch, looked[number - 1], looked[number], folder)
@@ -179,15 +182,21 @@ def of_patch(number: int, patch: Patch, before: Looked, after: Looked, folder: P
         how = "mends" if better else f"changes, as announced, {claim.name}" if meant else f"CHANGES {claim.name}"
         lines.append(f"    {how}: {words}")
     known = {cause_of(trace) for trace in before.hunt.found}
-    for place, trace in enumerate(trace for trace in after.hunt.found if cause_of(trace) not in known):
+    new = {cause_of(trace): trace for trace in reversed(after.hunt.found) if cause_of(trace) not in known}
+    for place, trace in enumerate([*reversed(new.values())]):
         claim = CLAIMS[str(trace.claim)]
         findings += not kernel.is_announced(claim.name)
         how = "changes, as announced" if kernel.is_announced(claim.name) else "BREAKS"
         file = keep(trace, f"review-{number:02}-{place + 1}-{claim.name}", folder / "traces")
+        if place >= MOST_BREAKS:
+            lines[-1] += f"{', ' if place > MOST_BREAKS else ''}{claim.name}"
+            continue
         scene = scene_on(trace, KERNEL, kernel)
         lines.append(f"    {how} {claim.name}: {claim.sentence}")
         lines += [f"      {break_in_words(scene)}"] if scene.broken is not None else []
         lines.append(f"      {replaying(file, KERNEL, kernel)}")
+        if place == MOST_BREAKS - 1 and len(new) > MOST_BREAKS:
+            lines.append(f"    and, by traces beside {os.path.relpath(file)}: ")
     if unseen := sorted(before.hunt.checked.keys() - after.hunt.checked.keys()):
         lines.append(f"    not looked at any more, since runs end before: {', '.join(unseen)}")
     if not_run := sorted(set(exported_and_not_run(after)) - set(exported_and_not_run(before))):

@@ -15,9 +15,10 @@ from email.header import decode_header, make_header
 from email.message import Message
 from pathlib import Path
 
-from kernel.build import Source, find
-from kernel.commits import git, said_by
+from kernel.build import Source
+from kernel.commits import git, said_by, tree_of
 from kernel.compiler import BuildError
+from kernel.headers import is_whole
 
 FILE = "mm/dmapool.c"
 DIFF = re.compile(r"^--- \S+.*\n\+\+\+ \S+", re.M)
@@ -151,7 +152,7 @@ def link(there: Path, here: Path, changed: list[Path]) -> None:
 def of_commits(tree: Path, commits: str, folder: Path) -> tuple[Source, Path]:
     """Of a range of commits of a git tree, `BASE..TIP`: the source as it was before, and a mailbox of the patches to it. Raises
     BuildError."""
-    before, mbox = find(f"{tree}@{commits.partition('..')[0]}"), folder.absolute() / "commits.mbox"
+    laid, mbox = tree_of(f"{tree}@{commits.partition('..')[0]}"), folder.absolute() / "commits.mbox"
     done = git("format-patch", "--stdout", commits, "--", FILE, "include", within=tree)
     if done.returncode:
         raise BuildError(f"{tree}: git cannot read {commits}: {said_by(done)}")
@@ -159,4 +160,4 @@ def of_commits(tree: Path, commits: str, folder: Path) -> tuple[Source, Path]:
         raise BuildError(f"{tree}: no commit of {commits} changes {FILE}")
     folder.mkdir(parents=True, exist_ok=True)
     mbox.write_bytes(done.stdout)
-    return before, mbox
+    return Source(laid / FILE, laid if is_whole(laid) else tree), mbox

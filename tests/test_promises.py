@@ -1,6 +1,8 @@
 """What a file promises is found by trying it; a change of that can be announced; a hunt goes past what it has found."""
 
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,9 +12,12 @@ from kernel.promises import promises_of
 from model.promises import V6_1, V6_12, Promises
 from model.revision import KERNEL
 from tests.kernels import changed, fetched, needs_a_compiler, tiny
+from tests.kernels import hunt as directed_hunt
 from tests.running import Command
 
 needs_a_compiler()
+
+REDESIGNS = tomllib.loads((Path(__file__).parent / "redesigns.toml").read_text())["change"]
 
 DESCENDS = (
     "\t\tif (last)\n\t\t\tlast->next_block = block;\n\t\telse\n\t\t\tfirst = block;\n\t\tlast = block;\n",
@@ -32,6 +37,13 @@ def test_names_do_not_matter(tmp_path: Path) -> None:
     found = promises_of(here)
     assert (found.like, found.reports_of_free, found.differs("reports_of_free")) == ("v6.12", "wrong_free", True)
     assert not any(found.differs(name) for name in ("smallest_block", "columns", "leaks_every_page"))
+
+
+@pytest.mark.parametrize("change", REDESIGNS, ids=range(len(REDESIGNS)))
+def test_a_redesign_that_no_driver_sees_is_no_finding(tmp_path: Path, change: dict[str, Any]) -> None:
+    here = changed("v6.12", tmp_path, *change["text"])
+    assert promises_of(here).like == "v6.12"
+    assert directed_hunt(here) > 5000
 
 
 def test_a_mended_defect_is_held_to(tmp_path: Path) -> None:

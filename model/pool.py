@@ -38,8 +38,7 @@ class SimplePool:
     def __post_init__(self) -> None:
         self.debug = self.debug or self.promises.always_debugs
         self.offsets = geometry_of.block_offsets(self.geometry, self.promises.lays_up_to_the_boundary)
-        self.pages: list[Page] = []
-        self.log: list[str] = []
+        self.pages, self.log = list[Page](), list[str]()
 
     @classmethod
     def create(

@@ -86,7 +86,7 @@ def test_commits_of_a_tree_are_patches(tmp_path: Path) -> None:
     assert base.file.read_text() == "int a;\n"
     assert [patch.subject for patch in read_patches(mbox)] == ["dmapool: b", "dmapool: c"]
     for commits, why in (
-        ("HEAD~9..HEAD", "git cannot read"),
+        ("HEAD~9..HEAD", "there is no commit .HEAD~9"),
         ("HEAD..HEAD", f"no commit of HEAD..HEAD changes {FILE}"),
     ):
         with pytest.raises(BuildError, match=why):

@@ -122,10 +122,21 @@ def reports_of_free(source: Source) -> str:
     return reporting(source, r"(\w+) pool, dma \w+ already free", use)
 
 
-def notices_foreign_dma(source: Source) -> bool:
+def foreign_dma(source: Source) -> list[str]:
+    """What is said of a free in no page, where nothing debugs."""
     tried = Trial(source, 32, blocks=1)
     tried.pool.free(tried.blocks[0][0], tried.blocks[0][1] + 2**20)
-    return bool(tried.pool.log)
+    return tried.pool.log
+
+
+def notices_foreign_dma(source: Source) -> bool:
+    return bool(foreign_dma(source))
+
+
+def reports_of_foreign_dma(source: Source) -> str:
+    return next(
+        named[1] for message in foreign_dma(source) if (named := re.match(r"(\w+) pool, \S+ \(bad dma\)", message))
+    )
 
 
 def wrong_vaddr(source: Source, **options: Any) -> Trial:
@@ -173,7 +184,14 @@ TRIED: dict[str, Callable[[Source], Any]] = {
     look.__name__: look
     for look in (
         *(columns, smallest_block, lays_up_to_the_boundary, clips_the_boundary, counts_what_is_laid, reports_of_alloc),
-        *(reports_of_free, notices_foreign_dma, notices_wrong_vaddr, refuses_before_filling, notices_overlap),
+        *(
+            reports_of_free,
+            reports_of_foreign_dma,
+            notices_foreign_dma,
+            notices_wrong_vaddr,
+            refuses_before_filling,
+            notices_overlap,
+        ),
         *(keeps_a_tree, leaks_every_page, always_debugs),
     )
 }
@@ -182,7 +200,9 @@ TRIED: dict[str, Callable[[Source], Any]] = {
 TELLING = ("smallest_block", "notices_foreign_dma", "notices_wrong_vaddr", "leaks_every_page")
 """What tells a stack of all free blocks from lists in each page: no single change of a file makes it like the other."""
 
-AS_IT_IS = ("columns", "smallest_block", "reports_of_alloc", "reports_of_free", "always_debugs")
+AS_IT_IS = (
+    *("columns", "smallest_block", "reports_of_alloc", "reports_of_free", "reports_of_foreign_dma", "always_debugs"),
+)
 """What a file may do in its own way: it is held to that."""
 
 

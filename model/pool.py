@@ -104,7 +104,8 @@ class SimplePool:
     def free(self, vaddr: int, dma: int) -> None:
         """`dma_pool_free`."""
         if complaint := self.complaint(vaddr, dma):
-            self.log.append(f"{self.promises.reports_of_free} {self.name}, {complaint}")
+            function = self.promises.reports_of_free if self.debug else self.promises.reports_of_foreign_dma
+            self.log.append(f"{function} {self.name}, {complaint}")
         elif (page := self.page_of(dma)) is not None and (offset := vaddr - page.mapping.vaddr) in page.in_use:
             page.in_use.remove(offset)
             if self.debug or self.init_on_free:
@@ -137,9 +138,8 @@ class SimplePool:
 
     def counted_per_page(self) -> int:
         """How many blocks the total counts for a page."""
-        return (
-            len(self.offsets) if self.promises.counts_what_is_laid else self.geometry.allocation // self.geometry.size
-        )
+        divided = self.geometry.allocation // self.geometry.size
+        return len(self.offsets) if self.promises.counts_what_is_laid else divided
 
     def page_of(self, dma: int) -> Page | None:
         """The page whose addresses hold `dma`."""

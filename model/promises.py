@@ -45,6 +45,7 @@ class Promises:
         "dma_pool_alloc"  # the function that messages about a block written to while it was free name
     )
     reports_of_free: str = "dma_pool_free"  # the function that messages about a wrong free name
+    reports_of_foreign_dma: str = "dma_pool_free"  # the same, where nothing debugs
     notices_foreign_dma: bool = True  # at a free, without debugging too
     notices_wrong_vaddr: bool = True  # at a free, in debug builds: the two addresses name different blocks
     notices_overlap: bool = True  # of the pages that a device gives
@@ -123,6 +124,7 @@ IN_WORDS: dict[str, str | tuple[str, str]] = {
     "columns": "the numbers of a row in the file pools are its columns {}, from the end",
     "reports_of_alloc": "a message about a block that was written to while it was free names {}",
     "reports_of_free": "a message about a wrong free names {}",
+    "reports_of_foreign_dma": "without debugging, such a message names {}",
     "lays_up_to_the_boundary": ("a block may end at a boundary", "a block that ends at a boundary starts at one"),
     "clips_the_boundary": ("a boundary above the page is clipped", "a boundary is at most a page"),
     "counts_what_is_laid": ("the total counts the blocks that are laid", "the total is the page divided by the size"),

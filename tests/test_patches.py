@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kernel.build import BuildError, Source
+from kernel.commits import tree_of
 from kernel.patches import FILE, applied, of_commits, read_patches
 
 DIFF = f"""--- a/{FILE}
@@ -85,6 +86,7 @@ def test_commits_of_a_tree_are_patches(tmp_path: Path) -> None:
     base, mbox = of_commits(tree, "HEAD~2..HEAD", tmp_path / "review")
     assert base.file.read_text() == "int a;\n"
     assert [patch.subject for patch in read_patches(mbox)] == ["dmapool: b", "dmapool: c"]
+    assert (tree_of(f"{tree}@HEAD~1") / FILE).read_text() == "int b;\n"
     for commits, why in (
         ("HEAD~9..HEAD", "there is no commit .HEAD~9"),
         ("HEAD..HEAD", f"no commit of HEAD..HEAD changes {FILE}"),

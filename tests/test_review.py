@@ -7,8 +7,22 @@ import pytest
 from command import review
 from model.trace import loads
 from tests.running import ROOT, Command
-from tests.test_compare import COMMENT, V6_1, mailed, needs_kernels
+from tests.test_compare import BOUNDARY, COMMENT, V6_1, mailed, needs_kernels
 
+MENDED = ("dmapool: the last block before a boundary", *BOUNDARY)
+EXPORTED = (
+    "dmapool: size",
+    "EXPORT_SYMBOL(dma_pool_create);\n",
+    """EXPORT_SYMBOL(dma_pool_create);
+
+size_t dma_pool_size(struct dma_pool *pool);
+size_t dma_pool_size(struct dma_pool *pool)
+{
+	return pool->size;
+}
+EXPORT_SYMBOL(dma_pool_size);
+""",
+)
 LOST = ("dmapool: count less", "\tpage->in_use++;\n", "\tpage->in_use += 2;\n")
 
 
@@ -16,12 +30,17 @@ LOST = ("dmapool: count less", "\tpage->in_use++;\n", "\tpage->in_use += 2;\n")
 def test_a_series_is_reviewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
     monkeypatch.setattr(review, "RUNS", 1)
     monkeypatch.setattr(review, "prove", lambda *_: ([], ""))  # test_compiled does
-    mbox = mailed(tmp_path, ("dmapool: a comment", *COMMENT), LOST)
+    mbox = mailed(tmp_path, ("dmapool: a comment", *COMMENT), MENDED, EXPORTED, LOST)
     out = tmp_path / "review"
     ran = command("review", mbox, "--base", V6_1.parent.parent, "--profile", "directed", "--out", out)
     assert ran.status == 1
     assert len(ran.out.splitlines()) <= review.MOST_LINES
     assert " 1. dmapool: a comment: a driver sees no change in " in ran.out
+    assert (
+        "    mends: a block may end at a boundary; before, a block that ends at a boundary starts at one\n" in ran.out
+    )
+    assert "    exported, and not exercised: dma_pool_size\n" in ran.out
+    assert ran.out.index("BREAKS") > ran.out.index(" 4. dmapool")
     assert "    BREAKS in_use_counts_the_live_blocks: " in ran.out
     (replay,) = {
         line.split("TRACE=")[1] for line in ran.out.splitlines() if "in_use_counts" in line and "TRACE=" in line

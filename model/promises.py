@@ -45,7 +45,7 @@ class Promises:
         "dma_pool_alloc"  # the function that messages about a block written to while it was free name
     )
     reports_of_free: str = "dma_pool_free"  # the function that messages about a wrong free name
-    reports_of_foreign_dma: str = "dma_pool_free"  # the same, where nothing debugs
+    reports_of_foreign_dma: str = "dma_pool_free"  # the same, of a free in no page
     notices_foreign_dma: bool = True  # at a free, without debugging too
     notices_wrong_vaddr: bool = True  # at a free, in debug builds: the two addresses name different blocks
     notices_overlap: bool = True  # of the pages that a device gives
@@ -109,6 +109,7 @@ V6_12 = Promises(
     smallest_block=16,
     reports_of_alloc="pool_check_block",
     reports_of_free="pool_block_err",
+    reports_of_foreign_dma="pool_block_err",
     notices_foreign_dma=False,
     notices_wrong_vaddr=False,
     notices_overlap=False,
@@ -124,7 +125,7 @@ IN_WORDS: dict[str, str | tuple[str, str]] = {
     "columns": "the numbers of a row in the file pools are its columns {}, from the end",
     "reports_of_alloc": "a message about a block that was written to while it was free names {}",
     "reports_of_free": "a message about a wrong free names {}",
-    "reports_of_foreign_dma": "without debugging, such a message names {}",
+    "reports_of_foreign_dma": "a message about a free in no page names {}",
     "lays_up_to_the_boundary": ("a block may end at a boundary", "a block that ends at a boundary starts at one"),
     "clips_the_boundary": ("a boundary above the page is clipped", "a boundary is at most a page"),
     "counts_what_is_laid": ("the total counts the blocks that are laid", "the total is the page divided by the size"),

@@ -21,7 +21,7 @@ define make-venv
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup schemas kernels prove crosshair audit test fuzz volume bugs report replay compare review bench mpt3sas claims clean
+.PHONY: help demo setup schemas kernels prove crosshair audit test fuzz volume bugs history report replay compare review bench mpt3sas claims clean
 
 help:  ## [start] this list; docs/options.md explains every option
 	@for group in start prove hunt report check; do echo "$$group:"; \
@@ -77,6 +77,9 @@ volume: $(VENV)/installed  ## [report] a million operations on each of six pools
 
 bugs: $(VENV)/installed  ## [check] plant every seeded bug, and print who notices: ARGS="name …"
 	@$(RUN) -m command bugs $(ARGS)
+
+history: $(VENV)/installed  ## [check] plant the bugs that this file has had, and print who notices, and how soon
+	@$(RUN) -m command history $(ARGS)
 
 report: $(VENV)/installed  ## [report] write reports/index.html: ENGINES="prove fuzz" KERNEL=~/linux
 	@$(RUN) -m command report $(ENGINES) $(OF_HUNT) $(addprefix --profile=,$(PROFILE)) $(ARGS)

@@ -8,13 +8,17 @@ and becomes `new`. Of a bug it says
 - `hunted`: claims of which a hunt must see at least one broken: which one it meets first is a matter of luck;
 - `contracts`: what CrossHair must refute;
 - `revision`: the one that is proved and hunted;
-- `kernel`: the version whose mm/dmapool.c is changed, where it is not a file of ours.
+- `kernel`: the version whose mm/dmapool.c is changed, where it is not a file of ours;
+- `like`: another entry, from which it has what it does not say itself.
+
+A bug of history (`bugs/history.toml`) has a `year` as well: `what` it was, how it was `found`, and the `source` that says so.
 """
 
 import shutil
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 KERNELS = ROOT / ".poolproof" / "kernels"
@@ -34,6 +38,10 @@ class Bug:
     contracts: tuple[str, ...] = ()
     revision: str = "series"
     kernel: str = ""
+    year: str = ""
+    what: str = ""
+    found: str = ""
+    source: str = ""
 
     @property
     def original(self) -> Path:
@@ -75,14 +83,18 @@ def link_but(tree: Path, here: Path, file: str) -> None:
 
 def table() -> dict[str, Bug]:
     """Every seeded bug by its name."""
-    bugs = {}
+    entries: dict[str, dict[str, Any]] = {}
     for file in sorted(Path(__file__).parent.glob("*.toml")):
-        entries = tomllib.loads(file.read_text())
-        common = {key: value for key, value in entries.items() if not isinstance(value, dict)}
-        for name, entry in entries.items():
+        read = tomllib.loads(file.read_text())
+        common = {key: value for key, value in read.items() if not isinstance(value, dict)}
+        for name, entry in read.items():
             if isinstance(entry, dict):
-                fields = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
-                bugs[f"{file.stem}/{name}"] = Bug(f"{file.stem}/{name}", **common | fields)
+                entries[f"{file.stem}/{name}"] = ({} if "like" in entry else common) | entry
+    bugs = {}
+    for name, entry in entries.items():
+        fields = entries.get(entry.pop("like", ""), {}) | entry
+        lists = {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
+        bugs[name] = Bug(name, **fields | lists)
     return bugs
 
 

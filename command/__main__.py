@@ -27,6 +27,7 @@ COMMANDS = {
     "review": "say what each patch of a series changes, breaks and keeps, to paste into a reply",
     "report": "ask the engines, and write pages, SARIF, JUnit XML, JSON, traces and SMT-LIB 2",
     "bugs": "plant each seeded bug, and see who notices it",
+    "history": "plant the bugs that mm/dmapool.c has had: which claim notices each, and how soon",
     "drawn": "plant changes of one token in a kernel's file, drawn by a seed, and see who notices",
     "claims": "write the tables of claims into README.md and docs/claims.md",
     "kernels": "fetch the kernels to run against, once",

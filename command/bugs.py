@@ -14,14 +14,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from bugs import BUGS, Bug, plant
 from command.line import Status, add_jobs, add_names, unknown
-from hunt.profiles import UNSHRUNK
+from hunt.profiles import BRIEF, UNSHRUNK
 from model.bad_input import BadInput
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict
@@ -47,6 +47,7 @@ class Notice:
     output: str = ""
     verdicts: dict[str, str] = field(default_factory=dict)  # of the prover, by obligation
     not_followed: tuple[str, ...] = ()  # obligations
+    seconds: float = 0
 
     def __str__(self) -> str:
         said = f"MISSED {', '.join(self.missed)}; " if self.missed else ""
@@ -99,9 +100,10 @@ def prover(bug: Bug, folder: Path) -> Notice:
 
 
 def hunter(bug: Bug, folder: Path) -> Notice:
-    """The claim that the state machine sees broken first, in hunts with the budget of `ci` each, one seed after the other."""
+    """The claim that the state machine sees broken first, in hunts with the budget of `ci` each, one seed after the other; of a
+    file that is as it was, in a brief one."""
     steps = 0
-    for seed in SEEDS:
+    for seed in SEEDS if bug.old != bug.new else SEEDS[:1]:
         found, ran, output = hunt(bug, folder, seed)
         steps += ran or 0
         if found or ran is None:
@@ -113,7 +115,9 @@ def hunter(bug: Bug, folder: Path) -> Notice:
 def hunt(bug: Bug, folder: Path, seed: str) -> tuple[str, int | None, str]:
     """A hunt in the copy: the claim that it sees broken, or "", its steps, None if it has failed, and its output."""
     what = ("--kernel", "linux") if bug.kernel else (bug.revision,)
-    _, output = run_in(folder, "command", "fuzz", *what, "--profile", UNSHRUNK, "--seed", seed)
+    _, output = run_in(
+        folder, "command", "fuzz", *what, "--profile", UNSHRUNK if bug.old != bug.new else BRIEF, "--seed", seed
+    )
     found = re.search(r"^\S+ breaks (\w+):", output, re.M)
     ran = re.search(r"^steps +([\d,]+)$", output, re.M)
     return found[1] if found else "", int(ran[1].replace(",", "")) if ran else None, output
@@ -142,7 +146,13 @@ def notices(bug: Bug, engines: Iterable[str]) -> dict[str, Notice]:
     """Plant a bug: what each of the engines that have to notice it says."""
     with TemporaryDirectory() as folder:
         plant(bug, Path(folder))
-        return {name: ENGINES[name][0](bug, Path(folder)) for name in engines if ENGINES[name][1](bug)}
+        said = {}
+        for name in engines:
+            if ENGINES[name][1](bug):
+                started = time.perf_counter()
+                notice = ENGINES[name][0](bug, Path(folder))
+                said[name] = replace(notice, seconds=time.perf_counter() - started)
+        return said
 
 
 def plant_all(

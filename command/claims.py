@@ -60,6 +60,9 @@ PROVED_OF_C = {
     "locking_rules_are_kept",
     "block_starts_in_a_page",
     "pool_stays_in_its_memory",
+    "flags_reach_the_device",
+    "structs_are_on_the_node",
+    "counters_do_not_wrap",
 }
 """The claims with obligations about a kernel's own C; tests/test_compiled.py compares them with those of the kernels."""
 
@@ -87,7 +90,8 @@ def table_of_claims() -> str:
             "<br>".join(f"`{name}`" for name in seeded_bugs(claim)),
         )
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    needed = [f"- `{claim.name}`: {claim.drivers}" for claim in CLAIMS.values() if claim.drivers]
+    return "\n".join([*lines, "", "Which drivers need it:", "", *needed]) + "\n"
 
 
 def seeded_bugs(claim: Claim) -> list[str]:
@@ -130,7 +134,9 @@ def counted(about: list[Claim], revision: str | None) -> str:
 def hunted(*, inside: bool) -> set[str]:
     """The claims that a run is checked against: those that the comparison with the simple pool names; and, of the series,
     those that are looked at `inside` of it."""
-    sources = [file for file in (ROOT / "model").glob("*.py") if file.name not in ("claims.py", "promises.py")]
+    sources = [
+        file for file in (ROOT / "model").glob("*.py") if file.name not in ("claims.py", "rules.py", "promises.py")
+    ]
     sources += [ROOT / "hunt" / "inside.py"] if inside else []
     words = {word for file in sources for word in re.findall(r"\w+", file.read_text())}
     return words & CLAIMS.keys()
@@ -143,12 +149,17 @@ TABLES = {README: ("topics", table_of_topics), LIST: ("claims", table_of_claims)
 def with_table(document: Path) -> str:
     """A document's text with its table as it has to be. Raises BadInput if the marks for it are missing."""
     name, table = TABLES[document]
-    begin, end = f"<!-- {name}: written by `make claims` -->\n", f"<!-- end of {name} -->\n"
+    return between_marks(document, name, table())
+
+
+def between_marks(document: Path, name: str, text: str, by: str = "claims") -> str:
+    """The document with another text between the marks of this name, which `make BY` writes. Raises BadInput."""
+    begin, end = f"<!-- {name}: written by `make {by}` -->\n", f"<!-- end of {name} -->\n"
     head, found, rest = document.read_text().partition(begin)
     _, closed, tail = rest.partition(end)
     if not found or not closed:
         raise BadInput(f"{document.name}: the marks around the table of {name} are missing: bring them back")
-    return head + begin + table() + end + tail
+    return head + begin + text + end + tail
 
 
 def add(parser: argparse.ArgumentParser) -> None:

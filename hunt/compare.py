@@ -104,7 +104,7 @@ class Observer:
             case Alloc():
                 assert target is not None
                 outer, self.memory.place = self.memory.place, self._place(step, seen)
-                block = target.alloc(step.zero)
+                block = target.alloc(step.zero, step.flags)
                 self.memory.place = outer
                 seen.of["result"] = (
                     "NULL" if block is None else f"the block at DMA address {block[1]:#x} ({block[0]:#x})"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from model.checks import Block
-from model.trace import Alloc, Destroy, Free, OtherPool, PoolInfo, Step, Write
+from model.trace import FLAGS, Alloc, Destroy, Free, OtherPool, PoolInfo, Step, Write
 
 if TYPE_CHECKING:
     from hunt.machine import PoolMachine
@@ -24,7 +24,8 @@ class Operation(NamedTuple):
 
 
 def alloc(machine: "PoolMachine", choice: int) -> Step:
-    return Alloc(machine.name(), zero=choice % 4 == 1)
+    """By callers of each kind, in turn."""
+    return Alloc(machine.name(), zero=choice % 4 == 1, flags=FLAGS[machine.named % len(FLAGS)])
 
 
 def free(machine: "PoolMachine", choice: int) -> Step | None:

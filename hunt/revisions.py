@@ -34,7 +34,9 @@ def python(pool: Any, promises: Promises = SERIES, **views: Any) -> Revision:
 
 REVISIONS: Mapping[str, Revision] = MappingProxyType(
     {
-        "model": Revision(SimplePool.create),
+        "model": Revision(
+            SimplePool.create, replace(SERIES, keeps_in_debug_builds=SERIES.keeps)
+        ),  # it has no free lists
         "series": python(SeriesPool, look=look, inside=inside_of_pages),
         # Held to what v6.1 was meant to promise, which it breaks; and to what it keeps in fact.
         "v6.1": python(

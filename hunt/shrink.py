@@ -16,7 +16,21 @@ from hunt.watchdog import begin, watchdog
 from model.checks import BrokenClaim
 from model.lockstep import Lockstep, rerun
 from model.revision import KERNEL, Revision
-from model.trace import Alloc, Create, Free, Kernel, OtherPool, PageChoice, Step, Trace, TraceError, Write, dumps, loads
+from model.trace import (
+    FLAGS,
+    Alloc,
+    Create,
+    Free,
+    Kernel,
+    OtherPool,
+    PageChoice,
+    Step,
+    Trace,
+    TraceError,
+    Write,
+    dumps,
+    loads,
+)
 
 SECONDS = 20.0
 """Of the processor, so that a busy machine shrinks as far as an idle one; then what has been found has to do."""
@@ -131,6 +145,8 @@ def variants_of(thing: Step | Kernel | PageChoice) -> Iterator[Any]:
             simpler = [0, sign, *(sign * (abs(value) - (1 << bit)) for bit in bits)]
         elif isinstance(thing, Create) and field.name == "name":
             simpler = ["pool"]
+        elif isinstance(thing, Alloc) and field.name == "flags":
+            simpler = [FLAGS[0]]
         else:
             simpler = []
         for other in simpler:

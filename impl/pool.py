@@ -21,6 +21,7 @@ from impl.words import unsigned_int
 
 POOL_POISON_FREED = 0xA7
 POOL_POISON_ALLOCATED = 0xA9
+ALREADY_FREE, CORRUPTED = "already free", "freelist corrupted"
 FREE_LINK = struct.Struct("<I")  # C writes an int and reads it back into an unsigned int
 
 
@@ -38,7 +39,7 @@ class Mapping(Protocol):
 class CoherentMemory(Protocol):
     """The device's `dma_alloc_coherent` and `dma_free_coherent`, and the memory behind them, by its virtual addresses."""
 
-    def alloc_coherent(self, nbytes: int) -> Mapping | None: ...
+    def alloc_coherent(self, nbytes: int, flags: str) -> Mapping | None: ...
     def free_coherent(self, nbytes: int, vaddr: int, dma: int) -> None: ...
     def block(self, vaddr: int, nbytes: int) -> memoryview: ...
 
@@ -48,7 +49,7 @@ class Options:
     """How the kernel was built and booted."""
 
     page_size: int = 4096  # bytes
-    debug: bool = False  # DMAPOOL_DEBUG
+    debug: bool = False  # CONFIG_SLUB_DEBUG_ON
     init_on_alloc: bool = False
     init_on_free: bool = False
 
@@ -127,16 +128,17 @@ class Pool(DmaPool):
         self.page_tree: PageTree[Page] = PageTree(self.geometry.allocation, self.checks_below)
         self.avail_page_list = ListHead()
 
-    def alloc(self, zero: bool = False) -> tuple[int, int] | None:
+    def alloc(self, zero: bool = False, flags: str = "GFP_KERNEL") -> tuple[int, int] | None:
         """`dma_pool_alloc` (patch 09): (virtual address, DMA address) of a free block, or None.
 
-        The block is zeroed if asked (`__GFP_ZERO`). The lock is dropped while a page is allocated, and others may run.
+        The block is zeroed if asked (`__GFP_ZERO`); a page is asked for with the other flags. The lock is dropped meanwhile,
+        and others may run.
         """
         with self.lock:
             page = self._page_with_room()
             if page is None:
                 self.lock.drop()
-                page = self._alloc_page()
+                page = self._alloc_page(flags)
                 self.lock.take()
                 if page is None or not self._add_page(page):
                     return None
@@ -246,19 +248,25 @@ class Pool(DmaPool):
             page.fill(offset, self.geometry.size, 0)
         return True
 
-    def _longest_free_list(self, page: Page) -> int:
-        """How far to follow a free list (patch 05): one that runs in a circle must not hang the kernel."""
-        return self.blks_per_alloc - page.in_use
-
-    def _report_endless_list(self, page: Page) -> None:
-        self._error(f"dma_pool_free {self.name}, {page.vaddr:016x} freelist corrupted")
+    def _walk(self, page: Page, chain: int, free_blks: Any, offset: int) -> str:
+        """Debug builds' loop in `dma_pool_free` (patch 05), from any block of a page's free list on, which `free_blks` come
+        before: what speaks against freeing the block at `offset`, if anything does. A list has to be as long as the blocks in
+        use leave it; one that runs in a circle must not hang the kernel."""
+        while chain < self.geometry.allocation:
+            if chain == offset:
+                return ALREADY_FREE
+            free_blks += 1
+            if free_blks + page.in_use > self.blks_per_alloc:
+                return CORRUPTED
+            chain = page.link(chain)
+        return CORRUPTED if free_blks + page.in_use != self.blks_per_alloc else ""
 
     # What they share.
 
-    def _alloc_page(self) -> Page | None:
+    def _alloc_page(self, flags: str) -> Page | None:
         """`pool_alloc_page` and `pool_initialise_page`: a page whose blocks are linked in the order of their offsets."""
         self.lock.might_sleep()
-        mapping = self.memory.alloc_coherent(self.geometry.allocation)
+        mapping = self.memory.alloc_coherent(self.geometry.allocation, flags)
         if mapping is None:
             return None
         page = self._new_page(mapping)
@@ -286,22 +294,15 @@ class Pool(DmaPool):
         self.memory.free_coherent(self.geometry.allocation, page.vaddr, page.dma)
 
     def _is_refused(self, page: Page, offset: int, vaddr: int, dma: int) -> bool:
-        """Debug builds' part of `dma_pool_free`, with patch 05: whether the two addresses don't match, the block is free
-        already, or the free list is too long. Unlike patch 05, it takes a free list that is too short."""
+        """Debug builds' part of `dma_pool_free`: whether the two addresses don't match, or the free list speaks against it."""
         if dma - page.dma != offset:
             self._error(f"dma_pool_free {self.name}, {vaddr:016x} (bad vaddr)/{dma:#018x}")
             return True
-        chain, left = page.offset, self._longest_free_list(page)
-        while left > 0 and chain < self.geometry.allocation:
-            if chain == offset:
-                self._error(f"dma_pool_free {self.name}, dma {dma:#018x} already free")
-                return True
-            chain = page.link(chain)
-            left -= 1
-        if chain < self.geometry.allocation:
-            self._report_endless_list(page)
-            return True
-        return False
+        wrong = self._walk(page, page.offset, 0, offset)
+        if wrong:
+            where = f"dma {dma:#018x} " if wrong is ALREADY_FREE else ""
+            self._error(f"dma_pool_free {self.name}, {where}{wrong}")
+        return wrong != ""
 
     def _report_if_corrupted(self, page: Page, offset: int) -> None:
         """Debug builds' part of `dma_pool_alloc`: report a block that was written to while it was free, behind its link."""

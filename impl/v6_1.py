@@ -6,7 +6,7 @@ from typing import Any
 
 from impl import layout
 from impl.layout import Cursor, Geometry, laid_blocks
-from impl.pool import POOL_POISON_ALLOCATED, POOL_POISON_FREED, Page, Pool
+from impl.pool import ALREADY_FREE, POOL_POISON_ALLOCATED, POOL_POISON_FREED, Page, Pool
 from impl.rbtree import LEFT, RIGHT, N, PageTree
 from impl.words import size_t, unsigned_int
 
@@ -108,11 +108,12 @@ class V6_1Pool(Pool):
     def _page_has_room(self, page: Page) -> None:
         pass
 
-    def _longest_free_list(self, page: Page) -> int:  # noqa: ARG002
-        """v6.1 follows a list to its end (before patch 05): in so many steps, it has ended or runs in a circle."""
-        return self.geometry.allocation
-
-    def _report_endless_list(self, page: Page) -> None:
+    def _walk(self, page: Page, chain: int, free_blks: int, offset: int) -> str:  # noqa: ARG002
+        """v6.1 follows a list to its end (before patch 05): in as many steps as bytes, it has ended or runs in a circle."""
+        for _ in range(self.geometry.allocation):
+            if chain == offset or chain >= self.geometry.allocation:
+                return ALREADY_FREE if chain == offset else ""
+            chain = page.link(chain)
         raise TimeoutError(f"dma_pool_free never ends: the free list of {page.vaddr:016x} runs in a circle")
 
     def _find_page(self, vaddr: int, dma: int) -> Page | None:  # noqa: ARG002

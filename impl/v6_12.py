@@ -71,13 +71,13 @@ class V6_12Pool(DmaPool):
         self.nr_active = 0  # blocks in use
         self.nr_pages = 0
 
-    def alloc(self, zero: bool = False) -> tuple[int, int] | None:
+    def alloc(self, zero: bool = False, flags: str = "GFP_KERNEL") -> tuple[int, int] | None:
         """`dma_pool_alloc` (patches 05, 07 and 11): (virtual address, DMA address) of a free block, or None."""
         with self.lock:
             block = self._pop()
             if block == NULL:
                 self.lock.drop()
-                page = self._alloc_page()
+                page = self._alloc_page(flags)
                 self.lock.take()
                 if page is None:
                     return None
@@ -132,10 +132,10 @@ class V6_12Pool(DmaPool):
         self._write_block(block, self.next_block, dma)
         self.next_block = block
 
-    def _alloc_page(self) -> Mapping | None:
+    def _alloc_page(self, flags: str) -> Mapping | None:
         """`pool_alloc_page` (patch 08). It may sleep, so the lock is dropped: other calls run inside alloc_coherent."""
         self.lock.might_sleep()
-        return self.memory.alloc_coherent(self.geometry.allocation)
+        return self.memory.alloc_coherent(self.geometry.allocation, flags)
 
     def _initialise_page(self, page: Mapping) -> None:
         """`pool_initialise_page` (mail of 21 February 2023): put a page's blocks on top of the stack, the first one topmost.

@@ -119,7 +119,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Variant:
-    """How the file is compiled: with DMAPOOL_DEBUG, with a `dma_addr_t` of 32 bits, with the compiler's sanitizers; not
+    """How the file is compiled: with CONFIG_SLUB_DEBUG_ON, with a `dma_addr_t` of 32 bits, with the compiler's sanitizers; not
     optimised, so that each line is in the program; or bare, with nothing that watches it, to measure how long it takes."""
 
     debug: bool = False
@@ -129,7 +129,7 @@ class Variant:
     optimised: bool = True
 
     def flags(self) -> list[str]:
-        flags = ["-DDMAPOOL_DEBUG=1", "-DCONFIG_DEBUG_SLAB=1", "-DCONFIG_SLUB_DEBUG_ON=1"] if self.debug else []
+        flags = ["-DCONFIG_SLUB_DEBUG_ON=1"] if self.debug else []
         return flags + ["-O0"] * (not self.optimised) + self.shim_flags()
 
     def shim_flags(self) -> list[str]:

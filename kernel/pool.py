@@ -29,12 +29,12 @@ from kernel.worker import (
 )
 from model.claims import locking_rules_are_kept
 from model.memory import Memory
-from model.revision import LARGEST_PAGE, LockingError
-from model.trace import Kernel, TraceError
+from model.revision import LARGEST_PAGE, LockingError, RuleError
+from model.trace import FLAGS, Kernel, TraceError
 
 # As in kernel/shim/shim.h.
 CREATE, ALLOC, FREE, DESTROY, PAGE, BATCH, SWEEP, GO_ON = range(1, 9)
-DONE, PAGE_WANTED, FAULT, HANG, MISUSE, MAY_GO_ON = range(1, 7)
+DONE, PAGE_WANTED, FAULT, HANG, MISUSE, MAY_GO_ON, BROKEN = range(1, 8)
 UNFAILING = 2**31
 REQUEST = struct.Struct("=IIQQQQQ")
 REPLY = struct.Struct("=IIQQQQQIIII")
@@ -119,9 +119,9 @@ class KernelPool:
         )
         return pool if admitted else None
 
-    def alloc(self, zero: bool = False) -> tuple[int, int] | None:
+    def alloc(self, zero: bool = False, flags: str = FLAGS[0]) -> tuple[int, int] | None:
         """`dma_pool_alloc`: (virtual address, DMA address); or None."""
-        vaddr, dma = self._run(ALLOC, zero)
+        vaddr, dma = self._run(ALLOC, zero + 2 * FLAGS.index(flags))
         return (vaddr, dma) if vaddr else None
 
     def free(self, vaddr: int, dma: int) -> None:
@@ -195,7 +195,7 @@ class KernelPool:
         try:
             pool._run(SWEEP, 0, BATCHES, count, done_at, page_size, pool.memory.base)
             pool.poolinfo()  # which raises what went wrong while the file was read
-        except (TimeoutError, LockingError, KernelFault) as raised:
+        except (TimeoutError, LockingError, RuleError, KernelFault) as raised:
             fault = raised
         finally:
             pool._worker.wait_for(SECONDS)
@@ -268,7 +268,7 @@ class KernelPool:
                 raise self._row
         elif row:
             self._row = answer[at : at + row].decode(errors="replace")
-        if what in (FAULT, HANG, MISUSE):
+        if what in (FAULT, HANG, MISUSE, BROKEN):
             worker.stop()
             raise self._fault(what, answer[at : at + said], a, b, pc)
         for place in range(0, freed * GIVEN_BACK.size, GIVEN_BACK.size):
@@ -281,8 +281,13 @@ class KernelPool:
         where = self._where(b) if a and b else ""
         line = line_of(self._worker.program, pc)
         words = with_fields(self._worker.program, pc, said.decode()) + where + (f", in {line}" if line else "")
-        fault = {HANG: TimeoutError, MISUSE: LockingError}.get(what, KernelFault)(words)
-        fault.place = place_of(self._worker.program, pc)  # type: ignore[attr-defined]
+        claim, _, rule = words.partition(": ")
+        fault = (
+            RuleError(claim, rule)
+            if what == BROKEN
+            else {HANG: TimeoutError, MISUSE: LockingError}.get(what, KernelFault)(words)
+        )
+        fault.place = place_of(self._worker.program, pc)  # type: ignore[union-attr]
         return fault
 
     def _fitting(self, dma: int, nbytes: int = 1) -> int:

@@ -18,7 +18,7 @@ from model.claims import Claim
 from model.geometry import counted
 from model.memory import Memory
 from model.pool import SimplePool
-from model.revision import LockingError, Revision, Target
+from model.revision import LockingError, Revision, RuleError, Target
 from model.trace import Alloc, Free, Kernel, PageChoice, Step, Trace, TraceError
 
 T = TypeVar("T")
@@ -48,9 +48,15 @@ ABOUT_REPORTS = claims.in_use_counts_the_live_blocks, claims.total_counts_the_bl
 
 def claim_broken_by(fault: Exception, locking_error: type[Exception] = LockingError) -> Claim:
     """The claim that a target breaks which raises this; `locking_error` is what it raises where it uses a lock wrongly."""
+    if isinstance(fault, RuleError):
+        return claims.CLAIMS[fault.claim]
     if isinstance(fault, TimeoutError):
         return claims.operations_end
     return claims.locking_rules_are_kept if isinstance(fault, locking_error) else claims.pool_stays_in_its_memory
+
+
+def is_poisoned(content: bytes) -> bool:
+    return any(byte in content for byte in (0xA7, 0xA9))
 
 
 class BrokenClaim(AssertionError):
@@ -116,6 +122,9 @@ class Checks:
         self.debug = kernel.debug or promises.always_debugs
         self.keeps = promises.keeps_in_debug_builds if self.debug else promises.keeps
         self.corrupted_by = ""  # what a driver or a device has done that left the contract, unnoticed
+        self.wrong_lists: dict[
+            int, int
+        ] = {}  # by the page's address, blocks of a free list that a write made too long or short
         self.violations: dict[str, BrokenClaim] = {}  # recorded since then, by the claim
         self.memory = Memory(remapped=kernel.remapped)
         self.shadow = Memory(lambda _: None)  # the oracle's view: the same addresses, bytes of its own
@@ -178,6 +187,13 @@ class Checks:
                 self._break(record, claims.blocks_are_disjoint, lambda: description)  # noqa: B023
         if not self.corrupted_by:
             self._check(record, claims.allocated_block_was_free, (vaddr, dma), oracle.free_blocks())
+
+    def _check_debug(self, record: Record, content: bytes, zero: bool) -> None:
+        """Of a debug build, a block was poisoned, when its page was new or when it was allocated."""
+        unlinked = content[self.revision.promises.smallest_block :]
+        if unlinked and not zero and not claims.debug_is_on_where_it_was(self.kernel.debug, is_poisoned(unlinked)):
+            expected, happened = "poison in a block, with CONFIG_SLUB_DEBUG_ON", "it is as the device gave it"
+            self._break(record, claims.debug_is_on_where_it_was, lambda: (expected, happened))
 
     def _check_content(self, record: Record, name: str) -> None:
         """The pool has not written to a block in use."""
@@ -295,7 +311,8 @@ class Checks:
             self._break(record, claim, lambda: description)
             raise Ended from hang
         except Exception as fault:  # a crash of any kind is a finding
-            description = "no fault", f"{type(fault).__name__}: {fault}"
+            named = "" if isinstance(fault, RuleError) else f"{type(fault).__name__}: "
+            description = "no fault", f"{named}{fault}"
             claim = claim_broken_by(fault, self.revision.locking_error)
             self._break(record, claim, lambda: description, getattr(fault, "place", ""))
             raise Ended from fault

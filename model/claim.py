@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,7 @@ class Claim:
     source: str
     holds: Callable[..., Any]
     topic: str
+    drivers: str = ""  # which of them need it, where that is known
 
     def __call__(self, *args: Any) -> Any:
         return self.holds(*args)
@@ -27,16 +28,17 @@ class Claim:
 CLAIMS: dict[str, Claim] = {}
 
 
-Maker = Callable[[str, str], Callable[[Callable[..., Any]], Claim]]
+class Maker(Protocol):
+    def __call__(self, sentence: str, source: str, drivers: str = "") -> Callable[[Callable[..., Any]], Claim]: ...
 
 
 def claims_about(topic: str) -> Maker:
-    """A decorator that makes predicates claims about a topic: called with a sentence and a source, it names a claim after
-    its predicate."""
+    """A decorator that makes predicates claims about a topic: called with a sentence, a source, and perhaps the drivers that
+    need it, it names a claim after its predicate."""
 
-    def claim(sentence: str, source: str) -> Callable[[Callable[..., Any]], Claim]:
+    def claim(sentence: str, source: str, drivers: str = "") -> Callable[[Callable[..., Any]], Claim]:
         def register(holds: Callable[..., Any]) -> Claim:
-            new = Claim(holds.__name__, sentence, source, holds, topic)
+            new = Claim(holds.__name__, sentence, source, holds, topic, drivers)
             CLAIMS[new.name] = new
             return new
 

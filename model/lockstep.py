@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from model import claims
 from model.checks import Block, BrokenClaim, Checks, Ended, Record
-from model.geometry import Refusal, create
+from model.geometry import SMALLEST_BLOCK, Refusal, create
 from model.memory import Mapping
 from model.pool import Page, SimplePool
 from model.revision import LARGEST_PAGE, Revision, Target
@@ -116,7 +116,7 @@ class Lockstep(Checks):
 
         if isinstance(step, Alloc):
             self.memory.place = place
-            self._call(record, lambda: target.alloc(step.zero), hangs=claims.layout_ends)
+            self._call(record, lambda: target.alloc(step.zero, step.flags), hangs=claims.layout_ends)
         raise broken
 
     def _alloc(self, record: Record, step: Alloc) -> None:
@@ -125,6 +125,9 @@ class Lockstep(Checks):
 
         def place(nbytes: int) -> int | None:
             nonlocal could_serve
+            if given := self.memory.flags:
+                record.description = lambda: (f"a page is asked for with {step.flags}", f"it is, with {given}")
+                self._check(record, claims.flags_reach_the_device, given, step.flags)
             room = oracle.free_blocks()
             could_serve = bool(room)
             if room and not self.corrupted_by:
@@ -139,7 +142,7 @@ class Lockstep(Checks):
         def alloc() -> tuple[int, int] | None:
             block = None
             try:
-                block = target.alloc(step.zero)
+                block = target.alloc(step.zero, step.flags)
             finally:  # where it raises, no block is handed out, whatever others were given meanwhile
                 self.latest_block = block
             return block
@@ -164,6 +167,7 @@ class Lockstep(Checks):
             oracle.take(*block, step.zero)
             content = bytes(self.memory.block(block[0], oracle.geometry.size))
             zero = step.zero or self.kernel.init_on_alloc
+            self._check_debug(record, content, zero)
             self._check(record, claims.allocated_block_is_filled, content, zero, self.debug)
         self._give(step.block, *block, bytes([len(self.blocks) % 0x9F + 1]))  # neither 0 nor a poison
 
@@ -195,6 +199,7 @@ class Lockstep(Checks):
         twin = Mapping(mapping.vaddr, mapping.dma, memoryview(bytearray(len(mapping.data))))
         self.shadow.add(twin)
         if forced and block is not None and oracle.overlapping(mapping.dma):
+            self.wrong_lists.clear()
             self.corrupted_by = self.corrupted_by or "a page that overlaps another"
         if (forced or self.corrupted_by) and block is not None:
             oracle.pages.append(Page(twin))
@@ -212,6 +217,9 @@ class Lockstep(Checks):
     def _give(self, name: str, vaddr: int, dma: int, byte: bytes, of_other_pool: bool = False) -> None:
         """A driver gets a block, and writes into it. One that is no memory, or in use already, it can't make its own."""
         size = self._live_oracle().geometry.size
+        self.wrong_lists.pop(
+            vaddr - self.memory.offset(vaddr), None
+        )  # a list in a circle has the block still, which is written
         self.blocks[name] = Block(vaddr, dma, b"", of_other_pool)
         if vaddr in self.in_use or not self.is_memory(vaddr, size):
             return
@@ -242,6 +250,8 @@ class Lockstep(Checks):
         self._call(record, lambda: target.free(vaddr, dma))
         if not self.corrupted_by:
             oracle.free(vaddr, dma)
+        if (length := self.wrong_lists.get(vaddr - self.memory.offset(vaddr))) is not None and proper:
+            self._check_refused(record, vaddr, length)
         if name is not None:
             self._take_back(name)
         if proper and not self.corrupted_by:
@@ -253,6 +263,18 @@ class Lockstep(Checks):
         said = "the block is taken back" if proper else "a report, and no change"
         done = said if not self.corrupted_by else "nobody knows"
         record.description = lambda: (said, done)
+
+    def _check_refused(self, record: Record, vaddr: int, length: int) -> None:
+        page = self._page_at(vaddr)
+        assert page is not None
+        said = self._live_target().log[self._messages_seen :]
+        record.description = lambda: ("a report that the free list is corrupted", f"the messages: {said}")
+        claim, blocks = claims.free_list_of_wrong_length_is_refused, len(self._live_oracle().offsets)
+        self._check(record, claim, any("corrupted" in one for one in said), length, len(page.in_use), blocks)
+
+    def _page_at(self, vaddr: int) -> Page | None:
+        pages = self._live_oracle().pages
+        return next((page for page in pages if 0 <= vaddr - page.mapping.vaddr < len(page.mapping.data)), None)
 
     def addresses(self, step: Free) -> tuple[int, int]:
         """The virtual and the DMA address that a free passes."""
@@ -286,8 +308,9 @@ class Lockstep(Checks):
             raise TraceError(
                 f"{len(data)} bytes at offset {step.offset} of block {step.block!r} are not in one page of the device"
             )
-        size, allocation, link = oracle.geometry.size, oracle.geometry.allocation, self.revision.promises.smallest_block
-        before = bytes(self.memory.block(vaddr, len(data)))
+        size, link = oracle.geometry.size, self.revision.promises.smallest_block
+        page, before = self._page_at(vaddr), bytes(self.memory.block(vaddr, len(data)))
+        links = {} if page is None else {start: self._link(page, start) for start in set(oracle.offsets) - page.in_use}
         changed = {vaddr + n for n in range(len(data)) if before[n] != data[n]}
         self.memory.block(vaddr, len(data))[:] = data
         self.shadow.block(vaddr, len(data))[:] = data
@@ -295,12 +318,27 @@ class Lockstep(Checks):
             block = self.blocks[name]
             if vaddr < block.vaddr + size and block.vaddr < vaddr + len(data):
                 block.content = bytes(self.memory.block(block.vaddr, size))
-        for page in oracle.pages:
-            if page.mapping.vaddr <= vaddr < page.mapping.vaddr + allocation:
-                free = [page.mapping.vaddr + offset for offset in oracle.offsets if offset not in page.in_use]
-                if any(start <= byte < start + link for start in free for byte in changed):
-                    self.corrupted_by = self.corrupted_by or "a write to the link in a free block"
+        for start, former in links.items():
+            assert page is not None
+            at = page.mapping.vaddr + start
+            if any(at <= byte < at + link for byte in changed):
+                self._corrupt_list(page, start, former)
         record.description = lambda: ("", f"{len(changed)} bytes change")
+
+    def _link(self, page: Page, start: int) -> int:
+        """What the free block at an offset links to, where that is an offset."""
+        return int.from_bytes(self.memory.block(page.mapping.vaddr + start, SMALLEST_BLOCK), "little")
+
+    def _corrupt_list(self, page: Page, start: int, former: int) -> None:
+        """The link of a free block was overwritten. What that makes of a list that was sound is known if it now ends there, and
+        did not, or runs in a circle there."""
+        link, allocation, at = self._link(page, start), self._live_oracle().geometry.allocation, page.mapping.vaddr
+        ends, circles = former < allocation <= link, link == start
+        known = not self.corrupted_by and claims.free_list_of_wrong_length_is_refused in self.keeps
+        self.wrong_lists.pop(at, None)
+        if known and (ends or circles):
+            self.wrong_lists[at] = len(self._live_oracle().offsets) + 1 if circles else 0
+        self.corrupted_by = self.corrupted_by or "a write to the link in a free block"
 
     def _other_pool(self, record: Record, step: OtherPool) -> None:
         self._live_target()

@@ -42,8 +42,10 @@ class Memory:
         self._next_dma = dma + nbytes
         return dma
 
-    def alloc_coherent(self, nbytes: int) -> Mapping | None:
-        """`dma_alloc_coherent`: a mapping of `nbytes` zeroed bytes, or None."""
+    def alloc_coherent(self, nbytes: int, flags: str = "") -> Mapping | None:
+        """`dma_alloc_coherent`: a mapping of `nbytes` zeroed bytes, or None. What the `flags` are, who chooses the place may
+        look at."""
+        self.flags = flags
         dma = self.place(nbytes)
         if dma is None:
             return None

@@ -66,10 +66,10 @@ class SimplePool:
             if offset not in page.in_use
         ]
 
-    def alloc(self, zero: bool = False) -> Block | None:
+    def alloc(self, zero: bool = False, flags: str = "GFP_KERNEL") -> Block | None:
         """`dma_pool_alloc`. A page is allocated only if no block is free; others may run meanwhile."""
         if not self.free_blocks():
-            mapping = self.memory.alloc_coherent(self.geometry.allocation)
+            mapping = self.memory.alloc_coherent(self.geometry.allocation, flags)
             if mapping is None or not self.add_page(mapping):
                 return None
         vaddr, dma = min(self.free_blocks())

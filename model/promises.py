@@ -16,6 +16,7 @@ from model.claims import (
     block_starts_in_a_page,
     create_admits_what_is_promised,
     destroy_leaks_exactly_the_busy_pages,
+    free_list_of_wrong_length_is_refused,
     insertion_keeps_pages_disjoint,
     locking_rules_are_kept,
     no_room_is_wasted,
@@ -59,7 +60,7 @@ class Promises:
     )  # of the row in the file pools: blocks in use, blocks, size, pages; from its end
     always_debugs: bool = False  # in each build as debug builds do
     keeps: frozenset[Claim] = KEPT_BY_THE_SERIES  # also out of contract
-    keeps_in_debug_builds: frozenset[Claim] = KEPT_BY_THE_SERIES
+    keeps_in_debug_builds: frozenset[Claim] = KEPT_BY_THE_SERIES | {free_list_of_wrong_length_is_refused}
 
     def __str__(self) -> str:
         names = [*ALWAYS_TOLD, *(name for name in IN_WORDS if name not in ALWAYS_TOLD and self.differs(name))]

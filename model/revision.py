@@ -24,7 +24,7 @@ class Target(Protocol):
 
     log: list[str]
 
-    def alloc(self, zero: bool = False) -> tuple[int, int] | None: ...
+    def alloc(self, zero: bool = False, flags: str = "GFP_KERNEL") -> tuple[int, int] | None: ...
     def free(self, vaddr: int, dma: int) -> None: ...
     def destroy(self) -> None: ...
     def poolinfo(self) -> str: ...
@@ -46,6 +46,14 @@ class Inside:
 
     free_lists: list[list[int]]
     tree: TreeNode | None = None
+
+
+class RuleError(Exception):
+    """What a pool did against a claim that is known where it was noticed, by its name."""
+
+    def __init__(self, claim: str, words: str) -> None:
+        super().__init__(words)
+        self.claim = claim
 
 
 class LockingError(Exception):

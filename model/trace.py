@@ -23,6 +23,10 @@ from model.claims import CLAIMS
 
 VERSION = 1
 
+FLAGS = ("GFP_KERNEL", "GFP_ATOMIC", "GFP_NOIO")
+"""What a caller of dma_pool_alloc may allow: anything; what an interrupt handler may do, who has interrupts off; what one who
+writes to a disk may."""
+
 DEEPEST = 16
 """Allocations under way at once in a trace."""
 
@@ -36,7 +40,7 @@ class Kernel:
     """How the kernel was built and booted."""
 
     page_size: int = 4096  # bytes
-    debug: bool = False  # DMAPOOL_DEBUG
+    debug: bool = False  # CONFIG_SLUB_DEBUG_ON
     init_on_alloc: bool = False
     init_on_free: bool = False
     remapped: bool = False  # coherent memory is not in the linear map, as on ARM without coherent caches
@@ -83,6 +87,7 @@ class Alloc(Step):
 
     block: str
     zero: bool = False  # __GFP_ZERO
+    flags: str = FLAGS[0]  # the others
     page: PageChoice | None = None
 
 
@@ -210,6 +215,8 @@ def _check_names(steps: tuple[Step, ...], blocks: set[str], where: str, first: i
             raise TraceError(f"{here}: block {step.block!r} is {done}, but was not allocated before")
         if isinstance(step, Write) and not re.fullmatch("([0-9a-f]{2}){1,64}", step.data):
             raise TraceError(f"{here}.data: {step.data!r} is not 1 to 64 bytes in hexadecimal digits, such as ffff00")
+        if isinstance(step, Alloc) and step.flags not in FLAGS:
+            raise TraceError(f"{here}.flags: one of {', '.join(FLAGS)} is expected, not {step.flags!r}")
         if isinstance(step, Alloc | OtherPool):
             if step.block in blocks:
                 raise TraceError(f"{here}: block {step.block!r} is allocated twice; choose another name")

@@ -24,8 +24,10 @@ class StackDevice(KnownBlocks):
     def __init__(self, pool: AnyStack, fails: bool) -> None:
         super().__init__(pool)
         self.fails = fails
+        self.flags: Any = None  # of the request
 
-    def alloc_coherent(self, nbytes: Any) -> GivenPage | None:  # noqa: ARG002
+    def alloc_coherent(self, nbytes: Any, flags: Any) -> GivenPage | None:  # noqa: ARG002
+        self.flags = flags
         self.pool.next_block = self.pool.tail
         return None if self.fails else self.pool.page
 
@@ -150,6 +152,16 @@ def in_use_counts_a_freed_block_no_more(path: Any, subject: Any = AnyStack) -> N
     pool, _ = take_back(path, subject, anywhere=True)
     path.assume("the block is in use, and counted", lambda: pool.live >= 1)
     path.show_claim(claims.in_use_counts_the_live_blocks, pool.nr_active, pool.live - 1)
+
+
+@obligation(claims.counters_do_not_wrap, REVISION, Theory.U64, explain=explain_stack)
+def counters_do_not_wrap(path: Any, subject: Any = AnyStack) -> None:
+    """Of blocks of 16 bytes, fewer than 2^60 are in an address space."""
+    pool, _ = allocate(path, subject)
+    for count in (pool.live, pool.blocks):
+        path.assume("the blocks are in an address space", lambda count=count: count < 2**60)
+    path.show_claim(claims.counters_do_not_wrap, pool.nr_active, pool.live, 1)
+    path.show_claim(claims.counters_do_not_wrap, pool.nr_blocks, pool.blocks, len(pool.page.offsets))
 
 
 @obligation(claims.total_counts_the_blocks, REVISION, Theory.U64, explain=explain_stack, case="new_page")

@@ -29,6 +29,7 @@ class Device:
         self.freed: list[Struct] = []
         self.resources: list[tuple[Struct, str]] = []  # of the device, each with the function that gives it up
         self.releases: dict[int, str] = {}  # of each resource that was allocated, by its id
+        self.nodes: list[Any] = []  # where memory is asked for
         self.view = self.seen("device")
         self.others = [self.seen("dma_pool") for _ in range(others)]
         in_a_ring(self.view.at("dma_pools.next"), *(other.at("pools.next") for other in self.others))
@@ -49,8 +50,8 @@ class Device:
 
     def externals(self) -> dict[str, Any]:
         return {
-            "kmalloc": lambda *_: self.allocated(self.seen("dma_pool", unwritten=Fault, private=True)),
-            "kzalloc": lambda *_: self.allocated(self.seen("dma_pool", unwritten=0, private=True)),
+            "kmalloc": lambda *given: self.allocated(self.seen("dma_pool", unwritten=Fault, private=True), *given),
+            "kzalloc": lambda *given: self.allocated(self.seen("dma_pool", unwritten=0, private=True), *given),
             "kfree": self.kfree,
             "mutex_lock": self.mutex_lock,
             "mutex_unlock": self.mutex_unlock,
@@ -68,7 +69,8 @@ class Device:
     def serves(self, what: str) -> bool:
         return not (self.refuses and self.path.one_of(what, "serves", "fails") == "fails")
 
-    def allocated(self, new: Struct) -> Pointer | int:
+    def allocated(self, new: Struct, _: Any, __: Any, node: Any) -> Pointer | int:
+        self.nodes.append(node)
         if not self.serves("kmalloc"):
             return 0
         self.memory.append(new)
@@ -192,6 +194,15 @@ def create_makes_a_pool_or_leaves_nothing(path: Any, subject: Code) -> None:
             "the pool is in its device's list, whose others stay", lambda: device.listed() == [pool, *device.others]
         )
     device.show_rules()
+
+
+def structs_are_on_the_node(path: Any, subject: Code) -> None:
+    """Of a new pool; of a new page, `operations.page_is_on_the_node`."""
+    device, node = Device(path, subject), path.number("node")
+    path.assume("a node is an int", lambda: node < 2**31)
+    device.interpreter.call("dma_pool_create_node", 0, Pointer(device.view, 0), 64, 8, 0, node)
+    for asked in device.nodes:
+        path.show_claim(claims.structs_are_on_the_node, asked, node)
 
 
 def destroy_removes_the_file_of_the_last_pool(path: Any, subject: Code) -> None:

@@ -17,7 +17,7 @@ from kernel.objects import Pointer
 from kernel.words import Unknown
 from model import claims
 from model.claims import Claim
-from model.promises import V6_1
+from model.promises import SERIES, V6_1
 from model.revision import KERNEL
 from proofs import compiled_pages
 from proofs.admission import (
@@ -287,6 +287,8 @@ def totals(state: Statements) -> None:
         code.module, "pools_show", about(row_has_the_counts if code.stacks else row_counts_the_pages, code)
     )
     state.prove(claims.reports_are_the_kernels, row, explain_operation, "row")
+    if code.promises is SERIES:
+        state.prove(claims.counters_do_not_wrap, row, explain_operation, "row")
 
     def counts_as_v6_1(path: Any) -> None:
         """Against the number of blocks that fit."""

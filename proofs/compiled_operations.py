@@ -42,6 +42,9 @@ def making(state: Any) -> None:
     failed, once = claims.failed_create_leaves_nothing_behind, claims.managed_pool_is_destroyed_once
     rules = claims.pools_file_exists_while_pools_do, claims.locking_rules_are_kept
     managed = module.has("dmam_pool_create")
+    if module.has("dma_pool_create_node"):
+        on_the_node = of_function(module, "dma_pool_create_node", about(c_create.structs_are_on_the_node, code))
+        state.prove(claims.structs_are_on_the_node, on_the_node, explain_operation, "pool")
     for body, case, about_it in (
         (c_create.create_makes_a_pool_or_leaves_nothing, "create", (failed, *rules)),
         (c_create.destroy_removes_the_file_of_the_last_pool, "destroy", rules),
@@ -93,6 +96,9 @@ def operations_of(state: Any) -> None:
             (claims.refused_free_changes_nothing, operations.free_of_an_address_in_no_page_is_refused, "no_page"),
         ):
             state.prove(claim, about_c(code, of_stack, kind), explain_operation, case)
+        if code.module.has("dma_pool_create_node"):
+            body = about_c(code, operations.page_is_on_the_node, kind)
+            state.prove(claims.structs_are_on_the_node, body, explain_operation, "page")
     poison = about_c(code, operations.poison_is_looked_for, kind)
     state.prove(claims.reports_are_the_kernels, poison, explain_operation, "poison")
 

@@ -17,9 +17,6 @@ from model.trace import Alloc, Create, Free, Kernel, Trace
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Body, Theory
 from proofs.subjects.arbitrary import (
-    DISJOINT,
-    END,
-    FITS,
     AnyPage,
     AnyPool,
     AnyV6_1Pool,
@@ -143,8 +140,8 @@ class PageDevice:
         pool.memory = self
         pool.path.by(claims.free_list_holds_the_free_blocks, pool, "_laid_blocks", self.laid_blocks, pool.AS_LAID)
 
-    def alloc_coherent(self, nbytes: Any) -> Any:
-        path = self.pool.path
+    def alloc_coherent(self, nbytes: Any, flags: Any) -> Any:
+        path, self.flags = self.pool.path, flags
         self.requests.append(nbytes)
         path.show("as many bytes are asked for as a page has", lambda: nbytes == self.pool.geometry.allocation)
         self.others = put_in_list(self.pool, [], " by then")
@@ -203,54 +200,75 @@ def double_free_breaks_the_list(path: Any, subject: Any = AnyPool) -> None:
     path.show_claim(claims.free_list_holds_the_free_blocks, chain(pool, page), free)
 
 
-class Countdown:
-    """How far the code may still look; counted where a proof can see it."""
+class Count:
+    """A number that the code counts up, where a proof can see how far."""
 
-    def __init__(self, left: Any) -> None:
-        self.left = left
+    def __init__(self, value: Any) -> None:
+        self.value = value
 
-    def __gt__(self, other: int) -> Any:
-        return self.left > other
-
-    def __sub__(self, other: int) -> "Countdown":
-        self.left = self.left - other
+    def __iadd__(self, more: int) -> "Count":  # type: ignore[misc]
+        self.value = self.value + more
         return self
+
+    def __add__(self, other: Any) -> Any:
+        return self.value + other
+
+
+def walk_on(pool: AnyPool, page: AnyPage, block: Any, before: Any) -> tuple[str, bool]:
+    """The search of debug builds for a block, from any block of a free list on, which `before` blocks come before: what it
+    says, and whether it reached the tail, which is looked through as a list of its own, with one more before."""
+    count, state = Count(before), (page.offset, page.in_use)
+    try:
+        said, ahead = pool._walk(page, page.offset, count, block), False
+    except ReachedTail:
+        pool.path.show("a turn counts one block", lambda: count.value == before + pool.TURNS)
+        said, ahead = "", True
+    pool.path.show(
+        "the search changes nothing", lambda: not page.writes and page.offset is state[0] and page.in_use is state[1]
+    )
+    return said, ahead
 
 
 @obligation(claims.double_free_is_refused, "series", Theory.U64, explain=explain)
 def double_free_is_refused(path: Any, subject: Any = AnyPool) -> None:
-    """By induction over the free list: the search looks at its first block, and goes on in the tail as in a list of its own
-    that has one block less."""
-    pool = subject(path, needs=(FITS, END, DISJOINT))
+    """By induction over the free list, which is as long as the blocks in use leave it."""
+    pool = subject(path)
     page = any_page(pool)
-    free = pool.blks_per_alloc - page.in_use
-    listed = chain(pool, page)
+    listed, before = chain(pool, page), path.number("free blocks before")
+    fits_an_int(path, before, pool.blks_per_alloc)
     where = path.one_of(
         "the block is", "in use", *listed, *(["further on in the tail"] if "the tail" in listed else [])
     )
     block = page.blocks.get(where)
     if block is None:
         block = another_block(pool, page)
-    left, before = Countdown(free), (page.offset, page.in_use)
-    pool.searches_at_most(left)
-    try:
-        refused = pool._is_refused(page, block, page.vaddr + block, page.dma + block)
-    except ReachedTail:
-        path.show("the tail has one block less", lambda: left.left == free - 1)
-        refused = where == "further on in the tail"  # by hypothesis
-    path.show(
-        "the search changes nothing", lambda: not page.writes and page.offset is before[0] and page.in_use is before[1]
-    )
+    pool.blks_per_alloc = pool.blks_per_alloc + before
+    said, ahead = walk_on(pool, page, block, before)
+    refused = where == "further on in the tail" if ahead else said != ""  # by hypothesis
     path.show_claim(claims.double_free_is_refused, refused, where != "in use")
 
 
-@obligation(claims.double_free_is_refused, "series", Theory.U64, explain=explain, case="longest_list")
-def search_is_as_long_as_the_list(path: Any) -> None:
-    pool = AnyPool(path, needs=())
-    page = AnyPage(path, SimpleNamespace(vaddr=0, dma=0, data=None))
+def fits_an_int(path: Any, *numbers: Any) -> None:
+    for number in numbers:
+        path.assume("no number of blocks is above an int", lambda number=number: number <= INT_MAX)
+
+
+@obligation(claims.free_list_of_wrong_length_is_refused, "series", Theory.U64, explain=explain)
+def free_list_of_wrong_length_is_refused(path: Any, subject: Any = AnyPool) -> None:
+    """By induction over a free list of any length, which does not have the block that is freed. One that runs in a circle is
+    left as soon as it is too long, since each turn counts one block more."""
+    pool = subject(path)
+    page, length, before = pool.bare_page(), path.number("free blocks from here on"), path.number("free blocks before")
     page.in_use = path.number("blocks in use")
-    longest = pool._longest_free_list(page)
-    path.show(claims.double_free_is_refused.name, lambda: longest == pool.blks_per_alloc - page.in_use)
+    fits_an_int(path, length, before, page.in_use, pool.blks_per_alloc)
+    path.assume("until here, the list was not too long", lambda: before + page.in_use <= pool.blks_per_alloc)
+    pool.give_free_list(page, length)
+    said, ahead = walk_on(pool, page, another_block(pool, page), before)
+    if ahead:
+        path.show("the list is not too long yet", lambda: before + 1 + page.in_use <= pool.blks_per_alloc)
+        return
+    blocks = pool.blks_per_alloc
+    path.show_claim(claims.free_list_of_wrong_length_is_refused, said != "", before + length, page.in_use, blocks)
 
 
 def explain_refused(inputs: dict[str, Any]) -> Counterexample:  # noqa: ARG001

@@ -8,6 +8,7 @@ from typing import Any
 
 from impl.lock import LockingError
 from impl.pool import POOL_POISON_FREED
+from impl.v6_12 import NULL
 from kernel.objects import Pointer
 from model import claims
 from proofs import block_stack
@@ -19,6 +20,8 @@ from proofs.subjects.arbitrary import AnyPool, any_page, around, chain, first_wi
 from proofs.subjects.stack import SMALLEST_BLOCK, AnyStack
 
 obligation = Obligations(__name__)
+
+GFP_ZERO = 0x100
 
 explain = from_this_state("the operation touches its block, and what the lock guards")
 
@@ -77,6 +80,39 @@ def locking_rules_of_a_stack_are_kept(path: Any, subject: Any = AnyStack) -> Non
     except LockingError as error:
         misuse = str(error)
     path.show_claim(claims.locking_rules_are_kept, misuse)
+
+
+def any_flags(path: Any) -> Any:
+    """Those that a caller may pass beside __GFP_ZERO."""
+    flags = path.number("the caller's flags")
+    path.assume("an int has them, and __GFP_ZERO is told apart", lambda: flags < 2**31 and flags & GFP_ZERO == 0)
+    return flags
+
+
+@obligation(claims.flags_reach_the_device, "series", Theory.U64, explain=explain)
+def flags_reach_the_device(path: Any, subject: Any = AnyPool) -> None:
+    pool, flags = subject(path), any_flags(path)
+    path.assume("a page has a block", lambda: pool.blks_per_alloc >= 1)
+    device = PageDevice(pool, pool.block_offset("the first block"))
+    pool.alloc(path.one_of("zero", False, True), flags)
+    path.assume("there is memory for the page's own struct", lambda: device.requests != [])
+    path.show_claim(claims.flags_reach_the_device, device.flags, flags)
+
+
+@obligation(claims.flags_reach_the_device, "v6.12", Theory.U64, explain=explain)
+def flags_reach_the_device_of_a_stack(path: Any, subject: Any = AnyStack) -> None:
+    pool, flags = subject(path, debug=False), any_flags(path)
+    pool.next_block, pool.memory = NULL, block_stack.StackDevice(pool, True)
+    pool.alloc(path.one_of("zero", False, True), flags)
+    path.assume("there is memory for the page's own struct", lambda: pool.memory.flags is not None)
+    path.show_claim(claims.flags_reach_the_device, pool.memory.flags, flags)
+
+
+def page_is_on_the_node(path: Any, subject: Any) -> None:
+    pool = subject(path, debug=False)
+    pool.next_block, pool.memory = NULL, block_stack.StackDevice(pool, True)
+    pool.alloc()
+    path.show_claim(claims.structs_are_on_the_node, pool.node, pool.view["node"])
 
 
 def operation_writes_inside_a_block_of_a_stack(path: Any, subject: Any) -> None:

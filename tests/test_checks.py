@@ -15,13 +15,13 @@ class FindsNoRoom(Pool):
 
 
 class FailsAlways(Pool):
-    def alloc(self, zero: bool = False) -> Any:
-        super().alloc(zero)
+    def alloc(self, *how: Any) -> Any:
+        super().alloc(*how)
 
 
 class IsOneByteOff(Pool):
-    def alloc(self, zero: bool = False) -> Any:
-        vaddr, dma = super().alloc(zero) or (0, 0)
+    def alloc(self, *how: Any) -> Any:
+        vaddr, dma = super().alloc(*how) or (0, 0)
         return vaddr + 1, dma + 1
 
 
@@ -32,8 +32,8 @@ class HandsOutTwice(Pool):
 
 
 class GivesAnotherDma(Pool):
-    def alloc(self, zero: bool = False) -> Any:
-        vaddr, dma = super().alloc(zero) or (0, 0)
+    def alloc(self, *how: Any) -> Any:
+        vaddr, dma = super().alloc(*how) or (0, 0)
         return vaddr, dma + 64
 
 
@@ -100,12 +100,12 @@ class LaysWithoutEnd(Pool):
 
 
 class AsksTwice(Pool):
-    def _alloc_page(self) -> Any:
-        page = super()._alloc_page()
+    def _alloc_page(self, *how: Any) -> Any:
+        page = super()._alloc_page(*how)
         assert page is not None
         with self.lock:
             self._add_page(page)
-        return super()._alloc_page()
+        return super()._alloc_page(*how)
 
 
 class AdmitsNothing(Pool):

@@ -84,6 +84,11 @@ TRUE_AND_FALSE: dict[str, tuple[tuple[Any, ...], list[tuple[Any, ...]]]] = {
     "blocks_are_in_use_or_free": ((1, 2, 3), [(1, 1, 3), (2, 2, 3)]),
     "double_free_is_refused": ((True, True), [(False, True), (True, False)]),
     "refused_free_changes_nothing": (([],), [([1],)]),
+    "free_list_of_wrong_length_is_refused": ((True, 3, 2, 4), [(False, 3, 2, 4), (False, 1, 2, 4), (True, 2, 2, 4)]),
+    "counters_do_not_wrap": ((5, 3, 2), [(0, 3, 2), (4, 3, 2), (1, 3, -2)]),
+    "flags_reach_the_device": (("GFP_NOIO", "GFP_NOIO"), [("GFP_ATOMIC", "GFP_NOIO"), ("GFP_KERNEL", "GFP_NOIO")]),
+    "structs_are_on_the_node": ((1, 1), [(0, 1), (-1, 1)]),
+    "debug_is_on_where_it_was": ((True, True), [(True, False)]),
     # blocks of which a page has two; 4 asked for, by 2 at once
     "pages_are_bounded_by_the_demand": ((3, 4, 2, 2), [(4, 4, 2, 2), (3, 3, 2, 2)]),
     "block_is_filled_once": ((1,), [(2,)]),
@@ -121,6 +126,7 @@ TRUE_AS_WELL: dict[str, list[tuple[Any, ...]]] = {
     "managed_pool_is_destroyed_once": [([], [])],
     "pools_file_exists_while_pools_do": [(False, 0), (True, 1)],
     "block_is_filled_once": [(0,)],
+    "debug_is_on_where_it_was": [(False, True), (False, False)],
 }
 """Where a bound is reached, or another part of the sentence applies."""
 

@@ -47,6 +47,7 @@ def test_a_later_kernel_creates_a_pool_at_a_node(tmp_path: Path) -> None:
     later = TINY.replace("dma_pool_create(", "dma_pool_create_node(").replace(
         "size_t boundary)", "size_t boundary, int node)"
     )
+    later = later.replace("kzalloc(sizeof(*pool), GFP_KERNEL)", "kzalloc_node(sizeof(*pool), GFP_KERNEL, node)")
     (tmp_path / "later.c").write_text(later)
     assert created(Source(tmp_path / "later.c", fetched(NEWEST).tree)).alloc()
 

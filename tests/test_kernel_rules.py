@@ -25,7 +25,8 @@ BROKEN, HUNTED = (
 @pytest.mark.parametrize(("claim", "change"), BROKEN, ids=[change["message"][:50] for _, change in BROKEN])
 def test_a_rule_of_the_kernel_that_is_broken_is_found(tmp_path: Path, claim: str, change: dict[str, Any]) -> None:
     """By the simplest use of a pool, in which a page is busy at the end."""
-    use = Trace((Create(2048), Alloc("a"), Alloc("b"), Alloc("c"), Free("c"), Free("b"), Destroy()))
+    allocs = Alloc("a", flags="GFP_ATOMIC"), Alloc("b"), Alloc("c", flags="GFP_NOIO")
+    use = Trace((Create(2048), *allocs, Free("c"), Free("b"), Destroy()))
     replay(use, revision_of(fetched(change["kernel"])))
     broken = broken_by(use, revision_of(changed(change["kernel"], tmp_path, *change["change"])))
     assert (broken.claim.name, change["message"] in str(broken)) == (claim, True), broken

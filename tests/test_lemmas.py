@@ -64,10 +64,10 @@ def test_only_code_can_be_replaced_by_a_lemma() -> None:
 def test_a_proof_whose_lemma_is_refuted_says_nothing(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """The search of debug builds is turned round: what takes it for right still runs through, and must not count."""
     lemma = "double_free_is_refused/series/u64"
-    turned_round = dedent(inspect.getsource(Pool._is_refused)).replace("chain == offset", "chain != offset")
+    turned_round = dedent(inspect.getsource(Pool._walk)).replace("chain == offset", "chain != offset")
     names = dict(vars(pool))
     exec(turned_round, names)
-    monkeypatch.setattr(Pool, "_is_refused", names["_is_refused"])
+    monkeypatch.setattr(Pool, "_walk", names["_walk"])
     monkeypatch.setattr("proofs.run.prove_all", lambda tasks, *_: [proved(name) for name, _ in tasks])
     alone = command("prove", RESTING[1])
     assert alone.status == 1
@@ -107,10 +107,10 @@ def test_a_lemma_that_was_not_proved_here_is_named() -> None:
 def test_what_a_lemma_rests_on_counts_too() -> None:
     """A case of a claim, and all that leads to it; a lemma that nobody has stated is never proved."""
     top = proved(RESTING[1])
-    search = proved("double_free_is_refused/series/u64")
-    longest = proved("double_free_is_refused/series/u64/longest_list", verdict="UNKNOWN")
-    results = with_what_undermines([top, search, longest], LABELS)
-    assert results[1].undermined == ["double_free_is_refused/series/longest_list"]
+    search = replace(proved("double_free_is_refused/series/u64"), lemmas=["list_is_a_ring/series/protocol"])
+    ring = proved("list_is_a_ring/series/Z/protocol", verdict="UNKNOWN")
+    results = with_what_undermines([top, search, ring], LABELS)
+    assert results[1].undermined == ["list_is_a_ring/series/protocol"]
     assert "double_free_is_refused" in results[0].undermined
     assert with_what_undermines([top], LABELS - {search.label})[0].undermined == ["double_free_is_refused"]
 
@@ -137,7 +137,7 @@ IN_PLACE_OF_MEMORY = {
     "AnyStack": {"_read_block", "_write_block", "_fill"},
     "DestroyedInC": {"destroy"},
     "Operations": {"alloc", "free"},
-    "CPool": {"_is_refused"},
+    "CPool": {"_walk"},
     "CStack": {"_block_err"},
 }
 """What stands for a page's bytes, or for a stack's, or runs a kernel's C where impl/ has code of its own: all that a class of

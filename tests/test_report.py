@@ -110,8 +110,8 @@ def test_a_block_that_sticks_out_is_drawn_whole() -> None:
 
 def test_of_a_pool_that_cannot_be_looked_into_the_blocks_are_drawn_that_it_has_handed_out() -> None:
     class Crosses(SimplePool):
-        def alloc(self, zero: bool = False) -> tuple[int, int] | None:
-            block = super().alloc(zero)
+        def alloc(self, *how: Any) -> tuple[int, int] | None:
+            block = super().alloc(*how)
             return block and (block[0] + 16, block[1] + 16)
 
     steps = (Create(32, 32, 32), Alloc("a"))
@@ -126,8 +126,8 @@ def test_of_a_pool_that_cannot_be_looked_into_the_blocks_are_drawn_that_it_has_h
 
 def test_a_wrong_dma_address_is_marked_where_it_points() -> None:
     class Wrong(Pool):
-        def alloc(self, zero: bool = False) -> tuple[int, int] | None:
-            block = super().alloc(zero)
+        def alloc(self, *how: Any) -> tuple[int, int] | None:
+            block = super().alloc(*how)
             return block and (block[0], block[1] + 68)
 
     scene = scene_of(Trace((Create(64), Alloc("a"))), python(Wrong, inside=inside_of_pages))

@@ -143,7 +143,7 @@ def read(allocation: str = "", behind: str = "") -> Trace:
         ("", '{"op": "free", "block": 7}', "trace.steps[2].block: str is expected, not 7"),
         (', "page": [0]', "", "trace.steps[1].page: an object is expected, not [0]"),
         (', "page": {"dma": [1]}', "", "trace.steps[1].page.dma: an integer is expected, not [1]"),
-        (', "size": 1', "", "steps[1]: unknown field 'size'; known are expected, happened, block, zero, page"),
+        (', "size": 1', "", "steps[1]: unknown field 'size'; known are expected, happened, block, zero, flags, page"),
         (', "zero": "' + "z" * 59 + '"', "", f'zero: bool is expected, not "{"z" * 56}...'),
         (', "zero": "' + "z" * 58 + '"', "", f'zero: bool is expected, not "{"z" * 58}"'),
         (', "page": {"dma": 18446744073709551616}', "", "dma: 18446744073709551616 is not a number of 64 bits"),

@@ -155,6 +155,9 @@ void *dma_alloc_attrs(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp_t 
 
 	(void)dev, (void)attributes;
 	check_gfp(flags, "dma_alloc_coherent", CALLER);
+	if ((flags & ~__GFP_ZERO) != running.allowed)
+		breaks("flags_reach_the_device", CALLER, "a page is asked for with %s, and the caller allows %s",
+		       name_of_flags(flags & ~__GFP_ZERO), name_of_flags(running.allowed));
 	if (fails_by_injection())
 		return NULL;
 	if (held & SPINLOCK) { /* others have to wait; a caller for whom the lock is dropped may come, and gets the page */

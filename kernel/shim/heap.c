@@ -55,7 +55,7 @@ bool fails_by_injection(void)
 	return running.failed = true;
 }
 
-static const char *name_of_flags(gfp_t flags)
+const char *name_of_flags(gfp_t flags)
 {
 	static char number[2][16];
 	static bool which;
@@ -75,17 +75,21 @@ void check_gfp(gfp_t flags, const char *what, const void *pc)
 			  flags & ~running.allowed & (__GFP_DIRECT_RECLAIM | __GFP_IO | __GFP_FS) ?
 					       "may do more for memory than the caller allows" : NULL;
 
+	running.told = true;
 	if (how)
 		misuse_unless_known(pc, "%s %s: it has %s, the caller %s", what, how, name_of_flags(flags),
 				    name_of_flags(running.allowed));
 }
 
-void *allocate(size_t nbytes, gfp_t flags, const void *pc)
+static void *allocate_on(int node, size_t nbytes, gfp_t flags, const void *pc)
 {
 	size_t room = room_for(nbytes);
 	struct object *object = (struct object *)(heap + heap_used);
 
 	check_gfp(flags, "an allocation", pc);
+	if (running.node != NUMA_NO_NODE && node != running.node)
+		breaks("structs_are_on_the_node", pc, "%lu bytes are allocated on %s, of a pool for node %d", nbytes,
+		       node == NUMA_NO_NODE ? "any node" : "another node", running.node);
 	if (fails_by_injection() || nbytes > HEAP_BYTES || heap_used + room > HEAP_BYTES)
 		return NULL;
 	forget_locks_of(heap_used, room);
@@ -95,6 +99,11 @@ void *allocate(size_t nbytes, gfp_t flags, const void *pc)
 	memset(object + 1, flags & __GFP_ZERO ? 0 : UNWRITTEN, nbytes);
 	memset((u8 *)(object + 1) + nbytes, RED_ZONE, room - sizeof(*object) - nbytes);
 	return object + 1;
+}
+
+void *allocate(size_t nbytes, gfp_t flags, const void *pc)
+{
+	return allocate_on(NUMA_NO_NODE, nbytes, flags, pc);
 }
 
 void kfree(const void *given)
@@ -122,28 +131,29 @@ bool is_live(const void *given)
 	return ((struct object *)given - 1)->magic == LIVE;
 }
 
-/* What calls them names the parameters that count; the others are a cache, or a node. */
-#define ALLOCATES(name, ...)                                  \
-	void *name(__VA_ARGS__)                               \
-	{                                                     \
-		return allocate(nbytes, flags, CALLER);       \
+/* What calls them names the parameters that count; another is a cache. */
+#define ALLOCATES_ON(node, name, ...)                             \
+	void *name(__VA_ARGS__)                                   \
+	{                                                         \
+		return allocate_on(node, nbytes, flags, CALLER);  \
 	}
+#define ALLOCATES(name, ...) ALLOCATES_ON(NUMA_NO_NODE, name, __VA_ARGS__)
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 ALLOCATES(__kmalloc, size_t nbytes, gfp_t flags)
 ALLOCATES(__kmalloc_noprof, size_t nbytes, gfp_t flags)
 ALLOCATES(kmalloc_large, size_t nbytes, gfp_t flags)
 ALLOCATES(__kmalloc_large_noprof, size_t nbytes, gfp_t flags)
-ALLOCATES(__kmalloc_node, size_t nbytes, gfp_t flags, int node)
-ALLOCATES(__kmalloc_node_noprof, size_t nbytes, gfp_t flags, int node)
-ALLOCATES(kmalloc_large_node, size_t nbytes, gfp_t flags, int node)
-ALLOCATES(__kmalloc_large_node_noprof, size_t nbytes, gfp_t flags, int node)
-ALLOCATES(kvmalloc_node, size_t nbytes, gfp_t flags, int node)
-ALLOCATES(__kmalloc_node_track_caller, size_t nbytes, gfp_t flags, int node, unsigned long from)
-ALLOCATES(__kmalloc_node_track_caller_noprof, size_t nbytes, gfp_t flags, int node, unsigned long from)
+ALLOCATES_ON(node, __kmalloc_node, size_t nbytes, gfp_t flags, int node)
+ALLOCATES_ON(node, __kmalloc_node_noprof, size_t nbytes, gfp_t flags, int node)
+ALLOCATES_ON(node, kmalloc_large_node, size_t nbytes, gfp_t flags, int node)
+ALLOCATES_ON(node, __kmalloc_large_node_noprof, size_t nbytes, gfp_t flags, int node)
+ALLOCATES_ON(node, kvmalloc_node, size_t nbytes, gfp_t flags, int node)
+ALLOCATES_ON(node, __kmalloc_node_track_caller, size_t nbytes, gfp_t flags, int node, unsigned long from)
+ALLOCATES_ON(node, __kmalloc_node_track_caller_noprof, size_t nbytes, gfp_t flags, int node, unsigned long from)
 ALLOCATES(kmalloc_trace, void *cache, gfp_t flags, size_t nbytes)
 ALLOCATES(__kmalloc_cache_noprof, void *cache, gfp_t flags, size_t nbytes)
-ALLOCATES(kmalloc_node_trace, void *cache, gfp_t flags, int node, size_t nbytes)
-ALLOCATES(__kmalloc_cache_node_noprof, void *cache, gfp_t flags, int node, size_t nbytes)
+ALLOCATES_ON(node, kmalloc_node_trace, void *cache, gfp_t flags, int node, size_t nbytes)
+ALLOCATES_ON(node, __kmalloc_cache_node_noprof, void *cache, gfp_t flags, int node, size_t nbytes)
 void *kmalloc_caches[64 * 32]; /* of which kmalloc chooses one, which is not looked at */
 
 void kvfree(const void *object)
@@ -225,26 +235,26 @@ struct kmem_cache *create_cache(size_t nbytes, void (*construct)(void *object), 
 	return cache;
 }
 
-static void *allocate_from(struct kmem_cache *cache, gfp_t flags, const void *pc)
+static void *allocate_from(int node, struct kmem_cache *cache, gfp_t flags, const void *pc)
 {
-	void *object = allocate(cache->nbytes, flags, pc);
+	void *object = allocate_on(node, cache->nbytes, flags, pc);
 
 	if (object && cache->construct)
 		cache->construct(object);
 	return object;
 }
 
-#define FROM_A_CACHE(name, ...)                                      \
-	void *name(struct kmem_cache *cache, __VA_ARGS__)            \
-	{                                                            \
-		return allocate_from(cache, flags, CALLER);          \
+#define FROM_A_CACHE(node, name, ...)                                  \
+	void *name(struct kmem_cache *cache, __VA_ARGS__)              \
+	{                                                              \
+		return allocate_from(node, cache, flags, CALLER);      \
 	}
-FROM_A_CACHE(kmem_cache_alloc, gfp_t flags)
-FROM_A_CACHE(kmem_cache_alloc_noprof, gfp_t flags)
-FROM_A_CACHE(kmem_cache_alloc_lru, void *lru, gfp_t flags)
-FROM_A_CACHE(kmem_cache_alloc_lru_noprof, void *lru, gfp_t flags)
-FROM_A_CACHE(kmem_cache_alloc_node, gfp_t flags, int node)
-FROM_A_CACHE(kmem_cache_alloc_node_noprof, gfp_t flags, int node)
+FROM_A_CACHE(NUMA_NO_NODE, kmem_cache_alloc, gfp_t flags)
+FROM_A_CACHE(NUMA_NO_NODE, kmem_cache_alloc_noprof, gfp_t flags)
+FROM_A_CACHE(NUMA_NO_NODE, kmem_cache_alloc_lru, void *lru, gfp_t flags)
+FROM_A_CACHE(NUMA_NO_NODE, kmem_cache_alloc_lru_noprof, void *lru, gfp_t flags)
+FROM_A_CACHE(node, kmem_cache_alloc_node, gfp_t flags, int node)
+FROM_A_CACHE(node, kmem_cache_alloc_node_noprof, gfp_t flags, int node)
 
 void kmem_cache_free(struct kmem_cache *cache, void *object)
 {

@@ -136,12 +136,14 @@ int sysfs_emit_at(char *to, int at, const char *format, ...);
 #define GFP_NOFS (__GFP_RECLAIM | __GFP_IO)
 #define gfpflags_allow_blocking(flags) (((flags) & __GFP_DIRECT_RECLAIM) != 0)
 
-void *kmalloc(size_t nbytes, gfp_t flags);
-void *kzalloc(size_t nbytes, gfp_t flags);
+void *kmalloc(size_t nbytes, gfp_t flags, int node);
+void *kzalloc(size_t nbytes, gfp_t flags, int node);
 void kfree(const void *object);
 #define kcalloc(n, nbytes, flags) kzalloc((n) * (nbytes), flags)
-#define kmalloc_node(nbytes, flags, node) kmalloc(nbytes, flags)
-#define kzalloc_node(nbytes, flags, node) kzalloc(nbytes, flags)
+#define kmalloc_node(nbytes, flags, node) (kmalloc)(nbytes, flags, node)
+#define kzalloc_node(nbytes, flags, node) (kzalloc)(nbytes, flags, node)
+#define kmalloc(nbytes, flags) kmalloc_node(nbytes, flags, NUMA_NO_NODE)
+#define kzalloc(nbytes, flags) kzalloc_node(nbytes, flags, NUMA_NO_NODE)
 #define POOLPROOF_SECOND(first, second, ...) second
 #define kmalloc_obj(object, ...) ((__typeof__(object) *)kmalloc(sizeof(object), POOLPROOF_SECOND(, ##__VA_ARGS__, GFP_KERNEL)))
 #define kzalloc_obj(object, ...) ((__typeof__(object) *)kzalloc(sizeof(object), POOLPROOF_SECOND(, ##__VA_ARGS__, GFP_KERNEL)))

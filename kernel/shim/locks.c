@@ -28,12 +28,14 @@ void check_may_sleep(const char *what, const void *pc)
 void __might_sleep(const char *file, int line)
 {
 	(void)file, (void)line;
+	running.told = true;
 	check_may_sleep("might_sleep", CALLER);
 }
 
 int __might_resched(const char *file, int line, unsigned offsets)
 {
 	(void)file, (void)line, (void)offsets;
+	running.told = true;
 	check_may_sleep("cond_resched", CALLER);
 	return 0;
 }

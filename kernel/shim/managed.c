@@ -97,12 +97,13 @@ static struct dma_pool *create_managed(void)
 		if (!running.failed)
 			break;
 		if (made || objects != before || number_of_resources != had || pools_of_the_device() != had)
-			fault("request %u was refused as a managed pool was to be created, but there is one, or memory, a resource or "
+			breaks("failed_create_leaves_nothing_behind", NULL,
+			      "request %u was refused as a managed pool was to be created, but there is one, or memory, a resource or "
 			      "a pool in the device's list is left",
 			      fails);
 	}
 	if (!made || number_of_resources != had + 1)
-		fault("a managed pool is not created, or the device does not have it as a resource");
+		breaks("managed_pool_is_destroyed_once", NULL, "a managed pool is not created, or the device does not have it as a resource");
 	return made;
 }
 
@@ -122,7 +123,7 @@ void try_managed_pools(void)
 	dmam_pool_destroy(first);
 	check_return();
 	if (is_live(first) || !is_live(second) || number_of_resources != 1)
-		fault("dmam_pool_destroy leaves its pool, or destroys another");
+		breaks("managed_pool_is_destroyed_once", NULL, "dmam_pool_destroy leaves its pool, or destroys another");
 	while (number_of_resources) {
 		begin(GFP_KERNEL, false);
 		give_up(number_of_resources - 1);
@@ -130,7 +131,7 @@ void try_managed_pools(void)
 	}
 	destroying = false;
 	if (objects != before || pools_of_the_device() || pools_file)
-		fault("the device has given up its resources, and a managed pool, its memory or the file pools is left");
+		breaks("managed_pool_is_destroyed_once", NULL, "the device has given up its resources, and a managed pool, its memory or the file pools is left");
 	if (reply.log_bytes != said)
 		fault("managed pools are created and destroyed, and something is said");
 }

@@ -25,7 +25,7 @@ static struct dma_pool *other_pool;
 static size_t objects_of_other_pool;
 static size_t unused_pages; /* pages that an alloc requested, and gave no block of */
 static bool unfailing;
-static unsigned long allocs, frees; /* how many there were: it decides what the next caller allows */
+static unsigned long frees; /* how many there were: it decides who the next caller is */
 
 #pragma weak dma_pool_create_node
 
@@ -40,7 +40,7 @@ void begin(gfp_t allowed, bool by_interrupt)
 {
 	/* Far more than honest code needs, which looks at each byte of the pool's pages a few times. */
 	budget = budget_of_operation = 1000000 + 64 * (long)bytes_given;
-	running = (struct operation){ .allowed = allowed, .by_interrupt = by_interrupt, .own = heap_used, .others = SIZE_MAX };
+	running = (struct operation){ .allowed = allowed, .by_interrupt = by_interrupt, .node = NUMA_NO_NODE, .own = heap_used, .others = SIZE_MAX };
 	irqs_off = by_interrupt;
 }
 
@@ -77,7 +77,7 @@ void reset(void)
 	close_pages();
 	forget_pools_file();
 	forget_blocks();
-	heap_used = objects = allocs = frees = unused_pages = 0;
+	heap_used = objects = frees = unused_pages = 0;
 	destroyed = false;
 	poolproof_page_size = request.d;
 	peer_base = request.base;
@@ -111,7 +111,10 @@ bool create_pool(unsigned fails, const char *name, size_t size, size_t align, si
 
 	begin(GFP_KERNEL, false);
 	running.fails = fails;
-	pool = dma_pool_create(name, device, size, align, boundary);
+	if (dma_pool_create_node)
+		running.node = POOLS_NODE;
+	pool = dma_pool_create_node ? dma_pool_create_node(name, device, size, align, boundary, POOLS_NODE) :
+				      dma_pool_create(name, device, size, align, boundary);
 	check_return();
 	pool_bytes = heap_used - start;
 	return pool;
@@ -130,13 +133,13 @@ static void create(void)
 		if (pool)
 			fault("a pool is created although request %u for memory, or for the file pools, was refused", fails);
 		if (objects || pools_file || !no_pool_is_listed())
-			fault("no pool is created, as request %u was refused, but memory, the file pools, or a pool in the device's list "
+			breaks("failed_create_leaves_nothing_behind", NULL, "no pool is created, as request %u was refused, but memory, the file pools, or a pool in the device's list "
 			      "is left",
 			      fails);
 		reply.log_bytes = 0;
 	}
 	if (pool && !pools_file)
-		fault("a pool is created, and its device has no file pools");
+		breaks("pools_file_exists_while_pools_do", NULL, "a pool is created, and its device has no file pools");
 	if (pool)
 		create_other_pool();
 	send_done(pool != NULL, 0);
@@ -149,7 +152,8 @@ void destroy_pools(void)
 	dma_pool_destroy(pool);
 	check_return();
 	if (!pools_file || no_pool_is_listed() || pools_of(device)->next != pools_of(device)->prev)
-		fault("the pool is gone, and the device's list has it still, or the file pools or another pool is gone as well");
+		breaks("pools_file_exists_while_pools_do", NULL,
+		       "the pool is gone, and the device's list has it still, or the file pools or another pool is gone as well");
 	if (objects - objects_of_other_pool > unused_pages) /* a page that overlaps another is leaked, with its descriptor */
 		fault("the pool is gone, and %lu of its objects of kmalloc are left", objects - objects_of_other_pool);
 	begin(GFP_KERNEL, false);
@@ -157,7 +161,7 @@ void destroy_pools(void)
 	check_return();
 	destroying = false;
 	if (pools_file || !no_pool_is_listed())
-		fault("the device's last pool is gone, and its list or its file pools still has it");
+		breaks("pools_file_exists_while_pools_do", NULL, "the device's last pool is gone, and its list or its file pools still has it");
 }
 
 void *alloc_for(gfp_t allowed, unsigned fails, gfp_t zero, dma_addr_t *dma)
@@ -167,29 +171,34 @@ void *alloc_for(gfp_t allowed, unsigned fails, gfp_t zero, dma_addr_t *dma)
 	begin(allowed, allowed == gfp_atomic);
 	running.fails = fails;
 	running.is_alloc = true;
+	if (dma_pool_create_node)
+		running.node = POOLS_NODE;
 	vaddr = dma_pool_alloc(pool, allowed | zero, dma);
 	check_return();
+	if (vaddr && (allowed & __GFP_DIRECT_RECLAIM) && !running.told)
+		misuse((const char *)dma_pool_alloc + 1, "an alloc that may sleep does not say so where a block is free (might_alloc): who must not sleep is not warned");
 	hand_over(vaddr);
 	return vaddr;
 }
 
 static void alloc(void)
 {
-	const gfp_t turns[] = { GFP_KERNEL, gfp_atomic, GFP_NOIO }; /* an interrupt handler, and who writes to a disk */
+	const gfp_t turns[] = { GFP_KERNEL, gfp_atomic, GFP_NOIO }; /* an interrupt handler, and who writes to a disk; as in model/trace.py */
+	unsigned turn = request.flags >> 1;
 	size_t before = objects, log_before = reply.log_bytes;
 	dma_addr_t dma = 0;
 	void *vaddr;
 
-	allocs++;
 	for (unsigned fails = !unfailing;; fails++) {
-		gfp_t allowed = turns[(allocs + fails - 1) % ARRAY_SIZE(turns)];
+		gfp_t zero = request.flags & 1 ? __GFP_ZERO : 0;
 
-		vaddr = alloc_for(allowed, fails, request.flags ? __GFP_ZERO : 0, &dma);
+		vaddr = alloc_for(turns[turn % ARRAY_SIZE(turns)], fails, zero, &dma);
 		if (vaddr || running.page_requested || !running.failed || fails == running.allocations + ARRAY_SIZE(turns))
 			break;
 		if (objects != before)
 			fault("no block is given, as request %u for memory was refused, but %ld objects of kmalloc are left", fails,
 			      (long)(objects - before));
+		turn += fails > running.allocations; /* a page was asked for with a lock held; for another caller, it may be dropped */
 		reply.log_bytes = log_before;
 	}
 	if (!vaddr)

@@ -64,7 +64,8 @@ void device_remove_file(struct device *dev, const struct device_attribute *attr)
 	}
 	file_under &= held;
 	if (!file_under)
-		misuse(CALLER, "the file pools is created and removed under no common lock");
+		breaks("pools_file_exists_while_pools_do", CALLER,
+		       "the file pools is created and removed under no common lock: of two creates or destroys at once, one undoes the other's");
 	if (held & held_by_readers)
 		misuse(CALLER, "device_remove_file waits for readers of the file pools, who wait for a mutex that is held: a deadlock");
 	if (pools_file == attr)
@@ -105,7 +106,7 @@ void read_pools_file(void)
 
 	reading_pools_file = true;
 	if (!pools_file)
-		fault("the device has no file pools");
+		breaks("pools_file_exists_while_pools_do", NULL, "the device has no file pools");
 	poolproof_page_size = sizeof(content); /* a smaller one would cut the file */
 	begin(GFP_KERNEL, false);
 	for (size_t n = 0; n < ARRAY_SIZE(others); n++)

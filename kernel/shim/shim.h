@@ -60,6 +60,7 @@ typedef u64 dma_addr_t;
 #define GFP_KERNEL 0xcc0u
 #define GFP_NOIO 0xc00u
 #define NUMA_NO_NODE (-1)
+#define POOLS_NODE 1 /* that pools are created for */
 
 #define noinline __attribute__((noinline))
 #undef __always_inline
@@ -72,7 +73,7 @@ typedef u64 dma_addr_t;
 /* Messages (server.c). kernel/pool.py has the same structures and numbers. */
 
 enum { CREATE = 1, ALLOC, FREE, DESTROY, PAGE, BATCH, SWEEP, GO_ON };
-enum { DONE = 1, PAGE_WANTED, FAULT, HANG, MISUSE, MAY_GO_ON }; /* MISUSE of locks, of interrupts, of a caller */
+enum { DONE = 1, PAGE_WANTED, FAULT, HANG, MISUSE, MAY_GO_ON, BROKEN }; /* MISUSE of locks, of interrupts, of a caller; a claim is BROKEN */
 #define UNFAILING (1u << 31) /* of a create's flags: no allocation of this pool fails by injection */
 
 struct request {
@@ -87,7 +88,7 @@ struct request {
 };
 struct reply {
 	u32 what;
-	u32 row_failed; /* FAULT, HANG or MISUSE while the file `pools` was read, after the operation was done */
+	u32 row_failed; /* FAULT, HANG, MISUSE or BROKEN while the file `pools` was read, after the operation was done */
 	u64 a, b, pc;
 	u64 nanoseconds, basic_blocks; /* of a batch, without the device's */
 	u32 freed, log_bytes, row_bytes, fault_bytes;
@@ -116,6 +117,7 @@ void forget_what_goes_on(void);
 		if (!goes_on(pc))                                                           \
 			misuse(pc, __VA_ARGS__);                                            \
 	} while (0)
+#define breaks(claim, pc, ...) end_with_text(BROKEN, pc, claim ": " __VA_ARGS__)
 
 /* What the kernel's types are needed for (arch/tree.c) */
 
@@ -162,6 +164,8 @@ struct block {
 };
 struct operation { /* while it waits for a page, other operations run */
 	gfp_t allowed; /* what its caller may do for memory */
+	bool told; /* whether it has told what it may do for memory, whether or not it does it: might_alloc, might_sleep */
+	int node; /* where its structs have to be */
 	bool by_interrupt; /* its caller may be an interrupt handler: interrupts are off */
 	bool is_alloc, is_free;
 	const void *freed; /* the block that it frees */
@@ -249,6 +253,7 @@ void *allocate(size_t nbytes, gfp_t flags, const void *pc);
 void kfree(const void *object);
 bool fails_by_injection(void);
 void check_gfp(gfp_t flags, const char *what, const void *pc);
+const char *name_of_flags(gfp_t flags);
 size_t object_of(size_t offset, size_t *nbytes); /* the offset in the heap of the object that has a byte, and its size */
 
 /* Locks and interrupts (locks.c) */

@@ -83,6 +83,8 @@ class AnyPool(Pool):
 
     AS_LAID = "as_laid"
     """The case of `free_list_holds_the_free_blocks` that is about a new page."""
+    TURNS = 2
+    """That a search through a free list has counted by the time it follows the link of the tail's first block."""
     LOOKUP = ""
     """The case of `lookup_finds_the_page_of_an_address` that is about this pool."""
 
@@ -116,10 +118,6 @@ class AnyPool(Pool):
     def misuse(self) -> str:
         """What the lock has to say at the end of an operation."""
         return "pool->lock is left taken" if self.lock.taken else ""
-
-    def searches_at_most(self, left: Any) -> None:
-        """Have the search through a free list take no more turns than `left`, which counts them."""
-        self.path.by(claims.double_free_is_refused, self, "_longest_free_list", lambda _: left, "longest_list")
 
     def page(self, name: str) -> AnyPage:
         """Any page: some blocks in use, the others in its free list."""

@@ -60,6 +60,7 @@ class CPool(Operations, AnyPool):
     list of pages is the one of `AnyPool` as far as a body says so."""
 
     AS_LAID = ""
+    TURNS = 1  # what a turn has counted is seen when it is over
     LINK = LINK
     ALWAYS_NEEDS: tuple[str, ...] = (FITS, INSIDE, END)
 
@@ -106,9 +107,6 @@ class CPool(Operations, AnyPool):
         self.assume_claim(claims.block_lies_inside_its_page, 0, self.geometry.size, self.geometry.allocation)
         return 0
 
-    def searches_at_most(self, left: Any) -> None:
-        self.left = left
-
     def _found_by_tree(self, dma: Any) -> Any:
         self.code.alike("pool_find_page")
         return super()._found_by_tree(dma)
@@ -146,7 +144,8 @@ class CPool(Operations, AnyPool):
         self.path.follow("the walk begins with the first free block", lambda: chain != "")
         counters = {name: self.blks_per_alloc - page.in_use for name in arrived if name != chain}
         self.path.follow("what else it has are counts", lambda: all(arrived[name] == 0 for name in counters))
-        refused = self._is_refused(page, self.freed.offset, None, None)
+        offset = self.freed.offset
+        refused = self._is_refused(page, offset, page.vaddr + offset, page.dma + offset)
         return {chain: self.freed.offset if refused else self.number_outside("where the walk ends"), **counters}
 
     def laid(self, arrived: Variables) -> Variables:
@@ -183,33 +182,25 @@ class CPool(Operations, AnyPool):
         interpreter.cuts.clear()
         return interpreter, frame, self.poison_loop()[1], page.blocks["the first"]
 
-    def _is_refused(self, page: Any, offset: Any, vaddr: Any, dma: Any) -> bool:
-        """dma_pool_free of a debug build, from any turn of its walk on to the rest of the list, or to its end."""
-        del offset
+    def _walk(self, page: Any, chain: Any, free_blks: Any, offset: Any) -> str:
+        """dma_pool_free of a debug build, from any turn of its walk on: what it says. v6.1 counts no blocks."""
         self.debug, self.found = True, page
         interpreter = self.interpreter()
         interpreter.cuts.clear()
-        left, before = self.left, (page.offset, page.in_use)  # the list from here on
+        before = page.offset, page.in_use
         fits(page.in_use, 32)
-        frame = interpreter.enter("dma_pool_free", Pointer(self.view, 0), vaddr, dma)
+        fits(self.blks_per_alloc, 32)
+        addresses = page.vaddr + offset, page.dma + offset
+        frame = interpreter.enter("dma_pool_free", Pointer(self.view, 0), *addresses)
         begins = interpreter.advance(frame, self.walk_loop())
         self.path.follow("it walks through the free list", lambda: begins is not None)
         assert begins is not None
         names = names_of(begins, chain=page.offset, **{"count": 0} if len(begins) > 1 else {})
-        at: Any = {names["chain"]: page.offset}
-        if "count" in names:  # from here on, as in a turn after so many
-            blocks = self.blks_per_alloc = fits(self.path.number("blocks of the page, with those before"), 32)
-            self.path.assume("there are no fewer blocks than that", lambda: blocks >= page.in_use + left.left)
-            at[names["count"]] = blocks - page.in_use - left.left
-        while True:
-            following = interpreter.resume(frame, at)
-            if following is None:
-                if not self.log:  # the block is freed, see `free_a_block_in_use`
-                    page.writes, (page.offset, page.in_use) = [], before
-                return bool(self.log)
+        at: Any = {names["chain"]: chain} | ({names["count"]: free_blks.value} if "count" in names else {})
+        while (following := interpreter.resume(frame, at)) is not None:
             self.path.show("nothing is said or written on the way", lambda: not self.log and not page.writes)
-            left.left = left.left - 1
-            if "count" in names:
-                counted = following[names["count"]] == at[names["count"]] + 1
-                self.path.follow("a turn counts one block", lambda counted=counted: counted)
+            free_blks.value = following[names["count"]] if "count" in names else free_blks.value + 1
             at = following
+        if not self.log:  # the block is freed, see `free_a_block_in_use`
+            page.writes, (page.offset, page.in_use) = [], before
+        return "".join(self.log)

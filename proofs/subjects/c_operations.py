@@ -60,7 +60,9 @@ class Operations:
             **self.locked.externals(),
         )
 
-    def kmalloc(self, *_: Any) -> Any:
+    def kmalloc(self, nbytes: Any, flags: Any, node: Any) -> Any:
+        del nbytes, flags
+        self.node = node
         self.locked.sleeps("kmalloc")
         if self.header is not None:
             raise NotFollowed("more than one page is added")
@@ -71,10 +73,10 @@ class Operations:
         what.object.freed = True
 
     def dma_alloc_coherent(self, dev: Any, nbytes: Any, to: Pointer, flags: Any) -> Any:
-        del dev, flags
+        del dev
         self.locked.sleeps("dma_alloc_coherent")
         self.path.show("as many bytes are asked for as a page has", lambda: nbytes == self.geometry.allocation)
-        mapping = self.memory.alloc_coherent(nbytes)
+        mapping = self.memory.alloc_coherent(nbytes, flags & ~ZERO)
         if mapping is None:
             return 0
         self.in_the_address_space(mapping.dma)
@@ -118,15 +120,15 @@ class Operations:
 
     # The interface that drivers have.
 
-    def started(self, zero: bool = False) -> tuple[Interpreter, Frame]:
+    def started(self, zero: bool = False, flags: Any = 0) -> tuple[Interpreter, Frame]:
         """dma_pool_alloc, about to begin; what it stores at its handle is `given`."""
         self.given = Struct("handle", {0: Field("dma", 64)}, unwritten=Fault, private=True)
         interpreter = self.interpreter()
-        flags = ZERO if zero else 0
+        flags = flags + ZERO if zero else flags
         return interpreter, interpreter.enter("dma_pool_alloc", Pointer(self.view, 0), flags, Pointer(self.given, 0))
 
-    def alloc(self, zero: bool = False) -> Any:
-        interpreter, frame = self.started(zero)
+    def alloc(self, zero: bool = False, flags: Any = 0) -> Any:
+        interpreter, frame = self.started(zero, flags)
         interpreter.advance(frame)
         return self.result(frame)
 

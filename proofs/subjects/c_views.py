@@ -14,7 +14,7 @@ from kernel.objects import Fault, Pointer, Struct, View
 from proofs.engine.symbolic import Number
 from proofs.subjects.c_pool import Code
 
-SET_BY_CREATE = {"size", "allocation", "boundary", "blks_per_alloc", "dev", "name", "vaddr", "dma"}
+SET_BY_CREATE = {"size", "allocation", "boundary", "blks_per_alloc", "dev", "node", "name", "vaddr", "dma"}
 """Of a pool and of a page: what never changes, so that no lock guards it."""
 
 

@@ -148,7 +148,7 @@ class KnownBlocks:
         self.pool._touched(vaddr)
         return memoryview(bytearray([POOL_POISON_FREED]) * nbytes)
 
-    def alloc_coherent(self, nbytes: Any) -> Any:
+    def alloc_coherent(self, nbytes: Any, flags: Any) -> Any:  # noqa: ARG002
         raise AssertionError(f"the code asks for {nbytes} bytes, although the stack has a block")
 
     def free_coherent(self, nbytes: Any, vaddr: Any, dma: Any) -> None:

@@ -287,7 +287,7 @@ class KernelPool:
             if what == BROKEN
             else {HANG: TimeoutError, MISUSE: LockingError}.get(what, KernelFault)(words)
         )
-        fault.place = place_of(self._worker.program, pc)  # type: ignore[union-attr]
+        fault.place = place_of(self._worker.program, pc)  # type: ignore[attr-defined]
         return fault
 
     def _fitting(self, dma: int, nbytes: int = 1) -> int:

@@ -13,7 +13,7 @@ from kernel.promises import revision_of
 from model.checks import BrokenClaim
 from model.claims import Claim
 from model.lockstep import replay
-from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Step, Trace, Write
+from model.trace import FLAGS, Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Step, Trace, Write
 from proofs.engine.obligation import Counterexample
 from proofs.subjects.c_pool import Code
 
@@ -41,7 +41,8 @@ def runs() -> Iterator[Trace]:
             else:
                 number += 1
                 page = page_of(chance, number)
-                steps.append(Alloc(f"block {number}", zero=chance.random() < 0.3, page=page))
+                flags = FLAGS[number % len(FLAGS)]
+                steps.append(Alloc(f"block {number}", zero=chance.random() < 0.3, flags=flags, page=page))
                 if page is None or page.dma is not None:
                     live.append(f"block {number}")
         yield Trace((*steps, PoolInfo(), Destroy()), kernel)
@@ -79,3 +80,10 @@ def explain_operation(code: Code, claim: Claim, inputs: dict[str, Any]) -> Count
         return first_broken(code, claim, runs())
     except NotFollowed as lost:
         raise lost.at(code.module.place_of("dma_pool_alloc")) from lost
+
+
+def explain_count(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
+    """A count of fewer bits than an address wraps around after more operations than a run can take. Raises NotFollowed."""
+    fields = code.struct("dma_pool").fields.values()
+    narrow = [f"{one.name} has {one.width} bits" for one in fields if one.name.startswith("nr_") and one.width < 64]
+    return Counterexample(claim.sentence, ", ".join(narrow)) if narrow else explain_operation(code, claim, inputs)

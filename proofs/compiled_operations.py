@@ -14,7 +14,7 @@ from model.claims import Claim
 from model.promises import V6_1
 from proofs import block_stack, c_create, fills, free_list, operations
 from proofs.c_counterexamples import confirmed
-from proofs.c_runs import explain_operation
+from proofs.c_runs import explain_count, explain_operation
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample
 from proofs.engine.path import Body
@@ -83,7 +83,8 @@ def operations_of(state: Any) -> None:
         known = defects.get((one.claim.name, one.case), one)
         body = bodies.setdefault(one.body, about_c(code, one.body, kind))
         if known.expected is Verdict.PROVED:
-            state.prove(one.claim, body, explain_operation, one.case)
+            explain = explain_count if one.claim is claims.counters_do_not_wrap else explain_operation
+            state.prove(one.claim, body, explain, one.case)
         else:
             state.refute(one.claim, body, one.case, natively(known.explain))
     if original:

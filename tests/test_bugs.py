@@ -6,6 +6,7 @@ import pytest
 
 from bugs import BUGS, Bug, plant
 from command.bugs import hunter, obligations_of, prover, run_in
+from command.history import TABLE, rows
 from model.claims import CLAIMS
 from tests.kernels import fetched
 from tests.running import Command
@@ -93,3 +94,19 @@ def test_a_text_that_occurs_twice_is_not_planted(tmp_path: Path) -> None:
     for old in ("size", "no such text"):
         with pytest.raises(ValueError, match="not once"):
             plant(Bug("layout/anywhere", "impl/layout.py", old, ""), tmp_path)
+
+
+def test_history_is_noticed_and_the_file_as_it_is_is_clean(command: Command) -> None:
+    ran = command("history", "walk_of_a_circle", "history/short_list_not_seen")
+    assert ran.status == 0, ran.out
+    assert "2 of 2 bugs noticed." in ran.out
+    assert "series as it is: nothing is noticed" in ran.out
+
+
+def test_every_bug_of_history_is_in_the_documentation() -> None:
+    history = [bug for bug in BUGS.values() if bug.year]
+    assert len(history) >= 20
+    assert all(bug.what and bug.found and bug.source for bug in history)
+    text = TABLE.read_text()
+    for row in rows(history, dict.fromkeys(BUGS, "")):
+        assert f"| {' | '.join(row[:-1])} |" in text, "run `make history ARGS=--write`"

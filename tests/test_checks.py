@@ -4,7 +4,7 @@ from typing import Any
 
 from hunt.revisions import python
 from impl.pool import Pool
-from model.trace import Alloc, Create, Destroy, Free, Kernel, Step, Trace
+from model.trace import Alloc, Create, Destroy, Free, Kernel, Step, Trace, Write
 from tests.pools import broken_by
 from tests.test_text import GOLDEN, hold_against
 
@@ -114,7 +114,24 @@ class AdmitsNothing(Pool):
         return None
 
 
+class AsksAsAnInterruptHandler(Pool):
+    def _alloc_page(self, flags: str) -> Any:
+        return super()._alloc_page(flags and "GFP_ATOMIC")
+
+
+class DebugsNothing(Pool):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.debug = False
+
+
+class BelievesItsLists(Pool):
+    def _walk(self, *_: Any) -> str:
+        return ""
+
+
 A, B, C = Alloc("a"), Alloc("b"), Alloc("c")
+SHORTENED = (A, B, Free("b"), Write("b", 0, "ffffffff"), Free("a"))
 LIARS: list[tuple[type[Pool], tuple[Step, ...], str]] = [
     (FindsNoRoom, (A, B), "no_room_is_wasted"),
     (FailsAlways, (A,), "alloc_fails_only_without_memory"),
@@ -135,6 +152,9 @@ LIARS: list[tuple[type[Pool], tuple[Step, ...], str]] = [
     (LaysWithoutEnd, (A,), "layout_ends"),
     (AsksTwice, (A,), "pages_are_bounded_by_the_demand"),
     (AdmitsNothing, (), "create_admits_what_is_promised"),
+    (AsksAsAnInterruptHandler, (A,), "flags_reach_the_device"),
+    (DebugsNothing, (A,), "debug_is_on_where_it_was"),
+    (BelievesItsLists, SHORTENED, "free_list_of_wrong_length_is_refused"),
 ]
 
 

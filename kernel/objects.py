@@ -38,8 +38,13 @@ class Pointer:
         return Pointer(self.object, self.offset + nbytes)
 
     def __eq__(self, other: object) -> bool:
-        """Raises NotFollowed where it is not known whether two objects are one."""
-        return isinstance(other, Pointer) and is_same(self.object, other.object) and bool(self.offset == other.offset)
+        """Raises NotFollowed where it is not known whether two objects are one. Objects that overlap have a `vaddr` each."""
+        if not isinstance(other, Pointer):
+            return False
+        one, another = getattr(self.object, "vaddr", None), getattr(other.object, "vaddr", None)
+        if one is not None and another is not None:
+            return bool(one + self.offset == another + other.offset)
+        return is_same(self.object, other.object) and bool(self.offset == other.offset)
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -87,10 +87,9 @@ def compare(predicate: str, width: int, x: Any, y: Any) -> Any:
     if isinstance(x, Pointer) or isinstance(y, Pointer):
         if not all(isinstance(side, Pointer | int) for side in (x, y)):
             raise NotFollowed("an address is compared with a number")
-        same = isinstance(x, Pointer) and isinstance(y, Pointer) and is_same(x.object, y.object)
         if predicate in ("eq", "ne"):
-            return (same and bool(x.offset == y.offset)) == (predicate == "eq")
-        if not same:
+            return (isinstance(x, Pointer) and x == y) == (predicate == "eq")
+        if not (isinstance(x, Pointer) and isinstance(y, Pointer) and is_same(x.object, y.object)):
             raise NotFollowed("addresses are compared")
         return compare(predicate, 64, x.offset, y.offset)
     if width == 0:

@@ -167,8 +167,8 @@ def counters_do_not_wrap(path: Any, subject: Any = AnyStack) -> None:
 @obligation(claims.total_counts_the_blocks, REVISION, Theory.U64, explain=explain_stack, case="new_page")
 def total_counts_the_blocks_of_a_new_page(path: Any, subject: Any = AnyStack) -> None:
     pool, _ = allocate(path, subject)
-    added = pool.nr_blocks - pool.blocks
-    path.show_claim(claims.total_counts_the_blocks, added, pool.nr_pages, len(pool.page.offsets))
+    blocks, pages = pool.nr_blocks - pool.blocks, pool.nr_pages - pool.pages
+    path.show_claim(claims.total_counts_the_blocks, blocks, pages, len(pool.page.offsets))
 
 
 # Misuse.

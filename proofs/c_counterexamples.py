@@ -1,6 +1,5 @@
 """What people read of a refutation about a kernel's own code, which is run natively at once."""
 
-import random
 from collections.abc import Iterator
 from dataclasses import astuple, replace
 from typing import Any
@@ -17,20 +16,13 @@ from model.claims import Claim
 from model.lockstep import replay as run_beside_the_oracle
 from model.promises import SERIES, V6_1, Promises
 from model.revision import LARGEST_PAGE
-from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Step, Trace, TraceError
+from model.trace import Alloc, Create, Kernel, Trace, TraceError
 from proofs import admission, tree
-from proofs.c_runs import first_broken
 from proofs.counterexamples import as_promised, described, first_ones, offsets_of, page_of, trace_of, wrong_pages
 from proofs.engine.obligation import Counterexample
 from proofs.subjects.c_loop import LoopInC, subject_of
 from proofs.subjects.c_pool import Code
-from proofs.subjects.subject import PAGE_SIZE, V6_1_IN_PYTHON
-
-
-def explain_pages(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
-    """A run of a pool with many pages. Raises NotFollowed."""
-    del inputs
-    return first_broken(code, claim, runs_with_pages(overlaps=code.promises is SERIES))
+from proofs.subjects.subject import V6_1_IN_PYTHON
 
 
 def explain_overlap(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
@@ -41,31 +33,6 @@ def explain_overlap(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counter
     if found is None or found.trace is None or found.trace.claim != claim.name:
         raise code.not_followed("pages that overlap break nothing in the compiled file", "pool_insert_page")
     return found
-
-
-def runs_with_pages(overlaps: bool = False) -> Iterator[Trace]:
-    """Pools of one or two blocks in each page, which the device gives in many orders; blocks are freed in others, and with
-    wrong addresses in debug builds; the pool is destroyed with blocks in use.
-
-    The device may give a page that `overlaps` another one, which the series refuses.
-    """
-    for seed in range(24):
-        chance, debug, in_a_page = random.Random(seed), seed % 2 == 1, 1 + seed // 2 % 2
-        pages = chance.sample([*range(1, 40), 2**52 - 1], 1 + seed)
-        steps: list[Step] = [Create(PAGE_SIZE // in_a_page - 4)]  # v6.1 wastes a block that ends with its page
-        blocks = []
-        for page in pages:
-            blocks += [f"block {number} of page {page}" for number in range(in_a_page)]
-            steps.append(Alloc(blocks[-in_a_page], page=PageChoice(page * PAGE_SIZE)))
-            steps += [Alloc(block) for block in blocks[1 - in_a_page :][: in_a_page - 1]]
-        ends = [(page, to) for page in pages[:-1] for to in (-1, 1) if page + to not in pages and page < 40]
-        if debug and ends:
-            page, to = chance.choice(ends)
-            steps.append(Free(f"block 0 of page {page}", dma_plus=to * PAGE_SIZE))
-        steps += [Free(block) for block in chance.sample(blocks, len(blocks) * (seed % 3) // 2)]
-        if overlaps:
-            steps.append(Alloc("in the place of another", page=PageChoice(pages[0] * PAGE_SIZE, forced=True)))
-        yield Trace((*steps, PoolInfo(), Destroy()), Kernel(debug=debug))
 
 
 def explain_rbtree(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:

@@ -4,21 +4,42 @@ A step from any state may go wrong where no run gets: a refutation of C counts o
 """
 
 import random
-from collections.abc import Iterable, Iterator
-from itertools import cycle
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from itertools import chain, cycle
 from typing import Any
 
-from kernel.ir import NotFollowed
 from kernel.promises import revision_of
+from kernel.worker import KernelFault
+from model import claims
+from model import geometry as promise
 from model.checks import BrokenClaim
 from model.claims import Claim
 from model.lockstep import replay
-from model.trace import FLAGS, Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Step, Trace, Write
+from model.promises import SERIES
+from model.trace import (
+    FLAGS,
+    Alloc,
+    Create,
+    Destroy,
+    Free,
+    Kernel,
+    PageChoice,
+    PoolInfo,
+    Step,
+    Trace,
+    TraceError,
+    Write,
+)
 from proofs.engine.obligation import Counterexample
 from proofs.subjects.c_pool import Code
+from proofs.subjects.subject import PAGE_SIZE
 
 SIZES = (1000, 4096, 2048, 16, 1024, 64, 300, 4)
 STEPS = 24
+SMALLEST = 16
+"""Bytes of a block that every file has room for."""
 
 
 def runs() -> Iterator[Trace]:
@@ -58,32 +79,129 @@ def page_of(chance: random.Random, number: int) -> PageChoice | None:
     return PageChoice(2**32 + number * 2**20, (Alloc(f"other {number}"),)) if what < 0.3 else None
 
 
-def first_broken(code: Code, claim: Claim, traces: Iterable[Trace]) -> Counterexample:
-    """The first of these runs that breaks something natively: the state that a proof's inputs are may be out of reach.
+def runs_with_pages(overlaps: bool = False) -> Iterator[Trace]:
+    """Pools of one or two blocks in each page, which the device gives in many orders; blocks are freed in others, and with
+    wrong addresses in debug builds; the pool is destroyed with blocks in use.
+
+    The device may give a page that `overlaps` another one, which the series refuses.
+    """
+    for seed in range(24):
+        chance, debug, in_a_page = random.Random(seed), seed % 2 == 1, 1 + seed // 2 % 2
+        pages = chance.sample([*range(1, 40), 2**52 - 1], 1 + seed)
+        steps: list[Step] = [Create(PAGE_SIZE // in_a_page - 4)]  # v6.1 wastes a block that ends with its page
+        blocks = []
+        for page in pages:
+            blocks += [f"block {number} of page {page}" for number in range(in_a_page)]
+            steps.append(Alloc(blocks[-in_a_page], page=PageChoice(page * PAGE_SIZE)))
+            steps += [Alloc(block) for block in blocks[1 - in_a_page :][: in_a_page - 1]]
+        ends = [(page, to) for page in pages[:-1] for to in (-1, 1) if page + to not in pages and page < 40]
+        if debug and ends:
+            page, to = chance.choice(ends)
+            steps.append(Free(f"block 0 of page {page}", dma_plus=to * PAGE_SIZE))
+        steps += [Free(block) for block in chance.sample(blocks, len(blocks) * (seed % 3) // 2)]
+        if overlaps:
+            steps.append(Alloc("in the place of another", page=PageChoice(pages[0] * PAGE_SIZE, forced=True)))
+        yield Trace((*steps, PoolInfo(), Destroy()), Kernel(debug=debug))
+
+
+def runs_of_whole_pages() -> Iterator[Trace]:
+    """Every block of a page, and one more, with boundaries and without: a page or a boundary ends with a block, or not; and
+    many pages."""
+    pools = [
+        (size, boundary, PAGE_SIZE)
+        for size in (16, 24, 64, 100, 1000, 1024, 1400, 2049, 4096, 6000)
+        for boundary in (0, *(1 << power for power in range(6, 14) if size <= 1 << power <= max(size, PAGE_SIZE)))
+    ]
+    for size, boundary, page_size in (*pools, *((size, 0, 4 * PAGE_SIZE) for size in range(512, 8192, 512))):
+        made = promise.create(size, 1, boundary, page_size, SMALLEST)
+        assert isinstance(made, promise.Geometry)
+        blocks = [f"block {n}" for n in range(len(promise.block_offsets(made)) + 1)]
+        steps = (Create(size, 1, boundary), *map(Alloc, blocks), PoolInfo(), *map(Free, blocks), Destroy())
+        yield Trace(steps, Kernel(page_size))
+    yield Trace((Create(PAGE_SIZE), *(Alloc(f"block {n}") for n in range(260)), PoolInfo()))
+
+
+def runs_of_wrong_frees() -> Iterator[Trace]:
+    """Debug builds, in which a block is freed again: below so many free blocks, or with another address of its page."""
+    for above in (1, 2, 50, 256, 4096):
+        blocks = [f"block {n}" for n in range(above + 1)]
+        yield Trace((Create(SMALLEST), *map(Alloc, blocks), *map(Free, blocks), Free(blocks[0])), Kernel(debug=True))
+    for size in (64, 1000, 4000):
+        for plus in (1, size - 1, PAGE_SIZE - 1):
+            again = Free("block"), Free("block", dma_plus=plus)
+            yield Trace((Create(size), Alloc("block"), *again, PoolInfo()), Kernel(debug=True))
+
+
+class Broken:
+    """What the runs of a file break natively: of each claim the first run that was seen. They are made once, as far as anybody
+    asks."""
+
+    def __init__(self, code: Code) -> None:
+        self.revision, self.found = revision_of(code.source), dict[str, Counterexample]()
+        overlaps, self.counts_what_is_laid = code.promises is SERIES, code.stacks
+        self.ahead = chain(runs(), runs_of_whole_pages(), runs_with_pages(overlaps), runs_of_wrong_frees())
+
+    def run(self) -> Iterator[Counterexample]:
+        """Go on, from one that breaks a claim to the next."""
+        for trace in self.ahead:
+            try:
+                replay(trace, self.revision)
+            except BrokenClaim as broken:
+                what = f"replayed in the compiled file, it breaks {broken.claim.name}: {broken.happened}"
+                explained = Counterexample(broken.expected, what, broken.trace)
+                for claim in claims_of(broken, self.counts_what_is_laid):
+                    self.found.setdefault(claim, explained)
+                yield explained
+            except (TraceError, KernelFault, TimeoutError, ValueError, OSError):  # what the file cannot run
+                continue
+
+    def of(self, claim: Claim) -> Counterexample | None:
+        """A run that breaks this claim."""
+        return self.found.get(claim.name) or next((one for one in self.run() if claim.name in self.found), None)
+
+    def any(self, claim: Claim) -> Counterexample | None:
+        """A run that breaks a claim, this one if it is known by then."""
+        return self.found.get(claim.name) or next(iter(self.found.values()), None) or next(self.run(), None)
+
+
+broken = cache(Broken)
+
+
+def claims_of(seen: BrokenClaim, counts_what_is_laid: bool) -> set[str]:
+    """What a run has broken: the claim that the oracle names; what it shows that a wrong free is not reported as it should be;
+    and if a pool `counts_what_is_laid`, rightly so far, and asks for a page all the same, some free block is in no list."""
+    step, found = seen.trace.last_step(), {seen.claim.name}
+    if seen.claim is claims.no_room_is_wasted and isinstance(step, Alloc) and counts_what_is_laid:
+        found.add(claims.free_list_holds_the_free_blocks.name)
+    if isinstance(step, Free) and seen.trace.kernel.debug:
+        again = [one for one in seen.trace.steps if isinstance(one, Free) and one.block == step.block]
+        if step.dma_plus:
+            found.add(claims.lookup_finds_the_page_of_an_address.name)
+        elif len(again) > 1:
+            found.add(claims.double_free_is_refused.name)
+    return found
+
+
+def search(code: Code, claim: Claim, why: str) -> Counterexample | None:
+    """A run that breaks a claim whose proof cannot follow the code; None if there is none."""
+    found = broken(code).of(claim)
+    return found and replace(found, actual=f"{found.actual}; no proof follows the code: {why}")
+
+
+def explain_natively(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
+    """A run that breaks a claim: the state that a proof's inputs are may be out of reach.
 
     Raises NotFollowed if none does: then the induction does not fit the code.
     """
-    revision = revision_of(code.source)
-    for trace in traces:
-        try:
-            replay(trace, revision)
-        except BrokenClaim as broken:
-            what = f"replayed in the compiled file, it breaks {broken.claim.name}: {broken.trace.last_step().happened}"
-            return Counterexample(claim.sentence, what, broken.trace)
-    raise NotFollowed("this step does not hold of the code, but no run was found that shows anything wrong")
-
-
-def explain_operation(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
-    """A run of a few operations. Raises NotFollowed."""
     del inputs
-    try:
-        return first_broken(code, claim, runs())
-    except NotFollowed as lost:
-        raise lost.at(code.module.place_of("dma_pool_alloc")) from lost
+    if found := broken(code).any(claim):
+        return found
+    why = "this step does not hold of the code, but no run was found that shows anything wrong"
+    raise code.not_followed(why, "dma_pool_alloc")
 
 
 def explain_count(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
     """A count of fewer bits than an address wraps around after more operations than a run can take. Raises NotFollowed."""
     fields = code.struct("dma_pool").fields.values()
     narrow = [f"{one.name} has {one.width} bits" for one in fields if one.name.startswith("nr_") and one.width < 64]
-    return Counterexample(claim.sentence, ", ".join(narrow)) if narrow else explain_operation(code, claim, inputs)
+    return Counterexample(claim.sentence, ", ".join(narrow)) if narrow else explain_natively(code, claim, inputs)

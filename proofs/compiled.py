@@ -32,7 +32,7 @@ from proofs.admission import (
 )
 from proofs.c_counterexamples import explain_arguments, explain_page, explain_total
 from proofs.c_row import row_counts_the_pages, row_has_the_counts
-from proofs.c_runs import explain_operation
+from proofs.c_runs import explain_natively, search
 from proofs.compiled_operations import operations_of
 from proofs.counting import total_counts_the_blocks
 from proofs.engine.explore import Verdict
@@ -63,10 +63,8 @@ class Statements:
         expected: Verdict = Verdict.PROVED,
         theory: Theory = Theory.U64,
     ) -> None:
-        state = self.obligations(
-            claim, KERNEL, theory, explain=partial(explain, self.code, claim), expected=expected, case=case
-        )
-        state(body)
+        explained, searched = partial(explain, self.code, claim), partial(search, self.code, claim)
+        self.obligations(claim, KERNEL, theory, explain=explained, expected=expected, case=case, search=searched)(body)
 
     def refute(self, claim: Claim, body: Body, case: str, explain: Any = explain_arguments) -> None:
         self.prove(claim, body, explain, case, Verdict.REFUTED)
@@ -286,9 +284,9 @@ def totals(state: Statements) -> None:
     row = of_function(
         code.module, "pools_show", about(row_has_the_counts if code.stacks else row_counts_the_pages, code)
     )
-    state.prove(claims.reports_are_the_kernels, row, explain_operation, "row")
+    state.prove(claims.reports_are_the_kernels, row, explain_natively, "row")
     if code.promises is SERIES:
-        state.prove(claims.counters_do_not_wrap, row, explain_operation, "row")
+        state.prove(claims.counters_do_not_wrap, row, explain_natively, "row")
 
     def counts_as_v6_1(path: Any) -> None:
         """Against the number of blocks that fit."""

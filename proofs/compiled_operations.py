@@ -14,7 +14,7 @@ from model.claims import Claim
 from model.promises import V6_1
 from proofs import block_stack, c_create, fills, free_list, operations
 from proofs.c_counterexamples import confirmed
-from proofs.c_runs import explain_count, explain_operation
+from proofs.c_runs import explain_count, explain_natively
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample
 from proofs.engine.path import Body
@@ -44,7 +44,7 @@ def making(state: Any) -> None:
     managed = module.has("dmam_pool_create")
     if module.has("dma_pool_create_node"):
         on_the_node = of_function(module, "dma_pool_create_node", about(c_create.structs_are_on_the_node, code))
-        state.prove(claims.structs_are_on_the_node, on_the_node, explain_operation, "pool")
+        state.prove(claims.structs_are_on_the_node, on_the_node, explain_natively, "pool")
     for body, case, about_it in (
         (c_create.create_makes_a_pool_or_leaves_nothing, "create", (failed, *rules)),
         (c_create.destroy_removes_the_file_of_the_last_pool, "destroy", rules),
@@ -83,7 +83,7 @@ def operations_of(state: Any) -> None:
         known = defects.get((one.claim.name, one.case), one)
         body = bodies.setdefault(one.body, about_c(code, one.body, kind))
         if known.expected is Verdict.PROVED:
-            explain = explain_count if one.claim is claims.counters_do_not_wrap else explain_operation
+            explain = explain_count if one.claim is claims.counters_do_not_wrap else explain_natively
             state.prove(one.claim, body, explain, one.case)
         else:
             state.refute(one.claim, body, one.case, natively(known.explain))
@@ -96,12 +96,12 @@ def operations_of(state: Any) -> None:
             (claims.freed_block_is_filled, operations.freed_block_of_a_stack_is_filled, ""),
             (claims.refused_free_changes_nothing, operations.free_of_an_address_in_no_page_is_refused, "no_page"),
         ):
-            state.prove(claim, about_c(code, of_stack, kind), explain_operation, case)
+            state.prove(claim, about_c(code, of_stack, kind), explain_natively, case)
         if code.module.has("dma_pool_create_node"):
             body = about_c(code, operations.page_is_on_the_node, kind)
-            state.prove(claims.structs_are_on_the_node, body, explain_operation, "page")
+            state.prove(claims.structs_are_on_the_node, body, explain_natively, "page")
     poison = about_c(code, operations.poison_is_looked_for, kind)
-    state.prove(claims.reports_are_the_kernels, poison, explain_operation, "poison")
+    state.prove(claims.reports_are_the_kernels, poison, explain_natively, "poison")
 
 
 def of_v6_1(state: Any, kind: Any) -> None:
@@ -122,4 +122,4 @@ def of_v6_1(state: Any, kind: Any) -> None:
 def every(state: Any, shown: tuple[Claim, ...], body: Body, case: str) -> None:
     """An obligation for each claim that a body shows."""
     for claim in shown:
-        state.prove(claim, body, explain_operation, case)
+        state.prove(claim, body, explain_natively, case)

@@ -16,7 +16,8 @@ from kernel.rbtree import with_rb_first
 from model import claims
 from model.promises import SERIES
 from proofs import balance, c_destroy, destroy, lookup, tree, walk
-from proofs.c_counterexamples import explain_overlap, explain_pages, explain_rbtree
+from proofs.c_counterexamples import explain_overlap, explain_rbtree
+from proofs.c_runs import explain_natively
 from proofs.engine.explore import Verdict
 from proofs.engine.path import Theory
 from proofs.subjects.c_pages import PageTreeInC, found_in_list
@@ -42,10 +43,10 @@ def lookups(state: Any) -> None:
         case = lookup_case(code)
         module = code.debugging if case else code.module
         scan = about(lookup.scan, partial(found_in_list, module))
-        state.prove(claim, of_function(module, "pool_find_page", scan), explain_pages, case)
+        state.prove(claim, of_function(module, "pool_find_page", scan), explain_natively, case)
         pages = about(c_destroy.destroy_leaks_exactly_the_busy_pages, code)
         destroyed = of_function(code.module, "dma_pool_destroy", pages)
-        state.prove(claims.destroy_leaks_exactly_the_busy_pages, destroyed, explain_pages)
+        state.prove(claims.destroy_leaks_exactly_the_busy_pages, destroyed, explain_natively)
         return
     rbtree = rbtree_of(code.source)
     trees = Trees(lambda path, allocation: PageTreeInC(path, allocation, code, rbtree), ("insert_turn",))
@@ -61,15 +62,15 @@ def lookups(state: Any) -> None:
     ):
         theory = Theory.INTEGERS if of is claims.free_compares_few_addresses else Theory.U64
         about_c = of_function(code.module, function, about(body, trees))
-        state.prove(of, about_c, explain_pages, case, theory=theory)
+        state.prove(of, about_c, explain_natively, case, theory=theory)
     pools = about(destroy.destroy_leaks_exactly_the_busy_pages, partial(DestroyedInC, code))
     destroyed = of_function(code.module, "dma_pool_destroy", pools)
-    state.prove(claims.destroy_leaks_exactly_the_busy_pages, destroyed, explain_pages)
+    state.prove(claims.destroy_leaks_exactly_the_busy_pages, destroyed, explain_natively)
     if rbtree is not None:
         visited = about(walk.postorder_gives_each_page, partial(VisitedInC, code=code, rbtree=rbtree))
         each = of_function(code.module, "dma_pool_destroy", visited)
         postorder = claims.destroy_reads_no_freed_page
-        state.prove(postorder, each, explain_pages, "all_pages", theory=Theory.INTEGERS)
+        state.prove(postorder, each, explain_natively, "all_pages", theory=Theory.INTEGERS)
     misses = of_function(code.module, insert, about(tree.insertion_misses_a_page_from_below, trees))
     state.prove(disjoint, misses, explain_overlap, "any_alignment", Verdict.REFUTED)
 

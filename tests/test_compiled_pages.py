@@ -7,11 +7,10 @@ import pytest
 from kernel.build import Source
 from kernel.ir import NotFollowed
 from kernel.patches import link
-from kernel.promises import revision_of
 from kernel.rbtree import broken_by
 from model import claims
-from model.lockstep import replay
-from proofs.c_counterexamples import explain_pages, explain_rbtree, runs_with_pages
+from proofs.c_counterexamples import explain_rbtree
+from proofs.c_runs import explain_natively
 from proofs.compiled import obligations_of
 from proofs.engine.obligation import Settings, prove
 from proofs.subjects.c_pool import compile_file
@@ -40,14 +39,12 @@ def in_a_tree(source: Source, folder: Path) -> Source:
 def test_what_confirms_a_refutation_breaks_no_kernel_as_it_is(version: str) -> None:
     """Or else a step that goes wrong where no pool gets would count."""
     source = fetched(version)
-    for trace in runs_with_pages():
-        replay(trace, revision_of(source))
     file = source.rbtree()
     assert file is not None
     assert source.tree is not None
     assert broken_by(file, source.tree) == ""
     code = compile_file(source)
-    for explain in (explain_pages, explain_rbtree):
+    for explain in (explain_natively, explain_rbtree):
         with pytest.raises(NotFollowed, match="this step does not hold of the code"):
             explain(code, claims.tree_is_balanced, {})
 

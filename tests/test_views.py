@@ -29,7 +29,7 @@ def test_a_stack_of_c_is_the_native_one(debug: bool) -> None:
     native = KernelPool.create(source, Variant(), "pool", Memory(), BLOCK, 1, 0, debug=debug)
     assert native is not None
     blocks = [native.alloc() or (0, 0) for _ in range(4)]
-    numbers = {"tail": 0, "live": 4, "blocks": 4, "size": BLOCK, "boundary": PAGE, "allocation": PAGE}
+    numbers = {"tail": 0, "live": 4, "blocks": 4, "pages": 1, "size": BLOCK, "boundary": PAGE, "allocation": PAGE}
     stack = CStack(compile_file(source), Replay(Theory.U64, numbers), debug=debug)
     for number, (vaddr, dma) in enumerate(blocks):
         stack.block(str(number), vaddr, dma)
@@ -106,6 +106,11 @@ PLANTED = {
         "v6.1",
         "in_use_counts_the_live_blocks/kernel/u64/alloc",
         ("page->in_use++;", "page->in_use += 2;"),
+    ),
+    "a walk that ends after 40 blocks": (
+        "v6.12",
+        "double_free_is_refused/kernel/u64",
+        ("while (block) {", "unsigned int n = 0; while (block && n++ < 40) {"),
     ),
     "the last byte is not looked at": (
         "v6.1",

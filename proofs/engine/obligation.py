@@ -39,6 +39,9 @@ class Counterexample:
 Explain = Callable[[dict[str, Any]], Counterexample]
 """From the inputs of a refutation to what people read. Sizes and offsets are in bytes."""
 
+Search = Callable[[str], Counterexample | None]
+"""A run that breaks the claim where the proof cannot follow the code, for this reason; None if there is none."""
+
 
 def from_this_state(expected: str, trace: Trace | None = None) -> Explain:
     """Where the inputs are all that there is to tell: a state of the pool, or of a tree, from which a step goes wrong; beside
@@ -58,6 +61,7 @@ class Obligation:
     body: Body
     explain: Explain
     module: str  # which says so
+    search: Search | None = None
 
     @property
     def proof(self) -> str:
@@ -173,12 +177,14 @@ class Obligations:
         explain: Explain,
         expected: Verdict = Verdict.PROVED,
         case: str = "",
+        search: Search | None = None,
     ) -> Callable[[Body], Body]:
         """Make a body an obligation in each of the theories."""
 
         def state(body: Body) -> Body:
             self.stated += [
-                Obligation(claim, revision, theory, case, expected, body, explain, self.module) for theory in theories
+                Obligation(claim, revision, theory, case, expected, body, explain, self.module, search)
+                for theory in theories
             ]
             return body
 
@@ -239,6 +245,9 @@ def result_of(obligation: Obligation, outcome: Outcome, solver: Solver, settings
             else:  # the code under proof may fail in any way
                 explained = Counterexample("the code runs", raised)
         counterexample = None if explained is None else explained.to_json()
+    searched = obligation.search if verdict is Verdict.LOST and obligation.expected is Verdict.PROVED else None
+    if searched is not None and (found := searched(why)) is not None:
+        verdict, why, counterexample = Verdict.REFUTED, "", found.to_json()
     seconds = share + time.perf_counter() - started
     script, opinion = None, None
     if verdict is Verdict.REFUTED and settings.smt2:

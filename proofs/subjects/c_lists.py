@@ -10,6 +10,7 @@ from model import claims
 from model.promises import SERIES, V6_1
 from proofs.engine.path import AssertionFailed
 from proofs.subjects.arbitrary import END, EVERYTHING, FITS, INSIDE, AnyPage, AnyPool, first_with_room
+from proofs.subjects.c_last_turn import Laid
 from proofs.subjects.c_operations import Operations
 from proofs.subjects.c_pool import Code, is_inside, lookup_case
 from proofs.subjects.c_turns import Variables, names_of
@@ -41,6 +42,8 @@ class PageBytes:
             raise NotFollowed(str(unknown)) from unknown
 
     def store(self, offset: Any, width: int, value: Any) -> None:
+        if self.pool.last_turn is not None:
+            self.pool.last_turn.writes()
         self._stays_inside(offset, width // 8)
         if width != 8 * LINK:
             raise NotFollowed(f"{width} bits of a page are written")
@@ -148,20 +151,21 @@ class CPool(Operations, AnyPool):
         refused = self._is_refused(page, offset, page.vaddr + offset, page.dma + offset)
         return {chain: self.freed.offset if refused else self.number_outside("where the walk ends"), **counters}
 
-    def laid(self, arrived: Variables) -> Variables:
-        """The loop that lays a page, whose blocks are in its free list by then: its last turn is that of the last block."""
+    def laid(self, idle: bool) -> Laid:
         self.path.assume_claim(claims.admitted_geometry_is_ordered, self.geometry)
-        names = names_of(arrived, offset=0, boundary=self.geometry.boundary)
         page = self.found = self.new
         assert page is not None
         offset = page.offset  # which the code may have set
-        ((last, following),) = self._laid_blocks()
+        ((first, following),) = self._laid_blocks()
         page.offset = offset
+        last = first if idle else None
         if "the tail" in page.blocks:
-            page.set_link(last, following)
             last = self.block_offset("the last block")
             self.assume_disjoint(page.blocks["the first"], last)
-        return {names["offset"]: last, names["boundary"]: fits(self.path.number("boundary behind the last block"), 32)}
+        if last is not None:
+            page.set_link(first, following)
+        place = fits(self.number_outside("where the loop ends"), 32) if idle else last
+        return Laid(page.dma, page.vaddr.object, place, last)
 
     def new_header(self) -> Struct | None:
         if self.path.one_of("kmalloc", "serves", "fails") == "fails":

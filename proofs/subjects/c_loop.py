@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 from impl.layout import Cursor, Geometry
-from kernel.execute import Frame, in_memory, variable
+from kernel.execute import Frame
 from kernel.ir import NotFollowed
 from kernel.objects import Pointer
 from model import claims
@@ -52,47 +52,12 @@ class LoopInC(PageInC):
 
     def compare(self, found: dict[Slot, Any], at: At, arrival: dict[Slot, Any]) -> None:
         """Where a turn begins, each slot has to hold what its rule says."""
-        for slot, rule in shape_of(self.code).rules.items():
-            if rule is not None and slot in found:
-                expected = rule.value(at, arrival.get(slot), self.memory, self.width(slot))
-                if not same_value(found[slot], expected):
-                    raise self.lost(f"a turn of this loop changes {self.named(slot)} as no other turn does")
-
-    def width(self, slot: Slot) -> int:
-        of, where = slot
-        if of == "phi":
-            shape = shape_of(self.code)
-            function = self.code.module.function(shape.function)
-            return next(in_memory(phi.width) for phi in function.phis[shape.head] if phi.name == where)
-        return self.struct_of(slot).fields[where].width
-
-    def named(self, slot: Slot) -> str:
-        of, where = slot
-        if of == "phi":
-            return variable(where)
-        return f"{of}.{self.struct_of(slot).fields[where].name}"
-
-    def some(self, slot: Slot, arrival: Any) -> Any:
-        """Any value of a slot that no rule is known of."""
-        if self.path is None or isinstance(arrival, Pointer):
-            raise self.lost(f"what {self.named(slot)} holds in any turn of this loop is not known")
-        if isinstance(arrival, bool):
-            return self.path.one_of(self.named(slot), False, True)
-        return self.path.number(self.named(slot), self.width(slot))
-
-    def anywhere_in(self, at: At, arrival: dict[Slot, Any]) -> dict[Slot, Any]:
-        """What the slots hold at the beginning of a turn."""
-        shape, held = shape_of(self.code), dict[Slot, Any]()
+        shape = shape_of(self.code)
         for slot, rule in shape.rules.items():
-            known = rule is not None and (self.code.stacks or not rule.later)
-            first = arrival.get(slot)
-            if rule is not None and known:
-                held[slot] = rule.value(at, first, self.memory, self.width(slot))
-            elif self.counted is not None and slot in shape.counters:
-                held[slot] = first + self.counted
-            else:
-                held[slot] = self.some(slot, first)
-        return held
+            if rule is not None and slot in found:
+                expected = rule.value(at, arrival.get(slot), self.memory, shape.width(self.code, slot))
+                if not same_value(found[slot], expected):
+                    raise self.lost(f"a turn of this loop changes {shape.named(self.code, slot)} as no other turn does")
 
     def turn(self, at: Cursor, last: Any = None) -> Turn:
         """One turn from there. Raises NotFollowed if it changes what the proof does not know of."""
@@ -111,7 +76,8 @@ class LoopInC(PageInC):
                 arrival.update(self.slots(values))
                 self.memory.log.clear()
                 if not is_first:
-                    values = self.set(self.anywhere_in(here, arrival), values)
+                    held = shape.held(self.code, here, arrival, self.memory, self.path, self.counted)
+                    values = self.set(held, values)
                 before.update(self.slots(values))
             elif home and frame is home[0] and not left:
                 if frame.block not in shape.inside:
@@ -120,7 +86,7 @@ class LoopInC(PageInC):
                     raise Stop
                 elif frame.block == shape.head:
                     found.update(self.slots(values))
-                    if self.code.stacks or not self.head_leaves():
+                    if self.code.stacks or shape.head not in shape.leaves:
                         raise Stop
             return values
 
@@ -135,13 +101,8 @@ class LoopInC(PageInC):
         self.compare(found, At(self.geometry, self.dma, *following, by_then if self.code.stacks else None), arrival)
         for slot, value in found.items():
             if slot[0] != "phi" and slot not in shape.rules and value is not before.get(slot, value):
-                raise self.lost(f"a turn of this loop changes {self.named(slot)}")
+                raise self.lost(f"a turn of this loop changes {shape.named(self.code, slot)}")
         return Turn(placed, following, by_then)
-
-    def head_leaves(self) -> bool:
-        """Whether the loop may end in its first block, as a `while` does."""
-        shape = shape_of(self.code)
-        return any(way not in shape.inside for way in self.code.module.function(shape.function).successors(shape.head))
 
     def placed_by(self, stores: list[Any], is_first: bool) -> Any:
         """The block that a turn places, by its stores; None if there is none."""

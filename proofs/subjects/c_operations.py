@@ -7,9 +7,9 @@ from kernel.execute import Frame, Interpreter
 from kernel.ir import Field, NotFollowed
 from kernel.objects import Fault, Pointer, Struct
 from model import claims
-from proofs.subjects.c_names import LAYS
+from proofs.subjects.c_last_turn import Laid, LastTurn
 from proofs.subjects.c_pool import Code
-from proofs.subjects.c_turns import Variables, ends, names_of
+from proofs.subjects.c_turns import Variables, names_of
 from proofs.subjects.c_views import Views
 
 ZERO = 0x100
@@ -42,6 +42,7 @@ class Operations:
         self.view["dev"] = Pointer(Struct("the device", {}), 0)
         self.header: Struct | None = None  # the struct dma_page that the code adds
         self.freed: Any = None  # the address that is freed
+        self.last_turn: LastTurn | None = None  # of the loop that lays out the page that the code adds
 
     def misuse(self) -> str:
         return self.locked.left()
@@ -98,15 +99,14 @@ class Operations:
 
     def interpreter(self) -> Interpreter:
         interpreter = self.running()
-        lays = interpreter.module.function(self.code.alike(LAYS))
-        ends(interpreter, lays.name, lays.loop(), self.laid)
         if self.debug:
             poison = self.path.lemma(claims.reports_are_the_kernels, self.looked_over, "poison")
             interpreter.cuts[self.poison_loop()] = poison
         return interpreter
 
-    def laid(self, arrived: Variables) -> Variables:
-        """The loop that lays a page out, whose blocks are free by then."""
+    def laid(self, idle: bool) -> Laid:
+        """Have the blocks of a new page free: but for the last one, unless the last turn of the loop places none, as it is
+        `idle`."""
         raise NotImplementedError
 
     def looked_over(self, arrived: Variables) -> Variables:
@@ -124,6 +124,7 @@ class Operations:
         """dma_pool_alloc, about to begin; what it stores at its handle is `given`."""
         self.given = Struct("handle", {0: Field("dma", 64)}, unwritten=Fault, private=True)
         interpreter = self.interpreter()
+        self.last_turn = LastTurn(self, interpreter)
         flags = flags + ZERO if zero else flags
         return interpreter, interpreter.enter("dma_pool_alloc", Pointer(self.view, 0), flags, Pointer(self.given, 0))
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from impl.layout import Geometry
-from kernel.execute import Frame
+from kernel.execute import Frame, in_memory, variable
 from kernel.ir import NotFollowed
 from kernel.objects import DmaPage, Pointer, Store
 from kernel.words import wrap
@@ -88,6 +88,44 @@ class Shape:
     link: int
     ascends: bool | None  # whether a block leads to the next one; or to the one before
     stack: int | None  # the pool's field that leads to the page's first block; or to the last one
+    leaves: frozenset[str]  # the blocks of code from which it is left
+
+    @property
+    def idle_end(self) -> bool:
+        """Whether it is left in its first block only, as a `while` is: so the last turn that is begun places no block."""
+        return self.leaves == {self.head}
+
+    def held(
+        self, code: Code, at: At, arrival: dict[Slot, Any], memory: Any, path: Any, counted: Any = None
+    ) -> dict[Slot, Any]:
+        """What the slots hold at the beginning of a turn, before which so many blocks are `counted`, if that is known; where no
+        rule is known, any value of the path's. Raises NotFollowed where that is an address."""
+        held = dict[Slot, Any]()
+        for slot, rule in self.rules.items():
+            first = arrival.get(slot)
+            if rule is not None and (code.stacks or not rule.later):
+                held[slot] = rule.value(at, first, memory, self.width(code, slot))
+            elif counted is not None and slot in self.counters:
+                held[slot] = wrap(first + counted, self.width(code, slot))
+            elif path is None or isinstance(first, Pointer):
+                reason = f"what {self.named(code, slot)} holds in any turn of this loop is not known"
+                raise code.not_followed(reason, self.function, self.head)
+            elif isinstance(first, bool):
+                held[slot] = path.one_of(self.named(code, slot), False, True)
+            else:
+                held[slot] = path.number(self.named(code, slot), self.width(code, slot))
+        return held
+
+    def width(self, code: Code, slot: Slot) -> int:
+        of, where = slot
+        if of == "phi":
+            phis = code.module.function(self.function).phis[self.head]
+            return next(in_memory(phi.width) for phi in phis if phi.name == where)
+        return code.struct(of).fields[where].width
+
+    def named(self, code: Code, slot: Slot) -> str:
+        of, where = slot
+        return variable(where) if of == "phi" else f"{of}.{code.struct(of).fields[where].name}"
 
 
 @dataclass
@@ -198,6 +236,7 @@ class Learnt:
         rules = {slot: self.rule(slot, offset, boundary) for slot in self.slots}
         function = self.code.module.function(self.function)
         around = [block for block in function.blocks if block == self.head or function.reaches(self.head, block)]
+        inside = frozenset(block for block in around if function.reaches(block, self.head))
         placing = {first: self.first_own_store(first) for first in (True, False)}
         starts = {
             turn.stores[placing[turn.is_first]].offset - turn.placed for turn in self.turns if turn.placed is not None
@@ -208,7 +247,7 @@ class Learnt:
         return Shape(
             function=self.function,
             head=self.head,
-            inside=frozenset(block for block in around if function.reaches(block, self.head)),
+            inside=inside,
             offset=offset,
             next_boundary=boundary,
             rules=rules,
@@ -219,6 +258,7 @@ class Learnt:
             link=link,
             ascends=ascends,
             stack=self.stack(ascends),
+            leaves=frozenset(block for block in inside if not inside.issuperset(function.successors(block))),
         )
 
     def offset(self) -> Slot:

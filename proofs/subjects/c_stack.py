@@ -1,5 +1,6 @@
 """A kernel's dma_pool_alloc and dma_pool_free of v6.12's stack of blocks, on `AnyStack`: its known blocks are structs of C."""
 
+from itertools import combinations, pairwise
 from typing import Any
 
 from impl.v6_12 import NULL
@@ -8,6 +9,7 @@ from kernel.ir import NotFollowed
 from kernel.objects import Opaque, Pointer, Struct, View
 from model import claims
 from proofs.engine.path import AssertionFailed
+from proofs.subjects.c_last_turn import Laid
 from proofs.subjects.c_operations import Operations
 from proofs.subjects.c_pool import Code, lookup_case
 from proofs.subjects.c_turns import Variables, names_of
@@ -21,6 +23,10 @@ class BlockView(View):
 
     pool: "CStack"
     of: Block
+
+    @property
+    def vaddr(self) -> Any:
+        return self.of.vaddr
 
     def fill(self, offset: Any, nbytes: Any, byte: int) -> None:
         self.pool.fills.append((self.of, offset, nbytes, byte))
@@ -38,15 +44,42 @@ class TakenBack(Exception):
 
 
 class At(Opaque):
-    """Memory at an address that is no known block's; a page's may be filled, before there are blocks in it."""
+    """Memory at an address that is no known block's."""
 
     vaddr: Any = None
-    filled: Any = None
 
-    def fill(self, *what: Any) -> None:
-        if self.filled is None:
-            self.load()
-        self.filled(*what)
+
+class NewPage(At):
+    """The page that an allocation adds: filled before there are blocks in it, which are known."""
+
+    pool: "CStack"
+    has_blocks = False
+
+    def block(self, offset: Any, what: str) -> Pointer:
+        for block in self.pool.free_blocks if self.has_blocks else ():
+            view = self.pool.view_of(block)
+            for start in view.fields:
+                if self.vaddr + offset == block.vaddr + start:
+                    return Pointer(view, start)
+        raise NotFollowed(f"the new page is {what} where it has no block")
+
+    def load(self, offset: Any, width: int) -> Any:
+        block = self.block(offset, "read")
+        return block.object.load(block.offset, width)
+
+    def store(self, offset: Any, width: int, value: Any) -> None:
+        assert self.pool.last_turn is not None
+        self.pool.last_turn.writes()
+        block = self.block(offset, "written to")
+        block.object.store(block.offset, width, value)
+
+    def fill(self, offset: Any, nbytes: Any, byte: int) -> None:
+        """pool_init_page."""
+        if self.has_blocks:
+            block = self.block(offset, "filled")
+            block.object.fill(block.offset, nbytes, byte)
+        elif not (offset == 0 and nbytes == self.pool.geometry.allocation):
+            raise AssertionFailed(claims.pool_stays_in_its_memory.name)
 
 
 class Addresses(Views):
@@ -124,7 +157,8 @@ class CStack(Operations, AnyStack):
         self.first_page = self.views.view("dma_page", self, {})  # in the list, after a new one
         self.view["page_list.next"] = self.first_page.at("page_list.next")
         self.first_page["page_list.prev"] = self.view.at("page_list.next")
-        self.page_memory = At("the page", may_be_another=False)
+        self.page_memory = NewPage("the page", may_be_another=False)
+        self.page_memory.pool = self
 
     def view_of(self, block: Block) -> BlockView:
         if id(block) not in self.block_views:
@@ -157,21 +191,33 @@ class CStack(Operations, AnyStack):
         names = names_of(arrived, block=self.pointer(self.next_block))
         return {names["block"]: self.pointer(self.freed) if self._is_free(self.freed) else 0}
 
-    def laid(self, arrived: Variables) -> Variables:
-        """The loop that lays a page: its blocks are linked and counted; where the last turn begins, none is placed any more."""
-        known = {"offset": 0, "next_boundary": self.geometry.boundary, "first": 0, "last": 0}
-        self.path.follow("the loop begins as v6.12's does", lambda: arrived == known)
+    def laid(self, idle: bool) -> Laid:
+        """The blocks lead to each other; of the last one, it is not known to where."""
         offsets = list(self._laid_offsets())  # a lemma itself
-        blocks = self.free_blocks
-        self.path.follow("there is a block", lambda: len(blocks) == len(offsets) > 0)
-        for block, below in zip(blocks, [*blocks[1:], None], strict=True):
-            block.below, block.says_dma = NULL if below is None else below.vaddr, block.dma
-        self.nr_blocks = self.nr_blocks + len(offsets)
-        last = {name: fits(self.path.number(f"{name} where the loop ends"), 32) for name in ("offset", "next_boundary")}
-        end, page = last["offset"], self.geometry.allocation
-        self.path.assume("no block has room any more", lambda: end <= page and end + self.geometry.size > page)
-        self.page_memory.filled = None
-        return {**last, "first": Pointer(self.view_of(blocks[0]), 0), "last": Pointer(self.view_of(blocks[-1]), 0)}
+        self.path.follow("there is a block", lambda: len(self.free_blocks) == len(offsets) > 0)
+        self.path.assume("the first block is at the page's start", lambda: offsets[0] == 0)
+        self.path.assume("there are fewer blocks than addresses", lambda: self.blocks + len(offsets) < 2**64 and self.pages + 1 < 2**64)
+        for one, other in combinations(offsets, 2):
+            self.path.assume_claim(claims.blocks_are_disjoint, one, other, self.geometry.size)
+        self.path.assume_claim(
+            claims.block_lies_inside_its_page, offsets[-1], self.geometry.size, self.geometry.allocation
+        )
+        blocks = self.free_blocks if idle else self.free_blocks[:-1]
+        for block in blocks:
+            block.says_dma = block.dma
+        assert self.last_turn is not None
+        ascends = self.last_turn.shape.ascends
+        linked = [*blocks] if ascends else [*reversed(blocks)]
+        for block, below in pairwise(linked):
+            block.below = below.vaddr
+        if blocks and not ascends:
+            blocks[0].below = self.next_block
+        if not ascends:
+            self.free_blocks.reverse()  # alloc takes the last one first
+        self.page_memory.has_blocks = True
+        last = offsets[len(blocks) - 1] if blocks else None
+        place = fits(self.path.number("offset where the loop ends"), 32) if idle else offsets[-1]
+        return Laid(self.page.dma, self.page_memory, place, last, len(blocks))
 
     def new_header(self) -> Struct | None:
         """Where there is no memory, that is kmalloc's or the device's to say; other callers have run by then."""
@@ -181,14 +227,8 @@ class CStack(Operations, AnyStack):
         return self.views.view("dma_page", self, {}, fresh=True)
 
     def memory_of(self, mapping: Any) -> At:
-        self.page_memory.vaddr, self.page_memory.filled = mapping.vaddr, self.page_filled
+        self.page_memory.vaddr = mapping.vaddr
         return self.page_memory
-
-    def page_filled(self, offset: Any, nbytes: Any, byte: int) -> None:
-        """pool_init_page: before any block is laid."""
-        del byte
-        if not (offset == 0 and nbytes == self.geometry.allocation):
-            raise AssertionFailed(claims.pool_stays_in_its_memory.name)
 
     # The interface that drivers have.
 
@@ -211,6 +251,15 @@ class CStack(Operations, AnyStack):
         """pool_block_err of a debug build, from any turn of its walk on, until it fills the block, which it takes back then."""
         interpreter = self.interpreter()
         interpreter.externals |= dict.fromkeys(("memset", "llvm.memset.p0.i64"), self.taken_back)
+        walk = interpreter.module.function("pool_block_err").loop()
+
+        def entered(frame: Frame, values: dict[str, Any]) -> dict[str, Any]:
+            if (frame.function.name, frame.block) == ("pool_block_err", walk):
+                alike = len(values) == 1 and not self.view.written
+                self.path.follow("a turn of the walk differs from others in the block only", lambda: alike)
+            return values
+
+        interpreter.entered = entered
         try:
             return bool(interpreter.call("pool_block_err", Pointer(self.view, 0), self.pointer(vaddr), dma))
         except TakenBack:

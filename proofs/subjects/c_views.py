@@ -96,6 +96,8 @@ class Views:
         return view
 
     def any_value(self, view: Struct, known: Field) -> Any:
+        if known.type.endswith("*"):
+            raise NotFollowed(f"{view.name}.{known.name} leads to what the proof does not know")
         return fits(self.path.number(f"{view.name}.{known.name}"), known.width)
 
     def keep(self, view: View, name: str, owner: Any, attribute: str) -> None:

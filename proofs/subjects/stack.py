@@ -60,7 +60,8 @@ class AnyStack(V6_12Pool):
         self.page = GivenPage(0, 0, [], bytearray(PAGE_SIZE))
         self.next_block = self.tail
         self.live, self.blocks = path.number("live"), path.number("blocks")  # before the operation
-        self.nr_active, self.nr_blocks = self.live, self.blocks
+        self.pages = path.number("pages")
+        self.nr_active, self.nr_blocks, self.nr_pages = self.live, self.blocks, self.pages
         path.by(claims.blocks_are_disjoint, self, "_laid_offsets", lambda: iter(self.page.offsets))
         path.by(claims.lookup_finds_the_page_of_an_address, self, "_find_page", lambda _: self.page, self.LOOKUP)
         if not walks:

@@ -26,11 +26,12 @@ def test_a_stack_of_c_is_the_native_one(debug: bool) -> None:
     """Four blocks, all in use at first: a step frees the block of its number, or allocates one. Debug builds refuse the block
     that is freed again."""
     source = fetched("v6.12")
+    code = compile_file(source)  # which tries pools of its own
     native = KernelPool.create(source, Variant(), "pool", Memory(), BLOCK, 1, 0, debug=debug)
     assert native is not None
     blocks = [native.alloc() or (0, 0) for _ in range(4)]
     numbers = {"tail": 0, "live": 4, "blocks": 4, "pages": 1, "size": BLOCK, "boundary": PAGE, "allocation": PAGE}
-    stack = CStack(compile_file(source), Replay(Theory.U64, numbers), debug=debug)
+    stack = CStack(code, Replay(Theory.U64, numbers), debug=debug)
     for number, (vaddr, dma) in enumerate(blocks):
         stack.block(str(number), vaddr, dma)
     live = list(blocks)
@@ -53,6 +54,7 @@ def test_a_stack_of_c_is_the_native_one(debug: bool) -> None:
 def test_a_list_of_c_is_the_native_one(debug: bool) -> None:
     """A page of four blocks, of which the first and the third are free."""
     source = fetched("v6.1")
+    code = compile_file(source)
     native = KernelPool.create(source, Variant(), "pool", Memory(), BLOCK, 1, PAGE, debug=debug)
     assert native is not None
     blocks = [native.alloc() or (0, 0) for _ in range(3)]
@@ -73,7 +75,7 @@ def test_a_list_of_c_is_the_native_one(debug: bool) -> None:
         "other pages with room": "none",
         "where the walk ends": PAGE,
     }
-    pool = CPool(compile_file(source), Replay(Theory.U64, numbers), debug=debug)
+    pool = CPool(code, Replay(Theory.U64, numbers), debug=debug)
     page = pool.page("the page")
     pool.found = page
     put_in_list(pool, [page])

@@ -196,7 +196,10 @@ class CStack(Operations, AnyStack):
         offsets = list(self._laid_offsets())  # a lemma itself
         self.path.follow("there is a block", lambda: len(self.free_blocks) == len(offsets) > 0)
         self.path.assume("the first block is at the page's start", lambda: offsets[0] == 0)
-        self.path.assume("there are fewer blocks than addresses", lambda: self.blocks + len(offsets) < 2**64 and self.pages + 1 < 2**64)
+        self.path.assume(
+            "there are fewer blocks than addresses",
+            lambda: self.blocks + len(offsets) < 2**64 and self.pages + 1 < 2**64,
+        )
         for one, other in combinations(offsets, 2):
             self.path.assume_claim(claims.blocks_are_disjoint, one, other, self.geometry.size)
         self.path.assume_claim(

@@ -31,7 +31,7 @@ def failed_create_leaves_nothing_behind(left: Collection[Any]) -> bool:
     "dmam_pool_create, dmam_pool_destroy",
 )
 def managed_pool_is_destroyed_once(destroyed: Sequence[Any], pools: Sequence[Any]) -> bool:
-    """`destroyed`: each time that a pool was; `pools`: those whose time has come."""
+    """`destroyed`: a pool for each time that it was destroyed; `pools`: those that had to be destroyed by now."""
     return list(destroyed) == list(pools)
 
 
@@ -65,9 +65,9 @@ def pool_stays_in_its_memory(fault: str) -> bool:
 
 
 @claim(
-    "The device is asked for a page with the flags of the caller but __GFP_ZERO, no weaker and no stronger ones.",
+    "The pool asks the device for a page with the flags of the caller, without __GFP_ZERO, and with no others.",
     "dma_pool_alloc; “mm: dmapool: use provided gfp flags for all dma_alloc_coherent() calls”, 2012",
-    "those of ARM boards, where GFP_ATOMIC takes from a small reserve: sata_mv and others drained it",
+    "all that run on ARM, where GFP_ATOMIC takes from a small reserve: it ran out on a Marvell Kirkwood with SATA and USB",
 )
 def flags_reach_the_device(given: str, asked: str) -> bool:
     """Flags by the name that the kernel has for them, `asked` the caller's."""
@@ -75,18 +75,18 @@ def flags_reach_the_device(given: str, asked: str) -> bool:
 
 
 @claim(
-    "The structs of a pool lie on the node that it is created for.",
+    "The structs of a pool are allocated on the NUMA node that the pool is created for.",
     "dma_pool_create_node, dma_pool_alloc; “dmapool: add NUMA affinity support”, 6.16",
-    "nvme, which creates its pools on the node of each queue",
+    "nvme, which has pools for each NUMA node",
 )
 def structs_are_on_the_node(node: int, asked: int) -> bool:
     return node == asked
 
 
 @claim(
-    "Debugging is on where CONFIG_SLUB_DEBUG_ON turns it on.",
+    "Debugging is on in each kernel that is configured with CONFIG_SLUB_DEBUG_ON.",
     "mm/dmapool.c; “mm/dmapool: use static key for boot-time debug enablement”, 2026",
-    "all, in the kernels that distributions build to look for faults of drivers",
+    "all, in kernels that are configured with CONFIG_SLUB_DEBUG_ON",
 )
 def debug_is_on_where_it_was(configured: bool, on: bool) -> bool:
     return on or not configured

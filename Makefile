@@ -11,6 +11,9 @@ endif
 ifneq ($(and $(KERNEL),$(ON)),)
   $(error ON=$(ON) and KERNEL=$(KERNEL): name one of them)
 endif
+KNOWN := PYTHON KERNEL PROMISES ANNOUNCE ON SEED PROFILE ENGINES TRACE SHRINK BEFORE AFTER PATCHES MBOX BASE PARTS QUICK ARGS CC
+$(foreach name,$(filter-out $(KNOWN),$(.VARIABLES)),$(if $(filter command,$(firstword $(origin $(name)))), \
+  $(error there is no variable $(name); there are $(KNOWN))))
 SCHEMA := .poolproof/schemas/junit-10.xsd
 
 define make-venv
@@ -86,7 +89,7 @@ report: $(VENV)/installed  ## [report] write reports/index.html: ENGINES="prove 
 
 replay: $(VENV)/installed  ## [hunt] run a trace: TRACE=file ON=v6.1, or KERNEL=~/linux; SHRINK=1
 	@test -n "$(TRACE)" || { echo "replay: say which trace: make replay TRACE=tests/traces/… ON=v6.1" >&2; exit 2; }
-	@$(RUN) -m command replay "$(TRACE)" $(if $(ON),--on "$(ON)") $(OF_KERNEL) $(if $(SHRINK),--shrink "reports/traces/$(notdir $(TRACE:.json=)).smaller.json")
+	@$(RUN) -m command replay "$(TRACE)" $(if $(ON),--on "$(ON)") $(OF_KERNEL) $(if $(SHRINK),--shrink "reports/traces/$(notdir $(TRACE:.json=)).smaller.json") $(ARGS)
 
 compare: $(VENV)/installed  ## [hunt] what a driver sees change: BEFORE=… AFTER=…, or PATCHES=file
 	@test -n "$(BEFORE)" || { echo "compare: say what with what: make compare BEFORE=~/linux AFTER=~/linux-b, or PATCHES=series.mbox" >&2; exit 2; }
@@ -94,16 +97,16 @@ compare: $(VENV)/installed  ## [hunt] what a driver sees change: BEFORE=… AFTE
 
 review: $(VENV)/installed  ## [hunt] what each patch changes and breaks: MBOX=thread.mbox BASE=~/linux
 	@test -n "$(MBOX)" || { echo "review: say which patches: make review MBOX=thread.mbox BASE=~/linux" >&2; exit 2; }
-	@$(RUN) -m command review "$(MBOX)" $(if $(BASE),--base "$(BASE)") $(if $(PROMISES),--promises "$(PROMISES)") $(addprefix --announce=,$(ANNOUNCE)) $(addprefix --seed=,$(SEED)) $(ARGS)
+	@$(RUN) -m command review "$(MBOX)" $(if $(BASE),--base "$(BASE)") $(if $(PROMISES),--promises "$(PROMISES)") $(addprefix --announce=,$(ANNOUNCE)) $(addprefix --seed=,$(SEED)) $(addprefix --profile=,$(PROFILE)) $(ARGS)
 
 bench: $(VENV)/installed  ## [report] measure into reports/bench: QUICK=1 PARTS="headline growth"
 	@$(RUN) -m command bench $(PARTS) $(if $(QUICK),--quick) $(if $(KERNEL),--kernel "$(KERNEL)") $(ARGS)
 
 mpt3sas: $(VENV)/installed  ## [report] the six pools of the cover letter, on v6.1 and on the series
-	@$(RUN) -m command bench mpt3sas
+	@$(RUN) -m command bench mpt3sas $(ARGS)
 
 claims: $(VENV)/installed  ## [check] write the tables of claims into README.md and docs/claims.md
-	@$(RUN) -m command claims
+	@$(RUN) -m command claims $(ARGS)
 
 clean:  ## [start] remove .venv, caches and reports
 	rm -rf $(VENV) .poolproof reports .hypothesis .mypy_cache .ruff_cache .pytest_cache

@@ -57,7 +57,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Status:
-    if (options.after is None) == (options.patches is None):
+    if options.after is not None and options.patches is not None:
+        raise BadInput(f"AFTER, {options.after}, and --patches {options.patches}: name one of them")
+    if options.after is None and options.patches is None:
         raise BadInput("name what BEFORE is to be compared with: AFTER, or --patches")
     before = find(options.before)
     after = None if options.after is None else find(options.after)

@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from command.__main__ import run as run_command
 from command.line import Status
+from command.main import run as run_command
 
 CLAIM = "block_lies_inside_its_page"
 CASE = "boundary_above_the_page"

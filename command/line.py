@@ -24,12 +24,6 @@ class Status(IntEnum):
     NO_ANSWER = 2
     """Bad input, something that is missing, or a solver that gave up: one line on standard error says what to do."""
 
-    INTERRUPTED = 130
-    """Ctrl-C: 128 and the number of SIGINT."""
-
-    READER_LEFT = 141
-    """Whoever reads the output has gone away, as `head` does: 128 and the number of SIGPIPE."""
-
 
 class Parser(argparse.ArgumentParser):
     """A parser that reports bad arguments as BadInput, instead of printing its usage and exiting."""

@@ -171,7 +171,8 @@ def select(names: Iterable[str], catalogue: Catalogue = OBLIGATIONS) -> list[str
     for name in names:
         found = [o.name for o in catalogue.values() if name in (o.name, o.claim.name)]
         if not found and name in CLAIMS:
-            raise BadInput(f"{name} has no obligation; it is hunted by the state machine: make test")
+            about = "impl/; of a kernel's file there may be one" if catalogue is OBLIGATIONS else "this file"
+            raise BadInput(f"{name} has no obligation about {about}; it is hunted: make fuzz")
         if not found:
             raise unknown("claim", name, [*catalogue, *CLAIMS], "docs/claims.md lists them")
         chosen |= dict.fromkeys(found)

@@ -17,6 +17,8 @@ from model.trace import TraceError, dumps, loads
 from report.runs import scene_on
 from report.text import coloured, run_as_text
 
+A_TRACE = "TRACE=file names a trace, such as one of tests/traces/"
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("trace", metavar="TRACE", help="a JSON file; see model/trace.py")
@@ -33,13 +35,13 @@ def run(options: argparse.Namespace) -> Status:
     if on not in revisions(kernel):
         raise unknown("revision", on, REVISIONS)
     try:
-        with usable(options.trace, "TRACE=file names a trace, such as one of tests/traces/"):
-            text = Path(options.trace).read_text()
+        with usable(options.trace, A_TRACE):
+            text = Path(options.trace).read_text(errors="replace")
         scene = scene_on(loads(text), on, kernel)
     except TimeoutError as error:
         raise BadInput(f"{options.trace}: a step takes too long; ask for smaller pages") from error
-    except (UnicodeDecodeError, TraceError) as error:
-        raise BadInput(f"{options.trace}: {error}") from error
+    except TraceError as error:
+        raise BadInput(f"{options.trace}: {error}; {A_TRACE}") from error
     if kernel is not None:
         print(kernel.source)
     elif options.on is None:

@@ -10,6 +10,7 @@ import re
 import shutil
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 from command.compare import built
@@ -36,6 +37,9 @@ from report.text import break_in_words, described, show_progress
 from report.verdicts import of_hunt, of_proof, replaying
 
 MOST_LINES = 40
+
+REVIEWS = Path(".poolproof/reviews")
+"""Where the patched files are, a folder for each series and what it is applied to."""
 
 MOST_BREAKS = 4
 """Of a patch, that are shown with their runs."""
@@ -76,17 +80,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Status:
-    folder, meant = Path(options.out), announced(options)
+    out, meant = Path(options.out), announced(options)
     beside = Path(options.patches).with_suffix(".toml")
     promises = options.promises or (os.path.relpath(beside) if beside.is_file() else None)
     try_out(None, options.out)
-    with usable(options.out):
-        for old in (path for path in folder.glob("*") if path.is_dir() and path.name.isdecimal()):
-            shutil.rmtree(old)  # of an earlier review
-    base, patches = what_to_review(options.patches, options.base, folder)
-    stages = list(applied(patches, base, folder))
+    base, patches = what_to_review(options.patches, options.base)
+    stages = patched(base, patches)
     sources = [base, *(source for _, source in stages)]
-    built(*sources)
     kernels = [KernelFile(folder_or_file(source), source, promises, tuple(meant)) for source in sources]
     looked = look_at_all(kernels, options)
     results, why_none = prove(kernels[-1].path, options.jobs)
@@ -97,34 +97,47 @@ def run(options: argparse.Namespace) -> Status:
     lines, findings = [f"base: {base}", f"  {kernels[0].in_words()}"], 0
     lines.append(f"with {len(patches)} patch{'es' * (len(patches) > 1)} of {options.patches}: {sources[-1]}")
     for number, (patch, _) in enumerate(stages, 1):
-        said, new = of_patch(number, patch, looked[number - 1], looked[number], folder)
+        said, new = of_patch(number, patch, looked[number - 1], looked[number], out)
         lines += ["", *said]
         findings += new
     lines += ["", *(of_proofs(results, odd) if not why_none else [f"Nothing is proved of the result: {why_none}"])]
-    print("\n".join(shortened(lines, folder / "index.html")))
+    print("\n".join(shortened(lines, out / "index.html")))
     kernel = kernels[-1]
     verdicts = [*map(of_proof, results), *of_hunt(looked[-1].hunt)]
-    found = findings_of(verdicts, folder / "traces", kernel)
+    found = findings_of(verdicts, out / "traces", kernel)
     tallies = {KERNEL: dict(sorted(looked[-1].hunt.tally.events.items()))}
     how = f"python -m command review {options.patches} --base {options.base or base.file}"
     with usable(options.out):
-        write(folder, verdicts, found, tallies, how, ("prove", "fuzz"), kernel)
+        write(out, verdicts, found, tallies, how, ("prove", "fuzz"), kernel)
     if findings or odd:
         return Status.SURPRISE
     return Status.NO_ANSWER if why_none else Status.EXPECTED
 
 
-def what_to_review(named: str, base: str | None, folder: Path) -> tuple[Source, list[Patch]]:
+def patched(base: Source, patches: list[Patch]) -> list[tuple[Patch, Source]]:
+    """The file as each patch leaves it, built, in a folder that stays: what is found can be run again. Raises BuildError."""
+    digest = sha256(repr((base.file.resolve(), base.digest(), [patch.text for patch in patches])).encode())
+    folder = REVIEWS / digest.hexdigest()[:8]
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier review of these patches
+    try:
+        stages = list(applied(patches, base, folder))
+        built(base, *(source for _, source in stages))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return stages
+
+
+def what_to_review(named: str, base: str | None) -> tuple[Source, list[Patch]]:
     """The file before the patches, and the patches. Raises BadInput."""
     patched = newest() if base is None else base
     if patched is None:
         raise BadInput("say what is patched, with --base; `make kernels` fetches kernels")
     source = find(patched)
-    if ".." in named and not Path(named).exists():
+    if ".." in named and not named.startswith((".", "/")) and not Path(named).exists():
         if source.tree is None or source.tree not in source.file.parents:
             raise BadInput(f"{base}: a git tree is needed for the commits {named}")
-        source, mbox = of_commits(source.tree, named, folder)
-        return source, read_patches(mbox)
+        return of_commits(source.tree, named)
     with usable(named, "name the patches"):
         return source, read_patches(Path(named))
 
@@ -167,7 +180,7 @@ def prove(kernel: str, jobs: int) -> tuple[list[Result], str]:
     return prove_named(names, Settings(), Where(kernel, None, jobs), show_progress), ""
 
 
-def of_patch(number: int, patch: Patch, before: Looked, after: Looked, folder: Path) -> tuple[list[str], int]:
+def of_patch(number: int, patch: Patch, before: Looked, after: Looked, out: Path) -> tuple[list[str], int]:
     """A line for a quiet patch; else what changes, and three lines for each claim that breaks; and the number of findings."""
     comparison, kernel, lines, findings = after.comparison, after.kernel, list[str](), 0
     if not comparison.runs:
@@ -187,7 +200,7 @@ def of_patch(number: int, patch: Patch, before: Looked, after: Looked, folder: P
         claim = CLAIMS[str(trace.claim)]
         findings += not kernel.is_announced(claim.name)
         how = "changes, as announced" if kernel.is_announced(claim.name) else "BREAKS"
-        file = keep(trace, f"review-{number:02}-{place + 1}-{claim.name}", folder / "traces")
+        file = keep(trace, f"review-{number:02}-{place + 1}-{claim.name}", out / "traces")
         if place >= MOST_BREAKS:
             lines[-1] += f"{', ' if place > MOST_BREAKS else ''}{claim.name}"
             continue

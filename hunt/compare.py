@@ -21,6 +21,7 @@ from hunt.revisions import REVISIONS
 from hunt.shrink import measure, number_of_steps, shrink, without_outcome
 from kernel.build import Source
 from kernel.promises import promises_of, revision_of
+from model.checks import in_words
 from model.geometry import number
 from model.memory import Memory
 from model.revision import LARGEST_PAGE, Revision, Target
@@ -61,8 +62,9 @@ class Observer:
     In `observed`, steps that run inside others come after these.
     """
 
-    def __init__(self, trace: Trace, revision: Revision) -> None:
+    def __init__(self, trace: Trace, revision: Revision, possible: bool = False) -> None:
         self.trace = trace
+        self.possible = possible  # no device, unless it is meant to, gives an address that it has given
         self.revision = revision
         self.memory = Memory(remapped=trace.kernel.remapped)
         self.target: Target | None = None
@@ -86,8 +88,7 @@ class Observer:
             raise
         except Exception as fault:  # a crash of any kind
             self.ended = True
-            text = re.sub(r", in \w+ \([^)]*\)", "", str(fault))  # lines move
-            seen.of["end"] = f"{type(fault).__name__}: {text}"
+            seen.of["end"] = re.sub(r", in \w+ \([^)]*\)", "", in_words(fault))  # lines move
         if self.target is not None:
             seen.of["messages"] = "; ".join(self.target.log[logged:])
             if isinstance(step, Destroy):
@@ -143,6 +144,10 @@ class Observer:
                 self.run(nested)
             if step.page.dma is not None and step.page.dma + nbytes > 2**64:
                 raise TraceError(f"a page of {nbytes} bytes at {step.page.dma:#x} is not in 64 bits")
+            if self.possible and step.page.dma is not None and not step.page.forced:
+                for mapping in self.memory.mappings.values():
+                    if mapping.dma - nbytes < step.page.dma < mapping.dma + len(mapping.data):
+                        raise TraceError(f"a page at {step.page.dma:#x} would overlap the one at {mapping.dma:#x}")
             return step.page.dma
 
         return place
@@ -166,9 +171,10 @@ class Observer:
             self.memory.block(vaddr, len(data))[:] = data
 
 
-def observe(trace: Trace, revision: Revision) -> list[Observation]:
-    """What can be seen of a trace on a pool. Raises TraceError for one that cannot be run."""
-    observer = Observer(trace, revision)
+def observe(trace: Trace, revision: Revision, possible: bool = False) -> list[Observation]:
+    """What can be seen of a trace on a pool. Raises TraceError for one that cannot be run, or if it has to be `possible` and
+    a device gives an address twice."""
+    observer = Observer(trace, revision, possible)
     for step in trace.steps:
         observer.run(step)
     return observer.observed
@@ -185,9 +191,9 @@ class Difference:
     after: Observation
 
 
-def difference(trace: Trace, before: Revision, after: Revision) -> Difference | None:
+def difference(trace: Trace, before: Revision, after: Revision, possible: bool = False) -> Difference | None:
     """The first difference between two pools in a run, if there is one. Raises TraceError."""
-    for one, other in zip(observe(trace, before), observe(trace, after), strict=False):
+    for one, other in zip(observe(trace, before, possible), observe(trace, after, possible), strict=False):
         kinds = tuple(kind for kind in OBSERVED if one.of[kind] != other.of[kind])
         if "NULL" in (one.of["result"], other.of["result"]):
             kinds = tuple(kind for kind in kinds if kind != "content")  # of a block that only one of them gives
@@ -286,7 +292,7 @@ def shrunk(found: Difference, kind: str, before: Revision, after: Revision) -> D
     def replayed(candidate: Trace) -> Trace | None:
         try:
             readable = loads(dumps(candidate))  # what cannot be read, nobody could replay
-            differs = difference(readable, before, after)
+            differs = difference(readable, before, after, possible=True)
         except TraceError:
             return None
         return None if differs is None or kind not in differs.kinds else up_to(readable, differs.step)

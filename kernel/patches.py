@@ -22,6 +22,9 @@ from kernel.headers import is_whole
 
 FILE = "mm/dmapool.c"
 DIFF = re.compile(r"^--- \S+.*\n\+\+\+ \S+", re.M)
+FILES = (f"--include={FILE}", "--include=include/*")
+"""What `git apply` is to change."""
+
 FORMS = "a mailbox, a mail, or a diff of git is expected, perhaps compressed with gzip"
 
 
@@ -46,10 +49,16 @@ class Patch:
 
 
 def read_patches(path: Path) -> list[Patch]:
-    """The patches of a file, in the order of their numbers. Cover letters and replies are none; where there are several
-    versions of a series, the newest one's are taken. Raises BuildError."""
-    if not path.is_file():
-        raise BuildError(f"{path}: there is no such file; {FORMS}")
+    """The patches of a file, or of a folder's `*.patch`, in the order of their numbers. Cover letters and replies are none; of
+    several versions of a series, the newest one's are taken. Raises BuildError."""
+    files = sorted(path.glob("*.patch")) if path.is_dir() else [path]
+    if not all(file.is_file() for file in files) or not files:
+        raise BuildError(f"{path}: there is no such file{', nor a *.patch in it' * path.is_dir()}; {FORMS}")
+    return newest_of([patch for file in files for patch in patches_in(file)], path)
+
+
+def patches_in(path: Path) -> list[Patch]:
+    """Raises BuildError, also where there are none."""
     content = path.read_bytes()
     try:
         content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
@@ -63,6 +72,11 @@ def read_patches(path: Path) -> list[Patch]:
         found = [Patch(path.name, 0, 1, text)]
     if not found:
         raise BuildError(f"{path}: no mail with a patch is in it; {FORMS}")
+    return found
+
+
+def newest_of(found: list[Patch], path: Path) -> list[Patch]:
+    """Of several versions of a series, the newest, in the order of the patches' numbers. Raises BuildError."""
     newest = max(patch.version for patch in found)
     patches = {
         patch.number or patch.subject: patch for patch in found if patch.version == newest
@@ -107,12 +121,14 @@ def applied(patches: list[Patch], before: Source, folder: Path) -> Iterator[tupl
         shutil.copyfile(source.file, file)
         tree = within_a_tree(place, source.tree, patch.headers)
         if patch.touches_the_pool or patch.headers:
-            done = git(
-                "apply", f"--include={FILE}", "--include=include/*", "-", within=place, given=patch.text.encode()
-            )
+            done = git("apply", *FILES, "-", within=place, given=patch.text.encode())
             if done.returncode:
                 earlier = f", changed by the {number - 1} patches before it" if number > 1 else ""
-                raise BuildError(f"“{patch.subject}” does not apply to {before.file}{earlier}: {said_by(done)}")
+                there = (
+                    git("apply", "-R", "--check", *FILES, "-", within=place, given=patch.text.encode()).returncode == 0
+                )
+                why = "it is applied already" if there else f"{said_by(done)}; name what it was written for as the base"
+                raise BuildError(f"“{patch.subject}” does not apply to {before.file}{earlier}: {why}")
             if patch.touches_the_pool and file.read_bytes() == source.file.read_bytes():
                 raise BuildError(f"“{patch.subject}” changes nothing in {before.file}: git has skipped it")
         source = Source(file, tree, f"“{patch.subject}”, {FILE}")
@@ -149,15 +165,15 @@ def link(there: Path, here: Path, changed: list[Path]) -> None:
                 link(there / name, here / name, inside)
 
 
-def of_commits(tree: Path, commits: str, folder: Path) -> tuple[Source, Path]:
-    """Of a range of commits of a git tree, `BASE..TIP`: the source as it was before, and a mailbox of the patches to it. Raises
-    BuildError."""
-    laid, mbox = tree_of(f"{tree}@{commits.partition('..')[0]}"), folder.absolute() / "commits.mbox"
+def of_commits(tree: Path, commits: str) -> tuple[Source, list[Patch]]:
+    """Of a range of commits of a git tree, `BASE..TIP`: the source before, and the patches to it. Raises BuildError."""
+    laid = tree_of(f"{tree}@{commits.partition('..')[0]}")
     done = git("format-patch", "--stdout", commits, "--", FILE, "include", within=tree)
     if done.returncode:
         raise BuildError(f"{tree}: git cannot read {commits}: {said_by(done)}")
     if not done.stdout:
         raise BuildError(f"{tree}: no commit of {commits} changes {FILE}")
-    folder.mkdir(parents=True, exist_ok=True)
-    mbox.write_bytes(done.stdout)
-    return Source(laid / FILE, laid if is_whole(laid) else tree), mbox
+    with tempfile.TemporaryDirectory() as scratch:
+        mbox = Path(scratch) / "commits.mbox"
+        mbox.write_bytes(done.stdout)
+        return Source(laid / FILE, laid if is_whole(laid) else tree), read_patches(mbox)

@@ -108,6 +108,11 @@ class Block:
     of_other_pool: bool = False
 
 
+def in_words(fault: Exception) -> str:
+    """A fault of ours says all in its message; one of Python says what it is by its class."""
+    return f"{type(fault).__name__}: {fault}" if type(fault).__module__ == "builtins" else str(fault)
+
+
 class Checks:
     """A target and the oracle after so many operations. A check raises BrokenClaim, unless the target is out of contract.
 
@@ -311,8 +316,7 @@ class Checks:
             self._break(record, claim, lambda: description)
             raise Ended from hang
         except Exception as fault:  # a crash of any kind is a finding
-            named = "" if isinstance(fault, RuleError) else f"{type(fault).__name__}: "
-            description = "no fault", f"{named}{fault}"
+            description = "no fault", in_words(fault)
             claim = claim_broken_by(fault, self.revision.locking_error)
             self._break(record, claim, lambda: description, getattr(fault, "place", ""))
             raise Ended from fault

@@ -10,9 +10,9 @@ from model.claims import CLAIMS
 from model.geometry import Refusal, number
 from model.revision import KERNEL
 from model.trace import Create, dumps
+from report.moment import Moment
 from report.pictures import strip_picture, tree_picture
 from report.runs import Finding
-from report.scene import Moment
 from report.text import break_in_words, described, elided, lines_of, moment_of_proof, surroundings
 from report.verdicts import ADVICE, ENGINES, SAYS_NOTHING, SHOWN, SMT2, EngineVerdict, refutation_in_words
 

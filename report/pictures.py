@@ -5,7 +5,7 @@ from typing import Any
 
 from model.geometry import number
 from model.revision import TreeNode
-from report.scene import Moment, Strip
+from report.moment import Moment, Strip
 
 WIDTH = 700
 """Of a page of memory."""

@@ -2,109 +2,18 @@
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from model import claims
 from model import geometry as geometry_of
 from model.checks import BrokenClaim, Description, Record
-from model.geometry import Geometry, LaidPage, Refusal, counted, number
+from model.geometry import Geometry, LaidPage, Refusal, number
 from model.lockstep import Lockstep, rerun
 from model.revision import LARGEST_PAGE, Inside, Revision, TreeNode
 from model.trace import Alloc, Create, Free, Step, Trace
-
-NEIGHBOURS = 4
-"""Blocks that are drawn on either side of the one that matters, where there are too many to draw them all."""
-
-MOST_CELLS = 16
-"""Blocks of a page that are drawn."""
-
-MOST_STRIPS = 4
-"""Pages that are drawn."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A block in a page, from byte `start` on and before byte `end`.
-
-    It is "in use", or "free", or "lost" if it is neither in use nor in a free list; "new" in a page that is being added; and
-    "room" where a page that nobody uses yet has room for a block and none is laid.
-    """
-
-    start: int
-    end: int
-    state: str
-    name: str = ""
-    wrong: bool = False  # it is the one that the broken claim is about
-
-    @property
-    def label(self) -> str:
-        """What is written into it."""
-        return self.name or ("" if self.state == "in use" else self.state)
-
-
-@dataclass(frozen=True)
-class Strip:
-    """A page, or the part of it from byte `start` on and before byte `end`, with as many blocks left out on either side."""
-
-    what: str
-    dma: int | None  # where there is no pool
-    nbytes: int  # of the page
-    start: int
-    end: int
-    cells: list[Cell]
-    arrows: list[tuple[int, int]]  # in the free list, from the block at one offset to the block at another
-    boundaries: list[int]
-    before: int = 0
-    after: int = 0
-    misaddressed: tuple[str, ...] = ()  # blocks whose DMA address is not where they are, and where it points to
-
-    @property
-    def drawn(self) -> list[Cell]:
-        """The blocks in the order in which they are drawn: of those that share bytes, the first wrong one comes on top."""
-        return sorted(self.cells, key=lambda cell: (cell.wrong, -cell.start))
-
-    @property
-    def caption(self) -> str:
-        where = "" if self.dma is None else f" at DMA address {self.dma:#x}"
-        left_out = [
-            f"{counted(left, 'block', '')} {side}"
-            for left, side in ((self.before, "before"), (self.after, "behind"))
-            if left
-        ]
-        return f"{self.what}: {number(self.nbytes)} bytes{where}" + (
-            f", without {' and '.join(left_out)}" if left_out else ""
-        )
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A pool between two steps. A lookup takes a `path` through the tree, and has `found` a page or none; `right_path` is the
-    way to the right page."""
-
-    strips: list[Strip]
-    hidden: int = 0  # pages that are not drawn
-    tree: TreeNode | None = None
-    allocation: int = 0  # bytes of a page
-    sought: int | None = None  # a DMA address
-    path: list[int] = field(default_factory=list)
-    found: int | None = None
-    right_path: list[int] = field(default_factory=list)
-
-    @property
-    def misled(self) -> bool:
-        """The lookup has not found the page that it should have found."""
-        return self.right_path[-1:] != ([] if self.found is None else [self.found])
-
-    @property
-    def marked(self) -> "tuple[Strip, Cell] | None":
-        """The page and the block that the broken claim is about."""
-        return next(((strip, cell) for strip in self.strips for cell in strip.cells if cell.wrong), None)
-
-    @property
-    def shows_tree(self) -> bool:
-        return self.tree is not None and (self.misled or not self.strips)
+from report.moment import MOST_STRIPS, Cell, Moment, Strip, focused
 
 
 @dataclass(frozen=True)
@@ -180,38 +89,6 @@ def scene_of(trace: Trace, revision: Revision, before_a_step: Callable[[], None]
     place = None if focus is None else (focus[0].dma, focus[1].start)
     return Scene(
         happened, geometry, blocks, broken, focused(before, place), focused(after, place), messages, run.corrupted_by
-    )
-
-
-def focused(moment: Moment | None, focus: tuple[int | None, int] | None) -> Moment | None:
-    """What there is room to draw: the page of the block that matters first, and of a page what is around that block."""
-    if moment is None:
-        return None
-    dma, offset = focus or (-1, 0)
-    strips = sorted(moment.strips, key=lambda strip: strip.dma != dma)
-    drawn = [zoomed(strip, offset if strip.dma == dma else 0) for strip in strips[:MOST_STRIPS]]
-    return replace(moment, strips=drawn, hidden=len(strips[MOST_STRIPS:]))
-
-
-def zoomed(strip: Strip, offset: int) -> Strip:
-    """A page, or the part around the block that is at an offset."""
-    first, last = 0, len(strip.cells)
-    if last > MOST_CELLS:
-        middle = next((number for number, cell in enumerate(strip.cells) if cell.start >= offset), last - 1)
-        first, last = max(0, middle - NEIGHBOURS), min(last, middle + NEIGHBOURS + 1)
-    cells = strip.cells[first:last]
-    start = cells[0].start if first else 0
-    end = cells[-1].end if last < len(strip.cells) else strip.end
-    offsets = {cell.start for cell in cells}
-    return replace(
-        strip,
-        start=start,
-        end=end,
-        cells=cells,
-        arrows=[arrow for arrow in strip.arrows if offsets.issuperset(arrow)],
-        boundaries=[at for at in strip.boundaries if start < at <= end],
-        before=first,
-        after=len(strip.cells) - last,
     )
 
 

@@ -12,7 +12,8 @@ from model.claims import CLAIMS
 from model.geometry import counted, number
 from model.revision import KERNEL, TreeNode
 from model.trace import Alloc, Create, Kernel, Step
-from report.scene import Cell, Moment, Scene, Strip, moment_of_lookup, moment_of_page
+from report.moment import Cell, Moment, Strip
+from report.scene import Scene, moment_of_lookup, moment_of_page
 from report.verdicts import EngineVerdict, refutation_in_words
 
 T = TypeVar("T")

@@ -57,7 +57,7 @@ def pytest_report_header() -> str:
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> "Command":
     """Runs the command line in this process, which costs no second start of Python and of the solver."""
-    from command.__main__ import main
+    from command.main import main
     from tests.running import Ran
 
     def run(*arguments: object) -> Ran:

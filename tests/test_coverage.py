@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from command.__main__ import main
+from command.main import main
 from command.report import Said, write_coverage
 from hunt.revisions import kernel_file
 from kernel.build import Source, Variant

@@ -83,16 +83,20 @@ def test_commits_of_a_tree_are_patches(tmp_path: Path) -> None:
         (tree / FILE).write_text(f"int {name};\n")
         git("add", ".")
         git("commit", "-qm", f"dmapool: {name}")
-    base, mbox = of_commits(tree, "HEAD~2..HEAD", tmp_path / "review")
+    base, patches = of_commits(tree, "HEAD~2..HEAD")
     assert base.file.read_text() == "int a;\n"
-    assert [patch.subject for patch in read_patches(mbox)] == ["dmapool: b", "dmapool: c"]
+    assert [patch.subject for patch in patches] == ["dmapool: b", "dmapool: c"]
+    git("format-patch", "-q", "-o", "mails", "HEAD~2..HEAD")
+    assert read_patches(tree / "mails") == patches
+    with pytest.raises(BuildError, match="it is applied already"):
+        list(applied(patches, Source(tree / FILE, None), tmp_path / "twice"))
     assert (tree_of(f"{tree}@HEAD~1") / FILE).read_text() == "int b;\n"
     for commits, why in (
         ("HEAD~9..HEAD", "there is no commit .HEAD~9"),
         ("HEAD..HEAD", f"no commit of HEAD..HEAD changes {FILE}"),
     ):
         with pytest.raises(BuildError, match=why):
-            of_commits(tree, commits, tmp_path / commits)
+            of_commits(tree, commits)
 
 
 def test_a_patch_of_a_header_changes_what_is_compiled(tmp_path: Path) -> None:

@@ -24,9 +24,10 @@ from model.revision import Revision
 from model.trace import Alloc, Create, Destroy, Trace, dumps, loads
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.obligation import Settings, prove
+from report.moment import Cell
 from report.pages import index, kind_of
 from report.runs import finding_of, findings_of, in_text, scene_on
-from report.scene import Cell, scene_of, without_covered
+from report.scene import scene_of, without_covered
 from report.text import coloured, finding_as_text, run_as_text
 from report.verdicts import SMT2, EngineVerdict, Refutation, of_hunt, of_proof
 from tests.proved import REFUTED, Proved

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from command.__main__ import main
+from command.main import main
 from hunt.revisions import REVISIONS, python
 from hunt.shrink import measure, shrink, smallest
 from impl.list_head import list_add

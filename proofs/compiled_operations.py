@@ -58,13 +58,14 @@ def making(state: Any) -> None:
 STATED = [one for module in (free_list, fills, block_stack, operations) for one in module.obligation.stated]
 """What is stated of impl/: of the series about lists of offsets, of v6.12 about a stack."""
 
-OF_PAGES_WITH_ROOM = (
+NOT_OF_V6_1 = (
     free_list.alloc_from_a_page_with_room,
     free_list.alloc_with_a_new_page,
     free_list.free_a_block_in_use,
     free_list.alloc_touches_few_pages,
+    free_list.free_list_of_wrong_length_is_refused,
 )
-"""Not of v6.1, whose list has the pages without room as well."""
+"""The list of v6.1 has the pages without room as well, and it does not count how long a free list is (patches 09 and 05)."""
 
 
 def operations_of(state: Any) -> None:
@@ -78,7 +79,7 @@ def operations_of(state: Any) -> None:
     for one in STATED:
         if one.revision != like or "subject" not in signature(one.body).parameters:
             continue
-        if original and one.body in OF_PAGES_WITH_ROOM:
+        if original and one.body in NOT_OF_V6_1:
             continue
         known = defects.get((one.claim.name, one.case), one)
         body = bodies.setdefault(one.body, about_c(code, one.body, kind))

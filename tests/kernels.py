@@ -151,9 +151,11 @@ static char *page_of(struct dma_pool *pool, gfp_t flags)
 }
 void *dma_pool_alloc(struct dma_pool *pool, gfp_t flags, dma_addr_t *dma)
 {
-	char *page = page_of(pool, flags);
+	char *page;
 	unsigned long irqs;
 	size_t offset;
+	might_alloc(flags);
+	page = page_of(pool, flags);
 	if (!page)
 		return NULL;
 	/* HERE */

@@ -109,8 +109,8 @@ class Block:
 
 
 def in_words(fault: Exception) -> str:
-    """A fault of ours says all in its message; one of Python says what it is by its class."""
-    return f"{type(fault).__name__}: {fault}" if type(fault).__module__ == "builtins" else str(fault)
+    """A broken rule says all in its message; any other fault says what it is by its class."""
+    return str(fault) if isinstance(fault, RuleError) else f"{type(fault).__name__}: {fault}"
 
 
 class Checks:

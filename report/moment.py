@@ -112,23 +112,21 @@ def focused(moment: Moment | None, focus: tuple[int | None, int] | None) -> Mome
 
 
 def zoomed(strip: Strip, offset: int) -> Strip:
-    """A page, or the part around the block that is at an offset."""
-    first, last = 0, len(strip.cells)
-    size = strip.cells[0].end - strip.cells[0].start if strip.cells else strip.end
-    tiny = 0 < size * 4 * MOST_CELLS < strip.end
-    if last > MOST_CELLS or tiny:
-        middle = next((number for number, cell in enumerate(strip.cells) if cell.start >= offset), last - 1)
-        first, last = max(0, middle - NEIGHBOURS), min(last, middle + NEIGHBOURS + 1)
-        if tiny:  # those that lie farther off would leave no width to any
-            near = [
-                n
-                for n in range(first, last)
-                if abs(strip.cells[n].start - strip.cells[middle].start) < MOST_CELLS * size
-            ]
-            first, last = near[0], near[-1] + 1
-    cells = strip.cells[first:last]
+    """A page, or the part around the block that is at an offset, if there are too many blocks, or they are too small to draw."""
+    cells, count = strip.cells, len(strip.cells)
+    size = cells[0].end - cells[0].start if cells else strip.end
+    tiny = count <= MOST_CELLS and 0 < size * 4 * MOST_CELLS < strip.end
+    first, last = 0, count
+    if tiny or count > MOST_CELLS:
+        middle = next((number for number, cell in enumerate(cells) if cell.start >= offset), count - 1)
+        first, last = max(0, middle - NEIGHBOURS), min(count, middle + NEIGHBOURS + 1)
+        while tiny and cells[middle].start - cells[first].start > MOST_CELLS * size:
+            first += 1
+        while tiny and cells[last - 1].start - cells[middle].start > MOST_CELLS * size:
+            last -= 1
+    cells = cells[first:last]
     start = cells[0].start if first or (tiny and cells[0].start > size) else 0
-    end = min(cells[-1].end + size, strip.end) if tiny else cells[-1].end if last < len(strip.cells) else strip.end
+    end = cells[-1].end + size * tiny if tiny or last < count else strip.end
     offsets = {cell.start for cell in cells}
     return replace(
         strip,
@@ -138,5 +136,5 @@ def zoomed(strip: Strip, offset: int) -> Strip:
         arrows=[arrow for arrow in strip.arrows if offsets.issuperset(arrow)],
         boundaries=[at for at in strip.boundaries if start < at <= end],
         before=first,
-        after=len(strip.cells) - last,
+        after=count - last,
     )

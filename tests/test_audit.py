@@ -110,7 +110,7 @@ def test_proofs_about_a_kernel_are_audited(tmp_path: Path) -> None:
     source = fetched("v6.12")
     (result,) = audit_all(["managed_pool_is_destroyed_once/kernel/u64/not_managed"], 1, str(source.tree))
     assert result.passed, result
-    assert set(result.bugs) == {"v6.12/managed_pool_destroyed_twice"}
+    assert set(result.bugs) == {"v6.12/managed_pool_destroyed_twice", "history/managed_pool_freed_too_early"}
     with pytest.raises(BadInput, match="name a folder of"):
         bugs_of(str(tiny(tmp_path).file))
 

@@ -1,4 +1,4 @@
-"""What a claim is: a predicate with a sentence and a source, known by its name. `model.claims` states them."""
+"""What a claim is: a predicate with a sentence and a source, known by its name. `model.claims` and `model.rules` state them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -67,7 +67,8 @@ def as_junit(verdicts: list[EngineVerdict], kernel: KernelFile | None = None) ->
 def site(verdict: EngineVerdict, kernel: KernelFile | None) -> tuple[str, int]:
     """The file and the line that a verdict is about, the file as seen from its root: the predicate of its claim; or of a
     kernel's code, where it crashed or is not followed, or else the first function that the claim names as its source."""
-    file, names, path = "model/claims.py", [verdict.claim], Path(__file__).parent.parent / "model" / "claims.py"
+    path, names = Path(CLAIMS[verdict.claim].holds.__code__.co_filename), [verdict.claim]
+    file = f"model/{path.name}"
     if kernel is not None:
         path, names = kernel.source.file, re.findall(r"\w+", CLAIMS[verdict.claim].source)
         file = "mm/dmapool.c" if path.parent.name == "mm" else path.name

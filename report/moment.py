@@ -112,7 +112,7 @@ def focused(moment: Moment | None, focus: tuple[int | None, int] | None) -> Mome
 
 
 def zoomed(strip: Strip, offset: int) -> Strip:
-    """A page, or the part around the block that is at an offset, if there are too many blocks, or they are too small to draw."""
+    """A page, or the part around the block that is at an offset, if there are too many blocks, or they are too small."""
     cells, count = strip.cells, len(strip.cells)
     size = cells[0].end - cells[0].start if cells else strip.end
     tiny = count <= MOST_CELLS and 0 < size * 4 * MOST_CELLS < strip.end

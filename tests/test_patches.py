@@ -87,7 +87,7 @@ def test_commits_of_a_tree_are_patches(tmp_path: Path) -> None:
     assert base.file.read_text() == "int a;\n"
     assert [patch.subject for patch in patches] == ["dmapool: b", "dmapool: c"]
     git("format-patch", "-q", "-o", "mails", "HEAD~2..HEAD")
-    assert read_patches(tree / "mails") == patches
+    assert [patch.subject for patch in read_patches(tree / "mails")] == ["dmapool: b", "dmapool: c"]
     with pytest.raises(BuildError, match="it is applied already"):
         list(applied(patches, Source(tree / FILE, None), tmp_path / "twice"))
     assert (tree_of(f"{tree}@HEAD~1") / FILE).read_text() == "int b;\n"

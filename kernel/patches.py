@@ -124,9 +124,8 @@ def applied(patches: list[Patch], before: Source, folder: Path) -> Iterator[tupl
             done = git("apply", *FILES, "-", within=place, given=patch.text.encode())
             if done.returncode:
                 earlier = f", changed by the {number - 1} patches before it" if number > 1 else ""
-                there = (
-                    git("apply", "-R", "--check", *FILES, "-", within=place, given=patch.text.encode()).returncode == 0
-                )
+                last = patches[-1].text.encode()
+                there = not git("apply", "-R", "--check", *FILES, "-", within=place, given=last).returncode
                 why = "it is applied already" if there else f"{said_by(done)}; name what it was written for as the base"
                 raise BuildError(f"“{patch.subject}” does not apply to {before.file}{earlier}: {why}")
             if patch.touches_the_pool and file.read_bytes() == source.file.read_bytes():

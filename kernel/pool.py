@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from kernel.build import Source, Variant, build
 from kernel.compiler import BuildError
-from kernel.places import line_of, place_of, with_fields
+from kernel.places import file_of, line_of, place_of, with_fields
 from kernel.worker import (
     ARENA,
     SCRATCH,
@@ -336,10 +336,11 @@ def lines_run(source: Source) -> Counter[int]:
             said = subprocess.run(command, input=asked, capture_output=True, text=True, check=False).stdout
         except OSError:
             raise BuildError("addr2line is missing, which tells the lines that were run: install binutils") from None
+        own = file_of(program) or str(source.file)  # the same text may have been built first where another file is
         of_program: dict[int, int] = {}
         places = re.split(r"^0x[0-9a-f]+\n", said, flags=re.M)[1:]  # of each address, with those that it is inlined in
         for place, times in zip(places, counts.values(), strict=True):
-            for line in re.findall(rf"^{re.escape(str(source.file))}:(\d+)", place, re.M):
+            for line in re.findall(rf"^{re.escape(own)}:(\d+)", place, re.M):
                 of_program[int(line)] = max(times, of_program.get(int(line), 0))
         lines.update(of_program)
     return lines

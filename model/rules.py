@@ -65,7 +65,7 @@ def pool_stays_in_its_memory(fault: str) -> bool:
 
 
 @claim(
-    "The pool asks the device for a page with the flags of the caller, without __GFP_ZERO, and with no others.",
+    "Apart from __GFP_ZERO, the pool asks the device for a page with exactly the flags of the caller.",
     "dma_pool_alloc; “mm: dmapool: use provided gfp flags for all dma_alloc_coherent() calls”, 2012",
     "all that run on ARM, where GFP_ATOMIC takes from a small reserve: it ran out on a Marvell Kirkwood with SATA and USB",
 )

@@ -44,6 +44,11 @@ class Bug:
     source: str = ""
 
     @property
+    def changes_nothing(self) -> bool:
+        """Whether the file is left as it is."""
+        return self.old == self.new
+
+    @property
     def original(self) -> Path:
         """The file that is changed. A kernel's is there once it is fetched."""
         return (KERNELS / self.kernel if self.kernel else ROOT) / self.file

@@ -103,7 +103,7 @@ def hunter(bug: Bug, folder: Path) -> Notice:
     """The claim that the state machine sees broken first, in hunts with the budget of `ci` each, one seed after the other; of a
     file that is as it was, in a brief one."""
     steps = 0
-    for seed in SEEDS if bug.old != bug.new else SEEDS[:1]:
+    for seed in SEEDS[:1] if bug.changes_nothing else SEEDS:
         found, ran, output = hunt(bug, folder, seed)
         steps += ran or 0
         if found or ran is None:
@@ -115,9 +115,8 @@ def hunter(bug: Bug, folder: Path) -> Notice:
 def hunt(bug: Bug, folder: Path, seed: str) -> tuple[str, int | None, str]:
     """A hunt in the copy: the claim that it sees broken, or "", its steps, None if it has failed, and its output."""
     what = ("--kernel", "linux") if bug.kernel else (bug.revision,)
-    _, output = run_in(
-        folder, "command", "fuzz", *what, "--profile", UNSHRUNK if bug.old != bug.new else BRIEF, "--seed", seed
-    )
+    profile = BRIEF if bug.changes_nothing else UNSHRUNK
+    _, output = run_in(folder, "command", "fuzz", *what, "--profile", profile, "--seed", seed)
     found = re.search(r"^\S+ breaks (\w+):", output, re.M)
     ran = re.search(r"^steps +([\d,]+)$", output, re.M)
     return found[1] if found else "", int(ran[1].replace(",", "")) if ran else None, output

@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> Status:
     def done(bug: Bug, said: dict[str, Notice]) -> None:
         took = sum(one.seconds for one in said.values())
         broken = [claim for one in said.values() for claim in one.broken]
-        if bug.old == bug.new:
+        if bug.changes_nothing:
             lost = [name for one in said.values() for name, verdict in one.verdicts.items() if verdict != "PROVED"]
             wrong = broken + lost + ["its hunt failed"] * any(one.took.startswith("0 steps") for one in said.values())
             print(f"{bug.name} as it is: {', '.join(wrong) or 'nothing is noticed'}", flush=True)

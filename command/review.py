@@ -19,9 +19,10 @@ from command.line import Status, add_announce, add_jobs, add_profile, add_seed, 
 from command.report import write
 from hunt.compare import OBSERVED, RUNS, Comparison, compare
 from hunt.fuzz import Hunt, hunt
-from hunt.revisions import KernelFile, promised
+from hunt.revisions import KernelFile
 from kernel.build import Source, find, newest
 from kernel.compiler import BuildError
+from kernel.once import ROOT
 from kernel.patches import FILE, Patch, applied, of_commits, read_patches
 from model.bad_input import BadInput
 from model.claims import CLAIMS
@@ -38,7 +39,7 @@ from report.verdicts import of_hunt, of_proof, replaying
 
 MOST_LINES = 40
 
-REVIEWS = Path(".poolproof/reviews")
+REVIEWS = ROOT / ".poolproof" / "reviews"
 """Where the patched files are, a folder for each series and what it is applied to."""
 
 MOST_BREAKS = 4
@@ -55,7 +56,7 @@ class Looked:
 
     @property
     def promises(self) -> Promises:
-        return promised(self.kernel.source, self.kernel.promises)[0]
+        return self.kernel.promised[0]
 
 
 def add(parser: argparse.ArgumentParser) -> None:

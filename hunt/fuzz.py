@@ -153,12 +153,10 @@ def hunt(
         """Run a part; whether it breaks something new, so that it is worth another turn."""
         before = len(broken)
         for one in part():
-            if one is not None and measure(one.trace) < measure(broken.get(one.key, one).trace):
-                broken[one.key] = one
-            elif one is not None:
-                broken.setdefault(one.key, one)
+            if one is not None:
+                broken[one.key] = min(broken.get(one.key, one), one, key=lambda one: measure(one.trace))
         hunter.revision = past()
-        return shrinks and len(broken) > before and not any(one.ends_nothing for one in broken.values())
+        return shrinks and len(broken) > before and not any(one.never_ends for one in broken.values())
 
     parts = [
         *([directed_runs, edges] if directed_first else []),
@@ -170,7 +168,9 @@ def hunt(
         with patch.object(Claim, "__call__", counted):
             for part in parts:
                 if not broken or shrinks:  # a seeded bug that is noticed is not looked for any further
-                    any(not turn(part) for _ in range(MOST_TURNS))
+                    for _ in range(MOST_TURNS):
+                        if not turn(part):
+                            break
     finally:
         profiles.fix_constants()
     done.found = [one.trace for one in sorted(broken.values(), key=in_order)]

@@ -34,9 +34,8 @@ def python(pool: Any, promises: Promises = SERIES, **views: Any) -> Revision:
 
 REVISIONS: Mapping[str, Revision] = MappingProxyType(
     {
-        "model": Revision(
-            SimplePool.create, replace(SERIES, keeps_in_debug_builds=SERIES.keeps)
-        ),  # it has no free lists
+        # It has no free lists.
+        "model": Revision(SimplePool.create, replace(SERIES, keeps_in_debug_builds=SERIES.keeps)),
         "series": python(SeriesPool, look=look, inside=inside_of_pages),
         # Held to what v6.1 was meant to promise, which it breaks; and to what it keeps in fact.
         "v6.1": python(
@@ -63,15 +62,20 @@ class KernelFile:
     announced: tuple[str, ...] = ()
     variant: Variant = field(default_factory=Variant)
 
+    @property
+    def promised(self) -> tuple[Promises, tuple[str, ...]]:
+        """What it is held to, and the claims that a TOML file says it is meant to break."""
+        return promised(self.source, self.promises)
+
     def revision(self) -> Revision:
-        return revision_of(self.source, promised(self.source, self.promises)[0], self.variant)
+        return revision_of(self.source, self.promised[0], self.variant)
 
     def is_announced(self, claim: str | None) -> bool:
-        return claim in (*self.announced, *promised(self.source, self.promises)[1])
+        return claim in (*self.announced, *self.promised[1])
 
     def in_words(self) -> str:
         """What the file is held to, and how that is known."""
-        promises, announced = promised(self.source, self.promises)
+        promises, announced = self.promised
         how = "as trying it shows" if self.promises is None else f"as {self.promises} says"
         meant = [*announced, *self.announced]
         return f"held to this, {how}: {promises}" + (f"; meant to change: {', '.join(meant)}" if meant else "")
@@ -120,5 +124,6 @@ def kernel_file(path: str, promises: str | None = None, announced: Iterable[str]
         promises = os.path.relpath(beside)
     for debug in (False, True):
         program_of(source, Variant(debug))
-    promised(source, promises)
-    return KernelFile(path, source, promises, tuple(announced))
+    kernel = KernelFile(path, source, promises, tuple(announced))
+    kernel.promised  # noqa: B018 - so that a TOML file that cannot be read is said before any work
+    return kernel

@@ -1,13 +1,11 @@
 """git: commits of a kernel's tree, laid out as trees of their own, once for all processes."""
 
-import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from kernel.compiler import BuildError
-from kernel.once import ROOT
+from kernel.once import ROOT, filled_once
 
 COMMITS = ROOT / ".poolproof" / "commits"
 
@@ -46,24 +44,15 @@ def tree_of(named: str) -> Path:
             f"{tree}: {said_by(inside)}" if inside.returncode else f"{tree}: there is no commit {commit!r}"
         )
     name = found.stdout.decode().strip()
-    place = COMMITS / name[:20]
-    if place.is_dir():
-        return place
-    top = Path(git("rev-parse", "--show-toplevel", within=folder).stdout.decode().strip() or folder)
-    there = git("ls-tree", "--name-only", name, *PARTS, within=top).stdout.decode().splitlines()
-    if PARTS[0] not in there:
-        raise BuildError(f"{tree}: commit {commit} has no {PARTS[0]}")
-    COMMITS.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=COMMITS) as scratch:
+
+    def lay_out(place: Path) -> None:
+        top = Path(git("rev-parse", "--show-toplevel", within=folder).stdout.decode().strip() or folder)
+        there = git("ls-tree", "--name-only", name, *PARTS, within=top).stdout.decode().splitlines()
+        if PARTS[0] not in there:
+            raise BuildError(f"{tree}: commit {commit} has no {PARTS[0]}")
         archive = git("archive", name, *there, within=top)
         if archive.returncode:
             raise BuildError(f"{tree}: {said_by(archive)}")
-        laid = Path(scratch) / "tree"
-        laid.mkdir()
-        subprocess.run(["tar", "-x", "-C", str(laid)], input=archive.stdout, check=True)
-        try:
-            os.rename(laid, place)
-        except OSError:
-            if not place.is_dir():  # unless somebody else has laid it out meanwhile
-                raise
-    return place
+        subprocess.run(["tar", "-x", "-C", str(place)], input=archive.stdout, check=True)
+
+    return filled_once(COMMITS / name[:20], lay_out)

@@ -1,4 +1,4 @@
-"""Folders that are filled once, for all processes, from what they are made of: in `.poolproof/builds/`."""
+"""Folders that are filled once, for all processes; in `.poolproof/builds/`, from what they are made of."""
 
 import hashlib
 import os
@@ -11,19 +11,23 @@ BUILDS = ROOT / ".poolproof" / "builds"
 
 
 def built_once(options: object, inputs: list[Path], make: Callable[[Path], None]) -> Path:
-    """The folder that `make` fills from these options and files: filled once, for all processes. Raises what `make` raises."""
+    """The folder that `make` fills from these options and files. Raises what `make` raises."""
     digest = hashlib.sha256(repr((options, [file.name for file in inputs])).encode())
     for file in inputs:
         digest.update(hashlib.sha256(file.read_bytes()).digest())
-    folder = BUILDS / digest.hexdigest()[:20]
+    return filled_once(BUILDS / digest.hexdigest()[:20], make)
+
+
+def filled_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """The folder, filled by `make`, whole or not at all, unless another process has done that. Raises what `make` raises."""
     if not folder.exists():
-        BUILDS.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=BUILDS) as scratch:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
             make(Path(scratch))
             try:
                 os.rename(scratch, folder)
                 os.mkdir(scratch)  # for the context to remove
             except OSError:
-                if not folder.exists():  # unless somebody else has built it meanwhile
+                if not folder.exists():  # unless somebody else has filled it meanwhile
                     raise
     return folder

@@ -54,12 +54,11 @@ def read_patches(path: Path) -> list[Patch]:
     files = sorted(path.glob("*.patch")) if path.is_dir() else [path]
     if not all(file.is_file() for file in files) or not files:
         raise BuildError(f"{path}: there is no such file{', nor a *.patch in it' * path.is_dir()}; {FORMS}")
-    return newest_of([patch for file in files for patch in patches_in(file)], path)
+    return newest_of([patch for file in files for patch in patches_in(file.read_bytes(), file)], path)
 
 
-def patches_in(path: Path) -> list[Patch]:
-    """Raises BuildError, also where there are none."""
-    content = path.read_bytes()
+def patches_in(content: bytes, path: Path) -> list[Patch]:
+    """The patches of a file with this content. Raises BuildError, also where there are none."""
     try:
         content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
     except (OSError, EOFError) as error:
@@ -172,7 +171,5 @@ def of_commits(tree: Path, commits: str) -> tuple[Source, list[Patch]]:
         raise BuildError(f"{tree}: git cannot read {commits}: {said_by(done)}")
     if not done.stdout:
         raise BuildError(f"{tree}: no commit of {commits} changes {FILE}")
-    with tempfile.TemporaryDirectory() as scratch:
-        mbox = Path(scratch) / "commits.mbox"
-        mbox.write_bytes(done.stdout)
-        return Source(laid / FILE, laid if is_whole(laid) else tree), read_patches(mbox)
+    source = Source(laid / FILE, laid if is_whole(laid) else tree)
+    return source, newest_of(patches_in(done.stdout, tree), tree)

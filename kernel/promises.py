@@ -1,7 +1,7 @@
 """What a kernel's file promises, found by trying it: pools are created, used and misused, and what can be seen of that decides.
 
-A file is held to what the version promises that it is most like. A defect of v6.1 that a file has not is held against it where
-it comes back elsewhere; what only this version would do worse than the one that it is like is no promise, but a finding.
+A file is held to what the version promises that it is most like, and to what it does better than that: a defect of v6.1 that is
+mended must not come back in another pool. What it does worse than that version is no promise, but a finding.
 """
 
 import re
@@ -188,16 +188,21 @@ def always_debugs(source: Source) -> bool:
 TRIED: dict[str, Callable[[Source], Any]] = {
     look.__name__: look
     for look in (
-        *(columns, smallest_block, lays_up_to_the_boundary, clips_the_boundary, counts_what_is_laid, reports_of_alloc),
-        *(
-            reports_of_free,
-            reports_of_foreign_dma,
-            notices_foreign_dma,
-            notices_wrong_vaddr,
-            refuses_before_filling,
-            notices_overlap,
-        ),
-        *(keeps_a_tree, leaks_every_page, always_debugs),
+        columns,
+        smallest_block,
+        lays_up_to_the_boundary,
+        clips_the_boundary,
+        counts_what_is_laid,
+        reports_of_alloc,
+        reports_of_free,
+        reports_of_foreign_dma,
+        notices_foreign_dma,
+        notices_wrong_vaddr,
+        refuses_before_filling,
+        notices_overlap,
+        keeps_a_tree,
+        leaks_every_page,
+        always_debugs,
     )
 }
 """By the names of fields of `Promises`, but for `keeps_a_tree`."""
@@ -206,7 +211,12 @@ TELLING = ("smallest_block", "notices_foreign_dma", "notices_wrong_vaddr", "leak
 """What tells a stack of all free blocks from lists in each page: no single change of a file makes it like the other."""
 
 AS_IT_IS = (
-    *("columns", "smallest_block", "reports_of_alloc", "reports_of_free", "reports_of_foreign_dma", "always_debugs"),
+    "columns",
+    "smallest_block",
+    "reports_of_alloc",
+    "reports_of_free",
+    "reports_of_foreign_dma",
+    "always_debugs",
 )
 """What a file may do in its own way: it is held to that."""
 

@@ -71,7 +71,7 @@ class BrokenClaim(AssertionError):
         self.key = f"{claim.name}@{place}" if place else claim.name
 
     @property
-    def ends_nothing(self) -> bool:
+    def never_ends(self) -> bool:
         """Whether an operation has not ended."""
         return self.claim in (claims.operations_end, claims.layout_ends)
 
@@ -127,9 +127,8 @@ class Checks:
         self.debug = kernel.debug or promises.always_debugs
         self.keeps = promises.keeps_in_debug_builds if self.debug else promises.keeps
         self.corrupted_by = ""  # what a driver or a device has done that left the contract, unnoticed
-        self.wrong_lists: dict[
-            int, int
-        ] = {}  # by the page's address, blocks of a free list that a write made too long or short
+        # The length, in blocks, of each free list that a write has made too long or too short, by its page's address.
+        self.wrong_lists: dict[int, int] = {}
         self.violations: dict[str, BrokenClaim] = {}  # recorded since then, by the claim
         self.memory = Memory(remapped=kernel.remapped)
         self.shadow = Memory(lambda _: None)  # the oracle's view: the same addresses, bytes of its own

@@ -218,9 +218,8 @@ class Lockstep(Checks):
     def _give(self, name: str, vaddr: int, dma: int, byte: bytes, of_other_pool: bool = False) -> None:
         """A driver gets a block, and writes into it. One that is no memory, or in use already, it can't make its own."""
         size = self._live_oracle().geometry.size
-        self.wrong_lists.pop(
-            vaddr - self.memory.offset(vaddr), None
-        )  # a list in a circle has the block still, which is written
+        # A list in a circle has the block still, which is written now.
+        self.wrong_lists.pop(vaddr - self.memory.offset(vaddr), None)
         self.blocks[name] = Block(vaddr, dma, b"", of_other_pool)
         if vaddr in self.in_use or not self.is_memory(vaddr, size):
             return

@@ -43,8 +43,7 @@ class Memory:
         return dma
 
     def alloc_coherent(self, nbytes: int, flags: str = "") -> Mapping | None:
-        """`dma_alloc_coherent`: a mapping of `nbytes` zeroed bytes, or None. What the `flags` are, who chooses the place may
-        look at."""
+        """`dma_alloc_coherent`: a mapping of `nbytes` zeroed bytes, or None. `place` may look at the `flags`."""
         self.flags = flags
         dma = self.place(nbytes)
         if dma is None:

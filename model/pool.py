@@ -104,8 +104,8 @@ class SimplePool:
     def free(self, vaddr: int, dma: int) -> None:
         """`dma_pool_free`."""
         if complaint := self.complaint(vaddr, dma):
-            functions = self.promises.reports_of_free, self.promises.reports_of_foreign_dma
-            self.log.append(f"{functions[self.page_of(dma) is None]} {self.name}, {complaint}")
+            function = self.promises.reports_of_free if self.page_of(dma) else self.promises.reports_of_foreign_dma
+            self.log.append(f"{function} {self.name}, {complaint}")
         elif (page := self.page_of(dma)) is not None and (offset := vaddr - page.mapping.vaddr) in page.in_use:
             page.in_use.remove(offset)
             if self.debug or self.init_on_free:

@@ -52,12 +52,8 @@ class Promises:
     notices_overlap: bool = True  # of the pages that a device gives
     refuses_before_filling: bool = True  # otherwise a refused free has zeroed the block already, with init_on_free
     leaks_every_page: bool = False  # on destroy, if any block is in use; otherwise the busy pages only
-    columns: tuple[int, ...] = (
-        -4,
-        -3,
-        -2,
-        -1,
-    )  # of the row in the file pools: blocks in use, blocks, size, pages; from its end
+    # Of the row in the file pools, from its end: where blocks in use, blocks, size and pages are.
+    columns: tuple[int, ...] = (-4, -3, -2, -1)
     always_debugs: bool = False  # in each build as debug builds do
     keeps: frozenset[Claim] = KEPT_BY_THE_SERIES  # also out of contract
     keeps_in_debug_builds: frozenset[Claim] = KEPT_BY_THE_SERIES | {free_list_of_wrong_length_is_refused}

@@ -34,12 +34,11 @@ from model.trace import (
 )
 from proofs.engine.obligation import Counterexample
 from proofs.subjects.c_pool import Code
+from proofs.subjects.stack import SMALLEST_BLOCK
 from proofs.subjects.subject import PAGE_SIZE
 
 SIZES = (1000, 4096, 2048, 16, 1024, 64, 300, 4)
 STEPS = 24
-SMALLEST = 16
-"""Bytes of a block that every file has room for."""
 
 
 def runs() -> Iterator[Trace]:
@@ -113,7 +112,7 @@ def runs_of_whole_pages() -> Iterator[Trace]:
         for boundary in (0, *(1 << power for power in range(6, 14) if size <= 1 << power <= max(size, PAGE_SIZE)))
     ]
     for size, boundary, page_size in (*pools, *((size, 0, 4 * PAGE_SIZE) for size in range(512, 8192, 512))):
-        made = promise.create(size, 1, boundary, page_size, SMALLEST)
+        made = promise.create(size, 1, boundary, page_size, SMALLEST_BLOCK)
         assert isinstance(made, promise.Geometry)
         blocks = [f"block {n}" for n in range(len(promise.block_offsets(made)) + 1)]
         steps = (Create(size, 1, boundary), *map(Alloc, blocks), PoolInfo(), *map(Free, blocks), Destroy())
@@ -125,7 +124,9 @@ def runs_of_wrong_frees() -> Iterator[Trace]:
     """Debug builds, in which a block is freed again: below so many free blocks, or with another address of its page."""
     for above in (1, 2, 50, 256, 4096):
         blocks = [f"block {n}" for n in range(above + 1)]
-        yield Trace((Create(SMALLEST), *map(Alloc, blocks), *map(Free, blocks), Free(blocks[0])), Kernel(debug=True))
+        yield Trace(
+            (Create(SMALLEST_BLOCK), *map(Alloc, blocks), *map(Free, blocks), Free(blocks[0])), Kernel(debug=True)
+        )
     for size in (64, 1000, 4000):
         for plus in (1, size - 1, PAGE_SIZE - 1):
             again = Free("block"), Free("block", dma_plus=plus)

@@ -17,11 +17,10 @@ from proofs.engine.path import Theory
 from proofs.fills import DRIVERS
 from proofs.free_list import PageDevice, free_any_block, has_a_block_in_use, show_page
 from proofs.subjects.arbitrary import AnyPool, any_page, around, chain, first_with_room, put_in_list
+from proofs.subjects.c_operations import GFP_ZERO
 from proofs.subjects.stack import SMALLEST_BLOCK, AnyStack
 
 obligation = Obligations(__name__)
-
-GFP_ZERO = 0x100
 
 explain = from_this_state("the operation touches its block, and what the lock guards")
 

@@ -68,6 +68,7 @@ bool goes_on(const void *pc)
 {
 	static struct reply question;
 	static struct request interrupted;
+	bool is_known;
 
 	for (size_t n = 0; n < number_known; n++)
 		if (known[n] == pc)
@@ -78,12 +79,11 @@ bool goes_on(const void *pc)
 		_exit(1);
 	interrupted = request;
 	receive();
-	if (request.what == GO_ON && request.flags && number_known < ARRAY_SIZE(known))
-		known[number_known++] = pc;
-	else
-		number_known = 0;
+	is_known = request.what == GO_ON && request.flags && number_known < ARRAY_SIZE(known);
 	request = interrupted;
-	return number_known;
+	if (is_known)
+		known[number_known++] = pc;
+	return is_known;
 }
 
 void forget_what_goes_on(void)

@@ -12,8 +12,8 @@ from proofs.subjects.c_pool import Code
 from proofs.subjects.c_turns import Variables, names_of
 from proofs.subjects.c_views import Views
 
-ZERO = 0x100
-"""__GFP_ZERO, as kernel/shim/kernel.h has it."""
+GFP_ZERO = 0x100
+"""`__GFP_ZERO`, as kernel/shim/kernel.h has it."""
 
 
 class Operations:
@@ -55,7 +55,7 @@ class Operations:
             kmalloc=self.kmalloc,
             kfree=self.kfree,
             dma_alloc_coherent=self.dma_alloc_coherent,
-            want_init_on_alloc=lambda flags: bool(flags & ZERO or self.init_on_alloc),
+            want_init_on_alloc=lambda flags: bool(flags & GFP_ZERO or self.init_on_alloc),
             want_init_on_free=lambda: bool(self.init_on_free),
             poolproof_log=lambda *_: self._error("said"),
             **self.locked.externals(),
@@ -77,7 +77,7 @@ class Operations:
         del dev
         self.locked.sleeps("dma_alloc_coherent")
         self.path.show("as many bytes are asked for as a page has", lambda: nbytes == self.geometry.allocation)
-        mapping = self.memory.alloc_coherent(nbytes, flags & ~ZERO)
+        mapping = self.memory.alloc_coherent(nbytes, flags & ~GFP_ZERO)
         if mapping is None:
             return 0
         self.in_the_address_space(mapping.dma)
@@ -125,7 +125,7 @@ class Operations:
         self.given = Struct("handle", {0: Field("dma", 64)}, unwritten=Fault, private=True)
         interpreter = self.interpreter()
         self.last_turn = LastTurn(self, interpreter)
-        flags = flags + ZERO if zero else flags
+        flags = flags + GFP_ZERO if zero else flags
         return interpreter, interpreter.enter("dma_pool_alloc", Pointer(self.view, 0), flags, Pointer(self.given, 0))
 
     def alloc(self, zero: bool = False, flags: Any = 0) -> Any:

@@ -160,9 +160,9 @@ class Broken:
         """A run that breaks this claim."""
         return self.found.get(claim.name) or next((one for one in self.run() if claim.name in self.found), None)
 
-    def any(self, claim: Claim) -> Counterexample | None:
-        """A run that breaks a claim, this one if it is known by then."""
-        return self.found.get(claim.name) or next(iter(self.found.values()), None) or next(self.run(), None)
+    def any(self) -> Counterexample | None:
+        """A run that breaks some claim."""
+        return next(iter(self.found.values()), None) or next(self.run(), None)
 
 
 broken = cache(Broken)
@@ -190,13 +190,16 @@ def search(code: Code, claim: Claim, why: str) -> Counterexample | None:
 
 
 def explain_natively(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:
-    """A run that breaks a claim: the state that a proof's inputs are may be out of reach.
+    """A run that breaks this claim, since the state that a proof's inputs are may be out of reach; or else another claim, for
+    what is broken inside of a pool may show as another one in what a driver sees of it.
 
-    Raises NotFollowed if none does: then the induction does not fit the code.
+    Raises NotFollowed if no run breaks any: then the induction does not fit the code.
     """
     del inputs
-    if found := broken(code).any(claim):
+    if found := broken(code).of(claim):
         return found
+    if found := broken(code).any():
+        return replace(found, actual=f"a step breaks this inside of the pool; what a run shows of it: {found.actual}")
     why = "this step does not hold of the code, but no run was found that shows anything wrong"
     raise code.not_followed(why, "dma_pool_alloc")
 

@@ -19,7 +19,7 @@ from model.checks import claim_broken_by
 from model.claims import Claim
 from model.geometry import Refusal, block_offsets, create
 from model.memory import Memory
-from model.revision import KERNEL, LockingError
+from model.revision import KERNEL, RuleError
 from model.trace import Alloc, Create, Free, Trace
 from report.runs import keep
 from report.verdicts import replaying
@@ -142,7 +142,7 @@ def check(kernel: KernelFile, wanted: Create, operations: list[Operation]) -> tu
         done = pool.batch(packed(operations), sum(what == ALLOC for what, _ in operations), device)
         seconds = time.perf_counter() - started
         row = pool.poolinfo()
-    except (TimeoutError, LockingError, KernelFault) as fault:
+    except (TimeoutError, RuleError, KernelFault) as fault:
         return time.perf_counter() - started, Violation(claim_broken_by(fault), last, str(fault))
     live: dict[int, int] = {}  # the blocks in use, by virtual address
     gives = set(offsets)

@@ -17,7 +17,7 @@ from kernel.pool import program_of
 from kernel.worker import KernelFault
 from model.bad_input import BadInput
 from model.checks import BrokenClaim
-from model.revision import LockingError
+from model.revision import RuleError
 
 PARTS = {"headline": headline, "growth": growth, "prover": prover, "fuzzer": fuzzer, "mpt3sas": mpt3sas}
 
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> Status:
             put(Path(options.out) / "bench.txt", "\n".join("\n".join([*part.table, ""]) for part in done))
             numbers = {part.name: part.numbers for part in done}
             put(Path(options.out) / "bench.json", json.dumps(numbers, indent=1) + "\n")
-    except (KernelFault, LockingError, TimeoutError, BrokenClaim) as found:
+    except (KernelFault, RuleError, TimeoutError, BrokenClaim) as found:
         what = str(found).splitlines()[0]
         raise BadInput(f"a kernel does not do what it should; `make fuzz` shows it: {what}") from found
     missed = [missed for part in done for missed in part.missed]

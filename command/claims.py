@@ -8,6 +8,8 @@ from pathlib import Path
 from bugs import BUGS
 from command.files import put
 from command.line import Status
+from impl.lock import LockingError
+from kernel.headers import SHIM
 from model.bad_input import BadInput
 from model.claims import CLAIMS, Claim
 from proofs.catalogue import OBLIGATIONS
@@ -126,20 +128,21 @@ def counted(about: list[Claim], revision: str | None) -> str:
     counts = {
         "proved": len(names & (PROVED_OF_C if revision is None else with_verdict(Verdict.PROVED))),
         "refuted": len(names & with_verdict(Verdict.REFUTED)),
-        "hunted": len(names & hunted(inside=revision == "series")),
+        "hunted": len(names & hunted(revision)),
     }
     return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "–"
 
 
-def hunted(*, inside: bool) -> set[str]:
-    """The claims that a run is checked against: those that the comparison with the simple pool names; and, of the series,
-    those that are looked at `inside` of it."""
-    sources = [
-        file for file in (ROOT / "model").glob("*.py") if file.name not in ("claims.py", "rules.py", "promises.py")
-    ]
-    sources += [ROOT / "hunt" / "inside.py"] if inside else []
-    words = {word for file in sources for word in re.findall(r"\w+", file.read_text())}
-    return words & CLAIMS.keys()
+def hunted(revision: str | None) -> set[str]:
+    """The claims that a run of a revision is checked against, or of a kernel's own C if that is None: those that the comparison
+    with the simple pool checks, and the one that a lock knows; of the series, those that are looked at inside of it; of C,
+    those that the shim checks."""
+    sources = [*(ROOT / "model").glob("*.py"), *([ROOT / "hunt" / "inside.py"] if revision == "series" else [])]
+    named = [LockingError.claim]
+    named += [name for file in sources for name in re.findall(r"\bclaims\.(\w+)", file.read_text())]
+    if revision is None:
+        named += [name for file in SHIM.glob("*.c") for name in re.findall(r'breaks\("(\w+)"', file.read_text())]
+    return set(named) & CLAIMS.keys()
 
 
 TABLES = {README: ("topics", table_of_topics), LIST: ("claims", table_of_claims)}

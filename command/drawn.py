@@ -52,7 +52,7 @@ class Judged:
 
     @property
     def noticed(self) -> bool:
-        return bool(self.refuted or self.not_followed or self.hunted)
+        return bool(self.refuted or self.hunted)
 
     def __str__(self) -> str:
         by = [f"refuted: {self.refuted}"] if self.refuted else []

@@ -1,5 +1,6 @@
 """The subcommands, and how one is run: bad input is one line on standard error, and status 2."""
 
+import shlex
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -53,7 +54,7 @@ def run(arguments: list[str]) -> int:
         if arguments[:1] == [name]:  # only this one is imported: others may need packages that are not there
             module = import_module(f"command.{name}")
             module.add(subparser)
-            subparser.set_defaults(run=module.run)
+            subparser.set_defaults(run=module.run, as_typed=shlex.join(["python", "-m", "command", *arguments]))
     if not arguments:
         raise BadInput(f"say what to do: one of {', '.join(COMMANDS)}")
     if arguments[0] not in (*COMMANDS, "-h", "--help"):

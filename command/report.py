@@ -76,11 +76,6 @@ def run(options: argparse.Namespace) -> Status:
     for engine in engines:
         ask(engine, folder, options.profile, kernel, said)
     said.verdicts += past_counterexamples() if kernel is None else []
-    command = f"python -m command report {' '.join(engines)}"
-    command += f" --profile {options.profile}" if "fuzz" in engines else ""
-    command += f" --kernel {options.kernel}" if options.kernel is not None else ""
-    command += f" --promises {options.promises}" if options.promises is not None else ""
-    command += "".join(f" --announce {claim}" for claim in options.announce)
     with usable(options.out, "name a folder that can be written with --out"):
         coverage = "" if kernel is None else write_coverage(folder, kernel, said)
         findings = findings_of(said.verdicts, folder / "traces", kernel)
@@ -88,7 +83,7 @@ def run(options: argparse.Namespace) -> Status:
         for one in said.verdicts:
             if not one.as_expected and one.counterexample is None:
                 print(f"\n{message(one)}")
-        write(folder, said.verdicts, findings, said.tallies, command, engines, kernel, coverage)
+        write(folder, said.verdicts, findings, said.tallies, options.as_typed, engines, kernel, coverage)
     wrong = [verdict for verdict in said.verdicts if not verdict.as_expected]
     print(f"{folder / 'index.html'}: {counted(len(said.verdicts), 'verdict')}, {len(wrong)} not as expected")
     if kernel is not None:
@@ -119,11 +114,7 @@ def ask(engine: str, folder: Path, profile: str, kernel: KernelFile | None, said
         from proofs.run import Where, prove_named
 
         path = None if kernel is None else kernel.path
-        try:
-            names = list(catalogue_of(path))
-        except NotImplementedError as not_followed:
-            raise BadInput(f"{path}: cannot follow the code: {not_followed}; ask fuzz only") from not_followed
-        results = prove_named(names, Settings(smt2=True), Where(path, None, jobs), show_progress)
+        results = prove_named(list(catalogue_of(path)), Settings(smt2=True), Where(path, None, jobs), show_progress)
         write_smt2(results, folder / "smt2")
         said.results += results
         said.verdicts += [of_proof(result) for result in results]

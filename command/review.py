@@ -21,7 +21,6 @@ from hunt.compare import OBSERVED, RUNS, Comparison, compare
 from hunt.fuzz import Hunt, hunt
 from hunt.revisions import KernelFile
 from kernel.build import Source, find, newest
-from kernel.compiler import BuildError
 from kernel.once import ROOT
 from kernel.patches import FILE, Patch, applied, of_commits, read_patches
 from model.bad_input import BadInput
@@ -82,8 +81,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Status:
     out, meant = Path(options.out), announced(options)
-    beside = Path(options.patches).with_suffix(".toml")
-    promises = options.promises or (os.path.relpath(beside) if beside.is_file() else None)
+    promises = options.promises or promises_beside(options.patches)
     try_out(None, options.out)
     base, patches = what_to_review(options.patches, options.base)
     stages = patched(base, patches)
@@ -107,9 +105,8 @@ def run(options: argparse.Namespace) -> Status:
     verdicts = [*map(of_proof, results), *of_hunt(looked[-1].hunt)]
     found = findings_of(verdicts, out / "traces", kernel)
     tallies = {KERNEL: dict(sorted(looked[-1].hunt.tally.events.items()))}
-    how = f"python -m command review {options.patches} --base {options.base or base.file}"
     with usable(options.out):
-        write(out, verdicts, found, tallies, how, ("prove", "fuzz"), kernel)
+        write(out, verdicts, found, tallies, options.as_typed, ("prove", "fuzz"), kernel)
     if findings or odd:
         return Status.SURPRISE
     return Status.NO_ANSWER if why_none else Status.EXPECTED
@@ -129,6 +126,12 @@ def patched(base: Source, patches: list[Patch]) -> list[tuple[Patch, Source]]:
     return stages
 
 
+def promises_beside(patches: str) -> str | None:
+    """The TOML file that is named like a file of patches, if there is one, as thread.toml beside thread.mbox.gz."""
+    beside = Path(patches.removesuffix(".gz")).with_suffix(".toml")
+    return os.path.relpath(beside) if Path(patches).exists() and beside.is_file() else None
+
+
 def what_to_review(named: str, base: str | None) -> tuple[Source, list[Patch]]:
     """The file before the patches, and the patches. Raises BadInput."""
     patched = newest() if base is None else base
@@ -137,7 +140,7 @@ def what_to_review(named: str, base: str | None) -> tuple[Source, list[Patch]]:
     source = find(patched)
     if ".." in named and not named.startswith((".", "/")) and not Path(named).exists():
         if source.tree is None or source.tree not in source.file.parents:
-            raise BadInput(f"{base}: a git tree is needed for the commits {named}")
+            raise BadInput(f"{patched}: a git tree is needed for the commits {named}")
         return of_commits(source.tree, named)
     with usable(named, "name the patches"):
         return source, read_patches(Path(named))
@@ -176,7 +179,7 @@ def prove(kernel: str, jobs: int) -> tuple[list[Result], str]:
     """Everything that is known to prove of a file; or why nothing is."""
     try:
         names = list(catalogue_of(kernel))
-    except (NotImplementedError, BuildError) as not_followed:
+    except BadInput as not_followed:
         return [], str(not_followed)
     return prove_named(names, Settings(), Where(kernel, None, jobs), show_progress), ""
 

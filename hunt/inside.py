@@ -104,12 +104,14 @@ def tree_height_is_logarithmic(lockstep: Lockstep, pool: Pool, pages: int) -> No
 def pages_with_room_are_listed(lockstep: Lockstep, pool: Pool, oracle: SimplePool) -> None:
     listed: list[int] = []
     torn: list[int] = []
-    link = pool.avail_page_list.next
-    while link is not pool.avail_page_list and len(listed) <= len(oracle.pages):
-        listed.append(link.owner.dma)
+    head = link = pool.avail_page_list
+    while len(listed) <= len(oracle.pages):
         if link.next.prev is not link:
-            torn.append(link.owner.dma)
+            torn += listed[-1:] or [0]
         link = link.next
+        if link is head:
+            break
+        listed.append(link.owner.dma)
     lockstep.check(
         claims.list_is_a_ring,
         torn,

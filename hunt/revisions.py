@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Any
 
 from hunt.inside import inside_of_pages, inside_of_stack, look
-from impl.lock import LockingError
 from impl.pool import Options
 from impl.pool import Pool as SeriesPool
 from impl.v6_1 import V6_1Pool
@@ -29,7 +28,7 @@ def python(pool: Any, promises: Promises = SERIES, **views: Any) -> Revision:
     def create(name: str, memory: Any, size: int, align: int, boundary: int, **options: Any) -> Any:
         return pool.create(name, memory, size, align, boundary, Options(**options))
 
-    return Revision(create, promises, locking_error=LockingError, **views)
+    return Revision(create, promises, **views)
 
 
 REVISIONS: Mapping[str, Revision] = MappingProxyType(

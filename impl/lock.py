@@ -4,6 +4,8 @@
 class LockingError(Exception):
     """A lock is taken while it is taken, dropped or needed while it is not, or somebody may sleep while it is taken."""
 
+    claim = "locking_rules_are_kept"
+
 
 class Lock:
     """A lock only says whether it is taken, since nothing runs at once here; it raises LockingError for a wrong order."""

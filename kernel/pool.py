@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from kernel.build import Source, Variant, build
 from kernel.compiler import BuildError
@@ -29,7 +29,7 @@ from kernel.worker import (
 )
 from model.claims import locking_rules_are_kept
 from model.memory import Memory
-from model.revision import LARGEST_PAGE, LockingError, RuleError
+from model.revision import LARGEST_PAGE, RuleError
 from model.trace import FLAGS, Kernel, TraceError
 
 # As in kernel/shim/shim.h.
@@ -195,7 +195,7 @@ class KernelPool:
         try:
             pool._run(SWEEP, 0, BATCHES, count, done_at, page_size, pool.memory.base)
             pool.poolinfo()  # which raises what went wrong while the file was read
-        except (TimeoutError, LockingError, RuleError, KernelFault) as raised:
+        except (TimeoutError, RuleError, KernelFault) as raised:
             fault = raised
         finally:
             pool._worker.wait_for(SECONDS)
@@ -281,14 +281,14 @@ class KernelPool:
         where = self._where(b) if a and b else ""
         line = line_of(self._worker.program, pc)
         words = with_fields(self._worker.program, pc, said.decode()) + where + (f", in {line}" if line else "")
+        if what == MISUSE:
+            words = f"locking_rules_are_kept: {words}"
         claim, _, rule = words.partition(": ")
-        fault = (
-            RuleError(claim, rule)
-            if what == BROKEN
-            else {HANG: TimeoutError, MISUSE: LockingError}.get(what, KernelFault)(words)
-        )
-        fault.place = place_of(self._worker.program, pc)  # type: ignore[attr-defined]
-        return fault
+        fault: Any = (TimeoutError if what == HANG else KernelFault)(words)
+        if what in (BROKEN, MISUSE):
+            fault = RuleError(claim, rule)
+        fault.place = place_of(self._worker.program, pc)
+        return cast(Exception, fault)
 
     def _fitting(self, dma: int, nbytes: int = 1) -> int:
         if dma + nbytes > 2**self.dma_bits:

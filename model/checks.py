@@ -18,7 +18,7 @@ from model.claims import Claim
 from model.geometry import counted
 from model.memory import Memory
 from model.pool import SimplePool
-from model.revision import LockingError, Revision, RuleError, Target
+from model.revision import Revision, Target
 from model.trace import Alloc, Free, Kernel, PageChoice, Step, Trace, TraceError
 
 T = TypeVar("T")
@@ -46,13 +46,11 @@ ABOUT_REPORTS = claims.in_use_counts_the_live_blocks, claims.total_counts_the_bl
 """Where one of them breaks, the pool's blocks may still be as promised, and a run can go on beside the oracle."""
 
 
-def claim_broken_by(fault: Exception, locking_error: type[Exception] = LockingError) -> Claim:
-    """The claim that a target breaks which raises this; `locking_error` is what it raises where it uses a lock wrongly."""
-    if isinstance(fault, RuleError):
-        return claims.CLAIMS[fault.claim]
+def claim_broken_by(fault: Exception) -> Claim:
+    """The claim that a target breaks which raises this."""
     if isinstance(fault, TimeoutError):
         return claims.operations_end
-    return claims.locking_rules_are_kept if isinstance(fault, locking_error) else claims.pool_stays_in_its_memory
+    return claims.CLAIMS[getattr(fault, "claim", claims.pool_stays_in_its_memory.name)]
 
 
 def is_poisoned(content: bytes) -> bool:
@@ -109,8 +107,8 @@ class Block:
 
 
 def in_words(fault: Exception) -> str:
-    """A broken rule says all in its message; any other fault says what it is by its class."""
-    return str(fault) if isinstance(fault, RuleError) else f"{type(fault).__name__}: {fault}"
+    """A fault that names its claim says all in its message; any other says what it is by its class."""
+    return str(fault) if hasattr(fault, "claim") else f"{type(fault).__name__}: {fault}"
 
 
 class Checks:
@@ -316,7 +314,7 @@ class Checks:
             raise Ended from hang
         except Exception as fault:  # a crash of any kind is a finding
             description = "no fault", in_words(fault)
-            claim = claim_broken_by(fault, self.revision.locking_error)
+            claim = claim_broken_by(fault)
             self._break(record, claim, lambda: description, getattr(fault, "place", ""))
             raise Ended from fault
 

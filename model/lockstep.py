@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from model import claims
 from model.checks import Block, BrokenClaim, Checks, Ended, Record
+from model.claims import Claim
 from model.geometry import SMALLEST_BLOCK, Refusal, create
 from model.memory import Mapping
 from model.pool import Page, SimplePool
@@ -247,7 +248,10 @@ class Lockstep(Checks):
             self.corrupted_by = "a wrong free that is noticed too late, or not at all"
         if name is not None:
             self._check_content(record, name)
+        was_free = not proper and not self.corrupted_by and (vaddr, dma) in oracle.free_blocks()
         self._call(record, lambda: target.free(vaddr, dma))
+        if was_free and not self.corrupted_by:
+            self._check_report(record, "the block is free already", claims.double_free_is_refused, was_free)
         if not self.corrupted_by:
             oracle.free(vaddr, dma)
         if (length := self.wrong_lists.get(vaddr - self.memory.offset(vaddr))) is not None and proper:
@@ -267,10 +271,14 @@ class Lockstep(Checks):
     def _check_refused(self, record: Record, vaddr: int, length: int) -> None:
         page = self._page_at(vaddr)
         assert page is not None
-        said = self._live_target().log[self._messages_seen :]
-        record.description = lambda: ("a report that the free list is corrupted", f"the messages: {said}")
         claim, blocks = claims.free_list_of_wrong_length_is_refused, len(self._live_oracle().offsets)
-        self._check(record, claim, any("corrupted" in one for one in said), length, len(page.in_use), blocks)
+        self._check_report(record, "the free list is corrupted", claim, length, len(page.in_use), blocks)
+
+    def _check_report(self, record: Record, of: str, claim: Claim, *arguments: object) -> None:
+        """That a free is refused, which is what a claim is about; its other arguments follow."""
+        said = self._live_target().log[self._messages_seen :]
+        record.description = lambda: (f"a report that {of}", f"the messages: {said}")
+        self._check(record, claim, bool(said), *arguments)
 
     def _page_at(self, vaddr: int) -> Page | None:
         pages = self._live_oracle().pages

@@ -31,6 +31,7 @@ class Memory:
         self.place = place or self.next_free_place
         self.mappings: dict[int, Mapping] = {}  # by virtual address; given out and not taken back
         self._starts: list[int] = []  # the virtual addresses, ascending
+        self.flags = ""  # that the latest page was asked for with
         self.bytes_at: Callable[[int, int], memoryview] = lambda _, nbytes: memoryview(bytearray(nbytes))
         self.base = self._next_vaddr = VMALLOC_BASE if remapped else VADDR_BASE  # no virtual address is below
         self._next_dma = DMA_BASE

@@ -19,8 +19,8 @@ LARGEST_PAGE = 2**22
 
 
 class Target(Protocol):
-    """A pool of a revision. It raises TimeoutError where the kernel would never return, LockingError where it uses a
-    lock wrongly, and anything else for a crash."""
+    """A pool of a revision. It raises TimeoutError where the kernel would never return, RuleError, or what has a `claim` as
+    well, where it breaks a claim that is known there, and anything else for a crash."""
 
     log: list[str]
 
@@ -56,10 +56,6 @@ class RuleError(Exception):
         self.claim = claim
 
 
-class LockingError(Exception):
-    """What a pool did against the rules of locks, of interrupts, or of a caller that may not sleep."""
-
-
 @dataclass(frozen=True)
 class Revision:
     """A version of the allocator: its `dma_pool_create`, what its pools promise, and a look inside them, for claims that an
@@ -73,7 +69,6 @@ class Revision:
     promises: Promises = SERIES
     look: "Callable[[Checks, Any, Page | None, bool], None] | None" = None
     inside: Callable[[Any], Inside] | None = None
-    locking_error: type[Exception] = LockingError
     past: frozenset[str] = frozenset()
     goes_past: bool = False
 

@@ -11,7 +11,8 @@ from kernel.build import find
 from kernel.execute import RUN
 from kernel.handmade import FROM_THE_TREE
 from kernel.headers import SHIM
-from kernel.ir import clang
+from kernel.ir import NotFollowed, clang
+from model.bad_input import BadInput
 from proofs import (
     admission,
     balance,
@@ -71,8 +72,11 @@ def catalogue_of_python() -> Catalogue:
 
 
 def catalogue_of_kernel(path: str) -> Catalogue:
-    """The obligations about a kernel's own file, compiled. Raises BuildError, and NotFollowed for a file of another shape."""
-    return compiled(path, digest_of_kernel(path))
+    """The obligations about a kernel's own file, compiled. Raises BuildError, and BadInput for a file of another shape."""
+    try:
+        return compiled(path, digest_of_kernel(path))
+    except NotFollowed as not_followed:
+        raise BadInput(f"{path}: the prover cannot follow it: {not_followed}; hunt only: make fuzz") from not_followed
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kernel.worker import KernelFault
-from model.revision import LockingError
+from model.revision import RuleError
 from tests.kernels import created, needs_a_compiler, tiny
 
 needs_a_compiler()
@@ -120,5 +120,5 @@ def test_what_a_file_may_use_behaves(tmp_path: Path, use: str) -> None:
 )
 def test_what_is_not_modelled_or_not_so_is_said_with_the_line(tmp_path: Path, more: str, here: str, words: str) -> None:
     pool = created(tiny(tmp_path, here, more))
-    with pytest.raises((KernelFault, LockingError), match=rf"{words}.*, in dma_pool_alloc \(tiny\.c:\d+\)"):
+    with pytest.raises((KernelFault, RuleError), match=rf"{words}.*, in dma_pool_alloc \(tiny\.c:\d+\)"):
         pool.alloc()

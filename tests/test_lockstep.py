@@ -1,11 +1,14 @@
 """The steps of a run beside the oracle: what they say, what leaves the contract, and what is refused."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from hunt.inside import look
 from hunt.revisions import REVISIONS, python
-from impl.pool import Pool
+from impl.list_head import ListHead
+from impl.pool import Page, Pool
 from model import claims
 from model.checks import BrokenClaim
 from model.lockstep import Lockstep, replay
@@ -186,3 +189,26 @@ def test_a_look_inside_is_told_which_page_and_whether_it_is_new() -> None:
     for step in (Create(2048), first, B, second, Free("a"), PoolInfo()):
         lockstep.run(step)
     assert looks == [(None, False), (2**20, True), (2**20, False), (2**21, True), (2**20, False), (None, False)]
+
+
+@pytest.mark.parametrize(
+    "tear", [lambda head: setattr(head.next, "prev", head.next), lambda head: setattr(head, "prev", head)]
+)
+def test_a_list_that_is_torn_at_its_head_is_seen_inside_of_a_pool(tear: Callable[[ListHead], None]) -> None:
+    class Torn(Pool):
+        def alloc(self, zero: bool = False, flags: str = "GFP_KERNEL") -> tuple[int, int] | None:
+            block = super().alloc(zero, flags)
+            tear(self.avail_page_list)
+            return block
+
+    with pytest.raises(BrokenClaim, match="list_is_a_ring"):
+        replay(Trace((Create(1000), A)), python(Torn, look=look))
+
+
+def test_a_double_free_that_is_not_reported_breaks_its_own_claim() -> None:
+    class Credulous(Pool):
+        def _is_refused(self, page: Page, offset: int, vaddr: int, dma: int) -> bool:  # noqa: ARG002
+            return False
+
+    with pytest.raises(BrokenClaim, match="double_free_is_refused"):
+        replay(Trace((Create(1000), A, Free("a"), Free("a")), Kernel(debug=True)), python(Credulous))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--shuffle", type=int, metavar="SEED", help="run the files, and the tests in each, in any order")
+    parser.addoption("--thorough", action="store_true", help="run more of the same as well: what is marked `thorough`")
 
 
 def pytest_configure() -> None:
@@ -30,7 +31,8 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Past counterexamples first: what was broken once breaks again before anything else. Or any order, by a seed.
+    """Past counterexamples first: what was broken once breaks again before anything else. Or any order, by a seed. Without
+    --thorough, what is marked so is left out.
 
     A test that draws is seeded by itself: Hypothesis' option for all tests would take their databases away.
     """
@@ -38,6 +40,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if isinstance(item, pytest.Function) and hasattr(item.function, "hypothesis"):
                 item.function._hypothesis_internal_use_seed = profiles.seed()
+    if not config.getoption("--thorough"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("thorough")])
+        items[:] = [item for item in items if not item.get_closest_marker("thorough")]
     seed = config.getoption("--shuffle")
     if seed is None:
         items.sort(key=lambda item: "past_counterexample" not in item.name)
@@ -49,9 +54,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: files.index(item.path))
 
 
-def pytest_report_header() -> str:
+def pytest_report_header(config: pytest.Config) -> str:
     drawn = "the same inputs every time" if settings().derandomize else f"inputs of seed {profiles.seed()}"
-    return f"hypothesis profile {profiles.name()}: {drawn}"
+    more = "" if config.getoption("--thorough") else "; more tests of the same kind: make test ARGS=--thorough"
+    return f"hypothesis profile {profiles.name()}: {drawn}{more}"
 
 
 @pytest.fixture

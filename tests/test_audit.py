@@ -105,6 +105,7 @@ def test_with_a_bug_under_a_lemma_what_rests_on_it_stops_counting() -> None:
     assert result.lemmas["double_free_is_refused/series"] == SAYS_NOTHING
 
 
+@pytest.mark.thorough
 def test_proofs_about_a_kernel_are_audited(tmp_path: Path) -> None:
     needs_a_compiler()
     source = fetched("v6.12")

@@ -35,7 +35,7 @@ def in_a_tree(source: Source, folder: Path) -> Source:
     return Source(folder / "linux" / "mm" / "dmapool.c", folder / "linux")
 
 
-@pytest.mark.parametrize("version", ["v6.1", "v6.12"])
+@pytest.mark.parametrize("version", [pytest.param("v6.1", marks=pytest.mark.thorough), "v6.12"])
 def test_what_confirms_a_refutation_breaks_no_kernel_as_it_is(version: str) -> None:
     """Or else a step that goes wrong where no pool gets would count."""
     source = fetched(version)

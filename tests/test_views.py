@@ -14,7 +14,7 @@ from proofs.subjects.arbitrary import put_in_list
 from proofs.subjects.c_lists import CPool
 from proofs.subjects.c_pool import compile_file
 from proofs.subjects.c_stack import CStack
-from tests.kernels import TINY, changed, fetched, needs_a_compiler, tiny
+from tests.kernels import TINY, fetched, needs_a_compiler, tiny
 
 needs_a_compiler()
 
@@ -88,46 +88,6 @@ def test_a_list_of_c_is_the_native_one(debug: bool) -> None:
     vaddr, dma = pool.alloc()
     assert (page_at[0] + vaddr.offset, dma) == native.alloc()
     assert pool.misuse() == ""
-
-
-PLANTED = {
-    "a count after the lock is dropped": (
-        "v6.12",
-        "locking_rules_are_kept/kernel/u64",
-        (
-            "\t\tpool->nr_active--;\n\t}\n\tspin_unlock_irqrestore(&pool->lock, flags);",
-            "\t}\n\tspin_unlock_irqrestore(&pool->lock, flags);\n\tpool->nr_active--;",
-        ),
-    ),
-    "the whole page is zeroed": (
-        "v6.12",
-        "live_block_is_left_alone/kernel/u64",
-        ("memset(block, 0, pool->size);", "memset(block, 0, pool->allocation);"),
-    ),
-    "a count too much": (
-        "v6.1",
-        "in_use_counts_the_live_blocks/kernel/u64/alloc",
-        ("page->in_use++;", "page->in_use += 2;"),
-    ),
-    "a walk that ends after 40 blocks": (
-        "v6.12",
-        "double_free_is_refused/kernel/u64",
-        ("while (block) {", "unsigned int n = 0; while (block && n++ < 40) {"),
-    ),
-    "the last byte is not looked at": (
-        "v6.1",
-        "reports_are_the_kernels/kernel/u64/poison",
-        ("i < pool->size; i++)", "i < pool->size - 1; i++)"),
-    ),
-}
-
-
-@pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_bug_is_not_proved(name: str, tmp_path: Path) -> None:
-    version, obligation, edit = PLANTED[name]
-    result = prove(obligations_of(changed(version, tmp_path, *edit))[obligation], Settings())
-    assert result.verdict in ("REFUTED", "LOST")
-    assert result.verdict == "LOST" or result.counterexample is not None
 
 
 def test_what_stands_for_a_loop_is_a_lemma() -> None:

@@ -121,11 +121,10 @@ class Pool(DmaPool):
     """A pool of blocks of coherent memory. Make one with `Pool.create`."""
 
     revision = "series"
-    checks_below: ClassVar[bool] = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.page_tree: PageTree[Page] = PageTree(self.geometry.allocation, self.checks_below)
+        self.page_tree: PageTree[Page] = PageTree(self.geometry.allocation)
         self.avail_page_list = ListHead()
 
     def alloc(self, zero: bool = False, flags: str = "GFP_KERNEL") -> tuple[int, int] | None:
@@ -309,10 +308,3 @@ class Pool(DmaPool):
         unlinked = offset + FREE_LINK.size, self.geometry.size - FREE_LINK.size
         if not page.is_filled(*unlinked, POOL_POISON_FREED):
             self._error(f"dma_pool_alloc {self.name}, {page.vaddr + offset:016x} (corrupted)")
-
-
-class CheckedPool(Pool):
-    """Revision `checked`: the series, with a check for overlapping pages that is complete whatever their alignment."""
-
-    revision = "checked"
-    checks_below = True

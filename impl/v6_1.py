@@ -1,13 +1,12 @@
-"""What the 2022 series replaced: the DMA pool of Linux v6.1, and two older ways to look a page up, which the prover refutes."""
+"""What the 2022 series replaced: the DMA pool of Linux v6.1."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 from impl import layout
 from impl.layout import Cursor, Geometry, laid_blocks
 from impl.pool import ALREADY_FREE, POOL_POISON_ALLOCATED, POOL_POISON_FREED, Page, Pool
-from impl.rbtree import LEFT, RIGHT, N, PageTree
 from impl.words import size_t, unsigned_int
 
 admit = partial(layout.admit, largest_size=None, clips_boundary=False)
@@ -30,39 +29,6 @@ def next_block(geometry: Geometry, cursor: Cursor) -> Cursor:
         offset = next_boundary
         next_boundary = unsigned_int(next_boundary + geometry.boundary)
     return Cursor(offset, next_boundary)
-
-
-class TreeByEndAddress(PageTree[N]):
-    """A tree with the comparison of `pool_find_page` until Linux 4.3 (2015), which wraps at the top of the address space."""
-
-    def __init__(self, allocation: int, dma_addr_t: Callable[[int], int] = size_t) -> None:
-        super().__init__(allocation)
-        self.dma_addr_t = dma_addr_t
-
-    def find(self, dma: int) -> N | None:
-        node = self.root
-        while node is not None:
-            if dma < node.dma:
-                node = node.child[LEFT]
-            elif dma >= self.dma_addr_t(node.dma + self.allocation):
-                node = node.child[RIGHT]
-            else:
-                return node
-        return None
-
-
-PAGE_OFFSET = 0xFFFF_8880_0000_0000
-"""Where the linear map begins: physical address 0, as x86-64 maps it."""
-MEMORY = 2**36
-"""Bytes of memory that the machine has: 64 GiB. There is no `struct page` above."""
-
-
-def page_frame(vaddr: int, page_size: int) -> int:
-    """`virt_to_page`, as an index into the array of every `struct page`: right in the linear map, and nowhere else.
-
-    The fourth version of the series, of 2018, looked pages up so, and was reverted (cover letter of 31 May 2022).
-    """
-    return size_t(vaddr - PAGE_OFFSET) // page_size
 
 
 class V6_1Pool(Pool):

@@ -14,9 +14,6 @@ from kernel.compiler import compiler, version_of
 from kernel.handmade import checked, tree_files, write_headers
 from kernel.once import built_once
 
-MOST_ARGUMENTS = 8
-"""Of a function; more would not lie where `HOOKS` looks for them."""
-
 HOOKS = """
 typedef unsigned long word;
 word poolproof_page_size, (*poolproof_hook)(word number, const word *given);

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
+from impl.older import TreeByEndAddress
 from impl.rbtree import RIGHT, Node, PageTree
-from impl.v6_1 import TreeByEndAddress, V6_1Pool
+from impl.v6_1 import V6_1Pool
 from impl.v6_12 import V6_12Pool
 from impl.words import size_t, unsigned_int
 from model import claims

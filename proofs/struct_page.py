@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from impl.v6_1 import MEMORY, PAGE_OFFSET, page_frame
+from impl.older import MEMORY, PAGE_OFFSET, page_frame
 from model import claims
 from model.memory import VMALLOC_BASE, VMALLOC_END
 from proofs.engine.obligation import Counterexample, Obligations

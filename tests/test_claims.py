@@ -142,10 +142,3 @@ def test_a_claim_can_be_true_and_false(name: str) -> None:
         assert CLAIMS[name](*instance) is True
     for instance in false:
         assert CLAIMS[name](*instance) is False
-
-
-def test_a_claim_is_registered_as_it_is_stated() -> None:
-    made = CLAIMS["layout_ends"]
-    assert made.name == made.holds.__name__ == "layout_ends"
-    assert made.sentence == "Laying a page out ends: each block starts after the one before."
-    assert made.source == "pool_initialise_page; patch 02"

@@ -7,9 +7,10 @@ import pytest
 from hunt.revisions import REVISIONS
 from impl.layout import Geometry
 from impl.lock import Lock, LockingError
-from impl.pool import FREE_LINK, CheckedPool, Pool
+from impl.older import MEMORY, PAGE_OFFSET
+from impl.pool import FREE_LINK, Pool
 from impl.rbtree import Node, PageTree
-from impl.v6_1 import MEMORY, PAGE_OFFSET, Patch08Pool, V6_1Pool
+from impl.v6_1 import Patch08Pool, V6_1Pool
 from impl.v6_12 import V6_12Pool
 from model import geometry as promise
 from model.lockstep import replay
@@ -144,18 +145,6 @@ def test_v6_1_looks_a_block_up_within_its_page_only() -> None:
     pool.free(vaddr, dma + 4096)
     pool.free(vaddr, dma - 1)
     assert [message.endswith("(bad dma)") for message in pool.log] == [True, True]
-
-
-@pytest.mark.parametrize(("revision", "refused"), [(Pool, False), (CheckedPool, True)])
-def test_only_the_checked_pool_refuses_a_page_that_reaches_into_the_one_above(
-    revision: type[Pool], refused: bool
-) -> None:
-    places = [0x2000, 0x1001]
-    pool, _ = pool_of(revision, 4096, memory=Memory(lambda _: places.pop(0)))
-    assert pool.alloc() is not None
-    assert (pool.alloc() is None) == refused
-    overlap = "pool: DMA address overlap: old 0x0000000000002000 new 0x0000000000001001 len 4096"
-    assert pool.log == [overlap] * refused
 
 
 def test_a_page_is_visited_after_its_children() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from impl.older import TreeByEndAddress
 from impl.rbtree import LEFT, RIGHT, Node, PageTree
-from impl.v6_1 import TreeByEndAddress
 
 
 def black_height(node: Any, parent: Any = None) -> int:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from unittest.mock import patch
 
 from hypothesis import Phase, settings
 from hypothesis import seed as seeded
@@ -22,7 +21,7 @@ from hunt.numbers import of_kernel, of_python, with_neighbours
 from hunt.revisions import KernelFile, revisions
 from hunt.shrink import measure, smallest
 from hunt.sweep import PAGE_SIZE, SWEPT, sweep
-from kernel.pool import lines_run
+from kernel.pool import lines_run, rules_of_the_shim
 from model.checks import ABOUT_REPORTS, BrokenClaim
 from model.claims import Claim
 from model.revision import KERNEL, Revision
@@ -95,112 +94,122 @@ def hunt(
     Where a claim breaks, the hunt goes on past that: each claim that breaks has a trace, made smaller, unless the profile says
     otherwise. `progress` is told how far it is.
     """
-    among, source = revisions(kernel), kernel.source if revision == KERNEL and kernel else None
-    numbers = of_python() if source is None else of_kernel(source)
-
-    def so_far(what: str) -> None:
-        progress(f"{revision}: {what}")
-
+    among = revisions(kernel)
     profiles.register()
     wanted = profiles.chosen(profile or profiles.name())
-    shrinks = Phase.shrink in wanted.phases
-    # A trace is made smaller step by step, in a second; what it was drawn from, in minutes.
-    wanted = settings(wanted, phases=[phase for phase in wanted.phases if phase is not Phase.shrink])
-    hunter = seeded(seed)(hunter_of(revision, kernel, numbers))
-    wanted = settings(wanted, derandomize=False)  # which would draw the same with every seed
-    done = Hunt(revision, hunter.tally, 0, seed, profile or profiles.name())
-    broken: dict[str, BrokenClaim] = {}
-    check = Claim.__call__
+    on_the_way = Parts(revision, seed, kernel, wanted, lambda what: progress(f"{revision}: {what}"))
+    hunter, done = on_the_way.hunter, Hunt(revision, on_the_way.hunter.tally, 0, seed, profile or profiles.name())
+    before = Claim.asked
+    Claim.asked = staticmethod(lambda name: on_the_way.count(done.checked, name))
+    profiles.fix_constants(with_neighbours(on_the_way.numbers))
+    try:
+        on_the_way.run(directed_first, sweeps)
+    finally:
+        Claim.asked = staticmethod(before)
+        profiles.fix_constants()
+    broken = sorted(on_the_way.broken.values(), key=in_order)
+    done.found, done.seconds = [one.trace for one in broken], on_the_way.seconds
+    # Every step is held to these, by what stops it.
+    by_steps = {"operations_end", "pool_stays_in_its_memory"}
+    if revision == KERNEL and kernel is not None:
+        done.announced = frozenset(one.claim.name for one in broken if kernel.is_announced(one.claim.name))
+        by_steps |= {"locking_rules_are_kept", *rules_of_the_shim()}
+        if shutil.which("addr2line"):
+            done.lines = lines_run(kernel.source)
+    done.checked |= dict.fromkeys(by_steps, hunter.tally.steps)
+    if on_the_way.shrinks and done.found:
+        on_the_way.so_far("what was found is made smaller")
+        seconds = SECONDS_TO_SHRINK / max(3, len(done.found))
+        done.found = [smallest(trace, revision, among, seconds) for trace in done.found]
+    return done
 
-    def past() -> Revision:
+
+class Parts:
+    """The parts of a hunt, one after the other, each past what has broken so far: `broken` has a run for each key."""
+
+    def __init__(
+        self, revision: str, seed: int, kernel: KernelFile | None, wanted: settings, so_far: Callable[[str], None]
+    ) -> None:
+        self.name, self.revision, self.so_far = revision, revisions(kernel)[revision], so_far
+        self.source = kernel.source if revision == KERNEL and kernel is not None else None
+        self.numbers = of_python() if self.source is None else of_kernel(self.source)
+        self.hunter = seeded(seed)(hunter_of(revision, kernel, self.numbers))
+        self.shrinks = Phase.shrink in wanted.phases
+        # A trace is made smaller step by step, in a second; what it was drawn from, in minutes. A machine that is derandomized
+        # would draw the same with every seed.
+        phases = [phase for phase in wanted.phases if phase is not Phase.shrink]
+        self.wanted = settings(wanted, phases=phases, derandomize=False)
+        self.seconds = 0.0  # of the steps that the tally counts
+        self.broken: dict[str, BrokenClaim] = {}
+
+    def run(self, directed_first: bool, sweeps: bool) -> None:
+        """A seeded bug that is noticed is not looked for any further, if nothing is to be made smaller."""
+        parts = [self.directed_runs, self.edges] if directed_first else []
+        parts += [self.deep] if directed_first and self.name != "model" else []
+        parts += [*([self.swept] if sweeps else []), self.drawn]
+        for part in parts:
+            if not self.broken or self.shrinks:
+                for _ in range(MOST_TURNS):
+                    if not self.turn(part):
+                        break
+
+    def turn(self, part: Callable[[], Iterable[BrokenClaim | None]]) -> bool:
+        """Run a part; whether it breaks something new, so that it is worth another turn."""
+        before = len(self.broken)
+        for one in part():
+            if one is not None:
+                self.broken[one.key] = min(self.broken.get(one.key, one), one, key=lambda one: measure(one.trace))
+        self.hunter.revision = self.past()
+        return self.shrinks and len(self.broken) > before and not any(one.never_ends for one in self.broken.values())
+
+    def past(self) -> Revision:
         """What is hunted in, past what has broken so far."""
-        return among[revision].going_past(broken)
+        return self.revision.going_past(self.broken)
 
-    def counted(claim: Claim, *arguments: Any) -> Any:
-        done.checked[claim.name] += 1
-        if done.checked[claim.name] % 5_000 == 0:
-            so_far(f"{hunter.tally.steps:,} steps")
-        return check(claim, *arguments)
+    def count(self, checked: Counter[str], claim: str) -> None:
+        checked[claim] += 1
+        if checked[claim] % 5_000 == 0:
+            self.so_far(f"{self.hunter.tally.steps:,} steps")
 
-    def directed_runs() -> list[BrokenClaim | None]:
-        with timed(done):
-            return [*directed.run_all(hunter, most=None if shrinks else 1)]
+    def directed_runs(self) -> Iterable[BrokenClaim | None]:
+        with self.timed():
+            return directed.run_all(self.hunter, most=None if self.shrinks else 1)
 
-    def edges() -> list[BrokenClaim | None]:
-        done.tally.events[CREATED], found = run_edges(past(), numbers, so_far)
+    def edges(self) -> Iterable[BrokenClaim | None]:
+        self.hunter.tally.events[CREATED], found = run_edges(self.past(), self.numbers, self.so_far)
         return [found]
 
-    def deep() -> list[BrokenClaim | None]:
-        done.tally.events[DEPTH], found = run_deep(past(), numbers, source is not None, so_far)
+    def deep(self) -> Iterable[BrokenClaim | None]:
+        of_c = self.source is not None
+        self.hunter.tally.events[DEPTH], found = run_deep(self.past(), self.numbers, of_c, self.so_far)
         return [found]
 
-    def swept() -> list[BrokenClaim | None]:
-        page_sizes = (PAGE_SIZE,) if revision == "model" else ()  # it walks from byte to byte
-        swept = sweep(past(), source, page_sizes, numbers, so_far)
-        done.tally.events |= {SWEPT: swept.pools, "block of the sweep": swept.blocks}
+    def swept(self) -> Iterable[BrokenClaim | None]:
+        page_sizes = (PAGE_SIZE,) if self.name == "model" else ()  # it walks from byte to byte
+        swept = sweep(self.past(), self.source, page_sizes, self.numbers, self.so_far)
+        self.hunter.tally.events |= {SWEPT: swept.pools, "block of the sweep": swept.blocks}
         return [swept.broken]
 
-    def drawn() -> list[BrokenClaim | None]:
-        found = list[BrokenClaim | None]()
-        with timed(done):
+    def drawn(self) -> Iterable[BrokenClaim | None]:
+        found = list[BrokenClaim]()
+        with self.timed():
             try:
-                run_state_machine_as_test(hunter, settings=wanted)
+                run_state_machine_as_test(self.hunter, settings=self.wanted)
             except* BrokenClaim as several:
                 found += [one for one in several.exceptions if isinstance(one, BrokenClaim)]
         return found
 
-    def turn(part: Callable[[], list[BrokenClaim | None]]) -> bool:
-        """Run a part; whether it breaks something new, so that it is worth another turn."""
-        before = len(broken)
-        for one in part():
-            if one is not None:
-                broken[one.key] = min(broken.get(one.key, one), one, key=lambda one: measure(one.trace))
-        hunter.revision = past()
-        return shrinks and len(broken) > before and not any(one.never_ends for one in broken.values())
-
-    parts = [
-        *([directed_runs, edges] if directed_first else []),
-        *([deep] if directed_first and revision != "model" else []),
-    ]
-    parts += [*([swept] if sweeps else []), drawn]
-    profiles.fix_constants(with_neighbours(numbers))
-    try:
-        with patch.object(Claim, "__call__", counted):
-            for part in parts:
-                if not broken or shrinks:  # a seeded bug that is noticed is not looked for any further
-                    for _ in range(MOST_TURNS):
-                        if not turn(part):
-                            break
-    finally:
-        profiles.fix_constants()
-    done.found = [one.trace for one in sorted(broken.values(), key=in_order)]
-    if revision == KERNEL and kernel is not None:
-        done.announced = frozenset(one.claim.name for one in broken.values() if kernel.is_announced(one.claim.name))
-    # Every step is held to these, by what stops it.
-    done.checked["operations_end"] = done.checked["pool_stays_in_its_memory"] = done.tally.steps
-    if revision == KERNEL:
-        done.checked["locking_rules_are_kept"] = done.tally.steps
-        assert kernel is not None
-        if shutil.which("addr2line"):
-            done.lines = lines_run(kernel.source)
-    if shrinks and done.found:
-        so_far("what was found is made smaller")
-        seconds = SECONDS_TO_SHRINK / max(3, len(done.found))
-        done.found = [smallest(trace, revision, among, seconds) for trace in done.found]
-    return done
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Add to the hunt's seconds those of the block."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - started
 
 
 def in_order(broken: BrokenClaim) -> tuple[bool, bool, tuple[int, int, str]]:
     """Causes before what follows from them: misused locks first, then what fewer steps show, and last what is about reports."""
     about_reports = broken.claim in ABOUT_REPORTS
     return broken.claim.name != "locking_rules_are_kept", about_reports, measure(broken.trace)
-
-
-@contextmanager
-def timed(hunt: Hunt) -> Iterator[None]:
-    """Add to a hunt's seconds those of the block: of the steps that it counts."""
-    started = time.perf_counter()
-    try:
-        yield
-    finally:
-        hunt.seconds += time.perf_counter() - started

@@ -16,6 +16,7 @@ from typing import Any, Self, cast
 
 from kernel.build import Source, Variant, build
 from kernel.compiler import BuildError
+from kernel.headers import SHIM
 from kernel.places import file_of, line_of, place_of, with_fields
 from kernel.worker import (
     ARENA,
@@ -282,7 +283,7 @@ class KernelPool:
         line = line_of(self._worker.program, pc)
         words = with_fields(self._worker.program, pc, said.decode()) + where + (f", in {line}" if line else "")
         if what == MISUSE:
-            words = f"locking_rules_are_kept: {words}"
+            words = f"{locking_rules_are_kept.name}: {words}"
         claim, _, rule = words.partition(": ")
         fault: Any = (TimeoutError if what == HANG else KernelFault)(words)
         if what in (BROKEN, MISUSE):
@@ -320,6 +321,11 @@ class KernelPool:
     def _stop(self) -> None:
         if self._worker.owner is self:
             self._worker.stop()
+
+
+def rules_of_the_shim() -> set[str]:
+    """The claims that the shim itself holds a pool to, whatever is run: it raises a RuleError that names one."""
+    return {name for file in SHIM.glob("*.c") for name in re.findall(r'breaks\("(\w+)"', file.read_text())}
 
 
 def lines_run(source: Source) -> Counter[int]:

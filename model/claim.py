@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,11 @@ class Claim:
     topic: str
     drivers: str = ""  # which of them need it, where that is known
 
+    asked: ClassVar[Callable[[str], None]] = staticmethod(lambda _: None)
+    """Hears the name of each claim that is called, so that a hunt can count them."""
+
     def __call__(self, *args: Any) -> Any:
+        Claim.asked(self.name)
         return self.holds(*args)
 
     def named(self, *args: Any) -> dict[str, str]:

@@ -120,8 +120,9 @@ def runs_of_whole_pages() -> Iterator[Trace]:
     yield Trace((Create(PAGE_SIZE), *(Alloc(f"block {n}") for n in range(260)), PoolInfo()))
 
 
-def runs_of_wrong_frees() -> Iterator[Trace]:
-    """Debug builds, in which a block is freed again: below so many free blocks, or with another address of its page."""
+def runs_of_misuse() -> Iterator[Trace]:
+    """Debug builds, in which a block is freed again, below so many free blocks, or with another address of its page; or is
+    written to while it is free, in its last byte."""
     for above in (1, 2, 50, 256, 4096):
         blocks = [f"block {n}" for n in range(above + 1)]
         yield Trace(
@@ -131,6 +132,8 @@ def runs_of_wrong_frees() -> Iterator[Trace]:
         for plus in (1, size - 1, PAGE_SIZE - 1):
             again = Free("block"), Free("block", dma_plus=plus)
             yield Trace((Create(size), Alloc("block"), *again, PoolInfo()), Kernel(debug=True))
+        written = Write("block", size - 1, "00")
+        yield Trace((Create(size), Alloc("block"), Free("block"), written, Alloc("it again")), Kernel(debug=True))
 
 
 class Broken:
@@ -140,7 +143,7 @@ class Broken:
     def __init__(self, code: Code) -> None:
         self.revision, self.found = revision_of(code.source), dict[str, Counterexample]()
         overlaps, self.stacks = code.promises is SERIES, code.stacks
-        self.ahead = chain(runs(), runs_of_whole_pages(), runs_with_pages(overlaps), runs_of_wrong_frees())
+        self.ahead = chain(runs(), runs_of_whole_pages(), runs_with_pages(overlaps), runs_of_misuse())
 
     def run(self) -> Iterator[Counterexample]:
         """Go on, from one that breaks a claim to the next."""

@@ -18,6 +18,7 @@ from kernel.compiler import compiler as compiler
 from kernel.compiler import explained, run, version_of
 from kernel.headers import ARCH, SHIM, defined_in_lib, flags, is_whole, stamp, wrapped
 from kernel.once import BUILDS, ROOT, built_once
+from kernel.places import COPY
 
 KERNELS = ROOT / ".poolproof" / "kernels"
 """Where `make kernels` puts what it fetches."""
@@ -213,7 +214,7 @@ def build(source: Source, variant: Variant) -> Path:
         compile_all(compiling, folder)
 
     try:
-        return built_once(("program", compiling.options, variant, MISTAKES), [source.file], make) / "worker"
+        return built_once(("program", COPY, compiling.options, variant, MISTAKES), [source.file], make) / "worker"
     except OSError as error:
         raise BuildError(f"{error.filename or BUILDS}: {error.strerror}; programs are built in {BUILDS}") from error
 
@@ -253,6 +254,7 @@ class Compiling:
         """The source's file. Raises BuildError, which names it as the source is shown."""
         whole = folder / "wrapped.c"
         whole.write_text(wrapped(self.source.file, self.tree))
+        (folder / COPY).write_bytes(self.source.file.read_bytes())
         done = run(
             [*self.command, *self.flags, *self.variant.flags(), *MISTAKES, "-c", str(whole), "-o", f"{folder}/file.o"]
         )

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from kernel.headers import SHIM
 
+COPY = "dmapool.c"
+"""The file beside the program that runs it: a program outlives the folder that its file was in."""
+
 
 @lru_cache(maxsize=256)
 def site_of(program: Path, pc: int) -> tuple[str, str]:
@@ -56,7 +59,7 @@ def with_fields(program: Path, pc: int, words: str) -> str:
         return words
     file, _, line = site_of(program, pc)[1].rpartition(":")
     try:
-        text = Path(file).read_text(errors="replace")
+        text = (program.parent / COPY if file == file_of(program) else Path(file)).read_text(errors="replace")
     except OSError:
         return words
     offset, nbytes = int(about[2]), int(about[3])

@@ -16,7 +16,7 @@ from kernel.pool import ALLOC, FREE, OPERATION, KernelPool
 from model.checks import BrokenClaim
 from model.lockstep import replay
 from model.memory import Mapping, Memory
-from model.pool import Block, Page, SimplePool
+from model.pool import Addresses, Page, SimplePool
 from model.revision import Revision
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, Step, Trace
 
@@ -27,7 +27,7 @@ DEPTHS = (9, 65, 257, 4097)
 """Blocks of a pool: beyond powers of two, the small ones first, since a counterexample should be small."""
 
 MOST = 2**13
-"""Blocks, where the code under test has such a number in it."""
+"""Numbers found in the code under test are tried as depths, up to this many blocks."""
 
 MOST_IN_PYTHON = 257
 """Blocks, and bytes of a page, of a debug build, which looks through all free blocks at each free."""
@@ -59,7 +59,7 @@ class DeepRun:
         oracle = SimplePool.create(pool.name, self.shadow, *arguments, **kernel.options(), promises=revision.promises)
         assert oracle is not None, f"{pool} is refused"
         self.oracle = oracle
-        self.blocks: dict[str, Block] = {}  # that were given, by name
+        self.blocks: dict[str, Addresses] = {}  # that were given, by name
         self.messages = 0  # that were compared
         target = revision.create(pool.name, self.memory, *arguments, **kernel.options())
         if target is None:
@@ -113,7 +113,7 @@ class DeepRun:
             self.blocks[name] = block
         self.compare()
 
-    def _allocate(self, number: int, addresses: list[int]) -> list[Block | None]:
+    def _allocate(self, number: int, addresses: list[int]) -> list[Addresses | None]:
         if isinstance(self.target, KernelPool):
             calls = b"".join(OPERATION.pack(ALLOC, slot, 0) for slot in range(number))
             found = self.target.batch(calls, number, addresses).blocks.tolist()

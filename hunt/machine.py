@@ -90,7 +90,7 @@ class PoolMachine(RuleBasedStateMachine):
                 self.end()
         finally:
             self.watched.close()
-        if not currently_in_test_context():  # but on a directed run
+        if not currently_in_test_context():  # as on a directed run, which is no test of Hypothesis
             return
         for what in sorted(self.happened):
             event(what)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from model.checks import Block
+from model.checks import DriversBlock
 from model.trace import FLAGS, Alloc, Destroy, Free, OtherPool, PoolInfo, Step, Write
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ def free(machine: "PoolMachine", choice: int) -> Step | None:
     return Free(machine.one_of(live, choice)) if live else None
 
 
-def a_block(machine: "PoolMachine", choice: int, suitable: Callable[[Block], bool] = lambda _: True) -> str | None:
+def a_block(
+    machine: "PoolMachine", choice: int, suitable: Callable[[DriversBlock], bool] = lambda _: True
+) -> str | None:
     """A block of this pool that is suitable: in use, or freed."""
     names = [name for name, block in machine.lockstep.blocks.items() if not block.of_other_pool and suitable(block)]
     return machine.one_of(names, choice) if names else None

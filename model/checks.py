@@ -97,7 +97,7 @@ class Record:
 
 
 @dataclass(slots=True)
-class Block:
+class DriversBlock:
     """A block that a driver was given, under its name in the trace, and what the driver wrote into it."""
 
     vaddr: int
@@ -133,7 +133,7 @@ class Checks:
         self.target: Target | None = None
         self.oracle: SimplePool | None = None
         self.align = 1  # of blocks, in bytes
-        self.blocks: dict[str, Block] = {}
+        self.blocks: dict[str, DriversBlock] = {}
         self.in_use: dict[int, str] = {}  # the names of the blocks in use, by virtual address
         self.in_use_of_pool = 0
         self.first_uses: dict[

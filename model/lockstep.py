@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from model import claims
-from model.checks import Block, BrokenClaim, Checks, Ended, Record
+from model.checks import BrokenClaim, Checks, DriversBlock, Ended, Record
 from model.claims import Claim
 from model.geometry import SMALLEST_BLOCK, Refusal, create
 from model.memory import Mapping
@@ -221,7 +221,7 @@ class Lockstep(Checks):
         size = self._live_oracle().geometry.size
         # A list in a circle has the block still, which is written now.
         self.wrong_lists.pop(vaddr - self.memory.offset(vaddr), None)
-        self.blocks[name] = Block(vaddr, dma, b"", of_other_pool)
+        self.blocks[name] = DriversBlock(vaddr, dma, b"", of_other_pool)
         if vaddr in self.in_use or not self.is_memory(vaddr, size):
             return
         self.memory.block(vaddr, size)[:] = self.blocks[name].content = byte * size
@@ -370,7 +370,7 @@ class Lockstep(Checks):
             self._check_messages(record)
         self.destroyed, self.target, self.oracle = self.target, None, None
 
-    def _block(self, name: str) -> Block:
+    def _block(self, name: str) -> DriversBlock:
         if name not in self.blocks:
             raise TraceError(f"block {name!r} is not there: its allocation gave no block")
         return self.blocks[name]

@@ -12,7 +12,7 @@ from model.geometry import Geometry, Refusal
 from model.memory import Mapping, Memory
 from model.promises import SERIES, Promises
 
-Block = tuple[int, int]  # virtual address, DMA address
+Addresses = tuple[int, int]  # virtual address, DMA address
 
 
 @dataclass
@@ -57,7 +57,7 @@ class SimplePool:
         geometry = geometry_of.create(size, align, boundary, page_size, promises.smallest_block)
         return None if isinstance(geometry, Refusal) else cls(name[:31], memory, geometry, **options)
 
-    def free_blocks(self) -> list[Block]:
+    def free_blocks(self) -> list[Addresses]:
         """Every block that may be handed out."""
         return [
             (page.mapping.vaddr + offset, page.mapping.dma + offset)
@@ -66,7 +66,7 @@ class SimplePool:
             if offset not in page.in_use
         ]
 
-    def alloc(self, zero: bool = False, flags: str = "GFP_KERNEL") -> Block | None:
+    def alloc(self, zero: bool = False, flags: str = "GFP_KERNEL") -> Addresses | None:
         """`dma_pool_alloc`. A page is allocated only if no block is free; others may run meanwhile."""
         if not self.free_blocks():
             mapping = self.memory.alloc_coherent(self.geometry.allocation, flags)

@@ -24,8 +24,8 @@ from model.claims import CLAIMS
 VERSION = 1
 
 FLAGS = ("GFP_KERNEL", "GFP_ATOMIC", "GFP_NOIO")
-"""What a caller of dma_pool_alloc may allow: anything; what an interrupt handler may do, who has interrupts off; what one who
-writes to a disk may."""
+"""GFP flags of callers of dma_pool_alloc: GFP_KERNEL may sleep and start I/O; GFP_ATOMIC, with interrupts off, may not sleep;
+GFP_NOIO may sleep, but start no I/O."""
 
 DEEPEST = 16
 """Allocations under way at once in a trace."""
@@ -87,7 +87,7 @@ class Alloc(Step):
 
     block: str
     zero: bool = False  # __GFP_ZERO
-    flags: str = FLAGS[0]  # the others
+    flags: str = FLAGS[0]  # besides __GFP_ZERO
     page: PageChoice | None = None
 
 

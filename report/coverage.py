@@ -19,7 +19,7 @@ MOST_RANGES = 12
 
 
 @dataclass(frozen=True)
-class Block:
+class BasicBlock:
     """A basic block of the file: its function, its lines, the claims whose proofs run it, and how often hunts have run it."""
 
     function: str
@@ -33,19 +33,19 @@ class Coverage:
     """The basic blocks of a file, of builds with and without debugging, in the order of its lines."""
 
     source: Source
-    blocks: list[Block]
+    blocks: list[BasicBlock]
 
-    def share(self, reached: Iterable[Block]) -> str:
+    def share(self, reached: Iterable[BasicBlock]) -> str:
         """Of all blocks, as in `91 % (210 of 230)`: rounded down."""
         number = len(list(reached))
         return f"{100 * number // len(self.blocks)} % ({number} of {len(self.blocks)})"
 
     @property
-    def proved(self) -> list[Block]:
+    def proved(self) -> list[BasicBlock]:
         return [block for block in self.blocks if block.claims]
 
     @property
-    def hunted(self) -> list[Block]:
+    def hunted(self) -> list[BasicBlock]:
         return [block for block in self.blocks if block.times]
 
 
@@ -61,7 +61,8 @@ def coverage_of(source: Source, results: Iterable[Result], times: Mapping[int, i
         for code, number in times_of(ir_of(source, debug), source.file.name, times).items():
             hunted[code] = max(number, hunted.get(code, 0))
     blocks = [
-        Block(code.split()[1], lines_of(code), tuple(claims.get(code, ())), number) for code, number in hunted.items()
+        BasicBlock(code.split()[1], lines_of(code), tuple(claims.get(code, ())), number)
+        for code, number in hunted.items()
     ]
     return Coverage(source, sorted(blocks, key=lambda block: (min(block.lines), max(block.lines))))
 

@@ -4,14 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 OF_KERNEL = $(if $(KERNEL),--kernel "$(KERNEL)") $(if $(PROMISES),--promises "$(PROMISES)")
-OF_HUNT = $(OF_KERNEL) $(addprefix --announce=,$(ANNOUNCE))
+OF_RUN = $(OF_KERNEL) $(if $(REAL),--real)
+OF_HUNT = $(OF_RUN) $(addprefix --announce=,$(ANNOUNCE))
 ifeq ($(origin KERNEL) $(KERNEL),command line )
   $(error KERNEL is empty: name a kernel tree, or a mm/dmapool.c)
 endif
 ifneq ($(and $(KERNEL),$(ON)),)
   $(error ON=$(ON) and KERNEL=$(KERNEL): name one of them)
 endif
-KNOWN := PYTHON KERNEL PROMISES ANNOUNCE ON SEED PROFILE ENGINES TRACE SHRINK BEFORE AFTER PATCHES MBOX BASE PARTS QUICK ARGS CC
+KNOWN := PYTHON KERNEL PROMISES ANNOUNCE ON SEED PROFILE ENGINES TRACE SHRINK BEFORE AFTER PATCHES MBOX BASE PARTS QUICK REAL FULL ARGS CC
 $(foreach name,$(filter-out $(KNOWN),$(.VARIABLES)),$(if $(filter command,$(firstword $(origin $(name)))), \
   $(error there is no variable $(name); there are $(KNOWN))))
 SCHEMA := .poolproof/schemas/junit-10.xsd
@@ -24,7 +25,7 @@ define make-venv
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup schemas kernels prove crosshair audit test fuzz volume bugs history report replay compare review bench mpt3sas claims clean
+.PHONY: help demo setup schemas kernels real prove crosshair audit test fuzz volume bugs history report replay kunit compare review bench mpt3sas claims clean
 
 help:  ## [start] this list; docs/options.md explains every option
 	@for group in start prove hunt report check; do echo "$$group:"; \
@@ -50,8 +51,12 @@ schemas: $(SCHEMA)  ## [check] fetch the schema of JUnit XML, which a test needs
 $(SCHEMA): $(VENV)/installed
 	@$(RUN) -m tests.schemas $@ || echo "without it, a test is skipped" >&2
 
-kernels: $(VENV)/installed  ## [start] fetch Linux v6.1, v6.12 and the newest from Debian (as root)
-	@$(RUN) -m command kernels $(ARGS)
+kernels: $(VENV)/installed  ## [start] fetch Linux v6.1, v6.12 and the newest from Debian (as root); FULL=1
+	@$(RUN) -m command kernels $(if $(FULL),--full) $(ARGS)
+
+real: $(VENV)/installed  ## [start] build User Mode Linux from KERNEL=~/linux, for REAL=1; ARGS="--trial 500"
+	@test -n "$(KERNEL)" || { echo "real: say which kernel: make real KERNEL=~/linux" >&2; exit 2; }
+	@$(RUN) -m command real --kernel "$(KERNEL)" $(addprefix --seed=,$(SEED)) $(ARGS)
 
 prove: $(VENV)/installed  ## [prove] prove all claims: of impl/, or of your C with KERNEL=~/linux
 	@$(RUN) -m command prove $(OF_KERNEL) $(ARGS)
@@ -71,12 +76,12 @@ test: $(VENV)/installed $(SCHEMA)  ## [check] style, types, and every test; SEED
 	@$(VENV)/bin/mypy --no-error-summary
 	@$(if $(SEED),HYPOTHESIS_SEED=$(SEED)) $(RUN) -m pytest -n auto $(if $(SEED),--shuffle=$(SEED)) $(ARGS)
 
-fuzz: $(VENV)/installed  ## [hunt] random operations: KERNEL=~/linux ON=series SEED=N PROFILE=nightly
+fuzz: $(VENV)/installed  ## [hunt] random operations: KERNEL=~/linux REAL=1 ON=series SEED=N PROFILE=nightly
 	@$(RUN) -m command fuzz $(ON) $(OF_HUNT) $(addprefix --seed=,$(SEED)) $(addprefix --profile=,$(PROFILE)) $(ARGS)
 
 volume: $(VENV)/installed  ## [report] a million operations on each of six pools of KERNEL=~/linux
 	@test -n "$(KERNEL)" || { echo "volume: say which kernel: make volume KERNEL=~/linux" >&2; exit 2; }
-	@$(RUN) -m command volume $(OF_KERNEL) $(addprefix --seed=,$(SEED)) $(ARGS)
+	@$(RUN) -m command volume $(OF_RUN) $(addprefix --seed=,$(SEED)) $(ARGS)
 
 bugs: $(VENV)/installed  ## [check] plant every seeded bug, and print who notices: ARGS="name …"
 	@$(RUN) -m command bugs $(ARGS)
@@ -89,11 +94,15 @@ report: $(VENV)/installed  ## [report] write reports/index.html: ENGINES="prove 
 
 replay: $(VENV)/installed  ## [hunt] run a trace: TRACE=file ON=v6.1, or KERNEL=~/linux; SHRINK=1
 	@test -n "$(TRACE)" || { echo "replay: say which trace: make replay TRACE=tests/traces/… ON=v6.1" >&2; exit 2; }
-	@$(RUN) -m command replay "$(TRACE)" $(if $(ON),--on "$(ON)") $(OF_KERNEL) $(if $(SHRINK),--shrink "reports/traces/$(notdir $(TRACE:.json=)).smaller.json") $(ARGS)
+	@$(RUN) -m command replay "$(TRACE)" $(if $(ON),--on "$(ON)") $(OF_RUN) $(if $(SHRINK),--shrink "reports/traces/$(notdir $(TRACE:.json=)).smaller.json") $(ARGS)
+
+kunit: $(VENV)/installed  ## [hunt] write a trace as a KUnit test in C: TRACE=file; KERNEL=~/linux runs it
+	@test -n "$(TRACE)" || { echo "kunit: say which trace: make kunit TRACE=tests/traces/…" >&2; exit 2; }
+	@$(RUN) -m command kunit "$(TRACE)" $(if $(KERNEL),--kernel "$(KERNEL)") $(ARGS)
 
 compare: $(VENV)/installed  ## [hunt] what a driver sees change: BEFORE=… AFTER=…, or PATCHES=file
 	@test -n "$(BEFORE)" || { echo "compare: say what with what: make compare BEFORE=~/linux AFTER=~/linux-b, or PATCHES=series.mbox" >&2; exit 2; }
-	@$(RUN) -m command compare "$(BEFORE)" $(if $(AFTER),"$(AFTER)") $(if $(PATCHES),--patches "$(PATCHES)") $(addprefix --seed=,$(SEED)) $(ARGS)
+	@$(RUN) -m command compare "$(BEFORE)" $(if $(AFTER),"$(AFTER)") $(if $(PATCHES),--patches "$(PATCHES)") $(if $(REAL),--real) $(addprefix --seed=,$(SEED)) $(ARGS)
 
 review: $(VENV)/installed  ## [hunt] what each patch changes and breaks: MBOX=thread.mbox BASE=~/linux
 	@test -n "$(MBOX)" || { echo "review: say which patches: make review MBOX=thread.mbox BASE=~/linux" >&2; exit 2; }

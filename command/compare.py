@@ -6,6 +6,7 @@ A difference is no bug: a patch with “no functional changes” shows none, and
 
 import argparse
 import tempfile
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from math import prod
@@ -13,7 +14,7 @@ from pathlib import Path
 from textwrap import shorten
 
 from command.files import try_out, usable
-from command.line import Status, add_seed, number
+from command.line import Status, add_real, add_seed, number
 from hunt.compare import EDGES, OBSERVED, RUNS, Comparison, compare
 from kernel.build import Source, Variant, find
 from kernel.patches import FORMS, Patch, applied, read_patches
@@ -47,6 +48,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--patches", metavar="MBOX", help="instead of AFTER: a series, as developers mail it, or a diff"
     )
+    add_real(parser)
     add_seed(parser, "of what is done")
     parser.add_argument(
         "--runs",
@@ -61,8 +63,8 @@ def run(options: argparse.Namespace) -> Status:
         raise BadInput(f"AFTER, {options.after}, and --patches {options.patches}: name one of them")
     if options.after is None and options.patches is None:
         raise BadInput("name what BEFORE is to be compared with: AFTER, or --patches")
-    before = find(options.before)
-    after = None if options.after is None else find(options.after)
+    before = replace(find(options.before), real=options.real)
+    after = None if options.after is None else replace(find(options.after), real=options.real)
     try_out(None, str(TRACES))  # where a run that shows a difference is kept
     if after is not None:
         return two(before, after, options)

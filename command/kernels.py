@@ -8,6 +8,11 @@ from kernel.fetch import SUITES, fetch
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("versions", nargs="*", metavar="VERSION", help=f"of {', '.join(SUITES)}; default: all")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="full trees, to build a kernel from: 1.5 GB each, in .poolproof/kernels-full",
+    )
 
 
 def run(options: argparse.Namespace) -> Status:
@@ -15,5 +20,5 @@ def run(options: argparse.Namespace) -> Status:
         if version not in SUITES:
             raise unknown("kernel", version, SUITES)
     for version in options.versions or SUITES:
-        fetch(version)
+        fetch(version, options.full)
     return Status.EXPECTED

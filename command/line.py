@@ -81,6 +81,7 @@ def add_kernel(
         help=f"{what} a kernel tree's mm/dmapool.c, or a single file; TREE@COMMIT is a commit of a git tree",
     )
     if runs:
+        add_real(parser)
         parser.add_argument(
             "--promises",
             metavar="WHAT",
@@ -88,6 +89,14 @@ def add_kernel(
         )
     if hunts:
         add_announce(parser)
+
+
+def add_real(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--real",
+        action="store_true",
+        help="run it in a real kernel, User Mode Linux, which is built from the tree; see docs/real-kernel.md",
+    )
 
 
 def add_announce(parser: argparse.ArgumentParser) -> None:
@@ -112,8 +121,8 @@ def announced(options: argparse.Namespace) -> list[str]:
 def kernel_of(options: argparse.Namespace) -> KernelFile | None:
     """The kernel's file that the options of `add_kernel` name, compiled. Raises BadInput."""
     if options.kernel is not None:
-        return kernel_file(options.kernel, options.promises, announced(options))
-    for name in ("promises", "announce"):
+        return kernel_file(options.kernel, options.promises, announced(options), getattr(options, "real", False))
+    for name in ("promises", "announce", "real"):
         if getattr(options, name, None):
             raise BadInput(f"--{name} is about a kernel: name one with --kernel")
     return None

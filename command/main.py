@@ -15,6 +15,7 @@ COMMANDS = {
     "crosshair": "check the claims as contracts, with CrossHair",
     "fuzz": "hunt for broken claims with random operations",
     "replay": "run a trace on a revision, beside the simple pool, and draw what breaks",
+    "kunit": "write a trace as a KUnit test, for a kernel's own tree",
     "compare": "run two kernels with the same operations, and say what a driver would see change",
     "review": "say what each patch of a series changes, breaks and keeps, to paste into a reply",
     "report": "ask the engines, and write pages, SARIF, JUnit XML, JSON, traces and SMT-LIB 2",
@@ -23,6 +24,7 @@ COMMANDS = {
     "drawn": "plant changes of one token in a kernel's file, drawn by a seed, and see who notices",
     "claims": "write the tables of claims into README.md and docs/claims.md",
     "kernels": "fetch the kernels to run against, once",
+    "real": "build User Mode Linux from a kernel tree, to run its mm/dmapool.c where it belongs",
     "bench": "measure pools, the prover and the hunt",
     "volume": "run a million operations of well-behaved drivers on a kernel's pools",
 }

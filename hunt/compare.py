@@ -254,9 +254,9 @@ class ComparingMachine(PoolMachine):
 
 
 def compare(
-    before: Source, after: Source, seed: int, runs: int, progress: Callable[[str], None] = silent
+    before: Source, after: Source, seed: int, runs: int, progress: Callable[[str], None] = silent, edges: bool = True
 ) -> Comparison:
-    """Run both with the same operations: at the edges of words, the directed runs, and `runs` that are drawn; `progress` is
+    """Run both with the same operations: at the `edges` of words, the directed runs, and `runs` that are drawn; `progress` is
     told how far that is. Raises BuildError.
     """
     revisions = revision_of(before), revision_of(after)
@@ -275,7 +275,7 @@ def compare(
     )
     profiles.register()
     wanted = settings(profiles.chosen(profiles.UNSHRUNK), max_examples=runs)
-    for arguments in product(*EDGES):
+    for arguments in product(*EDGES) if edges else ():
         edge = Trace((Create(*arguments), Alloc("a"), Destroy()))
         comparison.add(difference(edge, *revisions), number_of_steps(edge.steps))
     directed.run_all(hunter)

@@ -80,7 +80,8 @@ class KernelFile:
         return f"held to this, {how}: {promises}" + (f"; meant to change: {', '.join(meant)}" if meant else "")
 
     def as_make_takes_it(self) -> str:
-        return f"KERNEL={self.path}" + (f" PROMISES={self.promises}" if self.promises else "")
+        real = " REAL=1" if self.source.real else ""
+        return f"KERNEL={self.path}" + (f" PROMISES={self.promises}" if self.promises else "") + real
 
 
 def promised(source: Source, named: str | None) -> tuple[Promises, tuple[str, ...]]:
@@ -111,13 +112,15 @@ def revisions(kernel: KernelFile | None = None) -> Mapping[str, Revision]:
     return REVISIONS if kernel is None else {**REVISIONS, KERNEL: kernel.revision()}
 
 
-def kernel_file(path: str, promises: str | None = None, announced: Iterable[str] = ()) -> KernelFile:
-    """A kernel tree, or a single dmapool.c, compiled; beside the file, a `dmapool.toml` may say what it promises. Raises
-    BuildError."""
+def kernel_file(
+    path: str, promises: str | None = None, announced: Iterable[str] = (), real: bool = False
+) -> KernelFile:
+    """A kernel tree, or a single dmapool.c, compiled, or built into a `real` kernel; beside the file, a `dmapool.toml` may say
+    what it promises. Raises BuildError."""
     if promises is not None and promises not in REVISIONS and not Path(promises).is_file():
         known = f"there are those of {', '.join(REVISIONS)}, or of a TOML file"
         raise BuildError(f"there are no promises {promises!r}; {known}")
-    source = find(path)
+    source = replace(find(path), real=real)
     beside = source.file.with_suffix(".toml")
     if promises is None and beside.is_file():
         promises = os.path.relpath(beside)

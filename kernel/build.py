@@ -54,12 +54,14 @@ OPERATIONS = ("dma_pool_create", "dma_pool_alloc", "dma_pool_free", "dma_pool_de
 class Source:
     """A dmapool.c, and the kernel tree whose headers it is compiled with; None stands for the newest fetched one that fits.
 
-    In errors, the file is called `shown`, unless that is "".
+    In errors, the file is called `shown`, unless that is "". A `real` one is run in a kernel that is built from that tree
+    (kernel/real/), and not in the shim.
     """
 
     file: Path
     tree: Path | None
     shown: str = ""
+    real: bool = False
 
     def text(self) -> str:
         """The code, without comments."""
@@ -88,7 +90,8 @@ class Source:
         return "-".join(filter(None, [self.version(), self.digest()]))
 
     def __str__(self) -> str:
-        return f"{self.file} ({', '.join(filter(None, [self.version(), f'SHA-256 {self.digest()}']))})"
+        how = "in User Mode Linux" if self.real else ""
+        return f"{self.file} ({', '.join(filter(None, [self.version(), f'SHA-256 {self.digest()}', how]))})"
 
     def blamed(self, error: str) -> str:
         return error.replace(str(self.file), self.shown) if self.shown else error
@@ -176,15 +179,15 @@ def with_a_pool(source: Source) -> Source:
     return source
 
 
-def fetched() -> list[Path]:
+def fetched(kernels: Path = KERNELS) -> list[Path]:
     """The kernels that are there whole, the newest first."""
-    folders = [folder for folder in KERNELS.glob("v*") if is_whole(folder)]
+    folders = [folder for folder in kernels.glob("v*") if is_whole(folder)]
     return sorted(folders, key=lambda folder: [int(part) for part in re.findall(r"\d+", folder.name)], reverse=True)
 
 
-def newest() -> Path | None:
+def newest(kernels: Path = KERNELS) -> Path | None:
     """Of the kernels that were fetched."""
-    return next(iter(fetched()), None)
+    return next(iter(fetched(kernels)), None)
 
 
 @lru_cache(maxsize=64)

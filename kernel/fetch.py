@@ -25,6 +25,9 @@ SUITES = {"v6.1": "bookworm", "v6.12": "trixie", NEWEST: "sid"}
 WANTED = re.compile(r"include/(?!dt-bindings/).*|lib/(math/)?[^/]*\.[ch]|mm/dmapool(_test)?\.c|COPYING")
 """The files of a kernel that are kept."""
 
+FULL = KERNELS.parent / "kernels-full"
+"""Where full trees are, from which a kernel can be built."""
+
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -32,24 +35,26 @@ class UnavailableError(BadInput):
     """A kernel that cannot be had; says in one line what is missing."""
 
 
-def fetch(version: str) -> Path:
-    """The folder of a kernel's files, which are fetched if they are not there. Raises UnavailableError."""
-    folder = newer_than_the_others() if version == NEWEST else KERNELS / version
-    if folder is not None and is_whole(folder):
+def fetch(version: str, full: bool = False) -> Path:
+    """The folder of a kernel's files, which are fetched if they are not there; `full`, with all of its files, in `FULL`. Raises
+    UnavailableError."""
+    kernels, has_all = (FULL, is_full) if full else (KERNELS, is_whole)
+    folder = newer_than_the_others(kernels) if version == NEWEST else kernels / version
+    if folder is not None and has_all(folder):
         return folder
-    KERNELS.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=KERNELS) as scratch:
+    kernels.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kernels) as scratch:
         try:
             wanted = "linux-source" if version == NEWEST else f"linux-source-{version.removeprefix('v')}"
             package = download(wanted, SUITES[version], Path(scratch))
             files = Path(scratch) / "tree"
-            unpack(package, files)
+            unpack(package, files, full)
         except UnavailableError as error:
-            by_hand = folder or KERNELS / "vX.Y"
+            by_hand = folder or kernels / "vX.Y"
             raise UnavailableError(
                 f"no {version}: {error}; or lay the files of a kernel tree there by hand: {by_hand}"
             ) from error
-        folder = KERNELS / f"v{package.name.partition('_')[0].removeprefix('linux-source-')}"
+        folder = kernels / f"v{package.name.partition('_')[0].removeprefix('linux-source-')}"
         if folder.is_dir():  # of which something is missing
             folder.rename(Path(scratch) / "before")
         files.rename(folder)
@@ -57,9 +62,14 @@ def fetch(version: str) -> Path:
     return folder
 
 
-def newer_than_the_others() -> Path | None:
+def is_full(tree: Path) -> bool:
+    """Whether a folder is a kernel tree that can be built."""
+    return all((tree / name).is_file() for name in ("Makefile", "Kconfig", "arch/um/Makefile", "mm/Makefile"))
+
+
+def newer_than_the_others(kernels: Path = KERNELS) -> Path | None:
     """The newest kernel that was fetched or laid there by hand, if it is none of those that `SUITES` names."""
-    folder = newest()
+    folder = newest(kernels)
     return folder if folder is not None and folder.name not in SUITES else None
 
 
@@ -96,6 +106,17 @@ def download(package: str, suite: str, folder: Path) -> Path:
     return found[0]
 
 
+def extract(tree: tarfile.TarFile, into: Path) -> None:
+    """All files of an archive that has one folder."""
+    tree.extractall(into, filter="tar")
+    (only,) = into.iterdir()
+    for file in list(only.iterdir()):
+        file.rename(into / file.name)
+    only.rmdir()
+    if not is_full(into):
+        raise UnavailableError("the archive lacks files of a kernel tree")
+
+
 def run(command: list[str], folder: Path) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -104,13 +125,16 @@ def run(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def unpack(package: Path, into: Path) -> None:
-    """The wanted files of a source package: its archive has another one inside, which is read as far as necessary."""
+def unpack(package: Path, into: Path, full: bool) -> None:
+    """The wanted files of a source package, or all: its archive has another one inside, which is read as far as necessary."""
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE) as contents:
         try:
             with tarfile.open(fileobj=contents.stdout, mode="r|") as outer:
                 member = next(member for member in outer if member.name.endswith(".tar.xz"))
                 with tarfile.open(fileobj=outer.extractfile(member), mode="r|xz") as tree:
+                    if full:
+                        extract(tree, into)
+                        return
                     for file in tree:
                         name = file.name.partition("/")[2]
                         if file.isfile() and WANTED.fullmatch(name):

@@ -129,7 +129,7 @@ def applied(patches: list[Patch], before: Source, folder: Path) -> Iterator[tupl
                 raise BuildError(f"“{patch.subject}” does not apply to {before.file}{earlier}: {why}")
             if patch.touches_the_pool and file.read_bytes() == source.file.read_bytes():
                 raise BuildError(f"“{patch.subject}” changes nothing in {before.file}: git has skipped it")
-        source = Source(file, tree, f"“{patch.subject}”, {FILE}")
+        source = Source(file, tree, f"“{patch.subject}”, {FILE}", before.real)
         yield patch, source
 
 

@@ -30,7 +30,7 @@ def site_of(program: Path, pc: int) -> tuple[str, str]:
     ]
     in_headers = [place for place in places if "/include/" in place[1] or place[1].startswith(f"{SHIM}/")]
     function, line = next((place for place in places if place not in in_headers), ("??", ""))
-    return ("", "") if function == "??" else (function, line)
+    return ("", "") if function == "??" else (function.partition("_poolproof")[0], line)
 
 
 def file_of(program: Path) -> str:

@@ -18,6 +18,7 @@ from kernel.build import Source, Variant, build
 from kernel.compiler import BuildError
 from kernel.headers import SHIM
 from kernel.places import file_of, line_of, place_of, with_fields
+from kernel.real.build import real_kernel
 from kernel.worker import (
     ARENA,
     SCRATCH,
@@ -33,10 +34,10 @@ from model.memory import Memory
 from model.revision import LARGEST_PAGE, RuleError
 from model.trace import FLAGS, Kernel, TraceError
 
-# As in kernel/shim/shim.h.
+# As in kernel/shim/protocol.h.
 CREATE, ALLOC, FREE, DESTROY, PAGE, BATCH, SWEEP, GO_ON = range(1, 9)
 DONE, PAGE_WANTED, FAULT, HANG, MISUSE, MAY_GO_ON, BROKEN = range(1, 8)
-UNFAILING = 2**31
+UNFAILING, DEBUG_BUILD = 2**31, 2**30
 REQUEST = struct.Struct("=IIQQQQQ")
 REPLY = struct.Struct("=IIQQQQQIIII")
 OPENED = struct.Struct("=QQ")
@@ -76,7 +77,7 @@ def program_of(source: Source, variant: Variant) -> Path:
 
 @lru_cache(maxsize=64)
 def _built(source: Source, variant: Variant, _: int) -> Path:
-    return build(source, variant)
+    return real_kernel(source) if source.real else build(source, variant)
 
 
 class KernelPool:
@@ -87,6 +88,7 @@ class KernelPool:
         self.past = past
         self.dma_bits = dma_bits
         self.log: list[str] = []
+        self.report: list[str] = []  # what a real kernel has said of what is wrong
         self._row: str | Exception = ""
         self._took = 0, 0  # the latest batch
         self._opened = b""  # memory that the worker does not know yet
@@ -115,6 +117,7 @@ class KernelPool:
         variant = replace(variant, debug=kernel.debug)
         pool = cls(program_of(source, variant), memory, variant.dma_bits, past)
         flags = kernel.init_on_alloc + 2 * kernel.init_on_free + 4 * processor() + UNFAILING * unfailing
+        flags += DEBUG_BUILD * (kernel.debug and source.real)
         admitted, _ = pool._run(
             CREATE, flags, size, align, boundary, kernel.page_size, memory.base, name=name.encode()[:255]
         )
@@ -281,7 +284,8 @@ class KernelPool:
         """What went wrong: `a` is the signal's number, `b` the address that could not be touched."""
         where = self._where(b) if a and b else ""
         line = line_of(self._worker.program, pc)
-        words = with_fields(self._worker.program, pc, said.decode()) + where + (f", in {line}" if line else "")
+        first, *self.report = said.decode(errors="replace").split("\n")
+        words = with_fields(self._worker.program, pc, first) + where + (f", in {line}" if line else "")
         if what == MISUSE:
             words = f"{locking_rules_are_kept.name}: {words}"
         claim, _, rule = words.partition(": ")

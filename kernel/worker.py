@@ -1,4 +1,6 @@
-"""Processes that run a kernel's file: each runs one program of `kernel.build`, and shares its memory with this process.
+"""Processes that run a kernel's file: each runs one program of `kernel.build`, or a kernel of `kernel.real`.
+
+Each shares its memory with this process.
 
 A process serves one pool at a time, its owner. A fault ends it; the next pool starts another one.
 """
@@ -39,6 +41,12 @@ MOST_WORKERS = 4
 """Processes; who makes one more pool takes away the oldest."""
 
 
+KERNEL = "linux"
+"""The name of a program that is a whole kernel, which boots; kernel/real/ builds it."""
+
+BOOT = ("mem=256M", "loglevel=5", "stderr=1", "printk.time=0", "no_hash_pointers", "kasan.fault=panic")
+"""What a kernel boots with: warnings and worse are messages, with addresses as they are; what KASAN reports ends it."""
+
 LIBC = ctypes.CDLL(None)
 
 
@@ -72,7 +80,7 @@ class Worker:
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with there:
             self.errors.truncate(0)
-            command = [str(self.program), str(there.fileno()), str(self.file)]
+            command = self.command(there.fileno())
             sanitizers = {
                 "ASAN_OPTIONS": "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:detect_leaks=0"
             }
@@ -87,6 +95,12 @@ class Worker:
         self.channel = here
         self.wait_for(SECONDS)
         self.send, self.receive = here.send, here.recv_into
+
+    def command(self, channel: int) -> list[str]:
+        if self.program.name != KERNEL:
+            return [str(self.program), str(channel), str(self.file)]
+        self.files = tempfile.TemporaryDirectory()  # where the kernel lays a file with the number of its process
+        return [str(self.program), f"poolproof={channel},{self.file}", f"uml_dir={self.files.name}/", *BOOT]
 
     def wait_for(self, seconds: int) -> None:
         """Have an answer be late after so long."""
@@ -138,7 +152,7 @@ class Worker:
         status = self.stop()
         self.errors.seek(0)
         said = self.errors.read().decode(errors="replace").splitlines()
-        reports = [line for line in said if re.search("ERROR: |runtime error: |panic: ", line)]
+        reports = [line for line in said if re.search("ERROR: |runtime error: |panic", line)]
         return KernelFault(reports[0] if reports else f"its process ended with status {status}")
 
 

@@ -54,7 +54,8 @@ class Watched(Lockstep):
 
     def broken(self, record: Record, claim: claims.Claim, description: Description, place: str = "") -> BrokenClaim:
         self.moments[claim.name] = self.before, self.moment(record.step, claim)
-        self.messages[claim.name] = () if self.target is None else tuple(self.target.log[self.logged :])
+        reported = getattr(self.target, "report", ())  # by a real kernel
+        self.messages[claim.name] = () if self.target is None else (*self.target.log[self.logged :], *reported)
         return super().broken(record, claim, description, place)
 
     def moment(self, step: Step | None = None, broken: claims.Claim | None = None) -> Moment | None:

@@ -123,7 +123,7 @@ bool create_pool(unsigned fails, const char *name, size_t size, size_t align, si
 static void create(void)
 {
 	unfailing = request.flags & UNFAILING;
-	move_to((request.flags & ~UNFAILING) >> 2);
+	move_to((request.flags & ~(UNFAILING | DEBUG_BUILD)) >> 2);
 	forget_what_goes_on();
 	reset();
 	for (unsigned fails = !unfailing;; fails++) {

@@ -70,30 +70,10 @@ typedef u64 dma_addr_t;
 #define container_of(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
 #define CALLER __builtin_return_address(0)
 
-/* Messages (server.c). kernel/pool.py has the same structures and numbers. */
+/* Messages (server.c) */
 
-enum { CREATE = 1, ALLOC, FREE, DESTROY, PAGE, BATCH, SWEEP, GO_ON };
-enum { DONE = 1, PAGE_WANTED, FAULT, HANG, MISUSE, MAY_GO_ON, BROKEN }; /* MISUSE of locks, of interrupts, of a caller; a claim is BROKEN */
-#define UNFAILING (1u << 31) /* of a create's flags: no allocation of this pool fails by injection */
+#include "protocol.h"
 
-struct request {
-	u32 what, flags;
-	u64 a, b, c, d, base;
-	union {
-		char name[256]; /* of a pool that is created */
-		struct {
-			u64 vaddr, nbytes;
-		} opened[64]; /* memory that the device has given out since the last message */
-	};
-};
-struct reply {
-	u32 what;
-	u32 row_failed; /* FAULT, HANG, MISUSE or BROKEN while the file `pools` was read, after the operation was done */
-	u64 a, b, pc;
-	u64 nanoseconds, basic_blocks; /* of a batch, without the device's */
-	u32 freed, log_bytes, row_bytes, fault_bytes;
-	char text[1 << 16]; /* the kernel's messages, the row, the fault */
-};
 extern struct request request;
 extern struct reply reply;
 

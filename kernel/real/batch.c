@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/* Many operations in one message: batches, and sweeps over pools of many geometries. What is where is as in the shim. */
+#include <linux/ktime.h>
+#include <linux/sched.h>
+#include <linux/string.h>
+#include "server.h"
+
+#define MOST_COLUMNS 8
+
+struct block {
+	u64 vaddr, dma;
+};
+struct batch_operation {
+	u32 what, slot;
+	u64 plus; /* to both addresses of a block that is freed */
+};
+
+void serve_batch(void)
+{
+	const struct batch_operation *operation = (void *)(SCRATCH_ADDRESS + request.a), *end = operation + request.b;
+	struct block *blocks = (void *)(SCRATCH_ADDRESS + request.flags);
+	u64 failed = 0, started = ktime_get_ns();
+
+	reply.basic_blocks = 0;
+	batch = (struct batch){ true, (const u64 *)(SCRATCH_ADDRESS + request.c), request.d, request.base, 0 };
+	for (; operation < end; operation++) {
+		struct block *block = &blocks[operation->slot];
+		dma_addr_t dma = 0;
+		void *vaddr;
+
+		if (operation->what == FREE) {
+			free_block(block->vaddr + operation->plus, block->dma + operation->plus);
+		} else {
+			vaddr = alloc_for(GFP_KERNEL, 0, &dma);
+			*block = (struct block){ vaddr ? to_peer_address(vaddr) : 0, dma };
+			failed += !vaddr;
+		}
+		reply.basic_blocks += poolproof_budget_of_operation - poolproof_budget;
+	}
+	reply.nanoseconds = ktime_get_ns() - started - batch.nanoseconds;
+	batch.runs = false;
+	send_done(failed, 0);
+}
+
+struct wanted {
+	u64 dma[2]; /* of the pages */
+	struct geometry {
+		u64 size, align, boundary, blocks; /* the arguments of dma_pool_create, and how many blocks to allocate */
+	} geometries[];
+};
+struct row {
+	u64 admitted, numbers[MOST_COLUMNS]; /* whether there is a pool; its row in the file pools with all blocks in use */
+};
+
+static void read_row(u64 numbers[MOST_COLUMNS])
+{
+	const char *row = reply.text + reply.log_bytes, *at;
+
+	read_pools_file();
+	at = row + reply.row_bytes;
+	reply.text[reply.log_bytes + reply.row_bytes] = 0;
+	for (int n = MOST_COLUMNS - 1; n >= 0; n--) {
+		while (at > row && at[-1] != ' ')
+			at--;
+		numbers[n] = simple_strtoull(at, NULL, 10);
+		while (at > row && at[-1] == ' ')
+			at--;
+	}
+}
+
+static void sweep_one(const u64 dma[2], const struct geometry *arguments, struct row *row, struct block *blocks)
+{
+	reset();
+	*row = (struct row){ create_pool("pool", arguments->size, arguments->align, arguments->boundary), { 0 } };
+	if (!row->admitted)
+		return;
+	create_other_pool();
+	batch = (struct batch){ true, dma, 2, host_peer_base, 0 };
+	for (u64 n = 0; n < arguments->blocks; n++) {
+		dma_addr_t at = 0;
+		void *vaddr = alloc_for(GFP_KERNEL, 0, &at);
+
+		blocks[n].vaddr = vaddr ? to_peer_address(vaddr) - host_peer_base : U64_MAX;
+		blocks[n].dma = vaddr ? at : 0;
+	}
+	read_row(row->numbers);
+	for (u64 n = 0; n < arguments->blocks; n++)
+		if (blocks[n].vaddr != U64_MAX)
+			free_block(host_peer_base + blocks[n].vaddr, blocks[n].dma);
+	batch.runs = false;
+	destroy_pools();
+	reply.freed = 0;
+}
+
+/* a: the place of what is wanted in the scratch memory, b: how many geometries, c: the place of `swept`, the rows, and the blocks. */
+void serve_sweep(void)
+{
+	const struct wanted *wanted = (void *)(SCRATCH_ADDRESS + request.a);
+	const struct geometry *arguments = wanted->geometries;
+	u64 number = request.b, *swept = (u64 *)(SCRATCH_ADDRESS + request.c);
+	struct row *rows = (struct row *)(swept + 1);
+	struct block *blocks = (struct block *)(rows + number);
+
+	for (*swept = 0; *swept < number; ++*swept) {
+		sweep_one(wanted->dma, arguments, rows++, blocks);
+		blocks += arguments++->blocks;
+		cond_resched();
+	}
+}

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * Messages and operations: what kernel/shim/server.c and operations.c are in the shim. No request for memory of the kernel is made
+ * to fail here, and pools are for any node.
+ *
+ * While dma_alloc_coherent waits for a page, other operations are served. Invariant: whatever goes wrong is sent once, and ends
+ * the kernel.
+ */
+#include <linux/completion.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/init.h>
+#include <linux/kthread.h>
+#include <linux/lockdep.h>
+#include <linux/mm.h>
+#include <linux/mount.h>
+#include <linux/string.h>
+#include "server.h"
+
+struct request request;
+struct reply reply;
+struct operation running;
+unsigned long poolproof_page_size = PAGE_SIZE;
+long poolproof_budget = LONG_MAX, poolproof_budget_of_operation;
+bool poolproof_init_on_alloc, poolproof_init_on_free;
+const void *poolproof_latest;
+static const struct poolproof_pool *code; /* the build that is run */
+static int channel, memory;
+static struct device *device;
+static struct vfsmount *sysfs;
+static struct dma_pool *pool, *other_pool; /* other_pool is NULL where neither is there */
+static bool destroyed; /* a driver may use the pointer all the same */
+static bool reading_pools_file;
+static unsigned long frees; /* how many there were: it decides who the next caller is */
+
+void send_reply(void)
+{
+	size_t nbytes = offsetof(struct reply, text) + reply.log_bytes + reply.row_bytes + reply.fault_bytes;
+
+	if (host_send(channel, &reply, nbytes) != (long)nbytes)
+		host_exit();
+	reply.log_bytes = reply.row_bytes = reply.freed = 0;
+}
+
+void end_with(u32 what, u64 a, u64 b, const void *pc, const char *text)
+{
+	reply.row_bytes = 0;
+	if (reading_pools_file) { /* the operation itself is done */
+		reply.row_failed = what;
+	} else {
+		reply.what = what;
+		reply.a = a;
+		reply.b = b;
+	}
+	reply.pc = (u64)pc;
+	reply.fault_bytes = scnprintf(reply.text + reply.log_bytes, sizeof(reply.text) - reply.log_bytes, "%s%s", text, report);
+	send_reply();
+	host_exit();
+}
+
+void ends(u32 what, const void *pc, const char *format, ...)
+{
+	char text[512];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vscnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	end_with(what, 0, 0, pc, text);
+}
+
+/* An operation has returned. */
+void send_done(u64 a, u64 b)
+{
+	reply.what = DONE;
+	reply.a = a;
+	reply.b = b;
+	if (pool && !destroyed)
+		read_pools_file();
+	send_reply();
+}
+
+/* The compiler calls this at the start of each basic block of the code under test, which returns to an address in it. */
+void notrace __sanitizer_cov_trace_pc(void)
+{
+	poolproof_latest = __builtin_return_address(0);
+	if (--poolproof_budget < 0) {
+		poolproof_budget = LONG_MAX;
+		ends(HANG, poolproof_latest, "no end after %ld basic blocks", poolproof_budget_of_operation);
+	}
+}
+
+/* The name of a function without what pool.c has added. */
+const char *poolproof_name(const char *function)
+{
+	static char name[64];
+	const char *added = strstr(function, "_poolproof");
+
+	strscpy(name, function, min_t(size_t, sizeof(name), added ? added - function + 1 : sizeof(name)));
+	return name;
+}
+
+/* Since the operation began. */
+bool spinlock_held(void)
+{
+	for (int n = running.locks; n < current->lockdep_depth; n++)
+		if (current->held_locks[n].instance->wait_type_inner < LD_WAIT_SLEEP)
+			return true;
+	return false;
+}
+
+static void begin(gfp_t allowed, bool by_interrupt)
+{
+	/* As in the shim. */
+	poolproof_budget = poolproof_budget_of_operation = 1000000 + 64 * (long)bytes_given;
+	running = (struct operation){ allowed, by_interrupt, current->lockdep_depth, preempt_count() };
+	if (by_interrupt)
+		local_irq_disable();
+}
+
+static void check_return(void)
+{
+	const char *what = reading_pools_file ? "the file pools" : "an operation";
+	bool off = irqs_disabled();
+
+	if (complaint[0]) {
+		if (strstr(complaint, "sleeping function") || strstr(complaint, "lock"))
+			end_with(MISUSE, 0, 0, poolproof_latest, complaint);
+		end_with(FAULT, 0, 0, poolproof_latest, complaint);
+	}
+	if (current->lockdep_depth != running.locks || preempt_count() != running.preempt_count)
+		misuse("%s returns with a lock held", what);
+	if (off != running.by_interrupt)
+		misuse("%s that is called with interrupts %s returns with interrupts %s", what, off ? "on" : "off", off ? "off" : "on");
+	local_irq_enable();
+}
+
+/* The row in the device's file pools, as who reads it in sysfs sees it. */
+void read_pools_file(void)
+{
+	static const char header[] = "poolinfo - 0.1\n";
+	static char content[4096];
+	unsigned long page_size = poolproof_page_size;
+	struct operation interrupted = running;
+	char *line = content, *end;
+	struct file *file;
+	loff_t at = 0;
+	ssize_t nbytes;
+
+	reading_pools_file = true;
+	poolproof_page_size = sizeof(content); /* a smaller one would cut the file */
+	begin(GFP_KERNEL, false);
+	file = file_open_root_mnt(sysfs, "devices/" DEVICE "/pools", O_RDONLY, 0);
+	if (IS_ERR(file))
+		breaks("pools_file_exists_while_pools_do", "the device has no file pools");
+	nbytes = kernel_read(file, content, sizeof(content) - 1, &at);
+	__fput_sync(file);
+	check_return();
+	content[max_t(ssize_t, nbytes, 0)] = 0;
+	running = interrupted;
+	poolproof_page_size = page_size;
+	if (!strncmp(line, header, sizeof(header) - 1))
+		line += sizeof(header) - 1;
+	if (!strncmp(line, OTHER_POOL " ", sizeof(OTHER_POOL)) && (end = strchr(line, '\n')))
+		line = end + 1;
+	else if ((end = strstr(line, "\n" OTHER_POOL " ")))
+		*end = 0;
+	else
+		fault("the file pools has no row of another pool of the device");
+	reply.row_bytes = strlen(line);
+	if (reply.row_bytes && line[reply.row_bytes - 1] == '\n')
+		reply.row_bytes--;
+	memcpy(reply.text + reply.log_bytes, line, reply.row_bytes);
+	reading_pools_file = false;
+}
+
+static bool file_exists(void)
+{
+	struct file *file = file_open_root_mnt(sysfs, "devices/" DEVICE "/pools", O_RDONLY, 0);
+
+	if (!IS_ERR(file))
+		__fput_sync(file);
+	return !IS_ERR(file);
+}
+
+/* A new device, unless the last run has destroyed its pools: those that it left are given up with the device. */
+void reset(void)
+{
+	close_pages();
+	host_peer_base = request.base;
+	poolproof_page_size = request.d;
+	code = request.flags & DEBUG_BUILD ? &poolproof_debug : &poolproof_plain;
+	poolproof_init_on_alloc = request.flags & 1;
+	poolproof_init_on_free = request.flags & 2;
+	frees = 0;
+	destroyed = false;
+	if (device && (pool || other_pool)) {
+		root_device_unregister(device);
+		device = NULL;
+	}
+	pool = other_pool = NULL;
+	if (!device)
+		device = root_device_register(DEVICE);
+	if (IS_ERR(device))
+		panic("there is no device");
+	reply.log_bytes = 0;
+}
+
+void create_other_pool(void)
+{
+	begin(GFP_KERNEL, false);
+	other_pool = code->create(OTHER_POOL, device, 64, 8, 0);
+	check_return();
+	if (!other_pool)
+		fault("the device gets no second pool");
+}
+
+bool create_pool(const char *name, size_t size, size_t align, size_t boundary)
+{
+	begin(GFP_KERNEL, false);
+	pool = code->create(name, device, size, align, boundary);
+	check_return();
+	return pool;
+}
+
+static void create(void)
+{
+	reset();
+	create_pool(request.name, request.a, request.b, request.c);
+	if (pool)
+		create_other_pool();
+	else if (file_exists() || !list_empty(&device->dma_pools))
+		breaks("failed_create_leaves_nothing_behind", "no pool is created, but the file pools, or a pool in the device's list is left");
+	send_done(pool != NULL, 0);
+}
+
+void destroy_pools(void)
+{
+	destroyed = true;
+	begin(GFP_KERNEL, false);
+	code->destroy(pool);
+	check_return();
+	if (!file_exists() || !list_is_singular(&device->dma_pools))
+		breaks("pools_file_exists_while_pools_do",
+		       "the pool is gone, and the device's list has it still, or the file pools or another pool is gone as well");
+	begin(GFP_KERNEL, false);
+	code->destroy(other_pool);
+	check_return();
+	other_pool = NULL;
+	if (file_exists() || !list_empty(&device->dma_pools))
+		breaks("pools_file_exists_while_pools_do", "the device's last pool is gone, and its list or its file pools still has it");
+}
+
+void *alloc_for(gfp_t allowed, gfp_t zero, dma_addr_t *dma)
+{
+	void *vaddr;
+
+	begin(allowed, allowed == GFP_ATOMIC);
+	vaddr = code->alloc(pool, allowed | zero, dma);
+	check_return();
+	return vaddr;
+}
+
+static void alloc(void)
+{
+	const gfp_t turns[] = { GFP_KERNEL, GFP_ATOMIC, GFP_NOIO }; /* as in model/trace.py */
+	dma_addr_t dma = 0;
+	void *vaddr = alloc_for(turns[(request.flags >> 1) % ARRAY_SIZE(turns)], request.flags & 1 ? __GFP_ZERO : 0, &dma);
+
+	send_done(vaddr ? to_peer_address(vaddr) : 0, dma);
+}
+
+/* By a driver and by an interrupt handler, in turn. */
+void free_block(u64 vaddr, u64 dma)
+{
+	begin(GFP_ATOMIC, ++frees & 1);
+	code->free(pool, from_peer_address(vaddr), dma);
+	check_return();
+}
+
+static void receive(void)
+{
+	long nbytes = host_receive(channel, &request, sizeof(request) - 1);
+
+	if (nbytes < (long)offsetof(struct request, name))
+		host_exit();
+	nbytes -= offsetof(struct request, name);
+	if (request.what == CREATE)
+		request.name[nbytes] = 0;
+	else
+		for (size_t n = 0; n < nbytes / sizeof(request.opened[0]); n++)
+			open_page(request.opened[n].vaddr, request.opened[n].nbytes);
+}
+
+bool serve(void)
+{
+	receive();
+	switch (request.what) {
+	case CREATE:
+		create();
+		break;
+	case ALLOC:
+		alloc();
+		break;
+	case FREE:
+		free_block(request.a, request.b);
+		send_done(0, 0);
+		break;
+	case DESTROY:
+		destroy_pools();
+		send_done(0, 0);
+		break;
+	case BATCH:
+		serve_batch();
+		break;
+	case SWEEP:
+		serve_sweep();
+		destroyed = true; /* there is no row to be read */
+		send_done(0, 0);
+		break;
+	default:
+		return false;
+	}
+	return true;
+}
+
+static int run(void *unused)
+{
+	struct file_system_type *type = get_fs_type("sysfs");
+
+	sysfs = type ? kern_mount(type) : ERR_PTR(-ENODEV);
+	if (IS_ERR(sysfs) || host_map(memory, ARENA_ADDRESS, 0, ARENA_BYTES, false) ||
+	    host_map(memory, SCRATCH_ADDRESS, ARENA_BYTES, SCRATCH_BYTES, true))
+		panic("there is no sysfs, or no memory that is shared");
+	listen();
+	host_catch();
+	for (;;) {
+		serve();
+		cond_resched();
+	}
+}
+
+/* poolproof=CHANNEL,MEMORY: file descriptors. */
+static int __init options(char *text)
+{
+	return sscanf(text, "%d,%d", &channel, &memory) == 2;
+}
+__setup("poolproof=", options);
+
+static int __init start(void)
+{
+	static DECLARE_COMPLETION(never);
+
+	if (!channel)
+		return 0;
+	if (IS_ERR(kthread_run(run, NULL, DEVICE)))
+		panic("there is no thread");
+	wait_for_completion(&never);
+	return 0;
+}
+late_initcall(start);

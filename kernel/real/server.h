@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * A server in the kernel: it runs a dmapool.c for kernel/pool.py as kernel/shim/ does, with the same messages (protocol.h), but
+ * the kernel's own locks, slab, sysfs and messages. Only the device's memory is ours.
+ *
+ *   server.c    messages and operations
+ *   pages.c     the device: coherent memory, which the other process sees as well
+ *   console.c   the kernel's messages, and what is a complaint among them
+ *   batch.c     batches and sweeps: many operations in one message
+ *   pool.c      the dmapool.c under test; debug.c: the same in a debug build
+ *   host_user.c what of the host is needed
+ */
+#ifndef POOLPROOF_SERVER_H
+#define POOLPROOF_SERVER_H
+
+#include <linux/device.h>
+#include <linux/gfp.h>
+#include <linux/types.h>
+#include "host.h"
+#include "protocol.h"
+
+#define DEVICE "poolproof"
+#define OTHER_POOL "other_pool" /* the name of another pool of the device, which nobody uses */
+
+struct dma_pool;
+/* dma_pool_create and so on, of one build of the dmapool.c. */
+struct poolproof_pool {
+	struct dma_pool *(*create)(const char *name, struct device *dev, size_t size, size_t align, size_t boundary);
+	void *(*alloc)(struct dma_pool *pool, gfp_t flags, dma_addr_t *dma);
+	void (*free)(struct dma_pool *pool, void *vaddr, dma_addr_t dma);
+	void (*destroy)(struct dma_pool *pool);
+};
+extern const struct poolproof_pool poolproof_plain, poolproof_debug;
+
+extern struct request request;
+extern struct reply reply;
+extern unsigned long poolproof_page_size; /* PAGE_SIZE of the code under test */
+extern bool poolproof_init_on_alloc, poolproof_init_on_free; /* as the boot options of these names */
+extern const void *poolproof_latest; /* basic block of the code under test */
+extern long poolproof_budget_of_operation;
+const char *poolproof_name(const char *function);
+void __sanitizer_cov_trace_pc(void);
+
+struct operation { /* while it waits for a page, other operations run */
+	gfp_t allowed; /* what its caller may do for memory */
+	bool by_interrupt; /* its caller may be an interrupt handler: interrupts are off */
+	int locks, preempt_count; /* as they were before */
+};
+extern struct operation running;
+
+bool serve(void); /* one request; false if it gives the page that an operation waits for */
+void send_reply(void);
+void send_done(u64 a, u64 b);
+void __noreturn end_with(u32 what, u64 a, u64 b, const void *pc, const char *text);
+void read_pools_file(void);
+bool spinlock_held(void);
+void __printf(3, 4) __noreturn ends(u32 what, const void *pc, const char *format, ...);
+#define fault(...) ends(FAULT, poolproof_latest, __VA_ARGS__)
+#define misuse(...) ends(MISUSE, poolproof_latest, __VA_ARGS__)
+#define breaks(claim, ...) ends(BROKEN, poolproof_latest, claim ": " __VA_ARGS__)
+
+void reset(void);
+bool create_pool(const char *name, size_t size, size_t align, size_t boundary);
+void create_other_pool(void);
+void *alloc_for(gfp_t allowed, gfp_t zero, dma_addr_t *dma);
+void free_block(u64 vaddr, u64 dma);
+void destroy_pools(void);
+
+/* pages.c */
+struct batch {
+	bool runs;
+	const u64 *dma; /* of the pages that are left, U64_MAX for a failure */
+	u64 pages, vaddr;
+	u64 nanoseconds; /* that the device has taken */
+};
+extern struct batch batch;
+extern size_t bytes_given;
+void *open_page(u64 vaddr, u64 nbytes);
+void close_pages(void);
+void *from_peer_address(u64 vaddr);
+u64 to_peer_address(const void *pointer);
+
+/* console.c */
+extern char complaint[512]; /* the kernel's first words on what is wrong; "" if there are none */
+extern char report[1 << 14]; /* all of them */
+void listen(void);
+
+/* batch.c */
+void serve_batch(void);
+void serve_sweep(void);
+
+#endif

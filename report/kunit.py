@@ -1,0 +1,179 @@
+"""A trace as a KUnit test in C, for the kernel's own tree: it fails where the trace breaks a claim, and passes where not.
+
+The test includes mm/dmapool.c once more under other names, with a device of its own; what it expects is what the oracle says.
+"""
+
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+from jinja2 import Template
+
+from hunt.revisions import REVISIONS
+from model.bad_input import BadInput
+from model.claims import CLAIMS
+from model.lockstep import Lockstep
+from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Step, Trace
+
+FRAME = Path(__file__).parent / "kunit.c.jinja"
+TAB = 8
+WIDTH = 80
+ABOUT_ROWS = ("in_use_counts_the_live_blocks", "total_counts_the_blocks")
+
+
+def kunit_test(trace: Trace, claim: str, file: str) -> str:
+    """The C of a test of a claim, for a file of that name, without `.c`. Raises BadInput for a trace that cannot be one."""
+    if trace.kernel != Kernel():
+        raise BadInput("a KUnit test runs in a kernel as it is, and the trace asks for other pages or other options")
+    steps = Steps(trace, claim)
+    body = [line for lines, number in grouped(steps, trace) for line in in_a_loop(lines, number)]
+    if not steps.refused and not isinstance(trace.steps[-1], Destroy):
+        body += ["", "\tdma_pool_destroy(pool);"]
+    text = "\n".join(body)
+    sentence = textwrap.wrap(f"KUnit test of mm/dmapool.c: {CLAIMS[claim].sentence}", WIDTH - 3)
+    frame = Template(
+        FRAME.read_text(),
+        variable_start_string="<<",
+        variable_end_string=">>",
+        block_start_string="<%",
+        block_end_string="%>",
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    rendered: str = frame.render(
+        about="\n".join(f" * {line}" for line in sentence),
+        file=file,
+        name=claim,
+        size=in_c(steps.size),
+        places="\n".join(f"\t{place}," for place in steps.places or ["NO_MEMORY"]),
+        blocks=len(steps.numbers),
+        expects_blocks="expect_block(" in text,
+        expects_rows="expect_row(" in text,
+        loops="\tfor (n = " in text,
+        body=text,
+    )
+    return rendered
+
+
+def grouped(steps: "Steps", trace: Trace) -> Iterator[tuple[list[str], range]]:
+    """The lines of each step, `{n}` being the number of its block; of steps that are alike, once, and the blocks of all."""
+    former, numbers = list[str](), range(0)
+    for step in trace.steps:
+        lines, number = [*steps.lines(step)], steps.numbers.get(getattr(step, "block", ""), 0)
+        if lines == former and number == numbers.stop:
+            numbers = range(numbers.start, number + 1)
+        else:
+            yield former, numbers
+            former, numbers = lines, range(number, number + 1)
+    yield former, numbers
+
+
+def in_a_loop(lines: list[str], numbers: range) -> Iterator[str]:
+    if len(numbers) < 2 or not any("{n}" in line for line in lines):
+        for _ in numbers:
+            yield from (line.replace("{n}", str(numbers.start)) for line in lines)
+        return
+    blank, comment, *rest = lines
+    yield blank
+    yield comment
+    yield f"\tfor (n = {numbers.start}; n < {numbers.stop}; n++) {{"
+    yield from (f"\t{line.replace('{n}', 'n')}" for line in rest)
+    yield "\t}"
+
+
+class Steps:
+    """The C of each step of a trace, with what has to hold after it."""
+
+    def __init__(self, trace: Trace, claim: str) -> None:
+        create = trace.steps[0]
+        assert isinstance(create, Create)
+        self.size = create.size
+        self.about_rows = claim in ABOUT_ROWS
+        self.run = Lockstep(REVISIONS["model"], trace.kernel)
+        self.places: list[str] = []  # of the pages that the device is asked for
+        self.numbers: dict[str, int] = {}  # of blocks
+        self.refused = False
+
+    def lines(self, step: Step) -> Iterator[str]:
+        match step:
+            case _ if self.refused:
+                return
+            case Create():
+                yield from self.create(step)
+            case Alloc():
+                yield from self.alloc(step)
+            case Free(vaddr_plus=0, dma_plus=0) if step.block in self.run.blocks:
+                vaddr, dma = (f"block[{{n}}].{name}" for name in ("vaddr", "dma"))
+                self.run.run(step)
+                yield ""
+                yield from call("dma_pool_free", "pool", vaddr, dma)
+                yield f"\t{vaddr} = NULL;"
+            case PoolInfo():
+                self.run.run(step)
+            case Destroy():
+                self.run.run(step)
+                yield ""
+                yield "\tdma_pool_destroy(pool);"
+            case _:
+                name = type(step).__name__.lower()
+                raise BadInput(
+                    f"the trace has a step ({name}) that is a driver's or a device's mistake: no test of the pool"
+                )
+        if self.run.target is not None and self.about_rows and self.run.oracle is not None:
+            row = re.sub(r"[^\w -]", "_", self.run.oracle.poolinfo())
+            yield from call("expect_row", "test", f'"poolinfo - 0.1\\n{row}\\n"')
+
+    def create(self, step: Create) -> Iterator[str]:
+        self.run.run(step)
+        self.refused = self.run.target is None
+        name = re.sub(r"[^\w -]", "_", step.name)
+        yield from call("pool = dma_pool_create", f'"{name}"', "dev", "SIZE", in_c(step.align), in_c(step.boundary))
+        if self.refused:
+            yield "\t/* There can be no such pool: it has to be refused. */"
+            yield "\tKUNIT_EXPECT_NULL(test, pool);"
+            yield "\tdma_pool_destroy(pool);"
+        else:
+            yield "\tKUNIT_ASSERT_NOT_NULL(test, pool);"
+
+    def alloc(self, step: Alloc) -> Iterator[str]:
+        self.numbers[step.block] = len(self.numbers)
+        oracle, given = self.run.oracle, "block[{n}].vaddr"
+        assert oracle is not None
+        if step.page is not None and step.page.meanwhile:
+            raise BadInput("others run while the pool asks for a page, and a KUnit test is one thread")
+        if asks := not oracle.free_blocks():
+            self.places.append(self.place(step.page, oracle.geometry.allocation))
+        self.run.run(step)
+        there = self.run.blocks.get(step.block) is not None
+        what = "A block, for which a page is asked for." if there and asks else "A block of a page that there is."
+        yield ""
+        yield f"\t/* {what if there else 'No block: the device has no page for it.'} */"
+        flags = step.flags + " | __GFP_ZERO" * step.zero
+        yield from call(f"{given} = dma_pool_alloc", "pool", flags, "&block[{n}].dma")
+        yield "\texpect_block(test, {n});" if there else f"\tKUNIT_EXPECT_NULL(test, {given});"
+        yield f"\tKUNIT_EXPECT_EQ(test, asked, {len(self.places)});"
+
+    def place(self, chosen: PageChoice | None, nbytes: int) -> str:
+        """The DMA address that the device gives."""
+        if chosen is not None:
+            return "NO_MEMORY" if chosen.dma is None else f"{chosen.dma:#x}"
+        return f"{self.run.memory.next_free_place(0) + len(self.places) * (1 << (nbytes - 1).bit_length()):#x}"
+
+
+def in_c(number: int) -> str:
+    return str(number) if number < 2**31 else f"{number:#x}"
+
+
+def call(function: str, *arguments: str) -> Iterator[str]:
+    """A call, in lines of at most 80 columns that are aligned as in the kernel."""
+    line = f"\t{function}("
+    column = len(line.expandtabs(TAB))
+    for place, argument in enumerate(arguments):
+        ended = argument + (");" if place == len(arguments) - 1 else ",")
+        joined = line + (" " if line[-1] == "," else "") + ended
+        if len(joined.expandtabs(TAB)) > WIDTH and line[-1] == ",":
+            yield line
+            joined = "\t" * (column // TAB) + " " * (column % TAB) + ended
+        line = joined
+    yield line

@@ -1,0 +1,119 @@
+"""A real kernel as a target: what the shim says is what User Mode Linux does, with the same traces, messages and faults."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hunt.compare import compare
+from hunt.revisions import REVISIONS
+from kernel.build import Source, find
+from kernel.compiler import BuildError
+from kernel.fetch import FULL, is_full
+from kernel.promises import revision_of
+from kernel.real.build import full_tree, is_built, lay_over, real_kernel
+from model.checks import BrokenClaim
+from model.lockstep import replay
+from model.trace import Alloc, Create, Kernel, Trace, loads
+from report.scene import scene_of
+from tests.kernels import changed, fetched, needs_a_compiler
+
+needs_a_compiler()
+
+TRACES = sorted((Path(__file__).parent / "traces").glob("*.json"))
+
+
+def real(version: str) -> Source:
+    """A fetched kernel's source, in a kernel that was built before; the test is skipped if there is none."""
+    if not is_full(FULL / version):
+        pytest.skip(f"needs a full tree of {version}: run `make kernels FULL=1`")
+    source = replace(find(FULL / version), real=True)
+    if not is_built(source):
+        pytest.skip(f"needs the kernel built: run `make real KERNEL={FULL / version}`")
+    return source
+
+
+def outcome(trace: Trace, source: Source, version: str) -> str:
+    """The claim that a run breaks; "" if it breaks none."""
+    try:
+        replay(trace, revision_of(source, REVISIONS[version].promises))
+    except BrokenClaim as broken:
+        return broken.claim.name
+    return ""
+
+
+@pytest.mark.parametrize("version", ["v6.1", "v6.12"])
+def test_every_trace_ends_as_in_the_shim(version: str) -> None:
+    source = real(version)
+    traces = {file.stem: loads(file.read_text()) for file in TRACES}
+    ends = {name: outcome(trace, source, version) for name, trace in traces.items()}
+    assert ends == {name: outcome(trace, replace(source, real=False), version) for name, trace in traces.items()}
+    assert all(ends[name] == trace.claim for name, trace in traces.items() if name.startswith(f"{version}-"))
+
+
+@pytest.mark.parametrize("version", ["v6.1", "v6.12"])
+def test_the_shim_does_what_the_kernel_does(version: str) -> None:
+    source = real(version)
+    done = compare(replace(source, real=False), source, seed=1, runs=20, edges=False)
+    assert done.steps > 1_000
+    assert not done.smallest
+
+
+# What is wrong with a file is said with the kernel's own words.
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("offset + pool->size <= pool->allocation", "offset <= pool->allocation", "BUG: KASAN: slab-out-of-bounds in"),
+        (
+            "spin_unlock_irqrestore(&pool->lock, flags);\n\n\t\tpage",
+            "page",
+            "BUG: sleeping function called from invalid",
+        ),
+    ],
+)
+def test_a_fault_is_told_in_the_kernels_own_words(tmp_path: Path, before: str, after: str, words: str) -> None:
+    real("v6.12")
+    source = replace(changed("v6.12", tmp_path, before, after), real=True)
+    run = Trace((Create(32), Alloc("a")), Kernel(page_size=64))
+    scene = scene_of(run, revision_of(source, REVISIONS["v6.12"].promises))
+    assert scene.broken is not None
+    assert words in scene.broken.happened
+    assert re.search(r", in pool_\w+ \(dmapool\.c:\d+\)$", scene.broken.happened)
+    assert any("Call Trace:" in line for line in scene.messages)
+
+
+# What cannot be built is said in one line.
+
+
+def test_a_file_that_does_not_compile_is_named_with_the_first_error(tmp_path: Path) -> None:
+    source = real("v6.12")
+    (tmp_path / "dmapool.c").write_text(source.file.read_text() + "\nint wrong = nothing;\n")
+    with pytest.raises(
+        BuildError, match=r"the kernel does not build: \S+/dmapool\.c:\d+:\d+: error: .nothing. undecl"
+    ) as bad:
+        real_kernel(replace(source, file=tmp_path / "dmapool.c"))
+    assert str(tmp_path) in str(bad.value)
+
+
+def test_a_tree_that_is_not_full_is_no_kernel(tmp_path: Path) -> None:
+    source = fetched("v6.12")
+    laid = tmp_path / "v0"
+    laid.mkdir()
+    for name in ("include", "lib", "mm"):
+        (laid / name).mkdir()
+        for one in ((source.tree or tmp_path) / name).iterdir():
+            (laid / name / one.name).symlink_to(one)
+    with pytest.raises(BuildError, match=r"a full tree is needed to build a kernel; .*kernels"):
+        full_tree(find(laid))
+
+
+def test_a_tree_that_was_built_in_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mm").mkdir()
+    (tmp_path / ".config").touch()
+    with pytest.raises(
+        BuildError, match=r"was built in place, which hinders any other build: run `make mrproper` there"
+    ):
+        lay_over(tmp_path, tmp_path / "overlay")

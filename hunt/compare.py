@@ -190,6 +190,11 @@ class Difference:
     before: Observation
     after: Observation
 
+    def is_a_read(self) -> bool:
+        """Whether KASAN reports a read beside a page, which the shim lets pass: it has no shadow of the memory there."""
+        reported = self.after.of["end"].partition("BUG: KASAN: ")[2]
+        return not self.before.of["end"] and ": Read of size " in reported
+
 
 def difference(trace: Trace, before: Revision, after: Revision, possible: bool = False) -> Difference | None:
     """The first difference between two pools in a run, if there is one. Raises TraceError."""
@@ -215,11 +220,16 @@ class Comparison:
     differing: Counter[str] = field(default_factory=Counter)
     smallest: dict[str, Difference] = field(default_factory=dict)
     progress: Callable[[str], None] = silent
+    of_reads: bool = True  # that only KASAN sees
+    reads: int = 0  # runs that ended with such a read, where these are no differences
 
     def add(self, found: Difference | None, steps: int) -> None:
         self.runs += 1
         self.steps += steps
         self.progress(f"{self.runs:,} pools")
+        if found is not None and not self.of_reads and found.is_a_read():
+            self.reads += 1
+            found = None
         if found is None:
             return
         for kind in found.kinds:
@@ -254,13 +264,20 @@ class ComparingMachine(PoolMachine):
 
 
 def compare(
-    before: Source, after: Source, seed: int, runs: int, progress: Callable[[str], None] = silent, edges: bool = True
+    before: Source,
+    after: Source,
+    seed: int,
+    runs: int,
+    progress: Callable[[str], None] = silent,
+    *,
+    edges: bool = True,
+    of_reads: bool = True,
 ) -> Comparison:
     """Run both with the same operations: at the `edges` of words, the directed runs, and `runs` that are drawn; `progress` is
-    told how far that is. Raises BuildError.
+    told how far that is. Not `of_reads`: what only KASAN can see is no difference. Raises BuildError.
     """
     revisions = revision_of(before), revision_of(after)
-    comparison = Comparison(progress=progress)
+    comparison = Comparison(progress=progress, of_reads=of_reads)
     hunter = type(
         "ComparingMachine",
         (ComparingMachine,),

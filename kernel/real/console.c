@@ -69,6 +69,10 @@ static void take_line(const char *line, size_t nbytes)
 	     str_has_prefix(line, "Kernel panic")))
 		strscpy(complaint, line, sizeof(complaint));
 	cut_here = strstr(line, "[ cut here ]");
+	if (str_has_prefix(complaint, "BUG: KASAN") && !strstr(complaint, " of size ") &&
+	    (str_has_prefix(line, "Read of size ") || str_has_prefix(line, "Write of size ")))
+		scnprintf(complaint + strlen(complaint), sizeof(complaint) - strlen(complaint), ": %.*s",
+			  (int)(strstr(line, " at ") - line), line);
 	nbytes = strlen(line);
 	if (complaint[0]) { /* no message of the pool */
 		report_bytes += scnprintf(report + report_bytes, sizeof(report) - report_bytes, "\n%s", line);

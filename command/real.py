@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> Status:
     show_progress("")
     told = f"{counted(done.runs, 'pool')}, {counted(done.steps, 'step')}, seed {options.seed}"
     print(f"the shim and the kernel: {told}: {summary(done)}")
-    print(f"KASAN sees a read beside a page, which the shim lets pass, in {counted(done.reads, 'run')}")
+    print(f"in {counted(done.reads, 'run')}, KASAN ends it at a read, which the shim lets pass")
     print("\n".join(differences(done, f"trial-{source.label()}")))
     return Status.SURPRISE if done.smallest else Status.EXPECTED
 

@@ -262,6 +262,8 @@ class Interpreter:
 
     def _call(self, frame: Frame, operands: tuple[Operand, ...]) -> Any:
         *arguments, called = operands
+        if isinstance(called.value, Other) and 'asm sideeffect "",' in called.value.text:
+            return None  # no code, but for a compiler to keep the order of memory accesses
         function = called.value if isinstance(called.value, Global) else self._value(frame, called)
         if not isinstance(function, Global | FunctionPointer):
             raise NotFollowed("a call is not followed: what is called is no function that is known here")

@@ -18,14 +18,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from kernel.build import MEANING, Source, Variant
+from kernel.build import MEANING, MISTAKES, PLAIN, Source, Variant, kernel_flags
 from kernel.compiler import BuildError, explained, run
-from kernel.handmade import MISTAKES, write_headers
-from kernel.headers import SHIM
+from kernel.headers import wrapped
 from kernel.instructions import LINE, Instruction, constant, decoded, width_of
 
-UNOPTIMISED = ["-O0", "-Xclang", "-disable-O0-optnone", "-w", "-fno-discard-value-names", "-fno-sanitize=all"]
-FLAGS = [*MEANING, *UNOPTIMISED, "-S", "-emit-llvm"]
+UNOPTIMISED = ["-O0", "-Xclang", "-disable-O0-optnone", "-fno-discard-value-names", "-fno-sanitize=all"]
 
 
 class NotFollowed(NotImplementedError):
@@ -294,12 +292,12 @@ def ir_of(source: Source, debug: bool = False) -> Module:
             "the Python package 'llvmlite' is missing: run .venv/bin/pip install ziglang llvmlite"
         ) from missing
     with tempfile.TemporaryDirectory() as scratch:
-        write_headers(source, Path(scratch) / "include")
-        out = Path(scratch) / "dmapool.ll"
-        flags = [*FLAGS, *Variant(debug).flags(), *MISTAKES, "-I", str(Path(scratch) / "include")]
-        done = run([*clang(), *flags, str(source.file), "-o", str(out)])
+        whole, out = Path(scratch) / "wrapped.c", Path(scratch) / "dmapool.ll"
+        whole.write_text(wrapped(source.file, source.whole_tree()))
+        flags = [*MEANING, *PLAIN, *kernel_flags(source), *UNOPTIMISED, *Variant(debug).flags(), *MISTAKES]
+        done = run([*clang(), *flags, "-S", "-emit-llvm", str(whole), "-o", str(out)])
         if done.returncode:
-            raise BuildError(explained(done.stderr, source.file, SHIM / "kernel.h"))
+            raise BuildError(source.blamed(explained(done.stderr, source.file, source.whole_tree())))
         text = out.read_text()
     try:
         module = llvm.parse_assembly(text, llvm.create_context())

@@ -9,14 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernel.build import LIBRARY, Source, Variant
-from kernel.compiler import compiler, version_of
-from kernel.handmade import checked, tree_files, write_headers
+from kernel.build import LIBRARY, PLAIN, Source, Variant, kernel_flags
+from kernel.compiler import BuildError, compiler, explained, run, version_of
+from kernel.headers import stamp, wrapped
 from kernel.once import built_once
 
 HOOKS = """
 typedef unsigned long word;
 word poolproof_page_size, (*poolproof_hook)(word number, const word *given);
+int init_on_alloc[32], init_on_free[32];
 #define HOOK(number, name) \\
   word name(word a, word b, word c, word d, word e, word f, word g, word h) \\
   { word given[] = { a, b, c, d, e, f, g, h }; return poolproof_hook(number, given); }
@@ -49,20 +50,20 @@ class Library:
 def load(source: Source, file: Path, functions: list[str], outside: list[str], debug: bool) -> Library:
     """Compile a file of the source's, and load it. Raises BuildError."""
     command = compiler()
-    table = ", ".join(f"(void *){name}" for name in functions)
-    code = f'#include "{file}"\nvoid *poolproof_functions[] = {{ {table} }};\n'
+    tree, table = source.whole_tree(), ", ".join(f"(void *){name}" for name in functions)
+    code = f"{wrapped(file, tree)}void *poolproof_functions[] = {{ {table} }};\n"
     hooks = HOOKS + "".join(f"HOOK({number}, {name})\n" for number, name in enumerate(outside))
-    flags = [*LIBRARY, "-w", "-fno-builtin", *Variant(debug).flags()]
+    flags = [*LIBRARY, *PLAIN, *kernel_flags(source), "-fno-builtin", *Variant(debug).flags()]
 
     def make(folder: Path) -> None:
-        write_headers(source, folder / "include")
         (folder / "functions.c").write_text(code)
         (folder / "hooks.c").write_text(hooks)
-        includes = ["-nostdinc", "-DPOOLPROOF_TREE", "-I", str(folder / "include")]
         files = [str(folder / "functions.c"), str(folder / "hooks.c")]
-        checked(command, [*flags, *includes, *files, "-o", str(folder / "functions.so")], source)
+        done = run([*command, *flags, *files, "-o", str(folder / "functions.so")])
+        if done.returncode:
+            raise BuildError(explained(done.stderr, file, tree))
 
-    options = (command, version_of(command), flags, code, hooks)
-    loaded = ctypes.CDLL(str(built_once(options, [file, *tree_files(source)], make) / "functions.so"))
+    options = (command, version_of(command), flags, code, hooks, stamp(tree))
+    loaded = ctypes.CDLL(str(built_once(options, [file], make) / "functions.so"))
     addresses = (ctypes.c_uint64 * len(functions)).in_dll(loaded, "poolproof_functions")
     return Library(loaded, dict(zip(functions, map(int, addresses), strict=True)), outside)

@@ -15,13 +15,14 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from kernel.build import Source
+from kernel.environment import BOOT_OPTIONS, INTRINSICS, in_our_terms, objects_of
 from kernel.execute import MEMORY, RUN, Interpreter
 from kernel.instructions import Global
 from kernel.ir import Field, Function, Module, NotFollowed, ir_of
-from kernel.native import Library, load
+from kernel.native import MOST_ARGUMENTS, Library, load
 from kernel.objects import Fault, Pointer, Struct
 from kernel.rbtree import with_rb_first
-from kernel.worlds import PAGE, Pools, Trees, World
+from kernel.worlds import Pools, Trees, World
 
 CALLS_IN_A_WORLD = 40
 LONGEST = 500
@@ -59,7 +60,7 @@ class Comparison:
         self.module, self.library, self.world = module, library, world
         self.page_size = Struct("PAGE_SIZE", {0: Field("value", 64)}, {0: 4096})
         ctypes.c_ulong.in_dll(library.loaded, "poolproof_page_size").value = 4096
-        self.outside = {name: partial(self.answer, name) for name in library.outside} | MEMORY
+        self.outside = {name: partial(self.answer, name) for name in library.outside} | MEMORY | INTRINSICS
         self.now: World  # which the call is in
         self.said: list[Called] = []
         self.heard: list[str] = []  # what native code called otherwise
@@ -85,8 +86,12 @@ class Comparison:
         words = [world.word(value) or 0 for value in given]
         self.said, self.heard, self.number = [], [], 0
         self.now = world
-        interpreter = Interpreter(self.module, self.outside, {"poolproof_page_size": Pointer(self.page_size, 0)})
-        interpreter.left = LONGEST
+        enabled = {name: world.chance.getrandbits(1) for name in BOOT_OPTIONS}
+        for name, is_enabled in enabled.items():
+            ctypes.c_int.in_dll(self.library.loaded, name).value = is_enabled
+        options = objects_of({name: partial(bool, is_enabled) for name, is_enabled in enabled.items()})
+        page_size = {"poolproof_page_size": Pointer(self.page_size, 0)}
+        interpreter = Interpreter(self.module, self.outside, page_size | options, left=LONGEST)
         try:
             result = interpreter.call(function.name, *given)
         except (Fault, NotFollowed, TimeoutError):
@@ -101,14 +106,13 @@ class Comparison:
             differ.append(f"natively it returns {returned:#x}, executed {wanted:#x}")
         if (executed := world.image()) != (natively := ctypes.string_at(world.arena, len(executed))):
             at = next(place for place, byte in enumerate(executed) if byte != natively[place])
-            name = getattr(world.objects[at // PAGE], "name", "a page")
-            differ.append(f"byte {at % PAGE} of {name} is natively {natively[at]:#x}, executed {executed[at]:#x}")
+            differ.append(f"{world.describe(at)} is natively {natively[at]:#x}, executed {executed[at]:#x}")
         if differ:
             raise Differs(f"{function.name} with {', '.join(map(hex, words))}: {differ[0]}")
         return True
 
-    def answer(self, name: str, *given: Any) -> Any:
-        world = self.now
+    def answer(self, kernels: str, *arguments: Any) -> Any:
+        world, (name, given) = self.now, in_our_terms(kernels, arguments)
         written: list[tuple[int, bytes]] = []
         answer = world.answer(name, given, written)
         self.said.append(Called(name, [world.word(value) for value in given], world.word(answer) or 0, written))
@@ -116,12 +120,13 @@ class Comparison:
 
     def answered(self, number: int, words: Any) -> int:
         """What the rest of the kernel does, when native code calls it: what it did before."""
-        name, self.number = self.library.outside[number], self.number + 1
+        raw, self.number = self.library.outside[number], self.number + 1
+        name, given = in_our_terms(raw, words[:MOST_ARGUMENTS])
         if self.number > len(self.said) or self.said[self.number - 1].name != name:
             self.heard.append(f"only natively it calls {name}")
             return 0
         said = self.said[self.number - 1]
-        for place, (wanted, word) in enumerate(zip(said.words, words[: len(said.words)], strict=True)):
+        for place, (wanted, word) in enumerate(zip(said.words, given, strict=False)):
             # The upper half of a register says nothing of a narrow word.
             if wanted is not None and word != wanted and (wanted >= 2**32 or word % 2**32 != wanted):
                 self.heard.append(f"argument {place + 1} of {name} is natively {word:#x}, not {wanted:#x}")

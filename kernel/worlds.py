@@ -2,17 +2,21 @@
 
 import ctypes
 import random
+from collections.abc import Sequence
 from typing import Any
 
+from kernel.environment import GFP_ZERO
 from kernel.execute import Interpreter
 from kernel.ir import Field, Module
 from kernel.native import Library
 from kernel.objects import DmaPage, Fault, FunctionPointer, Pointer, Struct
 
 PAGE = 256
-"""Bytes of a page of a device's memory, and of native memory for any other object."""
-OBJECTS = 50
-"""In a world, at most."""
+"""Bytes of a page of a device's memory; native memory for any other object is a multiple of it."""
+ARENA = 2**15
+"""Bytes of a world, at most."""
+KNOWN = {"device": ("dma_pools.", "init_name", "kobj.name"), "task_struct": ("flags",)}
+"""Of these structs, of which most is others', the fields that a file may touch, by how their names begin."""
 
 
 class World:
@@ -24,8 +28,9 @@ class World:
         self.places: dict[int, int] = {}  # native addresses, by the object's id
         self.spare: list[Any] = []  # what allocations hand out
         self.images: dict[int, tuple[Any, bytes]] = {}  # and what they are of, by the object's id
-        self.arena = ctypes.create_string_buffer(PAGE * OBJECTS)
+        self.arena, self.used = ctypes.create_string_buffer(ARENA), 0
         self.text = self.add(Struct("text", {0: Field("", 64)}))
+        self.task = self.struct("task_struct") if "poolproof_current" in library.outside else self.text
         self.begin()
         ctypes.memmove(self.arena, image := self.image(), len(image))
 
@@ -34,7 +39,8 @@ class World:
         raise NotImplementedError
 
     def add(self, made: Any, spare: bool = False) -> Any:
-        self.places[id(made)] = ctypes.addressof(self.arena) + PAGE * len(self.objects)
+        self.places[id(made)] = ctypes.addressof(self.arena) + self.used
+        self.used += room(made)
         self.objects.append(made)
         if isinstance(made, Struct):
             made.cells = {offset: self.any_value(made, known) for offset, known in made.fields.items()}
@@ -49,7 +55,12 @@ class World:
         return 0 if known.type.endswith("*") else self.chance.choice([0, 1, 2, self.chance.getrandbits(known.width)])
 
     def struct(self, name: str, spare: bool = False) -> Struct:
-        return self.add(Struct(name, self.module.struct(name)[0]), spare)  # type: ignore[no-any-return]
+        fields = {
+            offset: one
+            for offset, one in self.module.struct(name)[0].items()
+            if one.name.startswith(KNOWN.get(name, "")) and one.width % 8 == 0
+        }
+        return self.add(Struct(name, fields), spare)  # type: ignore[no-any-return]
 
     def word(self, value: Any) -> int | None:
         """What native code has for a value; None of an object of the file, whose address is not known here."""
@@ -57,6 +68,13 @@ class World:
             place = self.places.get(id(value.object))
             return None if place is None else place + value.offset
         return self.library.functions.get(value.name) if isinstance(value, FunctionPointer) else int(value)
+
+    def describe(self, at: int) -> str:
+        """A byte of the image."""
+        for one in reversed(self.objects):
+            if (within := ctypes.addressof(self.arena) + at - self.places[id(one)]) >= 0:
+                return f"byte {within} of {getattr(one, 'name', 'a page')}"
+        raise ValueError(f"the image has no byte {at}")
 
     def image(self) -> bytes:
         """All objects as they are in native memory."""
@@ -76,7 +94,7 @@ class World:
     def image_of(self, known: Any) -> bytes:
         held: Any = known.log if isinstance(known, DmaPage) else known.cells
         before: Any
-        before, image = self.images.get(id(known), (type(held)(), bytes(PAGE)))
+        before, image = self.images.get(id(known), (type(held)(), bytes(room(known))))
         if before == held:
             return image
         made = bytearray(image)
@@ -119,18 +137,18 @@ class World:
             ]
         return found or [Pointer(self.text, 0)]
 
-    def answer(self, name: str, given: tuple[Any, ...], written: list[tuple[int, bytes]]) -> Any:
+    def answer(self, name: str, given: Sequence[Any], written: list[tuple[int, bytes]]) -> Any:
         """What the rest of the kernel does, when the executor calls it."""
-        if name in ("kmalloc", "kzalloc", "devres_alloc", "dma_alloc_coherent"):
+        if name in ("kmalloc", "devres_alloc", "dma_alloc_coherent"):
             return self.allocated(name, given, written)
-        if name.startswith("want_init"):
-            return bool(self.chance.getrandbits(1))
+        if name == "poolproof_current":
+            return Pointer(self.task, 0)
         return self.chance.choice([0, 0, 1, 7, 2**32 - 12])
 
-    def allocated(self, name: str, given: tuple[Any, ...], written: list[tuple[int, bytes]]) -> Any:
+    def allocated(self, name: str, given: Sequence[Any], written: list[tuple[int, bytes]]) -> Any:
         def fits(one: Any) -> bool:
             if name == "dma_alloc_coherent":
-                return isinstance(one, DmaPage)
+                return isinstance(one, DmaPage) and isinstance(given[2], Pointer)
             size = 8 if name == "devres_alloc" else given[0]
             return isinstance(one, Struct) and size_of(self.module, one) == size
 
@@ -138,7 +156,7 @@ class World:
         if found is None or self.chance.random() < 0.1:
             return 0
         self.spare.remove(found)
-        if name == "kzalloc":
+        if name == "kmalloc" and given[1] & GFP_ZERO:
             found.cells = dict.fromkeys(found.fields, 0)
             written.append((self.places[id(found)], bytes(size_of(self.module, found))))
         if name == "dma_alloc_coherent":
@@ -261,6 +279,11 @@ class Trees(World):
         if name.startswith("augment_"):
             return [FunctionPointer("dummy_rotate")]
         return [*super().of_type(name, kind), *([Pointer(self.fresh, 0)] * 8 if name == "node" else [])]
+
+
+def room(known: Any) -> int:
+    """Bytes of native memory for an object."""
+    return max(1, -(-known.end // PAGE)) * PAGE if isinstance(known, Struct) else PAGE
 
 
 def size_of(module: Module, struct: Struct) -> int:

@@ -6,10 +6,11 @@ gives up what the memory leads to. The pools here have no pages: `proofs.c_destr
 
 from typing import Any
 
+from kernel.environment import GFP_ZERO
 from kernel.ir import Field
 from kernel.objects import Fault, FunctionPointer, Pointer, Struct, View
 from model import claims
-from proofs.subjects.c_pool import Code, call_create, in_a_ring, page_size_of
+from proofs.subjects.c_pool import NUMA_NO_NODE, Code, call_create, in_a_ring, page_size_of
 from proofs.subjects.subject import PAGE_SIZE
 
 ENOENT, ENOMEM = 2**32 - 2, 2**32 - 12
@@ -50,8 +51,7 @@ class Device:
 
     def externals(self) -> dict[str, Any]:
         return {
-            "kmalloc": lambda *given: self.allocated(self.seen("dma_pool", unwritten=Fault, private=True), *given),
-            "kzalloc": lambda *given: self.allocated(self.seen("dma_pool", unwritten=0, private=True), *given),
+            "kmalloc": self.kmalloc,
             "kfree": self.kfree,
             "mutex_lock": self.mutex_lock,
             "mutex_unlock": self.mutex_unlock,
@@ -62,17 +62,18 @@ class Device:
             "devres_free": self.kfree,
             "devres_release": self.devres_release,
             "poolproof_log": lambda *_: self.said.append("a message"),
-            "dma_pool_create": lambda _, *arguments: call_create(self.interpreter, *arguments),
             "rb_first_postorder": self.no_page,
         }
 
     def serves(self, what: str) -> bool:
         return not (self.refuses and self.path.one_of(what, "serves", "fails") == "fails")
 
-    def allocated(self, new: Struct, _: Any, __: Any, node: Any) -> Pointer | int:
+    def kmalloc(self, nbytes: Any, flags: Any, node: Any = NUMA_NO_NODE) -> Pointer | int:
+        del nbytes
         self.nodes.append(node)
         if not self.serves("kmalloc"):
             return 0
+        new = self.seen("dma_pool", unwritten=0 if flags & GFP_ZERO else Fault, private=True)
         self.memory.append(new)
         return Pointer(new, 0)
 

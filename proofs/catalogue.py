@@ -5,12 +5,10 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from hashlib import sha256
-from pathlib import Path
 
 from kernel.build import find
 from kernel.execute import RUN
-from kernel.handmade import FROM_THE_TREE
-from kernel.headers import SHIM
+from kernel.headers import SHIM, stamp
 from kernel.ir import NotFollowed, clang
 from model.bad_input import BadInput
 from proofs import (
@@ -104,22 +102,15 @@ def catalogue_of(kernel: str | None) -> Catalogue:
 
 
 def digest_of_kernel(path: str) -> str:
-    """Of all that is compiled: the file, the headers of its tree, the shim; and of the compiler's name. Raises BuildError."""
+    """Of all that is compiled: the file, its tree's headers and lib/, the shim; and of the compiler. Raises BuildError."""
     source = find(path)
-    headers = [source.tree / "include" / "linux" / name for name in FROM_THE_TREE] if source.tree is not None else []
-    files = [
-        source.file,
-        source.rbtree() or source.file,
-        *headers,
-        *sorted(SHIM.rglob("*.[ch]")),
-    ]
-    return cache.digest_of([sha256(Path(file).read_bytes()).hexdigest() for file in files if file.is_file()], clang())
+    contents = [sha256(file.read_bytes()).hexdigest() for file in (source.file, *sorted(SHIM.rglob("*.[ch]")))]
+    return cache.digest_of(contents, stamp(source.whole_tree()), clang())
 
 
-def key_of(obligation: Obligation, settings: Settings, kernel: str | None = None) -> str:
-    """What a result depends on, as a digest."""
+def key_of(obligation: Obligation, settings: Settings, compiled_from: str | None = None) -> str:
+    """What a result depends on, as a digest; it is of the kernel with that digest."""
     runs = cache.what_runs(*PROVER, obligation.module, obligation.body.__module__)
-    compiled_from = None if kernel is None else digest_of_kernel(kernel)
     return cache.digest_of(obligation.name, asdict(settings), runs, compiled_from)
 
 
@@ -138,5 +129,5 @@ def prove_elsewhere(names: Sequence[str], settings: Settings, kernel: str | None
             allow_any_thread()
         if what_runs_here(kernel) != asker_runs:
             raise OtherSources(names[0])
-        catalogue = catalogue_of(kernel)
+        catalogue = OBLIGATIONS if kernel is None else compiled(kernel, asker_runs)
         return prove_body([catalogue[name] for name in names], settings, RUN)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from model.bad_input import BadInput
-from proofs.catalogue import OtherSources, catalogue_of, key_of, prove_elsewhere, what_runs_here
+from proofs.catalogue import OtherSources, catalogue_of, digest_of_kernel, key_of, prove_elsewhere, what_runs_here
 from proofs.engine import cache
 from proofs.engine.executors import executor
 from proofs.engine.obligation import Result, Settings
@@ -52,7 +52,8 @@ def prove_named(
 def prove_all(tasks: list[Task], where: Where, progress: Progress) -> list[Result]:
     """Prove what no earlier run has proved; the results in order. Raises BadInput as `prove_named` does."""
     catalogue = catalogue_of(where.kernel)
-    keys = {(name, settings): key_of(catalogue[name], settings, where.kernel) for name, settings in tasks}
+    compiled_from = None if where.kernel is None else digest_of_kernel(where.kernel)
+    keys = {(name, settings): key_of(catalogue[name], settings, compiled_from) for name, settings in tasks}
     kept = {} if where.fresh else {task: cache.find(key) for task, key in keys.items()}
     results = {task: replace(Result(**fields), cached=True) for task, fields in kept.items() if fields is not None}
     bodies: dict[tuple[Any, ...], list[Task]] = {}

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from kernel.environment import GFP_ZERO
 from kernel.execute import Frame, Interpreter
 from kernel.ir import Field, NotFollowed
 from kernel.objects import Fault, Pointer, Struct
@@ -11,9 +12,6 @@ from proofs.subjects.c_last_turn import Laid, LastTurn
 from proofs.subjects.c_pool import Code
 from proofs.subjects.c_turns import Variables, names_of
 from proofs.subjects.c_views import Views
-
-GFP_ZERO = 0x100
-"""`__GFP_ZERO`, as kernel/shim/kernel.h has it."""
 
 
 class Operations:
@@ -55,19 +53,21 @@ class Operations:
             kmalloc=self.kmalloc,
             kfree=self.kfree,
             dma_alloc_coherent=self.dma_alloc_coherent,
-            want_init_on_alloc=lambda flags: bool(flags & GFP_ZERO or self.init_on_alloc),
-            want_init_on_free=lambda: bool(self.init_on_free),
+            init_on_alloc=lambda: self.init_on_alloc,
+            init_on_free=lambda: self.init_on_free,
             poolproof_log=lambda *_: self._error("said"),
             **self.locked.externals(),
         )
 
-    def kmalloc(self, nbytes: Any, flags: Any, node: Any) -> Any:
-        del nbytes, flags
+    def kmalloc(self, nbytes: Any, flags: Any, node: Any = NUMA_NO_NODE) -> Any:
+        del nbytes
         self.node = node
         self.locked.sleeps("kmalloc")
         if self.header is not None:
             raise NotFollowed("more than one page is added")
         self.header = self.new_header()
+        if self.header is not None and flags & GFP_ZERO:
+            self.header.unwritten = 0
         return 0 if self.header is None else Pointer(self.header, 0)
 
     def kfree(self, what: Pointer) -> None:

@@ -3,7 +3,6 @@
 Memory for the pool itself is always there. `proofs.subjects.c_loop` has the layout of a page.
 """
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import wraps
@@ -11,6 +10,7 @@ from typing import Any
 
 from impl.layout import Geometry
 from kernel.build import Source
+from kernel.environment import GFP_ZERO, by_kernel_names, inline_in_headers, objects_of
 from kernel.execute import MEMORY, Interpreter
 from kernel.ir import Field, Module, NotFollowed, ir_of
 from kernel.objects import Fault, Pointer, Struct
@@ -36,12 +36,9 @@ QUIET = [
     "might_sleep",
     "poolproof_log",
     "device_remove_file",
+    "poolproof_races",
 ]
 """What the code calls and what changes nothing that a proof is about."""
-
-
-SOUND: dict[str, Callable[..., Any]] = {"__list_add_valid": lambda *_: True, "__list_del_entry_valid": lambda *_: True}
-"""What lists are asked before they change."""
 
 
 def in_a_ring(*links: Pointer) -> None:
@@ -76,8 +73,9 @@ class Code:
 
     def interpreter(self, debug: bool = False, **externals: Any) -> Interpreter:
         """Of the code of debug builds, or of the others."""
+        given = {name: lambda *_: 0 for name in QUIET} | MEMORY | externals
         module = self.debugging if debug else self.module
-        return Interpreter(module, {name: lambda *_: 0 for name in QUIET} | MEMORY | SOUND | externals)
+        return Interpreter(module, by_kernel_names(given), objects_of(given), replaced=inline_in_headers(given))
 
     def alike(self, name: str) -> str:
         """The function, which has to be the same with debugging code and without: what is proved of one is used of the other.
@@ -127,10 +125,10 @@ def created(code: Code, size: Any, align: Any, boundary: Any, page_size: Any) ->
     device = code.struct("device")
     in_a_ring(device.at("dma_pools.next"))
 
-    def memory(unwritten: int | type[Fault]) -> Pointer:
-        return Pointer(replace(code.struct("dma_pool"), unwritten=unwritten), 0)
+    def memory(_: Any, flags: int) -> Pointer:
+        return Pointer(replace(code.struct("dma_pool"), unwritten=0 if flags & GFP_ZERO else Fault), 0)
 
-    interpreter = code.interpreter(kmalloc=lambda *_: memory(Fault), kzalloc=lambda *_: memory(0))
+    interpreter = code.interpreter(kmalloc=memory)
     interpreter.uncomputed = frozenset({"udiv", "urem"})
     interpreter.globals["poolproof_page_size"] = Pointer(page_size_of(page_size), 0)
     made = call_create(interpreter, Pointer(device, 0), size, align, boundary)

@@ -1,0 +1,104 @@
+"""What a kernel's headers call, by the names of all versions, in terms of the few functions that stand for the environment.
+
+The environment, of which a proof gives what matters to it: spin_lock, spin_unlock, poolproof_irqs(off), which returns whether
+interrupts were off; kmalloc(nbytes, flags), kfree; dma_alloc_coherent, dma_free_coherent, devres_alloc; init_on_alloc() and
+init_on_free(), the boot options; poolproof_log; poolproof_races(1 or -1), around an access that is meant to race; might_alloc,
+might_sleep, mutex_lock, mutex_unlock; strscpy. `kernel/shim/` does the same for a program.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from kernel.objects import Opaque, Pointer, Struct
+
+External = Callable[..., Any]
+
+GFP_ZERO = 0x100
+"""__GFP_ZERO, of linux/gfp_types.h."""
+
+ANY = tuple(range(8))
+SAME: dict[str, tuple[str, Sequence[int]]] = {
+    **dict.fromkeys(("__kmalloc", "__kmalloc_noprof"), ("kmalloc", (0, 1))),
+    **dict.fromkeys(("__kmalloc_node", "__kmalloc_node_noprof"), ("kmalloc", (0, 1, 2))),
+    "dma_alloc_attrs": ("dma_alloc_coherent", (0, 1, 2, 3)),
+    "dma_free_attrs": ("dma_free_coherent", (0, 1, 2, 3)),
+    "__devres_alloc_node": ("devres_alloc", (0, 1, 2)),
+    "mutex_lock_nested": ("mutex_lock", (0,)),
+    "__raw_spin_lock_init": ("spin_lock_init", ANY),
+    "__mutex_init": ("mutex_init", ANY),
+    "mutex_init_lockdep": ("mutex_init", ANY),
+    "_raw_spin_lock": ("spin_lock", (0,)),
+    "_raw_spin_unlock": ("spin_unlock", (0,)),
+    "_raw_spin_lock_bh": ("spin_lock", (0,)),
+    "_raw_spin_unlock_bh": ("spin_unlock", (0,)),
+    "fs_reclaim_acquire": ("might_alloc", (0,)),
+    "__might_sleep": ("might_sleep", ANY),
+    "sized_strscpy": ("strscpy", ANY),
+    **dict.fromkeys(("_dev_err", "_dev_warn", "_printk", "warn_slowpath_fmt"), ("poolproof_log", ANY)),
+}
+"""Other names of functions of the environment, and the places of the arguments that these have."""
+
+NOTHING = ("fs_reclaim_release", "print_hex_dump", "dump_stack", "__kcsan_check_access")
+
+INTRINSICS: dict[str, External] = {"llvm.returnaddress": lambda *_: Pointer(Opaque("a caller"), 0)}
+"""What a compiler knows of the code."""
+
+
+class Reads(Struct):
+    """An object whose every field has one value, which is asked for when it is read."""
+
+    def __init__(self, name: str, value: Callable[[], Any]) -> None:
+        super().__init__(name, {})
+        self.value = value
+
+    def load(self, offset: Any, width: int) -> Any:
+        del offset, width
+        return int(self.value())
+
+
+BOOT_OPTIONS = ("init_on_alloc", "init_on_free")
+
+
+def in_our_terms(name: str, arguments: Sequence[Any]) -> tuple[str, list[Any]]:
+    """A call, of what stands for the environment if the kernel's headers call that otherwise."""
+    ours, places = SAME.get(name, (name, range(len(arguments))))
+    return ours, [arguments[place] for place in places if place < len(arguments)]
+
+
+def by_kernel_names(given: dict[str, External]) -> dict[str, External]:
+    """What is given of the environment, by the names that the kernel's headers call as well."""
+
+    def other(name: str, *arguments: Any) -> Any:
+        ours, chosen = in_our_terms(name, arguments)
+        return given[ours](*chosen)
+
+    def locked_irqsave(lock: Any) -> Any:
+        before = given["poolproof_irqs"](1)
+        given["spin_lock"](lock)
+        return before
+
+    def unlocked_irqrestore(lock: Any, flags: Any = 0) -> None:
+        given["spin_unlock"](lock)
+        given["poolproof_irqs"](flags)
+
+    return {
+        **dict.fromkeys(NOTHING, lambda *_: 0),
+        **INTRINSICS,
+        "poolproof_current": lambda: Pointer(Reads("the process that runs", lambda: 0), 0),
+        **{name: partial(other, name) for name, (ours, _) in SAME.items() if ours in given},
+        **dict.fromkeys(("_raw_spin_lock_irq", "_raw_spin_lock_irqsave"), locked_irqsave),
+        **dict.fromkeys(("_raw_spin_unlock_irq", "_raw_spin_unlock_irqrestore"), unlocked_irqrestore),
+        **given,
+    }
+
+
+def inline_in_headers(given: dict[str, External]) -> dict[str, External]:
+    """Functions that headers define, and that do nothing where no sanitizer looks: data_race() calls them."""
+    race = given["poolproof_races"]
+    return {"__kcsan_disable_current": lambda: race(1), "__kcsan_enable_current": lambda: race(-1)}
+
+
+def objects_of(given: dict[str, External]) -> dict[str, Any]:
+    """The kernel's objects that its headers refer to: static keys are read as whether the option is on."""
+    return {name: Pointer(Reads(name, given[name]), 0) for name in BOOT_OPTIONS if name in given}

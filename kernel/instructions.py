@@ -59,7 +59,7 @@ LINE = r"^  (?![ #\];]).*(?:\n    i\d.*)*(?:\n  \].*)?"
 
 DETAIL = {
     "icmp": r" = icmp (?:samesign )?(\w+)",
-    "getelementptr": r" = getelementptr (?:(?:inbounds|nuw|nusw) )*(.+?), ptr ",
+    "getelementptr": r" = getelementptr (?:(?:inbounds|nuw|nusw) )*(\{.*?\}|.+?), ptr ",
     "alloca": r" = alloca ([^,]+)",
     "insertvalue": r", (\d+)(?:, !|$)",
     "extractvalue": r", (\d+)(?:, !|$)",

@@ -262,7 +262,13 @@ class Module:
         return self.layout(of).size
 
     def layout(self, struct: str) -> Layout:
-        """Of a struct of LLVM. Raises NotFollowed for any other type."""
+        """Of a struct of LLVM, or of words that have no name together. Raises NotFollowed for any other type."""
+        if words := re.fullmatch(r"\{ ([\w, ]+) \}", struct):
+            elements, end = list[tuple[str, int]](), 0
+            for word in words[1].split(", "):
+                elements.append((word, -(-end // self.size(word)) * self.size(word)))
+                end = elements[-1][1] + self.size(word)
+            return Layout(-(-end // 8) * 8, elements)
         if struct not in self.structs:
             raise NotFollowed(f"a type is not followed: {struct}")
         return self.structs[struct]

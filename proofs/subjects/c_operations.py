@@ -9,7 +9,7 @@ from kernel.ir import Field, NotFollowed
 from kernel.objects import Fault, Pointer, Struct
 from model import claims
 from proofs.subjects.c_last_turn import Laid, LastTurn
-from proofs.subjects.c_pool import Code
+from proofs.subjects.c_pool import Code, named_device
 from proofs.subjects.c_turns import Variables, names_of
 from proofs.subjects.c_views import Views
 
@@ -37,7 +37,7 @@ class Operations:
         self.code, self.locked, self.views = code, views.locked, views
         geometry = {name: f"geometry.{name}" for name in ("size", "boundary", "allocation")}
         self.view = views.view("dma_pool", self, geometry | kept)
-        self.view["dev"] = Pointer(Struct("the device", {}), 0)
+        self.view["dev"] = named_device(code)
         self.header: Struct | None = None  # the struct dma_page that the code adds
         self.freed: Any = None  # the address that is freed
         self.last_turn: LastTurn | None = None  # of the loop that lays out the page that the code adds

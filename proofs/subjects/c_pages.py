@@ -13,7 +13,7 @@ from kernel.execute import Interpreter
 from kernel.ir import Module, NotFollowed
 from kernel.objects import Opaque, Pointer, View
 from proofs.subjects.c_nodes import CHILDREN, Nodes
-from proofs.subjects.c_pool import Code
+from proofs.subjects.c_pool import Code, named_device
 from proofs.subjects.c_turns import one_turn, roles, turn_at
 from proofs.subjects.search_tree import Subtree
 from proofs.subjects.subject import ReachedTail
@@ -52,7 +52,7 @@ class PageTreeInC:
         fields, place = code.module.struct("dma_pool")
         self.pool = View("dma_pool", fields, place=place)
         self.pool.keep(ROOT, lambda: self.pages.pointer(self.root), self._set_root)
-        self.pool["allocation"], self.pool["dev"] = allocation, 0
+        self.pool["allocation"], self.pool["dev"] = allocation, named_device(code)
 
     def _set_root(self, value: Any) -> None:
         self.root = self.pages.node(value)
@@ -80,9 +80,7 @@ class PageTreeInC:
 
     def insert(self, page: Any) -> Any:
         """With the tree hanging in the pool, or, as in a turn that is not the first, on any other page."""
-        interpreter = self.code.interpreter(
-            dev_name=lambda _: 0, rb_insert_color=lambda node, _: self._rebalance(self.pages.node(node))
-        )
+        interpreter = self.code.interpreter(rb_insert_color=lambda node, _: self._rebalance(self.pages.node(node)))
         frame = interpreter.enter("pool_insert_page", Pointer(self.pool, 0), self.page(page))
         begins = interpreter.advance(frame, frame.function.loop())
         if begins is None:

@@ -117,6 +117,13 @@ def compile_file(source: Source) -> Code:
     return replace(code, names=names_of(code.module, pools))
 
 
+def named_device(code: Code) -> Pointer:
+    """A device of which nothing is known but that it has a name."""
+    device = code.struct("device")
+    device["init_name"] = Pointer(Struct("a name", {}), 0)
+    return Pointer(device, 0)
+
+
 NUMA_NO_NODE = 2**32 - 1
 
 

@@ -49,7 +49,7 @@ class DestroyedInC(CPool):
         interpreter.externals |= {
             "rb_first_postorder": lambda _: here,
             "rb_next_postorder": after,
-            "dma_free_coherent": lambda _, *given: self.memory.free_coherent(*given),
+            "dma_free_attrs": lambda _, *given: self.memory.free_coherent(*given[:3]),
         }
         frame = interpreter.enter("dma_pool_destroy", Pointer(self.view, 0))
         begins = interpreter.advance(frame, frame.function.loop())

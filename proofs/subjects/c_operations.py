@@ -9,7 +9,7 @@ from kernel.ir import Field, NotFollowed
 from kernel.objects import Fault, Pointer, Struct
 from model import claims
 from proofs.subjects.c_last_turn import Laid, LastTurn
-from proofs.subjects.c_pool import Code, named_device
+from proofs.subjects.c_pool import NUMA_NO_NODE, Code, named_device
 from proofs.subjects.c_turns import Variables, names_of
 from proofs.subjects.c_views import Views
 

@@ -132,7 +132,7 @@ def created(code: Code, size: Any, align: Any, boundary: Any, page_size: Any) ->
     device = code.struct("device")
     in_a_ring(device.at("dma_pools.next"))
 
-    def memory(_: Any, flags: int) -> Pointer:
+    def memory(_: Any, flags: int, __: Any = NUMA_NO_NODE) -> Pointer:
         return Pointer(replace(code.struct("dma_pool"), unwritten=0 if flags & GFP_ZERO else Fault), 0)
 
     interpreter = code.interpreter(kmalloc=memory)

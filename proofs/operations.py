@@ -9,6 +9,7 @@ from typing import Any
 from impl.lock import LockingError
 from impl.pool import POOL_POISON_FREED
 from impl.v6_12 import NULL
+from kernel.environment import GFP_ZERO
 from kernel.objects import Pointer
 from model import claims
 from proofs import block_stack
@@ -17,7 +18,6 @@ from proofs.engine.path import Theory
 from proofs.fills import DRIVERS
 from proofs.free_list import PageDevice, free_any_block, has_a_block_in_use, show_page
 from proofs.subjects.arbitrary import AnyPool, any_page, around, chain, first_with_room, put_in_list
-from proofs.subjects.c_operations import GFP_ZERO
 from proofs.subjects.stack import SMALLEST_BLOCK, AnyStack
 
 obligation = Obligations(__name__)

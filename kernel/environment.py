@@ -3,14 +3,17 @@
 The environment, of which a proof gives what matters to it: spin_lock, spin_unlock, poolproof_irqs(off), which returns whether
 interrupts were off; kmalloc(nbytes, flags), kfree; dma_alloc_coherent, dma_free_coherent, devres_alloc; init_on_alloc() and
 init_on_free(), the boot options; poolproof_log; poolproof_races(1 or -1), around an access that is meant to race; might_alloc,
-might_sleep, mutex_lock, mutex_unlock; strscpy. `kernel/shim/` does the same for a program.
+might_sleep, mutex_lock, mutex_unlock; lock_is_held_type, and poolproof_lockdep() where that is otherwise than lockdep's
+assertions expect; strscpy. `kernel/shim/` does the same for a program.
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from kernel.ir import NotFollowed
 from kernel.objects import Opaque, Pointer, Struct
+from kernel.words import wrap
 
 External = Callable[..., Any]
 
@@ -41,8 +44,21 @@ SAME: dict[str, tuple[str, Sequence[int]]] = {
 
 NOTHING = ("fs_reclaim_release", "print_hex_dump", "dump_stack", "__kcsan_check_access")
 
-INTRINSICS: dict[str, External] = {"llvm.returnaddress": lambda *_: Pointer(Opaque("a caller"), 0)}
-"""What a compiler knows of the code."""
+
+def product(x: Any, y: Any) -> dict[int, Any]:
+    """Of two numbers of 64 bits, and whether that has more: kmalloc_array() asks. Raises NotFollowed where neither is known."""
+    if not isinstance(y, int):
+        x, y = y, x
+    if not isinstance(y, int):
+        raise NotFollowed("two numbers are multiplied, of which neither is known")
+    return {0: wrap(x * y, 64), 1: y != 0 and x > (2**64 - 1) // y}
+
+
+INTRINSICS: dict[str, External] = {
+    "llvm.returnaddress": lambda *_: Pointer(Opaque("a caller"), 0),
+    "llvm.umul.with.overflow.i64": product,
+}
+"""What a compiler knows of the code, or has for __builtin_mul_overflow()."""
 
 
 class Reads(Struct):

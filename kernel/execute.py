@@ -4,11 +4,11 @@ Words are unsigned, and wrap at their width. Memory is the objects of `kernel.ob
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kernel.instructions import Global, Instruction, Local, Operand, Other
+from kernel.instructions import Global, Instruction, Local, Operand, Other, Part
 from kernel.ir import Field, Function, Module, NotFollowed
 from kernel.objects import Fault, FunctionPointer, Pointer, Struct
 from kernel.words import BINARY, Unknown, arithmetic, compare, convert, signed
@@ -163,6 +163,8 @@ class Interpreter:
                 return frame.values[name]
             case Global(name):
                 return self._global(name)
+            case Part(name, kind, indices):
+                return self._part(self._global(name), kind, indices)
             case Other("undef"):
                 return Unknown("undef", 0, 0)
             case Other(text):
@@ -249,14 +251,19 @@ class Interpreter:
         base, kind = self._value(frame, pointer), instruction.detail
         if isinstance(base, int) and base == 0 and not others and self._value(frame, first) == 0:
             return 0
-        base = known_pointer(base)
-        offset = base.offset + signed(self._value(frame, first), first.width) * self.module.size(kind)
+        indices = [signed(self._value(frame, index), index.width) for index in (first, *others)]
+        return self._part(known_pointer(base), kind, indices)
+
+    def _part(self, base: Pointer, kind: str, indices: Sequence[Any]) -> Pointer:
+        """A part of what an address leads to, of a type of LLVM: an array's element, or a struct's, and so on."""
+        first, *others = indices
+        offset = base.offset + first * self.module.size(kind)
         for index in others:
             if array := re.fullmatch(r"\[\d+ x (.*)\]", kind):
                 kind = array[1]
-                offset = offset + signed(self._value(frame, index), index.width) * self.module.size(kind)
+                offset = offset + index * self.module.size(kind)
             else:
-                kind, place = self.module.layout(kind).elements[self._value(frame, index)]
+                kind, place = self.module.layout(kind).elements[index]
                 offset = offset + place
         return Pointer(base.object, offset)
 

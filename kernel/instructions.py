@@ -20,6 +20,15 @@ class Global:
 
 
 @dataclass(frozen=True)
+class Part:
+    """The address of a part of an object of the file, computed as `getelementptr` does, of a type by these indices."""
+
+    name: str
+    kind: str
+    indices: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Other:
     """A constant that is no word: `undef`, or what is not followed."""
 
@@ -33,7 +42,7 @@ class Operand(NamedTuple):
     """A word, or where a run finds it; `width` is as in `Instruction`."""
 
     width: int
-    value: int | bool | Local | Global | Other
+    value: int | bool | Local | Global | Part | Other
 
 
 @dataclass(frozen=True)
@@ -54,12 +63,14 @@ class Instruction:
     """A reference to its line of C."""
 
 
+ELEMENT = r"getelementptr (?:(?:inbounds|nuw|nusw) )*"
+
 LINE = r"^  (?![ #\];]).*(?:\n    i\d.*)*(?:\n  \].*)?"
 """An instruction in a module's text; a `switch` has several lines."""
 
 DETAIL = {
     "icmp": r" = icmp (?:samesign )?(\w+)",
-    "getelementptr": r" = getelementptr (?:(?:inbounds|nuw|nusw) )*(\{.*?\}|.+?), ptr ",
+    "getelementptr": rf" = {ELEMENT}(\{{.*?\}}|.+?), ptr ",
     "alloca": r" = alloca ([^,]+)",
     "insertvalue": r", (\d+)(?:, !|$)",
     "extractvalue": r", (\d+)(?:, !|$)",
@@ -102,12 +113,14 @@ def operand(given: Any) -> Operand:
     return Operand(width, constant(str(given)))
 
 
-def constant(text: str) -> int | Global | Other:
+def constant(text: str) -> int | Global | Part | Other:
     """One that is written as LLVM writes it, perhaps behind its type."""
     if address := re.search(r"inttoptr \(i64 (\d+) to ptr\)$|(?:^| )(\d+)$", text):
         return int(address[1] or address[2])
     if text.startswith("@"):
         return Global(text[1:])
+    if part := re.search(rf"{ELEMENT}\((\S+), ptr @([\w.]+)((?:, i\d+ \d+)+)\)$", text):
+        return Part(part[2], part[1], tuple(map(int, re.findall(r" (\d+)", part[3]))))
     if said := re.search(r"\b(null|zeroinitializer|undef|poison)$", text):
         return 0 if said[1] in ("null", "zeroinitializer") else UNDEFINED
     return Other(text)

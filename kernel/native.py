@@ -14,6 +14,9 @@ from kernel.compiler import BuildError, compiler, explained, run, version_of
 from kernel.headers import stamp, wrapped
 from kernel.once import built_once
 
+MOST_ARGUMENTS = 8
+"""The words that a hook is given, whatever the function takes."""
+
 HOOKS = """
 typedef unsigned long word;
 word poolproof_page_size, (*poolproof_hook)(word number, const word *given);

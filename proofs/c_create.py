@@ -11,6 +11,7 @@ from kernel.ir import Field
 from kernel.objects import Fault, FunctionPointer, Pointer, Struct, View
 from model import claims
 from proofs.subjects.c_pool import NUMA_NO_NODE, Code, call_create, in_a_ring, page_size_of
+from proofs.subjects.c_views import NOT_AS_ASSERTED
 from proofs.subjects.subject import PAGE_SIZE
 
 ENOENT, ENOMEM = 2**32 - 2, 2**32 - 12
@@ -57,6 +58,8 @@ class Device:
             "mutex_unlock": self.mutex_unlock,
             "device_create_file": self.device_create_file,
             "device_remove_file": self.device_remove_file,
+            "lock_is_held_type": lambda lock, _: int(lock.object in self.mutexes),
+            "poolproof_lockdep": lambda: self.misuse.append(NOT_AS_ASSERTED),
             "devres_alloc": self.devres_alloc,
             "devres_add": self.devres_add,
             "devres_free": self.kfree,

@@ -41,8 +41,8 @@ def lookups(state: Any) -> None:
     code, claim = state.code, claims.lookup_finds_the_page_of_an_address
     if code.promises is not SERIES:
         case = lookup_case(code)
+        scan = about(lookup.scan, partial(found_in_list, code))
         module = code.debugging if case else code.module
-        scan = about(lookup.scan, partial(found_in_list, module))
         state.prove(claim, of_function(module, "pool_find_page", scan), explain_natively, case)
         pages = about(c_destroy.destroy_leaks_exactly_the_busy_pages, code)
         destroyed = of_function(code.module, "dma_pool_destroy", pages)

@@ -13,7 +13,7 @@ from kernel.execute import Interpreter
 from kernel.ir import Module, NotFollowed
 from kernel.objects import Opaque, Pointer, View
 from proofs.subjects.c_nodes import CHILDREN, Nodes
-from proofs.subjects.c_pool import Code, named_device
+from proofs.subjects.c_pool import Code, lookup_case, named_device
 from proofs.subjects.c_turns import one_turn, roles, turn_at
 from proofs.subjects.search_tree import Subtree
 from proofs.subjects.subject import ReachedTail
@@ -62,7 +62,7 @@ class PageTreeInC:
         return 0 if node is None else Pointer(self.pages.view(node), 0)
 
     def find(self, address: Any) -> Any:
-        interpreter = Interpreter(self.code.module, {})
+        interpreter = self.code.interpreter()
         frame = interpreter.enter("pool_find_page", Pointer(self.pool, 0), address)
         again = one_turn(interpreter, frame, frame.function.loop(), here=self.pages.pointer(self.root))
         following = None if again is None else self.pages.node(again["here"])
@@ -174,11 +174,12 @@ class ListInC:
         return roles(variables, **places)
 
 
-def found_in_list(module: Module, path: Any, page: Any, allocation: Any, more: bool, address: Any) -> bool:
+def found_in_list(code: Code, path: Any, page: Any, allocation: Any, more: bool, address: Any) -> bool:
     """Whether pool_find_page finds the first page of a list. Raises ReachedTail where its loop goes on with the others."""
     path.assume("a page has bytes, as an int counts them", lambda: allocation < 2**31)
     path.assume("the page lies in the address space", lambda: page.dma + allocation <= 2**64)
-    pages, interpreter = ListInC(module, path, page, allocation, more), Interpreter(module, {})
+    interpreter = code.interpreter(debug=lookup_case(code) != "")
+    pages = ListInC(interpreter.module, path, page, allocation, more)
     frame = interpreter.enter("pool_find_page", Pointer(pages.pool, 0), address)
     begins = interpreter.advance(frame, frame.function.loop())
     if begins is None:

@@ -17,6 +17,8 @@ from proofs.subjects.c_pool import Code
 SET_BY_CREATE = {"size", "allocation", "boundary", "blks_per_alloc", "dev", "node", "name", "vaddr", "dma"}
 """Of a pool and of a page: what never changes, so that no lock guards it."""
 
+NOT_AS_ASSERTED = "a lock is expected to be held, or not to be, and it is otherwise"
+
 
 def fits(value: Any, width: int) -> Any:
     """An input that a field of C holds: it is as wide as the field. Of what is computed from inputs, nothing is said."""
@@ -42,6 +44,8 @@ class Locked:
             "spin_unlock": lambda _: self.turn(False),
             "poolproof_irqs": self.interrupts,
             "poolproof_races": self.race,
+            "lock_is_held_type": lambda *_: int(self.taken),
+            "poolproof_lockdep": lambda: self.misuse.append(NOT_AS_ASSERTED),
         }
 
     def turn(self, taken: bool) -> None:

@@ -10,7 +10,7 @@ from kernel.environment import GFP_ZERO
 from kernel.ir import Field
 from kernel.objects import Fault, FunctionPointer, Pointer, Struct, View
 from model import claims
-from proofs.subjects.c_pool import NUMA_NO_NODE, Code, call_create, in_a_ring, page_size_of
+from proofs.subjects.c_pool import NUMA_NO_NODE, Code, call_create, in_a_ring
 from proofs.subjects.c_views import NOT_AS_ASSERTED
 from proofs.subjects.subject import PAGE_SIZE
 
@@ -37,9 +37,9 @@ class Device:
         in_a_ring(self.view.at("dma_pools.next"), *(other.at("pools.next") for other in self.others))
         for other in self.others:
             other["dev"] = Pointer(self.view, 0)
-        self.interpreter = self.code.interpreter(**self.externals())
+        page_size = path.one_of("page_size", PAGE_SIZE)
+        self.interpreter = self.code.interpreter(page_size=page_size, **self.externals())
         self.interpreter.uncomputed = frozenset({"udiv", "urem"})
-        self.interpreter.globals["poolproof_page_size"] = Pointer(page_size_of(path.one_of("page_size", PAGE_SIZE)), 0)
 
     def seen(self, struct: str, **options: Any) -> View:
         """A struct whose links in the list of pools are touched under a mutex only, as long as others know of it."""

@@ -6,51 +6,26 @@ total is right, `proofs.counting` shows.
 
 from typing import Any
 
-from kernel.objects import Pointer, Struct
+from kernel.objects import Pointer
 from model import claims
 from model.promises import SERIES, V6_1
-from proofs.subjects.c_pool import Code, geometry_of, in_a_ring, node_field, page_size_of
-from proofs.subjects.subject import PAGE_SIZE
-
-LINK = "page_list.next"
+from proofs.subjects.c_pool import Code, PoolsFile, geometry_of
 
 
-class File:
-    """The device with one pool, of which every field is any number; and what is printed."""
+class File(PoolsFile):
+    """The file of a device with one pool, of which every field is any number, as is every one of its first page."""
 
     def __init__(self, path: Any, code: Code) -> None:
-        self.path, self.code = path, code
-        self.device, self.pool, self.page, self.next_page = (
-            code.struct(name) for name in ("device", "dma_pool", "dma_page", "dma_page")
-        )
+        self.path = path
+        self.pool, self.page, self.next_page = (code.struct(name) for name in ("dma_pool", "dma_page", "dma_page"))
         for struct in (self.pool, self.page):
             struct.any_value = lambda of, field: path.number(f"{of.name}.{field.name}", field.width)
-        in_a_ring(self.device.at("dma_pools.next"), self.pool.at("pools.next"))
-        self.link_name = node_field(self.page, 0) if code.promises is SERIES else LINK
-        self.end: Any = 0  # what a walk through the pages ends with
-        if code.promises is not SERIES:
-            self.end = self.pool.at(LINK)
-            in_a_ring(self.end, self.page.at(LINK), self.next_page.at(LINK))
-        self.rows: list[tuple[Any, ...]] = []
-        self.interpreter = code.interpreter(
-            scnprintf=self.printed,
-            sysfs_emit=self.printed,
-            sysfs_emit_at=self.printed,
-            rb_first=lambda _: self.page.at(self.link_name),
-            rb_next=lambda _: self.next_page.at(self.link_name),
-        )
+        super().__init__(code, self.pool, self.page, self.next_page)
         self.interpreter.uncomputed = frozenset({"udiv"})
-        self.interpreter.globals["poolproof_page_size"] = Pointer(page_size_of(PAGE_SIZE), 0)
-        self.frame = self.interpreter.enter("pools_show", Pointer(self.device, 0), 0, Pointer(Struct("buf", {}), 0))
-
-    def printed(self, *arguments: Any) -> int:
-        if len(arguments) == 8:  # where, how much room, the format; name, in use, total, size, pages
-            self.rows.append(arguments[3:])
-        return 1
 
     def place(self, name: str, page: Pointer | int) -> Any:
         """What a variable of the walk holds at a page: its link, or the page itself, before which the link's bytes are."""
-        return page + -self.page.offset_of(self.link_name) if name == "page" and isinstance(page, Pointer) else page
+        return page + -self.page.offset_of(self.link) if name == "page" and isinstance(page, Pointer) else page
 
     def show_row(self, in_use: Any, pages: Any) -> None:
         self.path.follow("one row is printed", lambda: len(self.rows) == 1)
@@ -84,7 +59,7 @@ def row_counts_the_pages(path: Any, subject: Code) -> None:
     path.follow("the walk through the pages begins", lambda: begins is not None)
     assert begins is not None
     (at,) = (name for name, value in begins.items() if isinstance(value, Pointer))
-    first = file.page.at(file.link_name)
+    first, following = file.places
     path.follow("it begins with the first page, and with no counts", lambda: begins[at] == file.place(at, first))
     wide = {"blocks": 31 if subject.promises is V6_1 else 60}  # v6.1 counts blocks in an int
     counts = {name: path.number(f"{name} by then", wide.get(name, 31)) for name in begins if name != at}
@@ -98,7 +73,7 @@ def row_counts_the_pages(path: Any, subject: Code) -> None:
     then = file.interpreter.resume(file.frame, {**counts, at: file.place(at, first)})
     path.follow("the walk goes on with the next", lambda: then is not None)
     assert then is not None
-    path.follow("page", lambda: then[at] == file.place(at, file.next_page.at(file.link_name)))
+    path.follow("page", lambda: then[at] == file.place(at, following))
     path.show("a page is counted", lambda: then["pages"] == counts["pages"] + 1)
     in_use = file.page["in_use"]
     path.assume(

@@ -72,11 +72,15 @@ class Code:
         place = self.module.place(function, block) if block else self.module.place_of(function)
         return NotFollowed(reason).at(place)
 
-    def interpreter(self, debug: bool = False, **externals: Any) -> Interpreter:
-        """Of the code of debug builds, or of the others."""
+    def interpreter(self, debug: bool = False, page_size: Any = None, **externals: Any) -> Interpreter:
+        """Of the code of debug builds, or of the others; code that reads a page size that is not given is not followed."""
         given = {name: lambda *_: 0 for name in QUIET} | {"lock_is_held_type": lambda *_: 1} | MEMORY | externals
         module = self.debugging if debug else self.module
-        return Interpreter(module, by_kernel_names(given), objects_of(given), replaced=inline_in_headers(given))
+        interpreter = Interpreter(module, by_kernel_names(given), objects_of(given), replaced=inline_in_headers(given))
+        if page_size is not None:
+            known = Struct("PAGE_SIZE", {0: Field("value", 64)}, {0: page_size})
+            interpreter.globals["poolproof_page_size"] = Pointer(known, 0)
+        return interpreter
 
     def alike(self, name: str) -> str:
         """The function, which has to be the same with debugging code and without: what is proved of one is used of the other.
@@ -136,9 +140,8 @@ def created(code: Code, size: Any, align: Any, boundary: Any, page_size: Any) ->
     def memory(_: Any, flags: int, __: Any = NUMA_NO_NODE) -> Pointer:
         return Pointer(replace(code.struct("dma_pool"), unwritten=0 if flags & GFP_ZERO else Fault), 0)
 
-    interpreter = code.interpreter(kmalloc=memory)
+    interpreter = code.interpreter(page_size=page_size, kmalloc=memory)
     interpreter.uncomputed = frozenset({"udiv", "urem"})
-    interpreter.globals["poolproof_page_size"] = Pointer(page_size_of(page_size), 0)
     made = call_create(interpreter, Pointer(device, 0), size, align, boundary)
     return made.object if isinstance(made, Pointer) else None
 
@@ -150,43 +153,51 @@ def call_create(interpreter: Interpreter, *arguments: Any) -> Any:
     return interpreter.call("dma_pool_create", 0, *arguments)
 
 
-def page_size_of(page_size: Any) -> Struct:
-    return Struct("PAGE_SIZE", {0: Field("value", 64)}, {0: page_size})
-
-
 def geometry_of(pool: Struct | None) -> Geometry | None:
     return None if pool is None else Geometry(pool["size"], pool["boundary"], pool["allocation"])
 
 
-def total_in_the_row(code: Code, pool: Struct) -> Any:
-    """What pools_show prints of a pool with one page as its total of blocks."""
-    device, page = code.struct("device"), code.struct("dma_page")
-    page.any_value = pool.any_value
-    rows: list[tuple[Any, ...]] = []
+class PoolsFile:
+    """The file of a device with one pool, about to be printed; the pool has these pages, the first one or two of a walk."""
 
-    def printed(*arguments: Any) -> int:
-        if len(arguments) == 8:
-            rows.append(arguments)
+    def __init__(self, code: Code, pool: Struct, *pages: Struct) -> None:
+        device = code.struct("device")
+        in_a_ring(device.at("dma_pools.next"), pool.at("pools.next"))
+        in_tree = code.promises is SERIES
+        self.link = node_field(pages[0], 0) if in_tree else "page_list.next"
+        self.places = [page.at(self.link) for page in pages]
+        self.end: Any = 0  # what the walk ends with
+        if in_tree:
+            pool["page_tree.rb_node"] = self.places[0]
+        else:
+            self.end = pool.at(self.link)
+            in_a_ring(self.end, *self.places)
+        self.rows: list[tuple[Any, ...]] = []
+        self.interpreter = code.interpreter(
+            page_size=PAGE_SIZE,
+            scnprintf=self.printed,
+            sysfs_emit=self.printed,
+            sysfs_emit_at=self.printed,
+            rb_first=lambda root: root.object.load(root.offset, 64),
+            rb_next=lambda _: (*self.places, self.end)[1],
+        )
+        self.frame = self.interpreter.enter("pools_show", Pointer(device, 0), 0, Pointer(Struct("buf", {}), 0))
+
+    def printed(self, *arguments: Any) -> int:
+        if len(arguments) == 8:  # where, how much room, the format; name, in use, total, size, pages
+            self.rows.append(arguments[3:])
         return 1
 
-    in_a_ring(device.at("dma_pools.next"), pool.at("pools.next"))
-    tree = code.promises is SERIES
-    if tree:
-        pool["page_tree.rb_node"] = page.at(node_field(page, 0))
-    else:
-        in_a_ring(pool.at("page_list.next"), page.at("page_list.next"))
-    interpreter = code.interpreter(
-        scnprintf=printed,
-        sysfs_emit=printed,
-        sysfs_emit_at=printed,
-        rb_first=lambda root: root.object.load(root.offset, 64),
-        rb_next=lambda _: 0,
-    )
-    interpreter.globals["poolproof_page_size"] = Pointer(page_size_of(PAGE_SIZE), 0)
-    interpreter.call("pools_show", Pointer(device, 0), 0, Pointer(Struct("buf", {}), 0))
-    if len(rows) != 1:
+
+def total_in_the_row(code: Code, pool: Struct) -> Any:
+    """What pools_show prints of a pool with one page as its total of blocks."""
+    page = code.struct("dma_page")
+    page.any_value = pool.any_value
+    file = PoolsFile(code, pool, page)
+    file.interpreter.advance(file.frame)
+    if len(file.rows) != 1:
         raise code.not_followed("pools_show prints no row that is known here", "pools_show")
-    return rows[0][5]
+    return file.rows[0][2]
 
 
 def node_field(page: Struct, place: int) -> str:

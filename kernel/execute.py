@@ -55,10 +55,10 @@ class Interpreter:
     """Functions of the file for which something else stands; whoever puts it there says by which claim."""
     cuts: dict[tuple[str, str], Cut] = field(default_factory=dict)
     """The same of loops, by function and the block where a turn begins."""
-    entered: Callable[["Frame", dict[str, Any]], dict[str, Any]] = lambda _, values: values
-    """Called where a block begins, with the values of its phis; returns those that they get."""
     over: dict[tuple[str, str], Callable[[], None]] = field(default_factory=dict)
     """Of these, what to do where a loop goes on nevertheless, but for not following it."""
+    entered: Callable[["Frame", dict[str, Any]], dict[str, Any]] = lambda _, values: values
+    """Called where a block begins, with the values of its phis; returns those that they get."""
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Run a function to its end."""

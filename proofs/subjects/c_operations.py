@@ -47,7 +47,8 @@ class Operations:
 
     # What the code calls.
 
-    def running(self) -> Interpreter:
+    def running(self, **more: Any) -> Interpreter:
+        """The code, with what it calls, and `more` of that."""
         return self.code.interpreter(
             self.debug,
             kmalloc=self.kmalloc,
@@ -57,6 +58,7 @@ class Operations:
             init_on_free=lambda: self.init_on_free,
             poolproof_log=lambda *_: self._error("said"),
             **self.locked.externals(),
+            **more,
         )
 
     def kmalloc(self, nbytes: Any, flags: Any, node: Any = NUMA_NO_NODE) -> Any:

@@ -45,12 +45,11 @@ class DestroyedInC(CPool):
             self.path.follow("the walk goes on from the page", lambda: node == here)
             return following
 
-        interpreter = self.running()
-        interpreter.externals |= {
-            "rb_first_postorder": lambda _: here,
-            "rb_next_postorder": after,
-            "dma_free_attrs": lambda _, *given: self.memory.free_coherent(*given[:3]),
-        }
+        interpreter = self.running(
+            rb_first_postorder=lambda _: here,
+            rb_next_postorder=after,
+            dma_free_coherent=lambda _, *given: self.memory.free_coherent(*given),
+        )
         frame = interpreter.enter("dma_pool_destroy", Pointer(self.view, 0))
         begins = interpreter.advance(frame, frame.function.loop())
         variable = page_variable(begins, Pointer(struct, 0))

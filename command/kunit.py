@@ -8,6 +8,7 @@ from command.files import put, usable
 from command.line import Status
 from command.replay import A_TRACE
 from kernel.build import find
+from kernel.real.build import full_tree
 from kernel.real.kunit import run_kunit
 from model.bad_input import BadInput
 from model.trace import TraceError, loads
@@ -24,6 +25,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Status:
+    source = None if options.kernel is None else replace(find(options.kernel), real=True)
+    if source is not None:
+        full_tree(source)  # or nothing is written
     try:
         with usable(options.trace, A_TRACE):
             trace = loads(Path(options.trace).read_text(errors="replace"))
@@ -37,9 +41,8 @@ def run(options: argparse.Namespace) -> Status:
         file.parent.mkdir(parents=True, exist_ok=True)
     put(file, text)
     print(f"{file}: lay it into mm/, and add obj-$(CONFIG_KUNIT) += {file.stem}.o to mm/Makefile")
-    if options.kernel is None:
+    if source is None:
         return Status.EXPECTED
-    source = replace(find(options.kernel), real=True)
     passes, said = run_kunit(source, text, show_progress)
     print(f"{source}\n" + "\n".join(said))
     return Status.EXPECTED if passes else Status.SURPRISE

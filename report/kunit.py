@@ -103,7 +103,7 @@ class Steps:
                 yield from self.create(step)
             case Alloc():
                 yield from self.alloc(step)
-            case Free(vaddr_plus=0, dma_plus=0) if step.block in self.run.blocks:
+            case Free() if self.run.in_use_at(*self.run.addresses(step)) == step.block:
                 vaddr, dma = (f"block[{{n}}].{name}" for name in ("vaddr", "dma"))
                 self.run.run(step)
                 yield ""

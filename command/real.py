@@ -45,11 +45,13 @@ def run(options: argparse.Namespace) -> Status:
     if options.trial is None:
         return Status.EXPECTED
     try_out(None, str(TRACES))  # where a run that shows a difference is kept
-    done = compare(replace(source, real=False), source, options.seed, options.trial, show_progress, of_reads=False)
+    done = compare(replace(source, real=False), source, options.seed, options.trial, show_progress, of_kasan=False)
     show_progress("")
     told = f"{counted(done.runs, 'pool')}, {counted(done.steps, 'step')}, seed {options.seed}"
     print(f"the shim and the kernel: {told}: {summary(done)}")
-    print(f"in {counted(done.reads, 'run')}, KASAN ends it at a read, which the shim lets pass")
+    print(
+        f"KASAN ends {counted(done.kasans, 'run')}: at a read, which the shim lets pass, or in the step in which the shim ends it"
+    )
     print("\n".join(differences(done, f"trial-{source.label()}")))
     return Status.SURPRISE if done.smallest else Status.EXPECTED
 

@@ -190,9 +190,10 @@ class Difference:
     before: Observation
     after: Observation
 
-    def is_a_read(self) -> bool:
-        """Whether KASAN ends the run at a read, which the shim lets pass: it meets what comes of that, if anything does."""
-        return ": Read of size " in self.after.of["end"].partition("BUG: KASAN: ")[2]
+    def is_kasans(self) -> bool:
+        """Whether a report of KASAN ends the run after: at a read, which the shim lets pass, or where before ends as well."""
+        reported = self.after.of["end"].partition("BUG: KASAN: ")[2]
+        return bool(reported) and (": Read of size " in reported or self.before.of["end"] != "")
 
 
 def difference(trace: Trace, before: Revision, after: Revision, possible: bool = False) -> Difference | None:
@@ -219,15 +220,15 @@ class Comparison:
     differing: Counter[str] = field(default_factory=Counter)
     smallest: dict[str, Difference] = field(default_factory=dict)
     progress: Callable[[str], None] = silent
-    of_reads: bool = True  # that only KASAN sees
-    reads: int = 0  # runs that ended with such a read, where these are no differences
+    of_kasan: bool = True  # whether it is a difference that KASAN ends a run
+    kasans: int = 0  # runs that ended so, where that is no difference
 
     def add(self, found: Difference | None, steps: int) -> None:
         self.runs += 1
         self.steps += steps
         self.progress(f"{self.runs:,} pools")
-        if found is not None and not self.of_reads and found.is_a_read():
-            self.reads += 1
+        if found is not None and not self.of_kasan and found.is_kasans():
+            self.kasans += 1
             found = None
         if found is None:
             return
@@ -270,13 +271,14 @@ def compare(
     progress: Callable[[str], None] = silent,
     *,
     edges: bool = True,
-    of_reads: bool = True,
+    of_kasan: bool = True,
 ) -> Comparison:
     """Run both with the same operations: at the `edges` of words, the directed runs, and `runs` that are drawn; `progress` is
-    told how far that is. Not `of_reads`: what only KASAN can see is no difference. Raises BuildError.
+    told how far that is. Not `of_kasan`: that KASAN ends a run at a read is no difference. Raises
+    BuildError.
     """
     revisions = revision_of(before), revision_of(after)
-    comparison = Comparison(progress=progress, of_reads=of_reads)
+    comparison = Comparison(progress=progress, of_kasan=of_kasan)
     hunter = type(
         "ComparingMachine",
         (ComparingMachine,),

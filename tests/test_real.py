@@ -55,7 +55,7 @@ def test_every_trace_ends_as_in_the_shim(version: str) -> None:
 @pytest.mark.parametrize("version", ["v6.1", "v6.12"])
 def test_the_shim_does_what_the_kernel_does(version: str) -> None:
     source = real(version)
-    done = compare(replace(source, real=False), source, seed=1, runs=20, edges=False, of_reads=False)
+    done = compare(replace(source, real=False), source, seed=1, runs=20, edges=False, of_kasan=False)
     assert done.steps > 1_000
     assert not done.smallest
 

@@ -13,6 +13,8 @@
 #include <unistd.h>
 #include "host.h"
 
+#define GENERAL_PROTECTION 13 /* of x86 */
+
 static struct sigaction of_the_kernel;
 unsigned long host_fault_pc, host_fault_address, host_peer_base;
 
@@ -91,6 +93,9 @@ static void on_fault(int number, siginfo_t *info, void *context)
 	}
 	host_fault_pc = registers[REG_RIP];
 	host_fault_address = (unsigned long)info->si_addr;
+	/* Where it is the shadow that no address can be of, KASAN was called with one that may be. */
+	if (registers[REG_TRAPNO] == GENERAL_PROTECTION && registers[REG_RDI] << 16 >> 16 == registers[REG_RDI])
+		host_fault_address = registers[REG_RDI];
 	of_the_kernel.sa_sigaction(number, info, context);
 }
 

@@ -49,9 +49,8 @@ def run(options: argparse.Namespace) -> Status:
     show_progress("")
     told = f"{counted(done.runs, 'pool')}, {counted(done.steps, 'step')}, seed {options.seed}"
     print(f"the shim and the kernel: {told}: {summary(done)}")
-    print(
-        f"KASAN ends {counted(done.kasans, 'run')}: at a read, which the shim lets pass, or in the step in which the shim ends it"
-    )
+    ended = counted(done.kasans, "run")
+    print(f"KASAN ends {ended}: at a read, which the shim lets pass, or in the step in which the shim ends it")
     print("\n".join(differences(done, f"trial-{source.label()}")))
     return Status.SURPRISE if done.smallest else Status.EXPECTED
 

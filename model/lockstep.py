@@ -334,8 +334,9 @@ class Lockstep(Checks):
         record.description = lambda: ("", f"{len(changed)} bytes change")
 
     def _link(self, page: Page, start: int) -> int:
-        """What the free block at an offset links to, where that is an offset."""
-        return int.from_bytes(self.memory.block(page.mapping.vaddr + start, SMALLEST_BLOCK), "little")
+        """What the free block at an offset links to, where that is an offset; a smaller block has less of a number."""
+        nbytes = min(SMALLEST_BLOCK, self._live_oracle().geometry.size)
+        return int.from_bytes(self.memory.block(page.mapping.vaddr + start, nbytes), "little")
 
     def _corrupt_list(self, page: Page, start: int, former: int) -> None:
         """The link of a free block was overwritten. What that makes of a list that was sound is known if it now ends there, and

@@ -68,6 +68,16 @@ def test_an_allocation_is_proved_however_the_loop_is_written(obligation: str, na
     assert "free_list_holds_the_free_blocks/kernel" in result.lemmas
 
 
+def test_blocks_that_are_described_elsewhere_are_not_refuted(tmp_path: Path) -> None:
+    """In an array of kcalloc()."""
+    redesigns = tomllib.loads((Path(__file__).parent / "redesigns.toml").read_text())["change"]
+    (text,) = [change["text"] for change in redesigns if "kcalloc" in str(change)]
+    obligations = obligations_of(changed("v6.12", tmp_path, *text))
+    for name in ("layout_ends/kernel/u64", "free_list_holds_the_free_blocks/kernel/u64/alloc"):
+        result = prove(obligations[name], Settings())
+        assert (result.verdict, "(dmapool.c:" in result.why) == ("LOST", True), result.why
+
+
 def test_a_queue_of_free_blocks_is_not_refuted(tmp_path: Path) -> None:
     """Proofs about alloc and free know a stack: of a queue that does the same, they say nothing."""
     obligations = obligations_of(harmless("v6.12", "fifo", tmp_path))

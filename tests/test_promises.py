@@ -8,9 +8,11 @@ import pytest
 
 from hunt.fuzz import hunt
 from hunt.revisions import kernel_file
-from kernel.promises import promises_of
+from kernel.promises import promises_of, revision_of
+from model.lockstep import replay
 from model.promises import V6_1, V6_12, Promises
 from model.revision import KERNEL
+from model.trace import Alloc, Create, Free, Trace, Write
 from tests.kernels import changed, fetched, needs_a_compiler, tiny
 from tests.kernels import hunt as directed_hunt
 from tests.running import Command
@@ -44,6 +46,16 @@ def test_a_redesign_that_no_driver_sees_is_no_finding(tmp_path: Path, change: di
     here = changed("v6.12", tmp_path, *change["text"])
     assert promises_of(here).like == "v6.12"
     assert directed_hunt(here) > 5000
+
+
+def test_a_block_may_be_smaller_than_a_link(tmp_path: Path) -> None:
+    """Where blocks are described elsewhere; a device writes to the last one of a page."""
+    elsewhere = next(change["text"] for change in REDESIGNS if "struct dma_block *blocks" in str(change))
+    least = "\tif (size < sizeof(struct dma_block))\n\t\tsize = sizeof(struct dma_block);\n"
+    revision = revision_of(changed("v6.12", tmp_path, *elsewhere, least, ""))
+    assert revision.promises.smallest_block == 1
+    happened = replay(Trace((Create(1), Alloc("a"), Write("a", 0, "02"), Free("a"))), revision)
+    assert happened.steps[-1].happened == "the block is taken back"
 
 
 def test_a_mended_defect_is_held_to(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> Status:
         if trace.claim is None:
             raise BadInput(f"{options.trace}: it names no claim that it breaks, and so nothing to test")
         file = Path(options.out or f"reports/kunit/dmapool_{trace.claim}_kunit.c")
-        text = kunit_test(trace, trace.claim, file.stem)
+        text = kunit_test(trace, trace.claim)
     except TraceError as error:
         raise BadInput(f"{options.trace}: {error}; {A_TRACE}") from error
     with usable(str(file)):

@@ -22,8 +22,8 @@ WIDTH = 80
 ABOUT_ROWS = ("in_use_counts_the_live_blocks", "total_counts_the_blocks")
 
 
-def kunit_test(trace: Trace, claim: str, file: str) -> str:
-    """The C of a test of a claim, for a file of that name, without `.c`. Raises BadInput for a trace that cannot be one."""
+def kunit_test(trace: Trace, claim: str) -> str:
+    """The C of a test of a claim. Raises BadInput for a trace that cannot be one."""
     if trace.kernel != Kernel():
         raise BadInput("a KUnit test runs in a kernel as it is, and the trace asks for other pages or other options")
     steps = Steps(trace, claim)
@@ -43,7 +43,6 @@ def kunit_test(trace: Trace, claim: str, file: str) -> str:
     )
     rendered: str = frame.render(
         about="\n".join(f" * {line}" for line in sentence),
-        file=file,
         name=claim,
         size=in_c(steps.size),
         places="\n".join(f"\t{place}," for place in steps.places or ["NO_MEMORY"]),
@@ -101,9 +100,9 @@ class Steps:
                 return
             case Create():
                 yield from self.create(step)
-            case Alloc():
+            case Alloc(page=page) if page is None or not page.forced:
                 yield from self.alloc(step)
-            case Free() if self.run.in_use_at(*self.run.addresses(step)) == step.block:
+            case Free() if self.run.target is not None and self.run.in_use_at(*self.run.addresses(step)) == step.block:
                 vaddr, dma = (f"block[{{n}}].{name}" for name in ("vaddr", "dma"))
                 self.run.run(step)
                 yield ""

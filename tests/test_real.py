@@ -1,6 +1,9 @@
 """A real kernel as a target: what the shim says is what User Mode Linux does, with the same traces, messages and faults."""
 
 import re
+import shutil
+import subprocess
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +16,14 @@ from kernel.compiler import BuildError
 from kernel.fetch import FULL, is_full
 from kernel.promises import revision_of
 from kernel.real.build import full_tree, is_built, lay_over, real_kernel
+from model.bad_input import BadInput
 from model.checks import BrokenClaim
 from model.lockstep import replay
 from model.trace import Alloc, Create, Kernel, Trace, loads
+from report.kunit import kunit_test
 from report.scene import scene_of
 from tests.kernels import changed, fetched, needs_a_compiler
+from tests.running import ROOT
 
 needs_a_compiler()
 
@@ -117,3 +123,27 @@ def test_a_tree_that_was_built_in_place_is_refused(tmp_path: Path) -> None:
         BuildError, match=r"was built in place, which hinders any other build: run `make mrproper` there"
     ):
         lay_over(tmp_path, tmp_path / "overlay")
+
+
+# Traces as KUnit tests.
+
+
+def test_a_trace_is_a_kunit_test_in_the_kernels_style(tmp_path: Path) -> None:
+    tests = {}
+    for file in TRACES:
+        trace = loads(file.read_text())
+        with suppress(BadInput):  # of debug builds, and of mistakes that drivers make
+            tests[file.stem] = kunit_test(trace, str(trace.claim))
+    assert len(tests) >= 13
+    for name, text in tests.items():
+        assert text.count("KUNIT_CASE(") == 1
+        assert max(len(line.expandtabs(8)) for line in text.splitlines()) <= 80
+        assert str(ROOT) not in text
+        (tmp_path / f"{re.sub('[^a-z0-9]', '_', name)}.c").write_text(text)
+    checkpatch = FULL / "v6.12" / "scripts" / "checkpatch.pl"
+    if not checkpatch.is_file() or shutil.which("perl") is None:
+        pytest.skip("needs perl, and a full tree of v6.12: run `make kernels FULL=1`")
+    files = map(str, tmp_path.iterdir())
+    command = ["perl", str(checkpatch), "--no-tree", "--strict", "-f", *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.count("total: 0 errors, 0 warnings, 0 checks") == len(tests)

@@ -67,7 +67,7 @@ void ends(u32 what, const void *pc, const char *format, ...)
 	va_start(arguments, format);
 	vscnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	end_with(what, 0, 0, pc, text);
+	end_with(what, 0, 0, pc, what == MISUSE && complaint[0] ? complaint : text); /* the kernel was first */
 }
 
 /* An operation has returned. */

@@ -30,7 +30,7 @@ def kunit_test(trace: Trace, claim: str) -> str:
     body = [line for lines, number in grouped(steps, trace) for line in in_a_loop(lines, number)]
     if not steps.refused and not isinstance(trace.steps[-1], Destroy):
         body += ["", "\tdma_pool_destroy(pool);"]
-    text = "\n".join(body)
+    text = "\n".join(part for line in body for part in (wrapped(line) if "(" in line else [line]))
     sentence = textwrap.wrap(f"KUnit test of mm/dmapool.c: {CLAIMS[claim].sentence}", WIDTH - 3)
     frame = Template(
         FRAME.read_text(),
@@ -106,7 +106,7 @@ class Steps:
                 vaddr, dma = (f"block[{{n}}].{name}" for name in ("vaddr", "dma"))
                 self.run.run(step)
                 yield ""
-                yield from call("dma_pool_free", "pool", vaddr, dma)
+                yield call("dma_pool_free", "pool", vaddr, dma)
                 yield f"\t{vaddr} = NULL;"
             case PoolInfo():
                 self.run.run(step)
@@ -121,13 +121,13 @@ class Steps:
                 )
         if self.run.target is not None and self.about_rows and self.run.oracle is not None:
             row = re.sub(r"[^\w -]", "_", self.run.oracle.poolinfo())
-            yield from call("expect_row", "test", f'"poolinfo - 0.1\\n{row}\\n"')
+            yield call("expect_row", "test", f'"poolinfo - 0.1\\n{row}\\n"')
 
     def create(self, step: Create) -> Iterator[str]:
         self.run.run(step)
         self.refused = self.run.target is None
         name = re.sub(r"[^\w -]", "_", step.name)
-        yield from call("pool = dma_pool_create", f'"{name}"', "dev", "SIZE", in_c(step.align), in_c(step.boundary))
+        yield call("pool = dma_pool_create", f'"{name}"', "dev", "SIZE", in_c(step.align), in_c(step.boundary))
         if self.refused:
             yield "\t/* There can be no such pool: it has to be refused. */"
             yield "\tKUNIT_EXPECT_NULL(test, pool);"
@@ -149,7 +149,7 @@ class Steps:
         yield ""
         yield f"\t/* {what if there else 'No block: the device has no page for it.'} */"
         flags = step.flags + " | __GFP_ZERO" * step.zero
-        yield from call(f"{given} = dma_pool_alloc", "pool", flags, "&block[{n}].dma")
+        yield call(f"{given} = dma_pool_alloc", "pool", flags, "&block[{n}].dma")
         yield "\texpect_block(test, {n});" if there else f"\tKUNIT_EXPECT_NULL(test, {given});"
         yield f"\tKUNIT_EXPECT_EQ(test, asked, {len(self.places)});"
 
@@ -164,15 +164,18 @@ def in_c(number: int) -> str:
     return str(number) if number < 2**31 else f"{number:#x}"
 
 
-def call(function: str, *arguments: str) -> Iterator[str]:
-    """A call, in lines of at most 80 columns that are aligned as in the kernel."""
-    line = f"\t{function}("
-    column = len(line.expandtabs(TAB))
-    for place, argument in enumerate(arguments):
-        ended = argument + (");" if place == len(arguments) - 1 else ",")
-        joined = line + (" " if line[-1] == "," else "") + ended
-        if len(joined.expandtabs(TAB)) > WIDTH and line[-1] == ",":
-            yield line
-            joined = "\t" * (column // TAB) + " " * (column % TAB) + ended
-        line = joined
-    yield line
+def call(function: str, *arguments: str) -> str:
+    return f"\t{function}({', '.join(arguments)});"
+
+
+def wrapped(line: str) -> Iterator[str]:
+    """A call in lines of at most 80 columns, aligned as in the kernel; any other line is short."""
+    column = len(line.partition("(")[0].expandtabs(TAB)) + 1
+    now, *more = line.split(", ")
+    for argument in more:
+        if len(f"{now}, {argument},".expandtabs(TAB)) > WIDTH:
+            yield now + ","
+            now = "\t" * (column // TAB) + " " * (column % TAB) + argument
+        else:
+            now += ", " + argument
+    yield now

@@ -102,8 +102,11 @@ def hunt_all(
     hunts: dict[str, Hunt] = {}
 
     def sweeps(revision: str) -> bool:
-        """Of a seeded bug, only what runs natively: in Python, there are many, and a sweep takes longer than what is drawn."""
-        return profile != profiles.UNSHRUNK or revision == KERNEL
+        """Of a seeded bug, only what runs natively: in Python, there are many, and a sweep takes longer than what is drawn.
+
+        A real kernel takes so long for a pool that only the shim sweeps."""
+        real = kernel is not None and kernel.source.real
+        return (profile != profiles.UNSHRUNK or revision == KERNEL) and not real
 
     try:
         with ProcessPoolExecutor(min(len(hunted), os.cpu_count() or 1)) as executor:

@@ -41,6 +41,8 @@ def run(options: argparse.Namespace) -> Status:
     for revision in options.revisions:
         if revision not in revisions(kernel):
             raise unknown("revision", revision, revisions(kernel))
+    if kernel is not None and options.revisions not in ([], [KERNEL]):
+        raise BadInput(f"{' '.join(options.revisions)} and --kernel: name one of them")
     try_out(options.json)
     hunted = options.revisions or ([KERNEL] if kernel is not None else list(HUNTED))
     to_read = sys.stderr if options.json == "-" else sys.stdout

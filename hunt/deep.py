@@ -13,6 +13,7 @@ from typing import Any
 
 from hunt.watchdog import begin, watchdog
 from kernel.pool import ALLOC, FREE, OPERATION, KernelPool
+from model import geometry
 from model.checks import BrokenClaim
 from model.lockstep import replay
 from model.memory import Mapping, Memory
@@ -187,6 +188,12 @@ def differs(revision: Revision, pool: Create, kernel: Kernel, number: int) -> De
     return None
 
 
+def is_admitted(pool: Create, page_size: int, smallest_block: int) -> bool:
+    """Whether there can be such a pool, where a block has at least so many bytes."""
+    promised = geometry.create(pool.size, pool.align, pool.boundary, page_size, smallest_block)
+    return not isinstance(promised, geometry.Refusal)
+
+
 def run_deep(
     revision: Revision,
     numbers: frozenset[int] = frozenset(),
@@ -197,7 +204,8 @@ def run_deep(
     code under test are among the depths. Raises AssertionError if a run differs and breaks no claim."""
     given = 0
     beyond = {number + 2 for number in numbers if min(DEPTHS) <= number < MOST}
-    for debug, (pool, page_size) in [(debug, one) for debug in (True, False) for one in GEOMETRIES]:
+    admitted = [one for one in GEOMETRIES if is_admitted(*one, revision.promises.smallest_block)]
+    for debug, (pool, page_size) in [(debug, one) for debug in (True, False) for one in admitted]:
         kernel, passed, depths = Kernel(page_size, debug), 1, sorted({*DEPTHS, *beyond})
         if debug and not native:
             depths = [number for number in depths if number <= MOST_IN_PYTHON and page_size <= MOST_IN_PYTHON]

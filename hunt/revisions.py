@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -84,6 +84,13 @@ class KernelFile:
         return f"KERNEL={self.path}" + (f" PROMISES={self.promises}" if self.promises else "") + real
 
 
+BOUNDS: dict[str, Callable[[Any], bool]] = {
+    "smallest_block": lambda nbytes: 1 <= nbytes <= 2**20,
+    "columns": lambda columns: len(columns) == 4 and all(type(one) is int and -16 <= one <= -1 for one in columns),
+}
+"""What may be promised, of what has bounds: bytes, and places of four numbers in a row, from its end."""
+
+
 def promised(source: Source, named: str | None) -> tuple[Promises, tuple[str, ...]]:
     """What a file is held to, and the claims that it is meant to break. Of a TOML file, `announced` is a list of these, `like`
     names a revision, and each other key is a field of `Promises`. Raises BuildError."""
@@ -98,12 +105,14 @@ def promised(source: Source, named: str | None) -> tuple[Promises, tuple[str, ..
     allowed = {one.name: type(getattr(promises, one.name)) for one in fields(Promises)}
     of_tuples = {name: tuple(value) for name, value in said.items() if isinstance(value, list)}
     wrong = [name for name, value in (said | of_tuples).items() if type(value) is not allowed.get(name)]
+    wrong += [name for name, allows in BOUNDS.items() if name in said and name not in wrong and not allows(said[name])]
     wrong += ["like"] if like is not None and like not in REVISIONS else []
     claims = [str(claim).partition("@")[0] for claim in announced] if isinstance(announced, list) else [""]
     wrong += [f"announced: {claim!r}" for claim in claims if claim not in CLAIMS]
     if wrong:
         known = ", ".join(["announced", *(name for name in allowed if not name.startswith("keeps"))])
-        raise BuildError(f"{named}: {wrong[0]} is nothing that can be promised so; known are {known}")
+        value = f" = {said[wrong[0]]!r}" if wrong[0] in said else ""
+        raise BuildError(f"{named}: {wrong[0]}{value} is nothing that can be promised so; known are {known}")
     return replace(promises, **(said | of_tuples)), tuple(announced)
 
 

@@ -98,6 +98,12 @@ class Struct:
     may_be_another: bool = False
     """It may be what another object is of which that is said."""
 
+    def fits_in(self, nbytes: Any) -> None:
+        """Raises Fault if so many bytes that were allocated for it are too few."""
+        needed = max(offset + known.width // 8 for offset, known in self.fields.items())
+        if nbytes < needed:
+            raise Fault(f"{self.name} has {needed} bytes, and fewer are allocated for it")
+
     def offset_of(self, name: str) -> int:
         """Raises NotFollowed if the struct has no such field."""
         for offset, known in self.fields.items():

@@ -72,11 +72,11 @@ class Device:
         return not (self.refuses and self.path.one_of(what, "serves", "fails") == "fails")
 
     def kmalloc(self, nbytes: Any, flags: Any, node: Any = NUMA_NO_NODE) -> Pointer | int:
-        del nbytes
         self.nodes.append(node)
         if not self.serves("kmalloc"):
             return 0
         new = self.seen("dma_pool", unwritten=0 if flags & GFP_ZERO else Fault, private=True)
+        new.fits_in(nbytes)
         self.memory.append(new)
         return Pointer(new, 0)
 

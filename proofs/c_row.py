@@ -25,7 +25,7 @@ class File(PoolsFile):
 
     def place(self, name: str, page: Pointer | int) -> Any:
         """What a variable of the walk holds at a page: its link, or the page itself, before which the link's bytes are."""
-        return page + -self.page.offset_of(self.link) if name == "page" and isinstance(page, Pointer) else page
+        return page + -self.page.offset_of(self.links_at) if name == "page" and isinstance(page, Pointer) else page
 
     def show_row(self, in_use: Any, pages: Any) -> None:
         self.path.follow("one row is printed", lambda: len(self.rows) == 1)

@@ -89,7 +89,9 @@ def test_a_change_that_is_announced_is_no_finding_and_the_hunt_goes_on(tmp_path:
     ("text", "message"),
     [
         ("like = 'v6.13'", "like is nothing that can be promised so"),
-        ("smallest_block = '4'", "smallest_block is nothing that can be promised so"),
+        ("smallest_block = '4'", "smallest_block = '4' is nothing that can be promised so"),
+        ("smallest_block = 0", "smallest_block = 0 is nothing that can be promised so"),
+        ("columns = [1]", "columns = [1] is nothing that can be promised so"),
         ("announced = ['fresh_block_ascends']", "announced: 'fresh_block_ascends'"),
         ("smallest_block", "meant.toml: "),
     ],

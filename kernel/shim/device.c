@@ -160,7 +160,7 @@ void *dma_alloc_attrs(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp_t 
 		       name_of_flags(flags & ~__GFP_ZERO), name_of_flags(running.allowed));
 	if (fails_by_injection())
 		return NULL;
-	if (held & SPINLOCK) { /* others have to wait; a caller for whom the lock is dropped may come, and gets the page */
+	if (held & SPINLOCKS) { /* others have to wait; a caller for whom the lock is dropped may come, and gets the page */
 		running.failed = true;
 		return NULL;
 	}

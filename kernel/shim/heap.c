@@ -70,7 +70,7 @@ const char *name_of_flags(gfp_t flags)
 void check_gfp(gfp_t flags, const char *what, const void *pc)
 {
 	bool sleeps = flags & __GFP_DIRECT_RECLAIM;
-	const char *how = sleeps && held & SPINLOCK ? "may sleep, and is called with a lock held" :
+	const char *how = sleeps && held & SPINLOCKS ? "may sleep, and is called with a lock held" :
 			  sleeps && irqs_off ? "may sleep, and is called with interrupts off" :
 			  flags & ~running.allowed & (__GFP_DIRECT_RECLAIM | __GFP_IO | __GFP_FS) ?
 					       "may do more for memory than the caller allows" : NULL;

@@ -4,22 +4,24 @@
  *
  * Replaces kernel/locking/ (spinlocks, reader-writer spinlocks, mutexes, lockdep's assertions), local_irq_save and
  * might_sleep.
- * A lock that is taken twice is a deadlock. Invariant: bit 0 of `held` is set while any spinlock is held, and one of the other bits
- * while a mutex is. A lock's state has a bit cleared for each of HELD and BY_INTERRUPTS.
+ * A lock that is taken twice is a deadlock, and so are two that are taken in one order here and in the other there. Invariant: a
+ * bit of `held` is set while a lock of its kind is held: a spinlock in an object of kmalloc, one in none, or a mutex. A lock's state has a bit cleared for each of HELD and BY_INTERRUPTS.
  */
 #include "shim.h"
 
 #define HELD 1u
+#define MUTEXES 5 /* that are told apart; others share a bit */
 #define BY_INTERRUPTS 2u /* an interrupt handler takes it as well */
 
 u8 held, held_by_readers;
 unsigned long irqs_off;
 int debug_locks = 1; /* lockdep's assertions are made */
 static unsigned held_of_kind[8];
+static u8 taken_under[8]; /* what was held when a lock of a kind was taken */
 
 void check_may_sleep(const char *what, const void *pc)
 {
-	if (held & SPINLOCK)
+	if (held & SPINLOCKS)
 		misuse_unless_known(pc, "%s may sleep, and is called with a lock held", what);
 	if (irqs_off)
 		misuse_unless_known(pc, "%s may sleep, and is called with interrupts off", what);
@@ -53,6 +55,20 @@ unsigned long poolproof_irqs_off(void)
 	return irqs_off;
 }
 
+void forget_order(void)
+{
+	memset(taken_under, 0, sizeof(taken_under));
+}
+
+/* Of mutexes each; of spinlocks, there may be one for each pool or page. */
+static void check_order(size_t kind, const void *pc)
+{
+	for (size_t n = 1; n <= MUTEXES; n++)
+		if (n != kind && held & 1 << n && taken_under[n] & 1 << kind)
+			misuse(pc, "two mutexes are taken in one order here, and in the other elsewhere: a deadlock");
+	taken_under[kind] |= held;
+}
+
 static void take(u32 *state, size_t kind, const void *pc)
 {
 	if (!state)
@@ -60,6 +76,8 @@ static void take(u32 *state, size_t kind, const void *pc)
 	if (!(*state & HELD))
 		misuse(pc, "a lock is taken that is held already: a deadlock");
 	*state &= ~HELD;
+	if (kind >= 1 && kind <= MUTEXES)
+		check_order(kind, pc);
 	held_of_kind[kind]++;
 	held |= 1 << kind;
 	if (reading_pools_file)
@@ -77,11 +95,16 @@ static void release(u32 *state, size_t kind, const void *pc)
 		held &= ~(1 << kind);
 }
 
+static size_t kind_of_spinlock(const struct raw_spinlock *lock)
+{
+	return (size_t)((u8 *)lock - heap) < heap_used ? 0 : 7;
+}
+
 static void take_spinlock(struct raw_spinlock *lock, const void *pc)
 {
 	u32 *state = state_of_spinlock(lock);
 
-	take(state, 0, pc);
+	take(state, kind_of_spinlock(lock), pc);
 	if (running.by_interrupt)
 		*state &= ~BY_INTERRUPTS;
 	if (!(*state & BY_INTERRUPTS) && !irqs_off)
@@ -92,8 +115,8 @@ static void take_spinlock(struct raw_spinlock *lock, const void *pc)
 
 static void release_spinlock(struct raw_spinlock *lock, const void *pc)
 {
-	release(state_of_spinlock(lock), 0, pc);
-	running.unlocked = !(held & SPINLOCK);
+	release(state_of_spinlock(lock), kind_of_spinlock(lock), pc);
+	running.unlocked = !(held & SPINLOCKS);
 }
 
 static bool try_spinlock(struct raw_spinlock *lock, const void *pc)
@@ -174,7 +197,7 @@ void _raw_spin_unlock_irqrestore(struct raw_spinlock *lock, unsigned long flags)
 /* Mutexes that no bit is left for share the last one. */
 static size_t kind_of(const struct mutex *lock)
 {
-	static const struct mutex *known[6];
+	static const struct mutex *known[MUTEXES];
 	size_t n = 0;
 
 	while (n < ARRAY_SIZE(known) && known[n] && known[n] != lock)

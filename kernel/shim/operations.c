@@ -77,6 +77,7 @@ void reset(void)
 	close_pages();
 	forget_pools_file();
 	forget_blocks();
+	forget_order();
 	heap_used = objects = frees = unused_pages = 0;
 	destroyed = false;
 	poolproof_page_size = request.d;

@@ -39,7 +39,7 @@ static noinline void report_race(size_t offset, size_t nbytes, bool writes, u8 u
 
 	misuse_unless_known(pc, "%s %lu bytes at offset %lu of an object of %lu bytes of kmalloc, without the %s that others hold",
 	       writes ? "it writes" : "it reads", nbytes, offset - object, object_bytes,
-	       under & SPINLOCK ? "spinlock" : under ? "mutex" : "lock");
+	       under & SPINLOCKS ? "spinlock" : under ? "mutex" : "lock");
 }
 
 static void read_after_unlock(size_t offset, size_t nbytes, u8 under, const void *pc)
@@ -77,6 +77,11 @@ static void check_handed(size_t offset, size_t nbytes)
 			report_race(one->offset, one->nbytes, false, one->under, one->pc);
 }
 
+static bool only_spinlocks(u8 under)
+{
+	return under && !(under & ~SPINLOCKS);
+}
+
 enum access { READS, WRITES, READS_ONCE, WRITES_ONCE }; /* by READ_ONCE and WRITE_ONCE: never a race */
 
 static __always_inline void on_access(const void *address, size_t nbytes, enum access access, const void *pc)
@@ -96,9 +101,9 @@ static __always_inline void on_access(const void *address, size_t nbytes, enum a
 		check_handed(offset, nbytes);
 	if (writes && held && (!under || (under & held)))
 		memset(written_under + offset, under ? under & held : held, nbytes);
-	if ((under & held) || access == READS_ONCE || access == WRITES_ONCE || races_meant || (under == SPINLOCK && destroying))
+	if ((under & held) || access == READS_ONCE || access == WRITES_ONCE || races_meant || (only_spinlocks(under) && destroying))
 		return;
-	if (under == SPINLOCK && reading_pools_file && !writes && (size_t)((u8 *)address - (u8 *)pool) < pool_bytes)
+	if (only_spinlocks(under) && reading_pools_file && !writes && (size_t)((u8 *)address - (u8 *)pool) < pool_bytes)
 		return; /* numbers for people, which v6.12 reads as they are */
 	if (under && !writes && running.is_alloc && running.unlocked &&
 	    (size_t)((u8 *)address - (u8 *)pool) >= pool_bytes)

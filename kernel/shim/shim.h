@@ -238,12 +238,15 @@ size_t object_of(size_t offset, size_t *nbytes); /* the offset in the heap of th
 
 /* Locks and interrupts (locks.c) */
 
-#define SPINLOCK 1
-extern u8 held; /* a bit for each kind of lock: spinlocks, and each mutex */
+#define SPINLOCK 1 /* one in an object of kmalloc, as pool->lock is */
+#define STATIC_SPINLOCK 0x80 /* one that is in none */
+#define SPINLOCKS (SPINLOCK | STATIC_SPINLOCK)
+extern u8 held; /* a bit for each kind of lock: the two above, and each mutex */
 extern u8 held_by_readers; /* those that were taken while the file `pools` was read */
 extern unsigned long irqs_off; /* no interrupt comes */
 
 void check_may_sleep(const char *what, const void *pc);
+void forget_order(void); /* in which locks were taken */
 
 /* Reads and writes (races.c) */
 

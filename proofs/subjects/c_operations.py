@@ -36,7 +36,7 @@ class Operations:
         """Have struct dma_pool as a view of this pool, which has the fields that are `kept` in its attributes."""
         self.code, self.locked, self.views = code, views.locked, views
         geometry = {name: f"geometry.{name}" for name in ("size", "boundary", "allocation")}
-        self.view = views.view("dma_pool", self, geometry | kept)
+        self.view = self.locked.guarded = views.view("dma_pool", self, geometry | kept)
         self.view["dev"] = named_device(code)
         self.header: Struct | None = None  # the struct dma_page that the code adds
         self.freed: Any = None  # the address that is freed
@@ -62,12 +62,13 @@ class Operations:
         )
 
     def kmalloc(self, nbytes: Any, flags: Any, node: Any = NUMA_NO_NODE) -> Any:
-        del nbytes
         self.node = node
         self.locked.sleeps("kmalloc")
         if self.header is not None:
             raise NotFollowed("more than one page is added")
         self.header = self.new_header()
+        if self.header is not None:
+            self.header.fits_in(nbytes)
         if self.header is not None and flags & GFP_ZERO:
             self.header.unwritten = 0
         return 0 if self.header is None else Pointer(self.header, 0)

@@ -164,13 +164,13 @@ class PoolsFile:
         device = code.struct("device")
         in_a_ring(device.at("dma_pools.next"), pool.at("pools.next"))
         in_tree = code.promises is SERIES
-        self.link = node_field(pages[0], 0) if in_tree else "page_list.next"
-        self.places = [page.at(self.link) for page in pages]
+        self.links_at = node_field(pages[0], 0) if in_tree else "page_list.next"
+        self.places = [page.at(self.links_at) for page in pages]
         self.end: Any = 0  # what the walk ends with
         if in_tree:
             pool["page_tree.rb_node"] = self.places[0]
         else:
-            self.end = pool.at(self.link)
+            self.end = pool.at(self.links_at)
             in_a_ring(self.end, *self.places)
         self.rows: list[tuple[Any, ...]] = []
         self.interpreter = code.interpreter(

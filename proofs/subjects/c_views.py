@@ -35,20 +35,23 @@ class Locked:
         self.taken = self.others_ran = self.was_taken = False
         self.irqs_off = self.irqs_off_before = interrupts_off
         self.races = 0
+        self.guarded: Struct | None = None  # the struct dma_pool that has the lock
 
     def externals(self) -> dict[str, Callable[..., Any]]:
         """What the code of one operation, which begins, calls."""
         self.was_taken = self.others_ran = False
         return {
-            "spin_lock": lambda _: self.turn(True),
-            "spin_unlock": lambda _: self.turn(False),
+            "spin_lock": lambda lock: self.turn(True, lock),
+            "spin_unlock": lambda lock: self.turn(False, lock),
             "poolproof_irqs": self.interrupts,
             "poolproof_races": self.race,
             "lock_is_held_type": lambda *_: int(self.taken),
             "poolproof_lockdep": lambda: self.misuse.append(NOT_AS_ASSERTED),
         }
 
-    def turn(self, taken: bool) -> None:
+    def turn(self, taken: bool, lock: Any) -> None:
+        if self.guarded is not None and getattr(lock, "object", None) is not self.guarded:
+            raise NotFollowed("a spinlock is taken or dropped that is not the pool's")
         if self.taken == taken:
             self.misuse.append("pool->lock is taken twice" if taken else "pool->lock is dropped twice")
         if taken and self.was_taken and not self.others_ran:

@@ -9,7 +9,7 @@ from bugs import BUGS
 from command.files import put
 from command.line import Status
 from impl.lock import LockingError
-from kernel.pool import rules_of_the_shim
+from kernel.pool import rules_of_the_server
 from model.bad_input import BadInput
 from model.claims import CLAIMS, Claim
 from proofs.catalogue import OBLIGATIONS
@@ -140,7 +140,7 @@ def hunted(revision: str | None) -> set[str]:
     sources = [*(ROOT / "model").glob("*.py"), *([ROOT / "hunt" / "inside.py"] if revision == "series" else [])]
     named = [LockingError.claim]
     named += [name for file in sources for name in re.findall(r"\bclaims\.(\w+)", file.read_text())]
-    named += rules_of_the_shim() if revision is None else ()
+    named += rules_of_the_server() if revision is None else ()
     return set(named) & CLAIMS.keys()
 
 

@@ -274,8 +274,7 @@ def compare(
     of_kasan: bool = True,
 ) -> Comparison:
     """Run both with the same operations: at the `edges` of words, the directed runs, and `runs` that are drawn; `progress` is
-    told how far that is. Not `of_kasan`: that KASAN ends a run at a read is no difference. Raises
-    BuildError.
+    told how far that is. Not `of_kasan`: that KASAN ends a run at a read is no difference. Raises BuildError.
     """
     revisions = revision_of(before), revision_of(after)
     comparison = Comparison(progress=progress, of_kasan=of_kasan)

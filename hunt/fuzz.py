@@ -21,7 +21,7 @@ from hunt.numbers import of_kernel, of_python, with_neighbours
 from hunt.revisions import KernelFile, revisions
 from hunt.shrink import measure, smallest
 from hunt.sweep import PAGE_SIZE, SWEPT, sweep
-from kernel.pool import lines_run, rules_of_the_shim
+from kernel.pool import lines_run, rules_of_the_server
 from model.checks import ABOUT_REPORTS, BrokenClaim
 from model.claims import Claim
 from model.revision import KERNEL, Revision
@@ -113,7 +113,7 @@ def hunt(
     by_steps = {"operations_end", "pool_stays_in_its_memory"}
     if revision == KERNEL and kernel is not None:
         done.announced = frozenset(one.claim.name for one in broken if kernel.is_announced(one.claim.name))
-        by_steps |= {"locking_rules_are_kept", *rules_of_the_shim()}
+        by_steps |= {"locking_rules_are_kept", *rules_of_the_server(kernel.source.real)}
         if shutil.which("addr2line"):
             done.lines = lines_run(kernel.source)
     done.checked |= dict.fromkeys(by_steps, hunter.tally.steps)

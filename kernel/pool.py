@@ -327,9 +327,11 @@ class KernelPool:
             self._worker.stop()
 
 
-def rules_of_the_shim() -> set[str]:
-    """The claims that the shim itself holds a pool to, whatever is run: it raises a RuleError that names one."""
-    return {name for file in SHIM.glob("*.c") for name in re.findall(r'breaks\("(\w+)"', file.read_text())}
+def rules_of_the_server(real: bool = False) -> set[str]:
+    """The claims that the shim itself holds a pool to, whatever is run, or the server in a `real` kernel: it raises a RuleError
+    that names one."""
+    files = (SHIM.parent / "real" if real else SHIM).glob("*.c")
+    return {name for file in files for name in re.findall(r'breaks\("(\w+)"', file.read_text())}
 
 
 def lines_run(source: Source) -> Counter[int]:

@@ -4,16 +4,7 @@
 #include <linux/sched.h>
 #include <linux/string.h>
 #include "server.h"
-
-#define MOST_COLUMNS 8
-
-struct block {
-	u64 vaddr, dma;
-};
-struct batch_operation {
-	u32 what, slot;
-	u64 plus; /* to both addresses of a block that is freed */
-};
+#include "rows.h"
 
 void serve_batch(void)
 {
@@ -42,32 +33,6 @@ void serve_batch(void)
 	send_done(failed, 0);
 }
 
-struct wanted {
-	u64 dma[2]; /* of the pages */
-	struct geometry {
-		u64 size, align, boundary, blocks; /* the arguments of dma_pool_create, and how many blocks to allocate */
-	} geometries[];
-};
-struct row {
-	u64 admitted, numbers[MOST_COLUMNS]; /* whether there is a pool; its row in the file pools with all blocks in use */
-};
-
-static void read_row(u64 numbers[MOST_COLUMNS])
-{
-	const char *row = reply.text + reply.log_bytes, *at;
-
-	read_pools_file();
-	at = row + reply.row_bytes;
-	reply.text[reply.log_bytes + reply.row_bytes] = 0;
-	for (int n = MOST_COLUMNS - 1; n >= 0; n--) {
-		while (at > row && at[-1] != ' ')
-			at--;
-		numbers[n] = simple_strtoull(at, NULL, 10);
-		while (at > row && at[-1] == ' ')
-			at--;
-	}
-}
-
 static void sweep_one(const u64 dma[2], const struct geometry *arguments, struct row *row, struct block *blocks)
 {
 	reset();
@@ -83,7 +48,8 @@ static void sweep_one(const u64 dma[2], const struct geometry *arguments, struct
 		blocks[n].vaddr = vaddr ? to_peer_address(vaddr) - host_peer_base : U64_MAX;
 		blocks[n].dma = vaddr ? at : 0;
 	}
-	read_row(row->numbers);
+	read_pools_file();
+	numbers_of_row(&reply, row->numbers);
 	for (u64 n = 0; n < arguments->blocks; n++)
 		if (blocks[n].vaddr != U64_MAX)
 			free_block(host_peer_base + blocks[n].vaddr, blocks[n].dma);

@@ -22,7 +22,9 @@ from kernel.once import ROOT, filled_once
 
 HERE = Path(__file__).parent
 REAL = (ROOT / ".poolproof" / "real").resolve()
-SERVER = sorted([*HERE.glob("*.[ch]"), HERE / "Makefile", HERE / "config", HERE / "mm.Kbuild", SHIM / "protocol.h"])
+SERVER = sorted(
+    [*HERE.glob("*.[ch]"), HERE / "Makefile", HERE / "config", HERE / "mm.Kbuild", SHIM / "protocol.h", SHIM / "rows.h"]
+)
 TOOLS = ("make", "flex", "bison", "bc")
 """What a build needs besides a compiler; as packages of Debian are called."""
 NEEDED = ("64BIT", "SYSFS", "PRINTK", "UML_PCI_OVER_VIRTIO", "KASAN", "PROVE_LOCKING")

@@ -17,6 +17,7 @@
 #include <linux/mount.h>
 #include <linux/string.h>
 #include "server.h"
+#include "rows.h"
 
 struct request request;
 struct reply reply;
@@ -139,11 +140,9 @@ static void check_return(void)
 /* The row in the device's file pools, as who reads it in sysfs sees it. */
 void read_pools_file(void)
 {
-	static const char header[] = "poolinfo - 0.1\n";
 	static char content[4096];
 	unsigned long page_size = poolproof_page_size;
 	struct operation interrupted = running;
-	char *line = content, *end;
 	struct file *file;
 	loff_t at = 0;
 	ssize_t nbytes;
@@ -160,18 +159,8 @@ void read_pools_file(void)
 	content[max_t(ssize_t, nbytes, 0)] = 0;
 	running = interrupted;
 	poolproof_page_size = page_size;
-	if (!strncmp(line, header, sizeof(header) - 1))
-		line += sizeof(header) - 1;
-	if (!strncmp(line, OTHER_POOL " ", sizeof(OTHER_POOL)) && (end = strchr(line, '\n')))
-		line = end + 1;
-	else if ((end = strstr(line, "\n" OTHER_POOL " ")))
-		*end = 0;
-	else
+	if (!put_row(&reply, content))
 		fault("the file pools has no row of another pool of the device");
-	reply.row_bytes = strlen(line);
-	if (reply.row_bytes && line[reply.row_bytes - 1] == '\n')
-		reply.row_bytes--;
-	memcpy(reply.text + reply.log_bytes, line, reply.row_bytes);
 	reading_pools_file = false;
 }
 

@@ -20,7 +20,6 @@
 #include "protocol.h"
 
 #define DEVICE "poolproof"
-#define OTHER_POOL "other_pool" /* the name of another pool of the device, which nobody uses */
 
 struct dma_pool;
 /* dma_pool_create and so on, of one build of the dmapool.c. */
@@ -67,12 +66,6 @@ void free_block(u64 vaddr, u64 dma);
 void destroy_pools(void);
 
 /* pages.c */
-struct batch {
-	bool runs;
-	const u64 *dma; /* of the pages that are left, U64_MAX for a failure */
-	u64 pages, vaddr;
-	u64 nanoseconds; /* that the device has taken */
-};
 extern struct batch batch;
 extern size_t bytes_given;
 void *open_page(u64 vaddr, u64 nbytes);

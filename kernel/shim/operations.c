@@ -11,11 +11,6 @@
  */
 #include "shim.h"
 
-struct batch_operation {
-	u32 what, slot;
-	u64 plus; /* to both addresses of a block that is freed */
-};
-
 struct operation running;
 struct device *device; /* the heap's first object, so that accesses to its list of pools are watched */
 struct dma_pool *pool;

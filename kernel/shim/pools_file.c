@@ -8,6 +8,7 @@
  * common to all.
  */
 #include "shim.h"
+#include "rows.h"
 
 const struct device_attribute *pools_file;
 bool reading_pools_file;
@@ -99,10 +100,8 @@ int sysfs_emit_at(char *to, int at, const char *format, ...)
 /* Read the file, and put the pool's own row into the reply. */
 void read_pools_file(void)
 {
-	static const char header[] = "poolinfo - 0.1\n";
 	unsigned long page_size = poolproof_page_size, were_off = irqs_off;
 	struct operation interrupted = running;
-	char *line = content, *end;
 
 	reading_pools_file = true;
 	if (!pools_file)
@@ -118,33 +117,7 @@ void read_pools_file(void)
 	running = interrupted;
 	irqs_off = were_off;
 	poolproof_page_size = page_size;
-	if (!strncmp(line, header, sizeof(header) - 1))
-		line += sizeof(header) - 1;
-	if (!strncmp(line, OTHER_POOL " ", sizeof(OTHER_POOL)) && (end = strchr(line, '\n')))
-		line = end + 1;
-	else if ((end = strstr(line, "\n" OTHER_POOL " ")))
-		*end = 0;
-	else
+	if (!put_row(&reply, content))
 		fault("the file pools has no row of another pool of the device");
-	reply.row_bytes = strlen(line);
-	if (reply.row_bytes && line[reply.row_bytes - 1] == '\n')
-		reply.row_bytes--;
-	memcpy(reply.text + reply.log_bytes, line, reply.row_bytes);
 	reading_pools_file = false;
-}
-
-void read_row(u64 numbers[MOST_COLUMNS])
-{
-	const char *row = reply.text + reply.log_bytes, *at;
-
-	read_pools_file();
-	at = row + reply.row_bytes;
-	reply.text[reply.log_bytes + reply.row_bytes] = 0;
-	for (int n = MOST_COLUMNS - 1; n >= 0; n--) {
-		while (at > row && at[-1] != ' ')
-			at--;
-		numbers[n] = strtoul(at, NULL, 10);
-		while (at > row && at[-1] == ' ')
-			at--;
-	}
 }

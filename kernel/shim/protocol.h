@@ -31,4 +31,33 @@ struct reply {
 	char text[1 << 16]; /* the kernel's messages, the row, the fault */
 };
 
+/* In the scratch memory: a batch of operations, with a block in each slot; and the pools of a sweep, with what became of them. */
+struct block {
+	u64 vaddr, dma;
+};
+struct batch_operation {
+	u32 what, slot;
+	u64 plus; /* to both addresses of a block that is freed */
+};
+#define MOST_COLUMNS 8
+struct wanted {
+	u64 dma[2]; /* of the pages */
+	struct geometry {
+		u64 size, align, boundary, blocks; /* the arguments of dma_pool_create, and how many blocks to allocate */
+	} geometries[];
+};
+struct row {
+	u64 admitted, numbers[MOST_COLUMNS]; /* whether there is a pool; its row in the file pools with all blocks in use */
+};
+
+/* The pages that a device gives while many operations run. */
+struct batch {
+	bool runs;
+	const u64 *dma; /* of the pages that are left, all ones for a failure */
+	u64 pages, vaddr;
+	u64 nanoseconds; /* that the device has taken */
+};
+
+#define OTHER_POOL "other_pool" /* the name of another pool of the device, which nobody uses */
+
 #endif

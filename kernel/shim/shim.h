@@ -139,9 +139,6 @@ void dmam_pool_destroy(struct dma_pool *pool);
 
 #define DEVICE "poolproof" /* the device's name */
 
-struct block {
-	u64 vaddr, dma;
-};
 struct operation { /* while it waits for a page, other operations run */
 	gfp_t allowed; /* what its caller may do for memory */
 	bool told; /* whether it has told what it may do for memory, whether or not it does it: might_alloc, might_sleep */
@@ -162,7 +159,6 @@ extern struct dma_pool *pool;
 extern size_t pool_bytes;
 extern bool destroyed;
 extern bool destroying; /* nobody else uses the pool */
-#define OTHER_POOL "other_pool" /* the name of another pool of the device, which nobody uses */
 
 void begin(gfp_t allowed, bool by_interrupt);
 void check_return(void);
@@ -188,12 +184,6 @@ void serve_sweep(void);
 struct range {
 	u8 *start, *end;
 };
-struct batch {
-	bool runs;
-	const u64 *dma; /* of the pages that are left, UINT64_MAX for a failure */
-	u64 pages, vaddr;
-	u64 nanoseconds; /* that the device has taken */
-};
 extern struct batch batch;
 extern u8 *arena;
 extern u8 *scratch; /* shared memory: the pages that an operation gives back, and behind these the batches */
@@ -215,8 +205,6 @@ extern bool reading_pools_file;
 
 void forget_pools_file(void);
 void read_pools_file(void);
-#define MOST_COLUMNS 8
-void read_row(u64 numbers[MOST_COLUMNS]); /* the last ones of the row */
 
 /* Managed pools (managed.c) */
 

@@ -7,16 +7,7 @@
  * Invariant: `swept` counts the pools that are done, so that the one that a fault is about is known.
  */
 #include "shim.h"
-
-struct wanted {
-	u64 dma[2]; /* of the pages */
-	struct geometry {
-		u64 size, align, boundary, blocks; /* the arguments of dma_pool_create, and how many blocks to allocate */
-	} geometries[];
-};
-struct row {
-	u64 admitted, numbers[MOST_COLUMNS]; /* whether there is a pool; its row in the file pools with all blocks in use */
-};
+#include "rows.h"
 
 static void sweep_one(const u64 dma[2], const struct geometry *arguments, struct row *row, struct block *blocks)
 {
@@ -33,7 +24,8 @@ static void sweep_one(const u64 dma[2], const struct geometry *arguments, struct
 		if (!vaddr)
 			blocks[n].dma = 0;
 	}
-	read_row(row->numbers);
+	read_pools_file();
+	numbers_of_row(&reply, row->numbers);
 	for (u64 n = 0; n < arguments->blocks; n++)
 		if (blocks[n].vaddr != UINT64_MAX)
 			free_block(peer_base + blocks[n].vaddr, blocks[n].dma);

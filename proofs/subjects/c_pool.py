@@ -137,8 +137,10 @@ def created(code: Code, size: Any, align: Any, boundary: Any, page_size: Any) ->
     device = code.struct("device")
     in_a_ring(device.at("dma_pools.next"))
 
-    def memory(_: Any, flags: int, __: Any = NUMA_NO_NODE) -> Pointer:
-        return Pointer(replace(code.struct("dma_pool"), unwritten=0 if flags & GFP_ZERO else Fault), 0)
+    def memory(nbytes: Any, flags: int, _: Any = NUMA_NO_NODE) -> Pointer:
+        made = replace(code.struct("dma_pool"), unwritten=0 if flags & GFP_ZERO else Fault)
+        made.fits_in(nbytes)
+        return Pointer(made, 0)
 
     interpreter = code.interpreter(page_size=page_size, kmalloc=memory)
     interpreter.uncomputed = frozenset({"udiv", "urem"})

@@ -14,8 +14,8 @@ from pathlib import Path
 from textwrap import shorten
 
 from command.files import try_out, usable
-from command.line import Status, add_real, add_seed, number
-from hunt.compare import EDGES, OBSERVED, RUNS, Comparison, compare
+from command.line import Status, add_real, add_seed, number, say_how_to_confirm
+from hunt.compare import EDGES, OBSERVED, RUNS, Comparison, compare, confirmed_difference
 from kernel.build import Source, Variant, find
 from kernel.patches import FORMS, Patch, applied, read_patches
 from kernel.pool import program_of
@@ -25,8 +25,8 @@ from report.runs import TRACES, keep
 from report.text import elided, lines_of, show_progress, surroundings
 
 
-def differences(comparison: Comparison, prefix: str) -> list[str]:
-    """What differs, in how many runs, and the smallest run that shows it."""
+def differences(comparison: Comparison, prefix: str, before: Source, after: Source) -> list[str]:
+    """What differs, in how many runs, and the smallest run that shows it; and whether real kernels differ as well."""
     lines = []
     for kind in (kind for kind in OBSERVED if kind in comparison.smallest):
         found = comparison.smallest[kind]
@@ -38,6 +38,7 @@ def differences(comparison: Comparison, prefix: str) -> list[str]:
         lines += elided(calls, 16, lambda left: f"  … {left} more")
         for name, side in (("before:", found.before), ("after:", found.after)):
             lines.append(f"  {name:<8} {shorten(side.of[kind], 160, placeholder=' …') or 'none'}")
+        lines += [f"  {said}"] if (said := confirmed_difference(found, kind, before, after)) else []
         lines += [f"  the run: {file}"]
     return lines
 
@@ -80,8 +81,9 @@ def two(before: Source, after: Source, options: argparse.Namespace) -> Status:
     done = compare(before, after, options.seed, options.runs, show_progress)
     show_progress("")
     print(f"{counted(done.runs, 'pool')}, {counted(done.steps, 'step')}, seed {options.seed}: {summary(done)}")
-    print("\n".join(differences(done, f"compare-{before.label()}-{after.label()}")))
+    print("\n".join(differences(done, f"compare-{before.label()}-{after.label()}", before, after)))
     print(f"\n{files}")
+    say_how_to_confirm(after, done.smallest)
     return Status.SURPRISE if done.smallest else Status.EXPECTED
 
 
@@ -112,7 +114,7 @@ def series(before: Source, patches: list[Patch], options: argparse.Namespace) ->
                 details += [
                     "",
                     f"patch {place}, {patch.subject}:",
-                    *differences(done, f"compare-{place:02}-{former.label()}-{source.label()}"),
+                    *differences(done, f"compare-{place:02}-{former.label()}-{source.label()}", former, source),
                 ]
             former = source
         print("\nIn how many of the pools a step first differs in what.", end=" ")
@@ -120,6 +122,7 @@ def series(before: Source, patches: list[Patch], options: argparse.Namespace) ->
         drawn = f"{options.runs:,} that are drawn, seed {options.seed}"
         print(f"For each patch: {edges:,} pools near 2^32, the directed runs, and {drawn}.")
         print("\n".join([*details, "", files]))
+        say_how_to_confirm(before, details)
         return Status.SURPRISE if details else Status.EXPECTED
 
 

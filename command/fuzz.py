@@ -9,7 +9,7 @@ from random import SystemRandom
 from typing import TextIO
 
 from command.files import put_json, try_out
-from command.line import Status, add_json, add_kernel, add_profile, kernel_of, number, unknown
+from command.line import Status, add_json, add_kernel, add_profile, kernel_of, number, say_how_to_confirm, unknown
 from hunt import profiles
 from hunt.events import KNOWN_BREAK, missed
 from hunt.fuzz import HUNTED, Hunt, hunt
@@ -82,6 +82,7 @@ def run(options: argparse.Namespace) -> Status:
         )
     if kernel is not None:
         print(f"\n{kernel.source}", file=to_read)
+        say_how_to_confirm(kernel.source, hunts[0].findings)
     return Status.SURPRISE if any(one.findings for one in hunts) or any(holes.values()) else Status.EXPECTED
 
 

@@ -3,11 +3,14 @@
 import argparse
 import difflib
 import os
+import sys
 from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import NoReturn
 
+from hunt.confirm import how_to_confirm
 from hunt.revisions import KernelFile, kernel_file
+from kernel.build import Source
 from model.bad_input import BadInput
 from model.claims import CLAIMS
 
@@ -126,6 +129,12 @@ def kernel_of(options: argparse.Namespace) -> KernelFile | None:
         if getattr(options, name, None):
             raise BadInput(f"--{name} is about a kernel: name one with --kernel")
     return None
+
+
+def say_how_to_confirm(source: Source | None, found: object) -> None:
+    """How a real kernel could confirm what was found in a file, unless nothing was, or one was at hand."""
+    if source is not None and found and (how := how_to_confirm(source)):
+        print(how, file=sys.stderr)
 
 
 def unknown(kind: str, name: str, known: Iterable[str], listed: str = "") -> BadInput:

@@ -22,6 +22,7 @@ from command.line import (
     add_seed,
     add_traces,
     number,
+    say_how_to_confirm,
     unknown,
 )
 from hunt.revisions import KernelFile, kernel_file
@@ -104,7 +105,9 @@ def run(options: argparse.Namespace) -> Status:
         # Of each cause, the first.
         first = {cause_of(result) or result.obligation: result for result in reversed(results)}
         found = [of_proof(result) for result in results if result in first.values()]
-        show(surprises(found, None if options.kernel is None else native(options.kernel)))
+        findings = surprises(found, None if options.kernel is None else native(options.kernel))
+        show(findings)
+        say_how_to_confirm(source, [one for one in findings if one.scene is not None])
     if options.coverage is not None:
         show_coverage(kernel_file(options.kernel), results, options.coverage, to_read)
     status, why = status_of(results)

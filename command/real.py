@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> Status:
     print(f"the shim and the kernel: {told}: {summary(done)}")
     ended = counted(done.kasans, "run")
     print(f"KASAN ends {ended}: at a read, which the shim lets pass, or in the step in which the shim ends it")
-    print("\n".join(differences(done, f"trial-{source.label()}")))
+    print("\n".join(differences(done, f"trial-{source.label()}", source, source)))
     return Status.SURPRISE if done.smallest else Status.EXPECTED
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from command.files import try_out, usable
 from command.fuzz import hunt_all
-from command.line import Status, add_kernel, add_profile, kernel_of, unknown
+from command.line import Status, add_kernel, add_profile, kernel_of, say_how_to_confirm, unknown
 from hunt.fuzz import HUNTED
 from hunt.revisions import REVISIONS, KernelFile
 from kernel.build import Variant
@@ -25,7 +25,7 @@ from proofs.engine.obligation import Result, Settings
 from report.files import write_whole
 from report.formats import as_junit, as_sarif
 from report.pages import index
-from report.runs import Finding, findings_of, scene_on, show
+from report.runs import Finding, findings_of, scene_on, show, with_real_runs
 from report.text import show_progress
 from report.verdicts import EngineVerdict, message, of_hunt, of_proof, of_trace
 
@@ -78,6 +78,7 @@ def run(options: argparse.Namespace) -> Status:
     said.verdicts += past_counterexamples() if kernel is None else []
     with usable(options.out, "name a folder that can be written with --out"):
         coverage = "" if kernel is None else write_coverage(folder, kernel, said)
+        said.verdicts = with_real_runs(said.verdicts, kernel)
         findings = findings_of(said.verdicts, folder / "traces", kernel)
         show(findings)
         for one in said.verdicts:
@@ -88,6 +89,7 @@ def run(options: argparse.Namespace) -> Status:
     print(f"{folder / 'index.html'}: {counted(len(said.verdicts), 'verdict')}, {len(wrong)} not as expected")
     if kernel is not None:
         print(kernel.source)
+        say_how_to_confirm(kernel.source, [one for one in findings if one.scene is not None])
     return Status.SURPRISE if wrong else Status.EXPECTED
 
 

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from hunt import directed, profiles
+from hunt.confirm import in_a_real_kernel, named
 from hunt.events import Tally
 from hunt.machine import PoolMachine
 from hunt.numbers import of_kernel, with_neighbours
 from hunt.revisions import REVISIONS
 from hunt.shrink import measure, number_of_steps, shrink, without_outcome
-from kernel.build import Source
+from kernel.build import BuildError, Source
 from kernel.promises import promises_of, revision_of
 from model.checks import in_words
 from model.geometry import number
@@ -322,3 +323,21 @@ def up_to(trace: Trace, step: Step) -> Trace:
     """The run without what comes after a step; one that runs inside another one ends with that."""
     last = next((number for number, one in enumerate(trace.steps) if one is step), len(trace.steps) - 1)
     return replace(trace, steps=trace.steps[: last + 1])
+
+
+def confirmed_difference(found: Difference, kind: str, before: Source, after: Source) -> str:
+    """Whether two files differ by this kind in real kernels, too; "" unless both have been built."""
+    one, other = (None if source.real else in_a_real_kernel(source) for source in (before, after))
+    if one is None or other is None:
+        return ""
+    where = " and ".join(dict.fromkeys((named(one), named(other))))
+    try:
+        there = difference(found.trace, revision_of(one), revision_of(other))
+    except (BuildError, TraceError) as error:
+        return f"cannot be tried in {where}: {error}"
+    if there is not None and kind in there.kinds:
+        return f"confirmed in {where}"
+    if there is None:
+        return f"not confirmed in {where}: nothing differs there"
+    first = there.kinds[0]
+    return f"not confirmed in {where}: {first} differs there: {there.before.of[first]}; after: {there.after.of[first]}"

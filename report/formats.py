@@ -12,7 +12,7 @@ from sarif_kit import Location, Result, Rule, SarifBuilder
 from hunt.revisions import KernelFile
 from model.claims import CLAIMS
 from model.trace import dumps
-from report.verdicts import ADVICE, EngineVerdict, message, replaying
+from report.verdicts import ADVICE, REAL, EngineVerdict, message, replaying
 
 
 def as_sarif(verdicts: list[EngineVerdict], kernel: KernelFile | None = None) -> str:
@@ -28,6 +28,7 @@ def as_sarif(verdicts: list[EngineVerdict], kernel: KernelFile | None = None) ->
         properties = {name: getattr(verdict, name) for name in ("engine", "name", "revision", "verdict", "expected")}
         trace, how = replay(verdict, kernel, "the property trace")
         properties |= {"trace": trace} if trace else {}
+        properties |= {"realKernel": verdict.evidence[REAL]} if REAL in verdict.evidence else {}
         # Braces would be placeholders, and half of a surrogate pair is no text.
         text = f"{message(verdict)} {how}".strip().replace("{", "{{").replace("}", "}}")
         text = text.encode(errors="backslashreplace").decode()

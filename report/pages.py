@@ -14,7 +14,7 @@ from report.moment import Moment
 from report.pictures import strip_picture, tree_picture
 from report.runs import Finding
 from report.text import break_in_words, described, elided, lines_of, moment_of_proof, surroundings
-from report.verdicts import ADVICE, ENGINES, SAYS_NOTHING, SHOWN, SMT2, EngineVerdict, refutation_in_words
+from report.verdicts import ADVICE, ENGINES, REAL, SAYS_NOTHING, SHOWN, SMT2, EngineVerdict, refutation_in_words
 
 COLUMNS = {
     "series": "the patch series of 2022",
@@ -170,6 +170,7 @@ def index(
         short=SHORT,
         glyphs=GLYPHS,
         smt2=SMT2,
+        real=REAL,
         cells=cells,
         missing=missing,
         verdicts=verdicts,

@@ -4,16 +4,17 @@ import os
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hunt.confirm import confirmed
 from hunt.revisions import KernelFile, revisions
 from hunt.watchdog import begin, watchdog
 from model.trace import Trace, TraceError, dumps
 from report.files import write_whole
 from report.scene import Scene, scene_of
 from report.text import coloured, finding_as_text
-from report.verdicts import EngineVerdict, replaying
+from report.verdicts import REAL, EngineVerdict, replaying
 
 TRACES = Path(__file__).parent.parent / "reports" / "traces"
 """Where what breaks a claim is written at once."""
@@ -68,15 +69,27 @@ def findings_of(
     return [finding_of(one, folder, kernel) for one in verdicts if one.counterexample is not None]
 
 
+def with_real_runs(verdicts: Iterable[EngineVerdict], kernel: KernelFile | None) -> list[EngineVerdict]:
+    """The verdicts, with what a real kernel does in the run that refutes a claim, if one has been built."""
+
+    def evidence(verdict: EngineVerdict) -> dict[str, str]:
+        run = verdict.counterexample.trace if verdict.counterexample is not None else None
+        said = "" if kernel is None or run is None or run.claim is None else confirmed(run, kernel)
+        return verdict.evidence | ({REAL: said} if said else {})
+
+    return [replace(one, evidence=evidence(one)) for one in verdicts]
+
+
 def surprises(verdicts: Iterable[EngineVerdict], kernel: KernelFile | None = None) -> list[Finding]:
     """What refutes claims that should hold."""
-    return findings_of([one for one in verdicts if not one.as_expected], kernel=kernel)
+    wrong = [one for one in verdicts if not one.as_expected]
+    return findings_of(with_real_runs(wrong, kernel), kernel=kernel)
 
 
 def in_text(finding: Finding) -> str:
     """A refutation on the terminal, and how to replay it."""
-    how = [finding.trouble] if finding.trouble else []
-    how += [f"replay it: {finding.replay}"] if finding.replay else []
+    real, replay = finding.verdict.evidence.get(REAL), finding.replay
+    how = [*filter(None, (finding.trouble, real, replay and f"replay it: {replay}"))]
     return "\n\n  ".join([finding_as_text(finding.verdict, finding.scene), *how])
 
 

@@ -42,6 +42,9 @@ ADVICE = {
 SMT2 = "SMT-LIB 2"
 """The evidence that is a file, beside the page."""
 
+REAL = "real kernel"
+"""The evidence that is what a real kernel does in the run that refutes a claim in the shim."""
+
 
 def against(verdict: str, expected: str) -> str:
     """What is wrong with a verdict, in words."""
@@ -213,13 +216,14 @@ def refutation_in_words(verdict: EngineVerdict) -> str:
 
 def message(verdict: EngineVerdict) -> str:
     """What became of a claim, in plain sentences."""
-    because = verdict.evidence.get("because", "")
+    because, real = verdict.evidence.get("because", ""), verdict.evidence.get(REAL, "")
     fails = verdict.counterexample.fails if verdict.counterexample is not None else ""
     said = [
         f"{verdict.name} is {verdict.outcome}.",
         refutation_in_words(verdict),
         fails and f"What fails in the proof: {fails}.",
         because and f"Because: {because}.",
+        real and f"{real[0].upper()}{real[1:]}.",
     ]
     return " ".join(filter(None, said))
 

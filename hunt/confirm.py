@@ -1,0 +1,82 @@
+"""What the shim has shown, run again in a real kernel, if one of that version has been built."""
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+
+from hunt.revisions import KernelFile
+from hunt.watchdog import begin, watchdog
+from kernel.build import BuildError, Source
+from kernel.pool import rules_of_the_server
+from kernel.promises import revision_of
+from kernel.real.build import full_tree, is_built
+from model.checks import BrokenClaim
+from model.claims import locking_rules_are_kept
+from model.lockstep import Lockstep, rerun
+from model.trace import Trace, TraceError
+
+NOT_THERE = {
+    ", without the ": "races are concluded in the shim only",
+    "was refused": "no request for memory is refused there",
+    "does not say so where a block is free": "nobody looks there whether an alloc says that it may sleep",
+    "managed pool": "there are no managed pools there",
+}
+"""What the shim says of a run that a real kernel does not show, and why."""
+
+
+def in_a_real_kernel(source: Source) -> Source | None:
+    """The file in a real kernel of its version, if one has been built, so that this takes seconds."""
+    real = replace(source, real=True)
+    with suppress(BuildError):
+        return real if is_built(real) else None
+    return None
+
+
+def named(real: Source) -> str:
+    """The kernel, as "Linux 6.12.117"."""
+    tree = full_tree(real)
+    return f"Linux {Source(tree / 'mm' / 'dmapool.c', tree).version().removeprefix('v')}"
+
+
+def how_to_confirm(source: Source) -> str:
+    """What has to be done first, if no real kernel of a file's version has been built; "" if one has."""
+    if source.real or in_a_real_kernel(source) is not None:
+        return ""
+    try:
+        path = os.path.relpath(full_tree(source))
+    except BuildError:
+        return "`make kernels FULL=1`, and then `make real KERNEL=…`, let findings be confirmed in a real kernel"
+    return f"`make real KERNEL={path}` lets findings be confirmed in a real kernel"
+
+
+def confirmed(run: Trace, kernel: KernelFile) -> str:
+    """Whether a run that breaks a claim in the shim does so in a real kernel, in words; "" where none has been built."""
+    real = None if kernel.source.real else in_a_real_kernel(kernel.source)
+    if real is None:
+        return ""
+    claim, said = str(run.claim), run.last_step().happened
+    why = next((why for words, why in NOT_THERE.items() if words in said), "")
+    if claim in rules_of_the_server() - rules_of_the_server(real=True):
+        why = why or f"nobody looks there whether {claim} holds"
+    try:
+        return f"cannot be tried in {named(real)}: {why}" if why else tried(run, kernel, real)
+    except (BuildError, TraceError) as error:
+        return f"cannot be tried in {named(real)}: {error}"
+
+
+def tried(run: Trace, kernel: KernelFile, real: Source) -> str:
+    """Run it there. Raises BuildError, and TraceError."""
+    lockstep = Lockstep(revision_of(real, kernel.promised[0]).going_past(run.past), run.kernel, run.claim)
+    try:
+        with watchdog():
+            rerun(run, lockstep, begin)
+    except BrokenClaim as broken:
+        if broken.claim.name == run.claim:
+            return f"confirmed in {named(real)}"
+        return f"not confirmed in {named(real)}: it breaks {broken.claim.name} there: {broken.happened}"
+    except TimeoutError:
+        return f"cannot be tried in {named(real)}: a step takes too long"
+    if lockstep.ended:
+        return f"cannot be tried in {named(real)}: it ends before, at the first break of {locking_rules_are_kept.name}"
+    last = lockstep.trace().last_step().happened
+    return f"not confirmed in {named(real)}: it breaks no claim there" + (f"; at the end: {last}" if last else "")

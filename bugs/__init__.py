@@ -9,6 +9,7 @@ and becomes `new`. Of a bug it says
 - `contracts`: what CrossHair must refute;
 - `revision`: the one that is proved and hunted;
 - `kernel`: the version whose mm/dmapool.c is changed, where it is not a file of ours;
+- `not_in_a_kernel`: why a hunt in a real kernel does not notice it, where that is so;
 - `like`: another entry, from which it has what it does not say itself.
 
 A bug of history (`bugs/history.toml`) has a `year` as well: `what` it was, how it was `found`, and the `source` that says so.
@@ -38,6 +39,7 @@ class Bug:
     contracts: tuple[str, ...] = ()
     revision: str = "series"
     kernel: str = ""
+    not_in_a_kernel: str = ""
     year: str = ""
     what: str = ""
     found: str = ""

@@ -1,13 +1,15 @@
 """`python -m command bugs`: plant each seeded bug, and see who notices it.
 
 A bug is planted in a copy of the repository, so that what notices it is exactly what would notice a mistake of ours.
-Status 1 if a bug is not noticed by all that the table names.
+Status 1 if a bug is not noticed by all that the table names; with --real, if a hunt in a real kernel does not notice a bug of a
+kernel's file, and the table does not say why it cannot.
 """
 
 import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -21,7 +23,10 @@ from typing import Any
 
 from bugs import BUGS, Bug, plant
 from command.line import Status, add_jobs, add_names, unknown
-from hunt.profiles import BRIEF, UNSHRUNK
+from hunt.profiles import BRIEF, SHORT, UNSHRUNK
+from kernel.build import BuildError, find
+from kernel.once import ROOT
+from kernel.real.build import real_kernel
 from model.bad_input import BadInput
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict
@@ -30,6 +35,9 @@ from report.text import show_progress
 SEEDS = ("0", "1", "2")
 """Of hunts, until one notices something. What a seed draws changes with the sources, since Hypothesis tries the numbers that it
 finds in them; the rarest bugs take some ten thousand steps, and now and then more than a hunt has."""
+
+REAL, SOME_CLAIM = "real", ("any claim",)
+"""A hunt in a real kernel, which is asked only if it is named; and what it has to notice."""
 
 PROVED = [o for o in OBLIGATIONS.values() if o.expected is Verdict.PROVED]
 
@@ -112,11 +120,11 @@ def hunter(bug: Bug, folder: Path) -> Notice:
     return Notice((found,) if found else (), missed, f"{steps:,} steps", output)
 
 
-def hunt(bug: Bug, folder: Path, seed: str) -> tuple[str, int | None, str]:
+def hunt(bug: Bug, folder: Path, seed: str, profile: str = UNSHRUNK, *more: str) -> tuple[str, int | None, str]:
     """A hunt in the copy: the claim that it sees broken, or "", its steps, None if it has failed, and its output."""
     what = ("--kernel", "linux") if bug.kernel else (bug.revision,)
-    profile = BRIEF if bug.changes_nothing else UNSHRUNK
-    _, output = run_in(folder, "command", "fuzz", *what, "--profile", profile, "--seed", seed)
+    profile = BRIEF if bug.changes_nothing and profile == UNSHRUNK else profile
+    _, output = run_in(folder, "command", "fuzz", *what, "--profile", profile, "--seed", seed, *more)
     found = re.search(r"^\S+ breaks (\w+):", output, re.M)
     ran = re.search(r"^steps +([\d,]+)$", output, re.M)
     return found[1] if found else "", int(ran[1].replace(",", "")) if ran else None, output
@@ -133,10 +141,29 @@ def crosshair(bug: Bug, folder: Path) -> Notice:
     return Notice(broken, missed, f"{time.perf_counter() - started:.0f} s", output)
 
 
+def real_hunter(bug: Bug, folder: Path) -> Notice:
+    """The claim that a short hunt sees broken in a real kernel: any one, since a file that is as it was breaks none."""
+    try:
+        program = real_kernel(replace(find(folder / "linux"), real=True))
+    except BuildError as error:
+        return Notice((), SOME_CLAIM, str(error))
+    for name in ("kernels-full", "real"):  # of which the copy has its own otherwise
+        (folder / ".poolproof").mkdir(exist_ok=True)
+        (folder / ".poolproof" / name).symlink_to((ROOT / ".poolproof" / name).resolve())
+    found, ran, output = hunt(bug, folder, SEEDS[0], SHORT, "--real")
+    if not bug.changes_nothing:
+        shutil.rmtree(program.parent)
+    took = "the hunt failed" if ran is None else f"{ran:,} steps"
+    wanted = ("nothing",) if bug.changes_nothing else SOME_CLAIM
+    as_it_should = bool(found) != bug.changes_nothing and ran is not None
+    return Notice((found,) if found else (), () if as_it_should else wanted, took, output)
+
+
 ENGINES: dict[str, tuple[Callable[[Bug, Path], Notice], Callable[[Bug], tuple[str, ...]]]] = {
     "prover": (prover, lambda bug: bug.refuted),
     "hunt": (hunter, lambda bug: bug.hunted),
     "crosshair": (crosshair, lambda bug: bug.contracts),
+    REAL: (real_hunter, lambda bug: SOME_CLAIM if bug.kernel and not bug.not_in_a_kernel else ()),
 }
 """Who notices bugs, and what they have to notice of one."""
 
@@ -179,6 +206,23 @@ def select(names: list[str]) -> list[Bug]:
     return list((chosen or BUGS).values())
 
 
+def distinct(bugs: list[Bug]) -> list[Bug]:
+    """Without those that are planted by another name as well."""
+    return list({(bug.kernel, bug.file, bug.old, bug.new): bug for bug in reversed(bugs)}.values())[::-1]
+
+
+def as_it_was(bugs: list[Bug]) -> list[Bug]:
+    """For each file that bugs are planted in, one that changes nothing, and names their claims."""
+    files = {(bug.kernel or bug.revision, bool(bug.kernel)): bug for bug in bugs}
+    unchanged = []
+    for (name, of_kernel), bug in files.items():
+        here = [one for one in bugs if (one.kernel or one.revision, bool(one.kernel)) == (name, of_kernel)]
+        refuted = tuple(dict.fromkeys(claim for one in here for claim in one.refuted))
+        hunted = tuple(dict.fromkeys(claim for one in here for claim in one.hunted))
+        unchanged.append(replace(bug, name=name, new=bug.old, refuted=refuted, hunted=hunted))
+    return unchanged
+
+
 def add(parser: argparse.ArgumentParser) -> None:
     add_names(parser, "BUG", "a bug, or a part of the table such as tree")
     parser.add_argument("--only", choices=ENGINES, action="append", help="ask only this engine; may be repeated")
@@ -186,12 +230,17 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Status:
-    engines = options.only or list(ENGINES)
+    engines = options.only or [name for name in ENGINES if name != REAL]
     named = [bug for bug in select(options.names) if any(ENGINES[name][1](bug) for name in engines)]
+    if engines == [REAL]:
+        named = distinct(named)
     chosen = [bug for bug in named if bug.original.is_file()]
     absent = Counter(bug.kernel for bug in named if bug not in chosen)
     for version, count in absent.items():
         print(f"bugs: {count} are left out, since {version} is not there: run `make kernels`", file=sys.stderr)
+    for bug in select(options.names) if REAL in engines else ():
+        if bug.not_in_a_kernel:
+            print(f"{bug.name:<56} {REAL:<10} is not noticed: {bug.not_in_a_kernel}")
     if not chosen:
         raise BadInput(f"none of these bugs is for {' or '.join(engines)} to notice: name others, or other engines")
     said: dict[str, dict[str, Notice]] = {}
@@ -202,10 +251,10 @@ def run(options: argparse.Namespace) -> Status:
             print(f"{bug.name:<56} {name:<10} {one}", flush=True)
 
     started = time.perf_counter()
-    plant_all(chosen, engines, options.jobs, done)
+    plant_all(chosen + (as_it_was(chosen) if engines == [REAL] else []), engines, options.jobs, done)
     by = Counter(" and ".join(name for name, one in notice.items() if not one.missed) for notice in said.values())
     missed = [name for name, notice in said.items() if any(one.missed for one in notice.values())]
-    print(f"\n{len(chosen)} seeded bugs in {time.perf_counter() - started:.0f} s. Noticed by")
+    print(f"\n{len(said)} seeded bugs in {time.perf_counter() - started:.0f} s. Noticed by")
     for engine_names, count in by.most_common():
         print(f"  {engine_names or 'nobody':<32} {count:>4}")
     print(f"{len(missed)} not noticed by all that have to{': ' if missed else ''}{', '.join(missed)}.")

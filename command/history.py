@@ -5,10 +5,9 @@ is not noticed, or something else is.
 """
 
 import argparse
-from dataclasses import replace
 
 from bugs import Bug
-from command.bugs import Notice, plant_all, select
+from command.bugs import Notice, as_it_was, plant_all, select
 from command.claims import ROOT, between_marks
 from command.files import put
 from command.line import Status, add_jobs, add_names
@@ -41,18 +40,6 @@ def rows(bugs: list[Bug], seconds: dict[str, str]) -> list[tuple[str, ...]]:
 def table(bugs: list[Bug], seconds: dict[str, str]) -> str:
     head = ("year", "the bug", "found then", "the claim that breaks", "by", "seconds"), ("---",) * 6
     return "".join("| " + " | ".join(row) + " |\n" for row in (*head, *rows(bugs, seconds)))
-
-
-def as_it_was(bugs: list[Bug]) -> list[Bug]:
-    """For each file that bugs are planted in, one that changes nothing, and names their claims."""
-    files = {(bug.kernel or bug.revision, bool(bug.kernel)): bug for bug in bugs}
-    unchanged = []
-    for (name, of_kernel), bug in files.items():
-        here = [one for one in bugs if (one.kernel or one.revision, bool(one.kernel)) == (name, of_kernel)]
-        refuted = tuple(dict.fromkeys(claim for one in here for claim in one.refuted))
-        hunted = tuple(dict.fromkeys(claim for one in here for claim in one.hunted))
-        unchanged.append(replace(bug, name=name, new=bug.old, refuted=refuted, hunted=hunted))
-    return unchanged
 
 
 def run(options: argparse.Namespace) -> Status:

@@ -26,9 +26,9 @@ ROOT = Path(__file__).parent.parent
 NAMES = ("directed", "dev", "ci", "nightly")
 """The profiles to hunt with."""
 
-UNSHRUNK, BRIEF = "unshrunk", "brief"
-OF_HUNTS = (*NAMES, UNSHRUNK, BRIEF)
-"""Those, and the ones with which seeded bugs are hunted: what they find is not made smaller, and `brief` draws one run."""
+UNSHRUNK, SHORT, BRIEF = "unshrunk", "short", "brief"
+OF_HUNTS = (*NAMES, UNSHRUNK, SHORT, BRIEF)
+"""Those, and the ones with which seeded bugs are hunted: nothing is made smaller; `short` draws 40 runs, `brief` one."""
 
 SECONDS_FOR_REDIS = 2
 """To connect or to answer; an address may say otherwise, as in `redis://HOST?socket_timeout=9`."""
@@ -103,6 +103,7 @@ def register() -> None:
     )
     # A seeded bug has to be noticed, not understood: no shrinking, and nothing is kept.
     settings.register_profile(UNSHRUNK, settings.get_profile("ci"), database=None, phases=[Phase.generate])
+    settings.register_profile(SHORT, settings.get_profile(UNSHRUNK), max_examples=40)
     settings.register_profile(BRIEF, settings.get_profile(UNSHRUNK), max_examples=1)
     chosen(name())
     settings.load_profile(name())

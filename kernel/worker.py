@@ -193,9 +193,10 @@ atexit.register(stop_workers)
 
 
 def worker_of(program: Path, owner: object) -> Worker:
-    """A worker for a new pool, whose memory is given to it."""
+    """A worker for a new pool, whose memory is given to it. A kernel is booted once, and serves one pool after the other."""
     idle = [worker for worker in WORKERS if worker.program == program]
-    if len(WORKERS) < MOST_WORKERS and all(worker.owner is not None for worker in idle):
+    runs = program.name == KERNEL and bool(idle)
+    if len(WORKERS) < MOST_WORKERS and not runs and all(worker.owner is not None for worker in idle):
         worker = Worker(program)
     else:
         worker = (idle or WORKERS)[0]

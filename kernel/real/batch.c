@@ -22,7 +22,7 @@ void serve_batch(void)
 		if (operation->what == FREE) {
 			free_block(block->vaddr + operation->plus, block->dma + operation->plus);
 		} else {
-			vaddr = alloc_for(GFP_KERNEL, 0, &dma);
+			vaddr = alloc_for(GFP_KERNEL, 0, 0, &dma);
 			*block = (struct block){ vaddr ? to_peer_address(vaddr) : 0, dma };
 			failed += !vaddr;
 		}
@@ -36,14 +36,14 @@ void serve_batch(void)
 static void sweep_one(const u64 dma[2], const struct geometry *arguments, struct row *row, struct block *blocks)
 {
 	reset();
-	*row = (struct row){ create_pool("pool", arguments->size, arguments->align, arguments->boundary), { 0 } };
+	*row = (struct row){ create_pool(0, "pool", arguments->size, arguments->align, arguments->boundary), { 0 } };
 	if (!row->admitted)
 		return;
 	create_other_pool();
 	batch = (struct batch){ true, dma, 2, host_peer_base, 0 };
 	for (u64 n = 0; n < arguments->blocks; n++) {
 		dma_addr_t at = 0;
-		void *vaddr = alloc_for(GFP_KERNEL, 0, &at);
+		void *vaddr = alloc_for(GFP_KERNEL, 0, 0, &at);
 
 		blocks[n].vaddr = vaddr ? to_peer_address(vaddr) - host_peer_base : U64_MAX;
 		blocks[n].dma = vaddr ? at : 0;

@@ -90,6 +90,7 @@ def build(source: Source, tree: Path, folder: Path, told: Callable[[str], None],
     overlay, objects = folder / "source", folder / "objects"
     lay_over(tree, overlay)
     put(overlay / "mm" / "poolproof" / "dmapool.c", source.file.read_bytes())
+    put(overlay / "mm" / "dmapool.c", (tree / "mm" / "dmapool.c").read_bytes())
     (overlay / "mm" / "poolproof" / "test_kunit.c").unlink(missing_ok=True)
     if test:
         (overlay / "mm" / "poolproof" / "test_kunit.c").write_text(test)
@@ -129,7 +130,7 @@ def lay_over(tree: Path, overlay: Path) -> None:
             f"{tree} was built in place, which hinders any other build: run `make mrproper` there, or name a worktree"
         )
     link_all(tree, overlay, leaving_out={"mm", ".git"})
-    link_all(tree / "mm", overlay / "mm", leaving_out={"Kbuild"})
+    link_all(tree / "mm", overlay / "mm", leaving_out={"Kbuild", "dmapool.c"})
     ours = overlay / "mm" / "poolproof"
     ours.mkdir(exist_ok=True)
     put(overlay / "mm" / "Kbuild", (HERE / "mm.Kbuild").read_bytes())

@@ -33,7 +33,7 @@ u64 to_peer_address(const void *pointer)
 	return offset + ARENA_BYTES < 3 * ARENA_BYTES ? host_peer_base + offset : (u64)pointer;
 }
 
-static u8 *shadow(unsigned long address)
+u8 *shadow(unsigned long address)
 {
 	return (u8 *)(address / GRANULE + SHADOW_OFFSET);
 }
@@ -111,8 +111,13 @@ void *poolproof_dma_alloc(struct device *dev, size_t nbytes, dma_addr_t *dma, gf
 	if ((flags & ~__GFP_ZERO) != running.allowed)
 		breaks("flags_reach_the_device", "a page is asked for with %s, and the caller allows %s",
 		       name_of_flags(flags & ~__GFP_ZERO, asked), name_of_flags(running.allowed, allowed));
-	if (spinlock_held()) /* others have to wait; a caller for whom the lock is dropped may come */
+	if (fails_by_injection())
 		return NULL;
+	if (spinlock_held()) { /* others have to wait; a caller for whom the lock is dropped may come, and gets the page */
+		running.failed = true;
+		return NULL;
+	}
+	running.page_requested = true;
 	if (batch.runs)
 		return page_of_batch(nbytes, dma);
 	local_save_flags(irqs);

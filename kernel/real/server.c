@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * Messages and operations: what kernel/shim/server.c and operations.c are in the shim. No request for memory of the kernel is made
- * to fail here, and pools are for any node.
+ * Messages and operations: what kernel/shim/server.c and operations.c are in the shim.
  *
  * While dma_alloc_coherent waits for a page, other operations are served. Invariant: whatever goes wrong is sent once, and ends
  * the kernel.
@@ -26,12 +25,13 @@ unsigned long poolproof_page_size = PAGE_SIZE;
 long poolproof_budget = LONG_MAX, poolproof_budget_of_operation;
 bool poolproof_init_on_alloc, poolproof_init_on_free;
 const void *poolproof_latest;
-static const struct poolproof_pool *code; /* the build that is run */
+const struct poolproof_pool *code;
 static int channel, memory;
 static struct device *device;
 static struct vfsmount *sysfs;
 static struct dma_pool *pool, *other_pool; /* other_pool is NULL where neither is there */
 static bool destroyed; /* a driver may use the pointer all the same */
+static bool unfailing; /* no request for memory is refused */
 static bool reading_pools_file;
 static unsigned long frees; /* how many there were: it decides who the next caller is */
 
@@ -111,16 +111,16 @@ bool spinlock_held(void)
 	return false;
 }
 
-static void begin(gfp_t allowed, bool by_interrupt)
+void begin(gfp_t allowed, bool by_interrupt)
 {
 	/* As in the shim. */
 	poolproof_budget = poolproof_budget_of_operation = 1000000 + 64 * (long)bytes_given;
-	running = (struct operation){ allowed, by_interrupt, current->lockdep_depth, preempt_count() };
+	running = (struct operation){ allowed, by_interrupt, current->lockdep_depth, preempt_count(), NUMA_NO_NODE };
 	if (by_interrupt)
 		local_irq_disable();
 }
 
-static void check_return(void)
+void check_return(void)
 {
 	const char *what = reading_pools_file ? "the file pools" : "an operation";
 	bool off = irqs_disabled();
@@ -164,7 +164,7 @@ void read_pools_file(void)
 	reading_pools_file = false;
 }
 
-static bool file_exists(void)
+bool file_exists(void)
 {
 	struct file *file = file_open_root_mnt(sysfs, "devices/" DEVICE "/pools", O_RDONLY, 0);
 
@@ -177,6 +177,7 @@ static bool file_exists(void)
 void reset(void)
 {
 	close_pages();
+	forget_file();
 	host_peer_base = request.base;
 	poolproof_page_size = request.d;
 	code = request.flags & DEBUG_BUILD ? &poolproof_debug : &poolproof_plain;
@@ -199,24 +200,44 @@ void reset(void)
 void create_other_pool(void)
 {
 	begin(GFP_KERNEL, false);
-	other_pool = code->create(OTHER_POOL, device, 64, 8, 0);
+	other_pool = code->create(OTHER_POOL, device, 64, 8, 0, NUMA_NO_NODE);
 	check_return();
 	if (!other_pool)
 		fault("the device gets no second pool");
 }
 
-bool create_pool(const char *name, size_t size, size_t align, size_t boundary)
+/* The node that pools are created for, where a version has any. */
+static int node_of_pools(void)
+{
+	return code->has_nodes() ? 0 : NUMA_NO_NODE;
+}
+
+bool create_pool(unsigned int fails, const char *name, size_t size, size_t align, size_t boundary)
 {
 	begin(GFP_KERNEL, false);
-	pool = code->create(name, device, size, align, boundary);
+	running.fails = fails;
+	running.node = node_of_pools();
+	pool = code->create(name, device, size, align, boundary, running.node);
 	check_return();
 	return pool;
 }
 
 static void create(void)
 {
+	unfailing = request.flags & UNFAILING;
 	reset();
-	create_pool(request.name, request.a, request.b, request.c);
+	for (unsigned int fails = !unfailing;; fails++) {
+		create_pool(fails, request.name, request.a, request.b, request.c);
+		if (!running.failed)
+			break;
+		if (pool)
+			fault("a pool is created although request %u for memory, or for the file pools, was refused", fails);
+		if (leaks() || file_exists() || !list_empty(&device->dma_pools))
+			breaks("failed_create_leaves_nothing_behind",
+			       "no pool is created, as request %u was refused, but memory, the file pools, or a pool in the device's list is left",
+			       fails);
+		reply.log_bytes = 0;
+	}
 	if (pool)
 		create_other_pool();
 	else if (file_exists() || !list_empty(&device->dma_pools))
@@ -241,22 +262,38 @@ void destroy_pools(void)
 		breaks("pools_file_exists_while_pools_do", "the device's last pool is gone, and its list or its file pools still has it");
 }
 
-void *alloc_for(gfp_t allowed, gfp_t zero, dma_addr_t *dma)
+void *alloc_for(gfp_t allowed, unsigned int fails, gfp_t zero, dma_addr_t *dma)
 {
 	void *vaddr;
 
 	begin(allowed, allowed == GFP_ATOMIC);
+	running.fails = fails;
+	running.node = node_of_pools();
 	vaddr = code->alloc(pool, allowed | zero, dma);
 	check_return();
+	if (vaddr && (allowed & __GFP_DIRECT_RECLAIM) && !running.told)
+		misuse("an alloc that may sleep does not say so where a block is free (might_alloc): who must not sleep is not warned");
 	return vaddr;
 }
 
 static void alloc(void)
 {
 	const gfp_t turns[] = { GFP_KERNEL, GFP_ATOMIC, GFP_NOIO }; /* as in model/trace.py */
+	unsigned int turn = request.flags >> 1;
+	gfp_t zero = request.flags & 1 ? __GFP_ZERO : 0;
+	size_t log_before = reply.log_bytes;
 	dma_addr_t dma = 0;
-	void *vaddr = alloc_for(turns[(request.flags >> 1) % ARRAY_SIZE(turns)], request.flags & 1 ? __GFP_ZERO : 0, &dma);
+	void *vaddr;
 
+	for (unsigned int fails = !unfailing;; fails++) {
+		vaddr = alloc_for(turns[turn % ARRAY_SIZE(turns)], fails, zero, &dma);
+		if (vaddr || running.page_requested || !running.failed || fails == running.allocations + ARRAY_SIZE(turns))
+			break;
+		if (leaks())
+			fault("no block is given, as request %u for memory was refused, but objects of kmalloc are left", fails);
+		turn += fails > running.allocations; /* a page was asked for with a lock held; for another caller, it may be dropped */
+		reply.log_bytes = log_before;
+	}
 	send_done(vaddr ? to_peer_address(vaddr) : 0, dma);
 }
 
@@ -298,6 +335,7 @@ bool serve(void)
 		break;
 	case DESTROY:
 		destroy_pools();
+		try_managed_pools(device);
 		send_done(0, 0);
 		break;
 	case BATCH:

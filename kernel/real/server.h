@@ -5,9 +5,10 @@
  *
  *   server.c    messages and operations
  *   pages.c     the device: coherent memory, which the other process sees as well
+ *   memory.c    the kernel's memory, which may be refused; managed pools
  *   console.c   the kernel's messages, and what is a complaint among them
  *   batch.c     batches and sweeps: many operations in one message
- *   pool.c      the dmapool.c under test; debug.c: the same in a debug build
+ *   pool.c      the dmapool.c under test, with redirected.h; debug.c: the same in a debug build
  *   host_user.c what of the host is needed
  */
 #ifndef POOLPROOF_SERVER_H
@@ -24,12 +25,16 @@
 struct dma_pool;
 /* dma_pool_create and so on, of one build of the dmapool.c. */
 struct poolproof_pool {
-	struct dma_pool *(*create)(const char *name, struct device *dev, size_t size, size_t align, size_t boundary);
+	struct dma_pool *(*create)(const char *name, struct device *dev, size_t size, size_t align, size_t boundary, int node);
 	void *(*alloc)(struct dma_pool *pool, gfp_t flags, dma_addr_t *dma);
 	void (*free)(struct dma_pool *pool, void *vaddr, dma_addr_t dma);
 	void (*destroy)(struct dma_pool *pool);
+	struct dma_pool *(*create_managed)(const char *name, struct device *dev, size_t size, size_t align, size_t boundary);
+	void (*destroy_managed)(struct dma_pool *pool);
+	bool (*has_nodes)(void); /* a pool's structs may have to be on a node */
 };
 extern const struct poolproof_pool poolproof_plain, poolproof_debug;
+extern const struct poolproof_pool *code; /* the build that is run */
 
 extern struct request request;
 extern struct reply reply;
@@ -44,6 +49,12 @@ struct operation { /* while it waits for a page, other operations run */
 	gfp_t allowed; /* what its caller may do for memory */
 	bool by_interrupt; /* its caller may be an interrupt handler: interrupts are off */
 	int locks, preempt_count; /* as they were before */
+	int node; /* where its structs have to be */
+	bool told; /* whether it has told what it may do for memory, whether or not it does it */
+	unsigned int allocations, fails; /* how many it has requested so far; and which one fails, from 1 on */
+	bool failed, page_requested; /* whether that one has failed; whether a page was requested of the device */
+	void *given[16]; /* objects that it was given, the first ones */
+	unsigned int number_given;
 };
 extern struct operation running;
 
@@ -52,6 +63,9 @@ void send_reply(void);
 void send_done(u64 a, u64 b);
 void __noreturn end_with(u32 what, u64 a, u64 b, const void *pc, const char *text);
 void read_pools_file(void);
+bool file_exists(void);
+void begin(gfp_t allowed, bool by_interrupt);
+void check_return(void);
 bool spinlock_held(void);
 void __printf(3, 4) __noreturn ends(u32 what, const void *pc, const char *format, ...);
 #define fault(...) ends(FAULT, poolproof_latest, __VA_ARGS__)
@@ -59,9 +73,9 @@ void __printf(3, 4) __noreturn ends(u32 what, const void *pc, const char *format
 #define breaks(claim, ...) ends(BROKEN, poolproof_latest, claim ": " __VA_ARGS__)
 
 void reset(void);
-bool create_pool(const char *name, size_t size, size_t align, size_t boundary);
+bool create_pool(unsigned int fails, const char *name, size_t size, size_t align, size_t boundary);
 void create_other_pool(void);
-void *alloc_for(gfp_t allowed, gfp_t zero, dma_addr_t *dma);
+void *alloc_for(gfp_t allowed, unsigned int fails, gfp_t zero, dma_addr_t *dma);
 void free_block(u64 vaddr, u64 dma);
 void destroy_pools(void);
 
@@ -72,6 +86,14 @@ void *open_page(u64 vaddr, u64 nbytes);
 void close_pages(void);
 void *from_peer_address(u64 vaddr);
 u64 to_peer_address(const void *pointer);
+u8 *shadow(unsigned long address);
+
+/* memory.c */
+bool fails_by_injection(void);
+bool leaks(void); /* whether an object that the operation was given is not freed */
+void forget_file(void);
+void poolproof_told(void);
+void try_managed_pools(struct device *device);
 
 /* console.c */
 extern char complaint[512]; /* the kernel's first words on what is wrong; "" if there are none */

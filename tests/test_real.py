@@ -16,6 +16,7 @@ from kernel.compiler import BuildError
 from kernel.fetch import FULL, is_full
 from kernel.promises import revision_of
 from kernel.real.build import full_tree, is_built, lay_over, real_kernel
+from kernel.worker import WORKERS, Worker, stop_workers
 from model.bad_input import BadInput
 from model.checks import BrokenClaim
 from model.lockstep import replay
@@ -26,6 +27,9 @@ from tests.kernels import changed, fetched, needs_a_compiler
 from tests.running import ROOT
 
 needs_a_compiler()
+
+VERSIONS = [("v6.1", "v6.1"), ("v6.12", "v6.12"), ("v7.2", "v6.12")]
+"""That are run, and the revision that each is like."""
 
 TRACES = sorted((Path(__file__).parent / "traces").glob("*.json"))
 
@@ -49,16 +53,36 @@ def outcome(trace: Trace, source: Source, version: str) -> str:
     return ""
 
 
-@pytest.mark.parametrize("version", ["v6.1", "v6.12"])
-def test_every_trace_ends_as_in_the_shim(version: str) -> None:
+def ends_of(source: Source, like: str) -> tuple[dict[str, str], set[str]]:
+    """How each trace ends, and those that end the process that runs them."""
+    ends, ended = dict[str, str](), set[str]()
+    for file in TRACES:
+        ends[file.stem] = outcome(loads(file.read_text()), source, like)
+        if WORKERS[-1].process is None:
+            ended.add(file.stem)
+    return ends, ended
+
+
+@pytest.mark.parametrize(("version", "like"), VERSIONS)
+def test_every_trace_ends_as_in_the_shim_in_one_boot(version: str, like: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that a trace has ended is booted anew, and no other: where the shim's process ends as well."""
     source = real(version)
-    traces = {file.stem: loads(file.read_text()) for file in TRACES}
-    ends = {name: outcome(trace, source, version) for name, trace in traces.items()}
-    assert ends == {name: outcome(trace, replace(source, real=False), version) for name, trace in traces.items()}
-    assert all(ends[name] == trace.claim for name, trace in traces.items() if name.startswith(f"{version}-"))
+    stop_workers()
+    start, booted = Worker.start, list[Worker]()
+
+    def counted(worker: Worker) -> None:
+        booted.extend([worker] * (worker.process is None))
+        start(worker)
+
+    monkeypatch.setattr(Worker, "start", counted)
+    ends, ended = ends_of(source, like)
+    assert len(booted) <= 1 + len(ended)
+    assert (ends, ended) == ends_of(replace(source, real=False), like)
+    mine = {file.stem: loads(file.read_text()).claim for file in TRACES if file.stem.startswith(f"{like}-")}
+    assert mine == {name: ends[name] for name in mine}
 
 
-@pytest.mark.parametrize("version", ["v6.1", "v6.12"])
+@pytest.mark.parametrize("version", [version for version, _ in VERSIONS])
 def test_the_shim_does_what_the_kernel_does(version: str) -> None:
     source = real(version)
     done = compare(replace(source, real=False), source, seed=1, runs=20, edges=False, of_kasan=False)

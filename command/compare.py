@@ -15,7 +15,7 @@ from textwrap import shorten
 
 from command.files import try_out, usable
 from command.line import Status, add_real, add_seed, number, say_how_to_confirm
-from hunt.compare import EDGES, OBSERVED, RUNS, Comparison, compare, confirmed_difference
+from hunt.compare import EDGES, OBSERVED, RUNS, Comparison, compare, confirmed_difference, draw
 from kernel.build import Source, Variant, find
 from kernel.patches import FORMS, Patch, applied, read_patches
 from kernel.pool import program_of
@@ -78,7 +78,7 @@ def two(before: Source, after: Source, options: argparse.Namespace) -> Status:
     built(before, after)
     files = f"before: {before}\nafter:  {after}"
     print(files, flush=True)
-    done = compare(before, after, options.seed, options.runs, show_progress)
+    done = compare(before, after, draw([before, after], options.seed, options.runs, show_progress), show_progress)
     show_progress("")
     print(f"{counted(done.runs, 'pool')}, {counted(done.steps, 'step')}, seed {options.seed}: {summary(done)}")
     print("\n".join(differences(done, f"compare-{before.label()}-{after.label()}", before, after)))
@@ -100,13 +100,10 @@ def series(before: Source, patches: list[Patch], options: argparse.Namespace) ->
         print(f"{files}\n", flush=True)
         print(f"{'':<4}{'patch':<{width}}  " + "".join(f"{kind:>10}" for kind in OBSERVED))
         details, former = [], before
+        drawn = draw([before, *(source for _, source in stages)], options.seed, options.runs, show_progress)
         for place, (patch, source) in enumerate(stages, 1):
             of_patch = partial(show_of_patch, f"{place} of {len(stages)} patches")
-            done = (
-                Comparison()
-                if source.compiles_like(former)
-                else compare(former, source, options.seed, options.runs, of_patch)
-            )
+            done = Comparison() if source.compiles_like(former) else compare(former, source, drawn, of_patch)
             cells = "".join(f"{done.differing[kind] or '-':>10}" for kind in OBSERVED)
             show_progress("")
             print(f"{place:>2}  {patch.subject:<{width}}  {cells}", flush=True)
@@ -119,8 +116,8 @@ def series(before: Source, patches: list[Patch], options: argparse.Namespace) ->
             former = source
         print("\nIn how many of the pools a step first differs in what.", end=" ")
         edges = prod(map(len, EDGES))
-        drawn = f"{options.runs:,} that are drawn, seed {options.seed}"
-        print(f"For each patch: {edges:,} pools near 2^32, the directed runs, and {drawn}.")
+        number = f"{options.runs:,} that are drawn, seed {options.seed}"
+        print(f"For each patch: {edges:,} pools near 2^32, the directed runs, and {number}.")
         print("\n".join([*details, "", files]))
         say_how_to_confirm(before, details)
         return Status.SURPRISE if details else Status.EXPECTED

@@ -11,7 +11,7 @@ from dataclasses import replace
 from command.compare import differences, summary
 from command.files import try_out
 from command.line import Status, add_seed, number
-from hunt.compare import compare
+from hunt.compare import compare, draw
 from kernel.build import Source, Variant, find
 from kernel.pool import KernelPool
 from kernel.real.build import full_tree, lacking, real_kernel
@@ -45,7 +45,9 @@ def run(options: argparse.Namespace) -> Status:
     if options.trial is None:
         return Status.EXPECTED
     try_out(None, str(TRACES))  # where a run that shows a difference is kept
-    done = compare(replace(source, real=False), source, options.seed, options.trial, show_progress, of_kasan=False)
+    shim = replace(source, real=False)
+    drawn = draw([shim], options.seed, options.trial, show_progress)
+    done = compare(shim, source, drawn, show_progress, of_kasan=False)
     show_progress("")
     told = f"{counted(done.runs, 'pool')}, {counted(done.steps, 'step')}, seed {options.seed}"
     print(f"the shim and the kernel: {told}: {summary(done)}")

@@ -8,16 +8,17 @@ import argparse
 import os
 import re
 import shutil
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-from command.compare import built
 from command.files import try_out, usable
-from command.line import Status, add_announce, add_jobs, add_profile, add_seed, announced
+from command.line import Status, add_announce, add_jobs, add_profile, add_seed, announced, say_how_to_confirm
 from command.report import write
-from hunt.compare import OBSERVED, RUNS, Comparison, compare
+from hunt.compare import OBSERVED, RUNS, Comparison, compare, draw
+from hunt.confirm import confirmed, in_a_real_kernel, named, where_it_builds
 from hunt.fuzz import Hunt, hunt
 from hunt.revisions import KernelFile
 from kernel.build import Source, find, newest
@@ -32,7 +33,7 @@ from proofs.catalogue import catalogue_of
 from proofs.engine.obligation import Result, Settings
 from proofs.run import Where, prove_named
 from report.prover import causes
-from report.runs import findings_of, keep, scene_on
+from report.runs import findings_of, keep, scene_on, with_real_runs
 from report.text import break_in_words, described, show_progress
 from report.verdicts import of_hunt, of_proof, replaying
 
@@ -85,7 +86,7 @@ def run(options: argparse.Namespace) -> Status:
     try_out(None, options.out)
     base, patches = what_to_review(options.patches, options.base)
     stages = patched(base, patches)
-    sources = [base, *(source for _, source in stages)]
+    sources = [source for source, _ in stages]
     kernels = [KernelFile(folder_or_file(source), source, promises, tuple(meant)) for source in sources]
     looked = look_at_all(kernels, options)
     results, why_none = prove(kernels[-1].path, options.jobs)
@@ -95,35 +96,38 @@ def run(options: argparse.Namespace) -> Status:
         odd = [result for result in odd if (result.obligation, result.verdict) not in before]
     lines, findings = [f"base: {base}", f"  {kernels[0].in_words()}"], 0
     lines.append(f"with {len(patches)} patch{'es' * (len(patches) > 1)} of {options.patches}: {sources[-1]}")
-    for number, (patch, _) in enumerate(stages, 1):
+    for number, patch in enumerate(patches, 1):
         said, new = of_patch(number, patch, looked[number - 1], looked[number], out)
+        if (why := stages[number][1]) and not stages[number - 1][1]:
+            said += [f"    run in {named(sources[number])} from here on: {why}"]
         lines += ["", *said]
         findings += new
     lines += ["", *(of_proofs(results, odd) if not why_none else [f"Nothing is proved of the result: {why_none}"])]
     print("\n".join(shortened(lines, out / "index.html")))
     kernel = kernels[-1]
-    verdicts = [*map(of_proof, results), *of_hunt(looked[-1].hunt)]
+    verdicts = with_real_runs([*map(of_proof, results), *of_hunt(looked[-1].hunt)], kernel)
     found = findings_of(verdicts, out / "traces", kernel)
     tallies = {KERNEL: dict(sorted(looked[-1].hunt.tally.events.items()))}
     with usable(options.out):
         write(out, verdicts, found, tallies, options.as_typed, ("prove", "fuzz"), kernel)
+    say_how_to_confirm(base, findings or odd)
     if findings or odd:
         return Status.SURPRISE
     return Status.NO_ANSWER if why_none else Status.EXPECTED
 
 
-def patched(base: Source, patches: list[Patch]) -> list[tuple[Patch, Source]]:
-    """The file as each patch leaves it, built, in a folder that stays: what is found can be run again. Raises BuildError."""
+def patched(base: Source, patches: list[Patch]) -> list[tuple[Source, str]]:
+    """The file as it is, and as each patch leaves it, where it builds, and why not in the shim; in a folder that stays: what is
+    found can be run again. Raises BuildError."""
     digest = sha256(repr((base.file.resolve(), base.digest(), [patch.text for patch in patches])).encode())
     folder = REVIEWS / digest.hexdigest()[:8]
     shutil.rmtree(folder, ignore_errors=True)  # of an earlier review of these patches
     try:
-        stages = list(applied(patches, base, folder))
-        built(base, *(source for _, source in stages))
+        stages = [base, *(source for _, source in applied(patches, base, folder))]
+        return [where_it_builds(source) for source in stages]
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return stages
 
 
 def promises_beside(patches: str) -> str | None:
@@ -153,26 +157,41 @@ def folder_or_file(source: Source) -> str:
 
 
 def look_at_all(kernels: list[KernelFile], options: argparse.Namespace) -> list[Looked]:
-    """Compare each version with the one before it, and hunt in it."""
-    looked: list[Looked] = []
+    """Hunt in each version that is compiled from other code than the one before it, and compare it with that."""
+    pairs = [*zip([None, *kernels], kernels, strict=False)]
+    changed = [kernel for former, kernel in pairs if former is None or not kernel.source.compiles_like(former.source)]
+    tasks: list[Future[Any]]
     with ProcessPoolExecutor(min(options.jobs, len(kernels))) as processes:
-        tasks = [
-            processes.submit(look_at, former, kernel, options.seed, options.profile)
-            for former, kernel in zip([None, *kernels], kernels, strict=False)
-        ]
-        for number, task in enumerate(tasks):
-            show_progress(f"{number} of {len(tasks)} versions of the file are looked at")
-            looked.append(task.result() or replace(looked[-1], comparison=Comparison()))
+        drawing = processes.submit(draw, [kernel.source for kernel in kernels], options.seed, RUNS)
+        hunts = {one.path: processes.submit(hunt, KERNEL, options.seed, options.profile, one) for one in changed}
+        show_progress("what to compare them with is drawn")
+        comparisons = {
+            kernel.path: processes.submit(compare, *alike(former.source, kernel.source), drawing.result())
+            for former, kernel in pairs
+            if former is not None and kernel in changed
+        }
+        tasks = [*hunts.values(), *comparisons.values()]
+        for number, task in enumerate(as_completed(tasks), 1):
+            task.result()
+            show_progress(f"{number} of {len(tasks)} hunts and comparisons are done")
     show_progress("")
+    looked = list[Looked]()
+    for kernel in kernels:
+        differs = comparisons[kernel.path].result() if kernel.path in comparisons else Comparison()
+        looked.append(
+            Looked(kernel, differs, hunts[kernel.path].result())
+            if kernel.path in hunts
+            else replace(looked[-1], comparison=differs)
+        )
     return looked
 
 
-def look_at(former: KernelFile | None, kernel: KernelFile, seed: int, profile: str) -> Looked | None:
-    """None of a version that is compiled from the same code as the one before."""
-    if former is not None and kernel.source.compiles_like(former.source):
-        return None
-    comparison = Comparison() if former is None else compare(former.source, kernel.source, seed, RUNS)
-    return Looked(kernel, comparison, hunt(KERNEL, seed, profile, kernel))
+def alike(one: Source, other: Source) -> tuple[Source, Source]:
+    """Both in a real kernel, if one of them is."""
+    if one.real == other.real:
+        return one, other
+    both = [source if source.real else in_a_real_kernel(source) for source in (one, other)]
+    return both[0] or one, both[1] or other
 
 
 def prove(kernel: str, jobs: int) -> tuple[list[Result], str]:
@@ -208,9 +227,10 @@ def of_patch(number: int, patch: Patch, before: Looked, after: Looked, out: Path
         if place >= MOST_BREAKS:
             lines[-1] += f"{', ' if place > MOST_BREAKS else ''}{claim.name}"
             continue
-        scene = scene_on(trace, KERNEL, kernel)
+        scene, real = scene_on(trace, KERNEL, kernel), confirmed(trace, kernel)
         lines.append(f"    {how} {claim.name}: {claim.sentence}")
-        lines += [f"      {break_in_words(scene)}"] if scene.broken is not None else []
+        real = f" {real[0].upper()}{real[1:]}." if real else ""
+        lines += [f"      {break_in_words(scene)}{real}"] if scene.broken is not None else []
         lines.append(f"      {replaying(file, KERNEL, kernel)}")
         if place == MOST_BREAKS - 1 and len(new) > MOST_BREAKS:
             lines.append(f"    and, by traces beside {os.path.relpath(file)}: ")

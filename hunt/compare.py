@@ -2,11 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import ClassVar
 
 from hypothesis import seed as seeded
 from hypothesis import settings
@@ -239,65 +238,59 @@ class Comparison:
                 self.smallest[kind] = found
 
 
-class ComparingMachine(PoolMachine):
-    """Does what it would do to a Python revision, and runs that on both kernels, a pool at a time."""
+def draw(
+    sources: Iterable[Source], seed: int, runs: int, progress: Callable[[str], None] = silent, *, edges: bool = True
+) -> list[Trace]:
+    """What to run the `sources` with, to compare them with each other: at the `edges` of words, the directed runs, and `runs`
+    that are drawn, with the numbers that are in any of them. Raises BuildError."""
+    first, *others = sources
+    drawn = [Trace((Create(*edge), Alloc("a"), Destroy())) for edge in product(*EDGES)] if edges else []
 
-    before: ClassVar[Revision]
-    after: ClassVar[Revision]
-    comparison: ClassVar[Comparison]
+    class DrawingMachine(PoolMachine):
+        """Notes what it does to a Python revision, a pool at a time."""
 
-    @initialize(data=st.data())
-    def create(self, data: st.DataObject) -> None:
-        self.look()
-        super().create(data)
+        revision = REVISIONS[promises_of(first).like]
+        tally = Tally()
+        numbers = with_neighbours(of_kernel(first).union(*map(of_kernel, others)))
 
-    def teardown(self) -> None:
-        super().teardown()
-        self.look()
+        @initialize(data=st.data())
+        def create(self, data: st.DataObject) -> None:
+            self.note()
+            super().create(data)
 
-    def look(self) -> None:
-        if self.lockstep is not None:
-            run = self.lockstep.trace()
-            trace = replace(
-                run, steps=tuple(map(without_outcome, run.steps))
-            )  # what the Python revision did is not of interest
-            self.comparison.add(difference(trace, self.before, self.after), number_of_steps(trace.steps))
+        def teardown(self) -> None:
+            super().teardown()
+            self.note()
+
+        def note(self) -> None:
+            if self.lockstep is not None:
+                run = self.lockstep.trace()
+                # What the Python revision did is not of interest.
+                drawn.append(replace(run, steps=tuple(map(without_outcome, run.steps))))
+                progress(f"{len(drawn):,} pools are drawn")
+
+    profiles.register()
+    wanted = settings(profiles.chosen(profiles.UNSHRUNK), max_examples=runs)
+    directed.run_all(DrawingMachine)
+    run_state_machine_as_test(seeded(seed)(DrawingMachine), settings=wanted)
+    return drawn
 
 
 def compare(
     before: Source,
     after: Source,
-    seed: int,
-    runs: int,
+    drawn: Iterable[Trace],
     progress: Callable[[str], None] = silent,
     *,
-    edges: bool = True,
     of_kasan: bool = True,
 ) -> Comparison:
-    """Run both with the same operations: at the `edges` of words, the directed runs, and `runs` that are drawn; `progress` is
-    told how far that is. Not `of_kasan`: that KASAN ends a run at a read is no difference. Raises BuildError.
+    """Run both with what is `drawn`; `progress` is told how far that is. Not `of_kasan`: that KASAN ends a run at a read is no
+    difference. Raises BuildError.
     """
     revisions = revision_of(before), revision_of(after)
     comparison = Comparison(progress=progress, of_kasan=of_kasan)
-    hunter = type(
-        "ComparingMachine",
-        (ComparingMachine,),
-        {
-            "revision": REVISIONS[promises_of(before).like],
-            "tally": Tally(),
-            "before": revisions[0],
-            "after": revisions[1],
-            "comparison": comparison,
-            "numbers": with_neighbours(of_kernel(before) | of_kernel(after)),
-        },
-    )
-    profiles.register()
-    wanted = settings(profiles.chosen(profiles.UNSHRUNK), max_examples=runs)
-    for arguments in product(*EDGES) if edges else ():
-        edge = Trace((Create(*arguments), Alloc("a"), Destroy()))
-        comparison.add(difference(edge, *revisions), number_of_steps(edge.steps))
-    directed.run_all(hunter)
-    run_state_machine_as_test(seeded(seed)(hunter), settings=wanted)
+    for run in drawn:
+        comparison.add(difference(run, *revisions), number_of_steps(run.steps))
     for kind, found in comparison.smallest.items():
         progress(f"{kind}: the run that shows it is made smaller")
         comparison.smallest[kind] = shrunk(found, kind, *revisions)

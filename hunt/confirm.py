@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from hunt.revisions import KernelFile
 from hunt.watchdog import begin, watchdog
-from kernel.build import BuildError, Source
-from kernel.pool import rules_of_the_server
+from kernel.build import BuildError, Source, Variant
+from kernel.pool import program_of, rules_of_the_server
 from kernel.promises import revision_of
 from kernel.real.build import full_tree, is_built
 from model.checks import BrokenClaim
@@ -30,6 +30,21 @@ def in_a_real_kernel(source: Source) -> Source | None:
     with suppress(BuildError):
         return real if is_built(real) else None
     return None
+
+
+def where_it_builds(source: Source) -> tuple[Source, str]:
+    """The source as it can be run: in the shim; or, if that cannot build it, in a real kernel of its version, if one has been
+    built, and why it is not run in the shim. Raises BuildError."""
+    try:
+        for debug in (False, True):
+            program_of(source, Variant(debug))
+    except BuildError as error:
+        real = in_a_real_kernel(source)
+        if real is None:
+            raise
+        program_of(real, Variant())
+        return real, str(error)
+    return source, ""
 
 
 def named(real: Source) -> str:

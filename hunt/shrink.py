@@ -4,7 +4,6 @@ A trace is smaller if it has fewer steps, or as many, and is shorter as text, or
 """
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from itertools import count, islice
@@ -13,6 +12,7 @@ from typing import Any
 from hunt.revisions import REVISIONS
 from hunt.watchdog import SECONDS as SECONDS_OF_A_RUN
 from hunt.watchdog import begin, watchdog
+from kernel.worker import seconds_used
 from model.checks import BrokenClaim
 from model.lockstep import Lockstep, rerun
 from model.revision import KERNEL, Revision
@@ -41,10 +41,10 @@ Replayed = Callable[[Trace], Trace | None]
 
 def shrink(trace: Trace, replayed: Replayed, seconds: float = SECONDS) -> Trace:
     """A trace that breaks the same claim, and that no single change makes smaller, unless the time is up before."""
-    ends = time.process_time() + seconds
+    ends = seconds_used() + seconds
     for found in smaller_and_smaller(trace, replayed):
         trace = found
-        if time.process_time() >= ends:
+        if seconds_used() >= ends:
             break
     return trace
 

@@ -11,10 +11,12 @@ import ctypes
 import mmap
 import os
 import re
+import resource
 import socket
 import struct
 import subprocess
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -132,9 +134,15 @@ class Worker:
 
     def processor_seconds(self) -> float | None:
         """The time that the process has had a processor; None if it wants none."""
-        assert self.process is not None
+        state, seconds = self.used()
+        return seconds if state in "RD" else None
+
+    def used(self) -> tuple[str, float]:
+        """The state of the process, and the time that it has had a processor."""
+        if self.process is None:
+            return "", 0
         state, *numbers = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(numbers[10]) + int(numbers[11])) / os.sysconf("SC_CLK_TCK") if state in "RD" else None
+        return state, (int(numbers[10]) + int(numbers[11])) / os.sysconf("SC_CLK_TCK")
 
     def take_times_run(self) -> Counter[tuple[Path, int]]:
         """How often each basic block of the program was run since this was last called, by the address of code in it."""
@@ -169,6 +177,12 @@ def take_times_run() -> Counter[tuple[Path, int]]:
     times = sum((worker.take_times_run() for worker in WORKERS), Counter(TIMES_RUN))
     TIMES_RUN.clear()
     return times
+
+
+def seconds_used() -> float:
+    """The time that this process, and those that it has started, have had a processor: a kernel that boots counts as well."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime + sum(worker.used()[1] for worker in WORKERS)
 
 
 def forget_workers() -> None:

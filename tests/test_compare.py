@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hunt.compare import OBSERVED, compare, difference, observe
+from hunt.compare import OBSERVED, compare, difference, draw, observe
 from hunt.revisions import REVISIONS
 from hunt.sweep import Sweep
 from kernel.build import KERNELS, find
@@ -85,7 +85,7 @@ def test_a_kernel_does_what_it_does(tmp_path: Path, command: Command) -> None:
 @needs_kernels
 def test_a_comparison_tells_how_far_it_is() -> None:
     told: list[str] = []
-    compare(find(V6_1), find(V6_1), 0, 1, told.append)
+    compare(find(V6_1), find(V6_1), draw([find(V6_1)], 0, 1), told.append)
     assert told[:2] == ["1 pools", "2 pools"]
 
 

@@ -9,9 +9,11 @@ import os
 import re
 import shutil
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from command.files import try_out, usable
@@ -21,9 +23,9 @@ from hunt.compare import OBSERVED, RUNS, Comparison, compare, draw
 from hunt.confirm import confirmed, in_a_real_kernel, named, where_it_builds
 from hunt.fuzz import Hunt, hunt
 from hunt.revisions import KernelFile
-from kernel.build import Source, find, newest
+from kernel.build import BuildError, Source, fetched, find
 from kernel.once import ROOT
-from kernel.patches import FILE, Patch, applied, of_commits, read_patches
+from kernel.patches import FILE, OTHER_BASE, Patch, applied, of_commits, read_patches
 from model.bad_input import BadInput
 from model.claims import CLAIMS
 from model.promises import Promises
@@ -66,7 +68,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="a mailbox, a mail, a diff, perhaps with gzip; or BASE..TIP, commits of --base",
     )
     parser.add_argument(
-        "--base", metavar="PATH", help="what is patched: a kernel tree (default: the newest that is fetched)"
+        "--base", metavar="PATH", help="what is patched: a kernel tree (default: the newest fetched one that they fit)"
     )
     parser.add_argument(
         "--promises",
@@ -125,8 +127,11 @@ def patched(base: Source, patches: list[Patch]) -> list[tuple[Source, str]]:
     try:
         stages = [base, *(source for _, source in applied(patches, base, folder))]
         return [where_it_builds(source) for source in stages]
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
+        if OTHER_BASE in str(error):
+            fitting = [os.path.relpath(tree) for tree in fetched() if fits(patches, find(tree))]
+            raise BuildError(f"{error}{f': BASE={fitting[0]} is' if fitting else '; no fetched kernel is'}") from None
         raise
 
 
@@ -138,16 +143,23 @@ def promises_beside(patches: str) -> str | None:
 
 def what_to_review(named: str, base: str | None) -> tuple[Source, list[Patch]]:
     """The file before the patches, and the patches. Raises BadInput."""
-    patched = newest() if base is None else base
-    if patched is None:
+    if base is None and not fetched():
         raise BadInput("say what is patched, with --base; `make kernels` fetches kernels")
-    source = find(patched)
+    source = find(fetched()[0] if base is None else base)
     if ".." in named and not named.startswith((".", "/")) and not Path(named).exists():
         if source.tree is None or source.tree not in source.file.parents:
-            raise BadInput(f"{patched}: a git tree is needed for the commits {named}")
+            raise BadInput(f"{base or source.tree}: a git tree is needed for the commits {named}")
         return of_commits(source.tree, named)
     with usable(named, "name the patches"):
-        return source, read_patches(Path(named))
+        patches = read_patches(Path(named))
+    fitting = [source] if base is not None else [one for one in map(find, fetched()) if fits(patches, one)]
+    return fitting[0] if fitting else source, patches
+
+
+def fits(patches: list[Patch], base: Source) -> bool:
+    with TemporaryDirectory() as scratch, suppress(BuildError):
+        return bool(list(applied(patches, base, Path(scratch))))
+    return False
 
 
 def folder_or_file(source: Source) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hunt.revisions import KernelFile
 from hunt.watchdog import begin, watchdog
 from kernel.build import BuildError, Source, Variant
-from kernel.pool import program_of, rules_of_the_server
+from kernel.pool import program_of
 from kernel.promises import revision_of
 from kernel.real.build import full_tree, is_built
 from model.checks import BrokenClaim
@@ -15,13 +15,8 @@ from model.claims import locking_rules_are_kept
 from model.lockstep import Lockstep, rerun
 from model.trace import Trace, TraceError
 
-NOT_THERE = {
-    ", without the ": "races are concluded in the shim only",
-    "was refused": "no request for memory is refused there",
-    "does not say so where a block is free": "nobody looks there whether an alloc says that it may sleep",
-    "managed pool": "there are no managed pools there",
-}
-"""What the shim says of a run that a real kernel does not show, and why."""
+ONLY_CONCLUDED = ", without the "
+"""What the shim says of a race: it concludes that there may be one, and no run shows it."""
 
 
 def in_a_real_kernel(source: Source) -> Source | None:
@@ -69,12 +64,10 @@ def confirmed(run: Trace, kernel: KernelFile) -> str:
     real = None if kernel.source.real else in_a_real_kernel(kernel.source)
     if real is None:
         return ""
-    claim, said = str(run.claim), run.last_step().happened
-    why = next((why for words, why in NOT_THERE.items() if words in said), "")
-    if claim in rules_of_the_server() - rules_of_the_server(real=True):
-        why = why or f"nobody looks there whether {claim} holds"
+    if run.claim == locking_rules_are_kept.name and ONLY_CONCLUDED in run.last_step().happened:
+        return f"cannot be tried in {named(real)}: the race is concluded from which locks are held, and no run shows it"
     try:
-        return f"cannot be tried in {named(real)}: {why}" if why else tried(run, kernel, real)
+        return tried(run, kernel, real)
     except (BuildError, TraceError) as error:
         return f"cannot be tried in {named(real)}: {error}"
 

@@ -25,6 +25,9 @@ DIFF = re.compile(r"^--- \S+.*\n\+\+\+ \S+", re.M)
 FILES = (f"--include={FILE}", "--include=include/*")
 """What `git apply` is to change."""
 
+OTHER_BASE = "name what it was written for as the base"
+"""What to do if a patch does not apply."""
+
 FORMS = "a mailbox, a mail, or a diff of git is expected, perhaps compressed with gzip"
 
 
@@ -125,7 +128,7 @@ def applied(patches: list[Patch], before: Source, folder: Path) -> Iterator[tupl
                 earlier = f", changed by the {number - 1} patches before it" if number > 1 else ""
                 last = patches[-1].text.encode()
                 there = not git("apply", "-R", "--check", *FILES, "-", within=place, given=last).returncode
-                why = "it is applied already" if there else f"{said_by(done)}; name what it was written for as the base"
+                why = "it is applied already" if there else f"{said_by(done)}; {OTHER_BASE}"
                 raise BuildError(f"“{patch.subject}” does not apply to {before.file}{earlier}: {why}")
             if patch.touches_the_pool and file.read_bytes() == source.file.read_bytes():
                 raise BuildError(f"“{patch.subject}” changes nothing in {before.file}: git has skipped it")

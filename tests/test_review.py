@@ -49,3 +49,15 @@ def test_a_series_is_reviewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert loads((ROOT / trace).read_text()).claim == "in_use_counts_the_live_blocks"
     assert command("replay", ROOT / trace, "--kernel", kernel).status == 1
     assert {path.name for path in out.iterdir()} >= {"index.html", "results.sarif", "junit.xml"}
+
+
+@needs_kernels
+def test_without_a_base_the_patches_choose_it_and_with_a_wrong_one_the_right_one_is_named(
+    tmp_path: Path, command: Command
+) -> None:
+    mbox = mailed(tmp_path, LOST)
+    assert review.what_to_review(str(mbox), None)[0].file == V6_1
+    ran = command("review", mbox, "--base", V6_1.parents[2] / "v6.12", "--out", tmp_path / "review")
+    assert ran.status == 2
+    assert "name what it was written for as the base: BASE=" in ran.err
+    assert ran.err.rstrip().endswith("v6.1 is")

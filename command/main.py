@@ -15,7 +15,7 @@ COMMANDS = {
     "crosshair": "check the claims as contracts, with CrossHair",
     "fuzz": "hunt for broken claims with random operations",
     "replay": "run a trace on a revision, beside the simple pool, and draw what breaks",
-    "kunit": "write a trace as a KUnit test, for a kernel's own tree",
+    "kunit": "write what is promised, or a trace, as KUnit tests for a kernel's own tree",
     "compare": "run two kernels with the same operations, and say what a driver would see change",
     "review": "say what each patch of a series changes, breaks and keeps, to paste into a reply",
     "report": "ask the engines, and write pages, SARIF, JUnit XML, JSON, traces and SMT-LIB 2",

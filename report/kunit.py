@@ -32,16 +32,8 @@ def kunit_test(trace: Trace, claim: str) -> str:
         body += ["", "\tdma_pool_destroy(pool);"]
     text = "\n".join(part for line in body for part in (wrapped(line) if "(" in line else [line]))
     sentence = textwrap.wrap(f"KUnit test of mm/dmapool.c: {CLAIMS[claim].sentence}", WIDTH - 3)
-    frame = Template(
-        FRAME.read_text(),
-        variable_start_string="<<",
-        variable_end_string=">>",
-        block_start_string="<%",
-        block_end_string="%>",
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-    rendered: str = frame.render(
+    return rendered(
+        FRAME,
         about="\n".join(f" * {line}" for line in sentence),
         name=claim,
         size=in_c(steps.size),
@@ -52,7 +44,20 @@ def kunit_test(trace: Trace, claim: str) -> str:
         loops="\tfor (n = " in text,
         body=text,
     )
-    return rendered
+
+
+def rendered(frame: Path, **values: object) -> str:
+    """A template of C, in which << >> and <% %> are what jinja calls {{ }} and {% %}."""
+    template = Template(
+        frame.read_text(),
+        variable_start_string="<<",
+        variable_end_string=">>",
+        block_start_string="<%",
+        block_end_string="%>",
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return str(template.render(**values))
 
 
 def grouped(steps: "Steps", trace: Trace) -> Iterator[tuple[list[str], range]]:

@@ -9,20 +9,31 @@ from pathlib import Path
 
 import pytest
 
+<<<<<<< HEAD
 from hunt.compare import compare, draw
+=======
+from bugs import BUGS
+from hunt.compare import compare
+>>>>>>> 01f7bd8 (The promises as a suite of KUnit tests, mm/dmapool_kunit.c; the tree's own kunit.py reads what tests say)
 from hunt.revisions import REVISIONS
 from kernel.build import Source, find
 from kernel.compiler import BuildError
 from kernel.fetch import FULL, is_full
 from kernel.promises import revision_of
 from kernel.real.build import full_tree, is_built, lay_over, real_kernel
+<<<<<<< HEAD
 from kernel.worker import WORKERS, Worker, stop_workers
+=======
+from kernel.real.kunit import run_kunit
+>>>>>>> 01f7bd8 (The promises as a suite of KUnit tests, mm/dmapool_kunit.c; the tree's own kunit.py reads what tests say)
 from model.bad_input import BadInput
 from model.checks import BrokenClaim
+from model.claims import CLAIMS
 from model.lockstep import replay
 from model.trace import Alloc, Create, Kernel, Trace, loads
 from report.kunit import kunit_test
 from report.scene import scene_of
+from report.suite import kunit_suite
 from tests.kernels import changed, fetched, needs_a_compiler
 from tests.running import ROOT
 
@@ -150,7 +161,21 @@ def test_a_tree_that_was_built_in_place_is_refused(tmp_path: Path) -> None:
         lay_over(tmp_path, tmp_path / "overlay")
 
 
-# Traces as KUnit tests.
+# What is promised, and traces, as KUnit tests.
+
+
+def in_the_kernels_style(tests: dict[str, str], folder: Path) -> None:
+    """Its own script says nothing about the C."""
+    for name, text in tests.items():
+        assert max(len(line.expandtabs(8)) for line in text.splitlines()) <= 80
+        assert str(ROOT) not in text
+        (folder / f"{re.sub('[^a-z0-9]', '_', name)}.c").write_text(text)
+    checkpatch = FULL / "v6.12" / "scripts" / "checkpatch.pl"
+    if not checkpatch.is_file() or shutil.which("perl") is None:
+        pytest.skip("needs perl, and a full tree of v6.12: run `make kernels FULL=1`")
+    command = ["perl", str(checkpatch), "--no-tree", "--strict", "-f", *map(str, folder.iterdir())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.count("total: 0 errors, 0 warnings, 0 checks") == len(tests)
 
 
 def test_a_trace_is_a_kunit_test_in_the_kernels_style(tmp_path: Path) -> None:
@@ -160,15 +185,46 @@ def test_a_trace_is_a_kunit_test_in_the_kernels_style(tmp_path: Path) -> None:
         with suppress(BadInput):  # of debug builds, and of mistakes that drivers make
             tests[file.stem] = kunit_test(trace, str(trace.claim))
     assert len(tests) >= 13
-    for name, text in tests.items():
-        assert text.count("KUNIT_CASE(") == 1
-        assert max(len(line.expandtabs(8)) for line in text.splitlines()) <= 80
-        assert str(ROOT) not in text
-        (tmp_path / f"{re.sub('[^a-z0-9]', '_', name)}.c").write_text(text)
-    checkpatch = FULL / "v6.12" / "scripts" / "checkpatch.pl"
-    if not checkpatch.is_file() or shutil.which("perl") is None:
-        pytest.skip("needs perl, and a full tree of v6.12: run `make kernels FULL=1`")
-    files = map(str, tmp_path.iterdir())
-    command = ["perl", str(checkpatch), "--no-tree", "--strict", "-f", *files]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stdout.count("total: 0 errors, 0 warnings, 0 checks") == len(tests)
+    assert all(text.count("KUNIT_CASE(") == 1 for text in tests.values())
+    in_the_kernels_style(tests, tmp_path)
+
+
+def test_the_suite_has_a_case_for_each_of_many_claims(tmp_path: Path) -> None:
+    text = kunit_suite()
+    cases = re.findall(r"KUNIT_CASE(?:_PARAM)?\((\w+)", text)
+    assert len(cases) == len(set(cases)) >= 21
+    assert {*cases} <= {*CLAIMS}
+    assert len(text.splitlines()) < 600
+    in_the_kernels_style({"dmapool_kunit": text}, tmp_path)
+
+
+def cases_that_fail(source: Source, *, debug: bool = False) -> set[str]:
+    """Of the suite, in a kernel with the source's file."""
+    passes, said = run_kunit(source, kunit_suite(), debug=debug)
+    failing = set(re.findall(r"# (\w+): (?:ASSERTION|EXPECTATION) FAILED", "\n".join(said)))
+    assert passes is not bool(failing)
+    return failing
+
+
+def test_the_suite_fails_where_a_kernel_is_wrong(tmp_path: Path) -> None:
+    v6_12 = real("v6.12")
+    assert cases_that_fail(v6_12) == cases_that_fail(v6_12, debug=True) == set()
+    planted = replace(v6_12, file=tmp_path / "dmapool.c")
+    planted.file.write_text(BUGS["v6.12/blocks_descend"].text())
+    assert cases_that_fail(planted) == {"fresh_blocks_ascend"}
+    planted.file.write_text(BUGS["v6.12/double_free_below_40_blocks"].text())
+    assert cases_that_fail(planted, debug=True) == {"double_free_is_refused"}
+
+
+def test_the_suite_finds_the_faults_of_6_1() -> None:
+    """Sizes above INT_MAX, boundaries above a page, blocks that end at a boundary, and the total in the file pools."""
+    assert cases_that_fail(real("v6.1")) == {
+        "failed_create_leaves_nothing_behind",
+        "block_lies_inside_its_page",
+        "no_block_crosses_a_boundary",
+        "blocks_are_disjoint",
+        "no_room_is_wasted",
+        "total_counts_the_blocks",
+        "live_block_is_left_alone",
+        "allocated_block_is_filled",
+    }

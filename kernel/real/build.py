@@ -83,19 +83,22 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def build(source: Source, tree: Path, folder: Path, told: Callable[[str], None], test: str = "") -> Path:
-    """Have make build the kernel in `folder`, with a KUnit `test` if there is one. Raises BuildError."""
+def build(
+    source: Source, tree: Path, folder: Path, told: Callable[[str], None], test: str = "", debug: bool = False
+) -> Path:
+    """Have make build the kernel in `folder`. With a KUnit `test`, in C, its own mm/dmapool.c is the source's, and a `debug` build
+    if that is asked for. Raises BuildError."""
     if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
         raise BuildError(f"a kernel cannot be built without {', '.join(missing)}: apt-get install {' '.join(missing)}")
     overlay, objects = folder / "source", folder / "objects"
     lay_over(tree, overlay)
     put(overlay / "mm" / "poolproof" / "dmapool.c", source.file.read_bytes())
-    put(overlay / "mm" / "dmapool.c", (tree / "mm" / "dmapool.c").read_bytes())
-    (overlay / "mm" / "poolproof" / "test_kunit.c").unlink(missing_ok=True)
-    if test:
-        (overlay / "mm" / "poolproof" / "test_kunit.c").write_text(test)
+    put(overlay / "mm" / "dmapool.c", (source.file if test else tree / "mm" / "dmapool.c").read_bytes())
+    laid = overlay / "mm" / "poolproof" / "test_kunit.c"
+    put(laid, test.encode()) if test else laid.unlink(missing_ok=True)
     objects.mkdir(exist_ok=True)
     make = ["make", "-C", str(overlay), f"O={objects}", "ARCH=um", f"CC={' '.join(compiler())}"]
+    make += ["POOLPROOF_DEBUG=y"] * debug
     config, configured = HERE / "config", folder / "configured"
     if not configured.exists() or configured.read_bytes() != config.read_bytes():
         told("it is configured")

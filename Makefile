@@ -96,7 +96,7 @@ replay: $(VENV)/installed  ## [hunt] run a trace: TRACE=file ON=v6.1, or KERNEL=
 	@test -n "$(TRACE)" || { echo "replay: say which trace: make replay TRACE=tests/traces/… ON=v6.1" >&2; exit 2; }
 	@$(RUN) -m command replay "$(TRACE)" $(if $(ON),--on "$(ON)") $(OF_RUN) $(if $(SHRINK),--shrink "reports/traces/$(notdir $(TRACE:.json=)).smaller.json") $(ARGS)
 
-kunit: $(VENV)/installed  ## [hunt] write KUnit tests of what is promised, or of TRACE=file; KERNEL=~/linux runs them
+kunit: $(VENV)/installed  ## [hunt] write the promises as KUnit tests; TRACE=file: a trace; KERNEL=~/linux
 	@$(RUN) -m command kunit $(if $(TRACE),"$(TRACE)") $(if $(KERNEL),--kernel "$(KERNEL)") $(ARGS)
 
 compare: $(VENV)/installed  ## [hunt] what a driver sees change: BEFORE=… AFTER=…, or PATCHES=file

@@ -9,23 +9,16 @@ from pathlib import Path
 
 import pytest
 
-<<<<<<< HEAD
-from hunt.compare import compare, draw
-=======
 from bugs import BUGS
-from hunt.compare import compare
->>>>>>> 01f7bd8 (The promises as a suite of KUnit tests, mm/dmapool_kunit.c; the tree's own kunit.py reads what tests say)
+from hunt.compare import compare, draw
 from hunt.revisions import REVISIONS
 from kernel.build import Source, find
 from kernel.compiler import BuildError
 from kernel.fetch import FULL, is_full
 from kernel.promises import revision_of
 from kernel.real.build import full_tree, is_built, lay_over, real_kernel
-<<<<<<< HEAD
-from kernel.worker import WORKERS, Worker, stop_workers
-=======
 from kernel.real.kunit import run_kunit
->>>>>>> 01f7bd8 (The promises as a suite of KUnit tests, mm/dmapool_kunit.c; the tree's own kunit.py reads what tests say)
+from kernel.worker import WORKERS, Worker, stop_workers
 from model.bad_input import BadInput
 from model.checks import BrokenClaim
 from model.claims import CLAIMS

@@ -86,8 +86,8 @@ def alone(folder: Path) -> Iterator[None]:
 def build(
     source: Source, tree: Path, folder: Path, told: Callable[[str], None], test: str = "", debug: bool = False
 ) -> Path:
-    """Have make build the kernel in `folder`. With a KUnit `test`, in C, its own mm/dmapool.c is the source's, and a `debug` build
-    if that is asked for. Raises BuildError."""
+    """Have make build the kernel in `folder`; with a KUnit `test`, in C, its own mm/dmapool.c is the source's file, too, and a
+    `debug` build if that is asked for. Raises BuildError."""
     if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
         raise BuildError(f"a kernel cannot be built without {', '.join(missing)}: apt-get install {' '.join(missing)}")
     overlay, objects = folder / "source", folder / "objects"

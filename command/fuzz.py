@@ -11,8 +11,9 @@ from typing import TextIO
 from command.files import put_json, try_out
 from command.line import Status, add_json, add_kernel, add_profile, kernel_of, number, say_how_to_confirm, unknown
 from hunt import profiles
+from hunt.at_once import MEETINGS
 from hunt.events import KNOWN_BREAK, missed
-from hunt.fuzz import HUNTED, Hunt, hunt
+from hunt.fuzz import HUNTED, ORDERS, UNFINISHED, Hunt, hunt
 from hunt.numbers import why_none
 from hunt.revisions import REVISIONS, KernelFile, revisions
 from hunt.sweep import PAGE_SIZE, SWEPT, sizes
@@ -80,6 +81,10 @@ def run(options: argparse.Namespace) -> Status:
             else "",
             file=to_read,
         )
+        if orders := sum(one.tally.events[ORDERS] for one in hunts):
+            rest = sum(one.tally.events[UNFINISHED] for one in hunts)
+            all_of = f"; {rest} of {len(MEETINGS)} sets of callers have more" if rest else ", which are all"
+            print(f"nor in {counted(orders, 'order')} of two or three callers at once{all_of}", file=to_read)
     if kernel is not None:
         print(f"\n{kernel.source}", file=to_read)
         say_how_to_confirm(kernel.source, hunts[0].findings)

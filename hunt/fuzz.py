@@ -13,6 +13,7 @@ from hypothesis import seed as seeded
 from hypothesis.stateful import run_state_machine_as_test
 
 from hunt import directed, profiles
+from hunt.at_once import meet_all
 from hunt.deep import DEPTH, run_deep
 from hunt.edges import CREATED, run_edges
 from hunt.events import Tally
@@ -29,6 +30,12 @@ from model.trace import Trace
 
 SECONDS_TO_SHRINK = 30.0
 """Of the processor, for all that a hunt has found."""
+
+FEWEST_ORDERS = 300
+"""Of a set of callers at once, in the shortest hunt; two callers with three operations each have fewer."""
+
+ORDERS, UNFINISHED = "order of callers at once", "callers at once that have more orders"
+"""What a hunt counts."""
 
 MOST_TURNS = 8
 """Of a part of a hunt, each past what broke in those before."""
@@ -146,7 +153,7 @@ class Parts:
         """A seeded bug that is noticed is not looked for any further, if nothing is to be made smaller."""
         parts = [self.directed_runs, self.edges] if directed_first else []
         parts += [self.deep] if directed_first and self.name != "model" else []
-        parts += [*([self.swept] if sweeps else []), self.drawn]
+        parts += [*([self.swept, self.at_once] if sweeps else []), self.drawn]
         for part in parts:
             if not self.broken or self.shrinks:
                 for _ in range(MOST_TURNS):
@@ -189,6 +196,13 @@ class Parts:
         swept = sweep(self.past(), self.source, page_sizes, self.numbers, self.so_far)
         self.hunter.tally.events |= {SWEPT: swept.pools, "block of the sweep": swept.blocks}
         return [swept.broken]
+
+    def at_once(self) -> Iterable[BrokenClaim | None]:
+        if self.source is None or self.source.real:
+            return []
+        met = meet_all(self.past(), max(FEWEST_ORDERS, 3 * self.wanted.max_examples), self.so_far)
+        self.hunter.tally.events |= {ORDERS: met.orders, UNFINISHED: met.unfinished}
+        return [met.broken]
 
     def drawn(self) -> Iterable[BrokenClaim | None]:
         found = list[BrokenClaim]()

@@ -25,8 +25,10 @@ from model.trace import (
     OtherPool,
     PageChoice,
     Step,
+    Together,
     Trace,
     TraceError,
+    Turn,
     Write,
     dumps,
     loads,
@@ -81,8 +83,12 @@ def without_outcome(step: Step) -> Step:
 
 
 def number_of_steps(steps: tuple[Step, ...]) -> int:
-    """With those that run while an allocation waits for a page."""
-    return sum(1 + number_of_steps(meanwhile(step)) for step in steps)
+    """With those that run while an allocation waits for a page, and those of callers at once."""
+    inner = (
+        meanwhile(step) + (tuple(call for _, call in step.calls()) if isinstance(step, Together) else ())
+        for step in steps
+    )
+    return sum(1 + number_of_steps(nested) for nested in inner)
 
 
 def meanwhile(step: Step) -> tuple[Step, ...]:
@@ -125,11 +131,31 @@ def variants_of_steps(steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
                 yield (*before, replace(step, page=replace(step.page, meanwhile=nested)), *after)
             for page in variants_of(step.page):
                 yield (*before, replace(step, page=page), *after)
+        if isinstance(step, Together):
+            for together in variants_of_callers(step):
+                yield (*before, together, *after)
         for other in variants_of(step):
             yield (*before, other, *after)
 
 
-def variants_of(thing: Step | Kernel | PageChoice) -> Iterator[Any]:
+def variants_of_callers(step: Together) -> Iterator[Together]:
+    """A caller less, its last calls or one of them less, a turn less, or a shorter one."""
+    for number, calls in enumerate(step.callers):
+        before, after = step.callers[:number], step.callers[number + 1 :]
+        yield replace(step, callers=before + after)
+        for place in range(len(calls)):
+            yield replace(step, callers=(*before, calls[:place], *after))
+        for fewer in variants_of_steps(calls):
+            yield replace(step, callers=(*before, fewer, *after))
+    for number, turn in enumerate(step.schedule):
+        earlier, later = step.schedule[:number], step.schedule[number + 1 :]
+        yield replace(step, schedule=earlier)
+        yield replace(step, schedule=earlier + later)
+        for shorter in variants_of(turn):
+            yield replace(step, schedule=(*earlier, shorter, *later))
+
+
+def variants_of(thing: Step | Kernel | PageChoice | Turn) -> Iterator[Any]:
     """The same with one field that is simpler."""
     for field in fields(thing):
         value = getattr(thing, field.name)
@@ -159,6 +185,8 @@ def names_in(steps: tuple[Step, ...]) -> list[str]:
     names: dict[str, None] = {}
     for step in steps:
         names.update(dict.fromkeys(names_in(meanwhile(step))))
+        if isinstance(step, Together):
+            names.update(dict.fromkeys(names_in(tuple(call for _, call in step.calls()))))
         if isinstance(step, Alloc | OtherPool):
             names[step.block] = None
     return list(names)
@@ -189,6 +217,8 @@ def with_steps(steps: tuple[Step, ...], change: Callable[[Step], Step | None]) -
         other = change(step)
         if isinstance(other, Alloc) and other.page is not None:
             other = replace(other, page=replace(other.page, meanwhile=with_steps(other.page.meanwhile, change)))
+        if isinstance(other, Together):
+            other = replace(other, callers=tuple(with_steps(calls, change) for calls in other.callers))
         if other is not None:
             changed.append(other)
     return tuple(changed)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from kernel.build import Source, Variant, build
+from kernel.callers import run_callers
 from kernel.compiler import BuildError
 from kernel.headers import SHIM
 from kernel.places import file_of, line_of, place_of, with_fields
@@ -29,10 +30,11 @@ from kernel.worker import (
     take_times_run,
     worker_of,
 )
+from model.callers import Outcome
 from model.claims import locking_rules_are_kept
-from model.memory import Memory
+from model.memory import Mapping, Memory
 from model.revision import LARGEST_PAGE, RuleError
-from model.trace import FLAGS, Kernel, TraceError
+from model.trace import FLAGS, Kernel, Together, TraceError
 
 # As in kernel/shim/protocol.h.
 CREATE, ALLOC, FREE, DESTROY, PAGE, BATCH, SWEEP, GO_ON = range(1, 9)
@@ -141,6 +143,10 @@ class KernelPool:
         if isinstance(self._row, Exception):
             raise self._row
         return self._row
+
+    def together(self, step: Together, ready: Sequence[Mapping], named: dict[str, tuple[int, int]]) -> Outcome:
+        """Callers at once: `model.callers` says what of them."""
+        return run_callers(self, step, ready, named)
 
     def batch(
         self, operations: bytes, slots: int, pages: Sequence[int | None], blocks: bytes | memoryview | None = None

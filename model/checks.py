@@ -9,9 +9,9 @@ is recorded, and the run continues, to show how far the corruption spreads.
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from model import claims
 from model.claims import Claim
@@ -144,6 +144,7 @@ class Checks:
         self._starts: list[int] = []  # the virtual addresses of the blocks in use, ascending
         self._now: list[Record] = self.records  # where the current depth of nesting records
         self._messages_seen = 0
+        self.happened: Sequence[Any] = ()  # the events of callers at once, the latest ones
 
     def _check_room(self, record: Record, vaddr: int) -> None:
         """A page is asked for, although there is a free block."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from model import claims
+from model.callers import run_together
 from model.checks import BrokenClaim, Checks, DriversBlock, Ended, Record
 from model.claims import Claim
 from model.geometry import SMALLEST_BLOCK, Refusal, create
@@ -21,6 +22,7 @@ from model.trace import (
     PageChoice,
     PoolInfo,
     Step,
+    Together,
     Trace,
     TraceError,
     Write,
@@ -85,6 +87,8 @@ class Lockstep(Checks):
                 record.description = lambda: ("", row)
             case Destroy():
                 self._destroy(record)
+            case Together():
+                run_together(self, record, step)
 
     def _create(self, record: Record, step: Create) -> None:
         promises, arguments = self.revision.promises, (step.size, step.align, step.boundary)
@@ -238,12 +242,13 @@ class Lockstep(Checks):
 
     def _free(self, record: Record, step: Free) -> None:
         vaddr, dma = self.latest_block = self.addresses(step)
-        if self.target is None and self.destroyed is not None:
-            self._free_after_destroy(record, self.destroyed, vaddr, dma)
+        if self.target is None and (gone := self.destroyed) is not None:
+            self.corrupted_by = "a free after the pool was destroyed"
+            self._call(record, lambda: gone.free(vaddr, dma))
+            record.description = lambda: ("nothing", "nothing")
             return
         target, oracle = self._live_target(), self._live_oracle()
-        name = self.in_use_at(vaddr, dma)
-        proper = name is not None
+        proper = (name := self.in_use_at(vaddr, dma)) is not None
         if not proper and not self.corrupted_by and not self.notices(vaddr, dma):
             self.corrupted_by = "a wrong free that is noticed too late, or not at all"
         if name is not None:
@@ -300,11 +305,6 @@ class Lockstep(Checks):
         oracle = self._live_oracle()
         fills_first = not self.revision.promises.refuses_before_filling and self.kernel.init_on_free
         return bool(oracle.complaint(vaddr, dma)) and not (fills_first and oracle.page_of(dma) is not None)
-
-    def _free_after_destroy(self, record: Record, target: Target, vaddr: int, dma: int) -> None:
-        self.corrupted_by = "a free after the pool was destroyed"
-        self._call(record, lambda: target.free(vaddr, dma))
-        record.description = lambda: ("nothing", "nothing")
 
     def _write(self, record: Record, step: Write) -> None:
         """To a block in use, a driver or a device may write. What they write to a free block corrupts its link; behind that,

@@ -59,6 +59,16 @@ def locking_rules_are_kept(misuse: str) -> bool:
     return not misuse
 
 
+@claim(
+    "What callers at once are given, some order of their operations gives as well, in which one comes before another that "
+    "began after its end: they are linearizable.",
+    "dma_pool_alloc, dma_pool_free",
+)
+def operations_are_linearizable(order: Sequence[Any] | None) -> bool:
+    """`order`: one in which the oracle gives the same."""
+    return order is not None
+
+
 @claim("The pool touches no memory but its pages', and its code does not fail.", "mm/dmapool.c")
 def pool_stays_in_its_memory(fault: str) -> bool:
     return not fault

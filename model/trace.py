@@ -30,6 +30,9 @@ GFP_NOIO may sleep, but start no I/O."""
 DEEPEST = 16
 """Allocations under way at once in a trace."""
 
+MOST_CALLERS = 4
+"""At once; as in kernel/shim/callers.c."""
+
 
 class TraceError(Exception):
     """A trace that cannot be read; the message says where and why."""
@@ -127,6 +130,30 @@ class Destroy(Step):
     """`dma_pool_destroy`."""
 
 
+@dataclass(frozen=True)
+class Turn:
+    """A caller, counted from 0, goes on for so many events: it takes a lock or drops it, or does what another could see.
+    `until` says in words what is next then."""
+
+    caller: int
+    events: int
+    until: str = ""
+
+
+@dataclass(frozen=True)
+class Together(Step):
+    """Callers at once, each of which calls alloc, free, create, destroy or poolinfo, one after the other. What a caller
+    creates and destroys is a second pool of its own, of blocks of 64 bytes. The schedule says whose turn it is; where it says
+    nothing, who runs goes on."""
+
+    callers: tuple[tuple[Step, ...], ...]
+    schedule: tuple[Turn, ...] = ()
+
+    def calls(self) -> list[tuple[int, Step]]:
+        """What is called, with the caller's number."""
+        return [(number, call) for number, calls in enumerate(self.callers) for call in calls]
+
+
 OPERATIONS: dict[str, type[Step]] = {
     "create": Create,
     "alloc": Alloc,
@@ -135,6 +162,7 @@ OPERATIONS: dict[str, type[Step]] = {
     "other_pool": OtherPool,
     "poolinfo": PoolInfo,
     "destroy": Destroy,
+    "together": Together,
 }
 NAMES = {operation: name for name, operation in OPERATIONS.items()}
 ADDRESSES = {"dma"}
@@ -210,6 +238,8 @@ def _check_names(steps: tuple[Step, ...], blocks: set[str], where: str, first: i
             raise TraceError(f"{here}: a second create; a trace is about one pool")
         if isinstance(step, Destroy) and ".meanwhile" in where:
             raise TraceError(f"{here}: destroy, while an allocation is under way")
+        if isinstance(step, Together):
+            _check_callers(step, blocks, here)
         if isinstance(step, Free | Write) and step.block not in blocks:
             done = "freed" if isinstance(step, Free) else "written to"
             raise TraceError(f"{here}: block {step.block!r} is {done}, but was not allocated before")
@@ -225,6 +255,32 @@ def _check_names(steps: tuple[Step, ...], blocks: set[str], where: str, first: i
                     raise TraceError(f"{here}: more than {DEEPEST} allocations inside each other")
                 _check_names(step.page.meanwhile, blocks, f"{here}.page.meanwhile")
             blocks.add(step.block)
+
+
+def _check_callers(step: Together, blocks: set[str], where: str) -> None:
+    if not 2 <= len(step.callers) <= MOST_CALLERS:
+        raise TraceError(f"{where}.callers: 2 to {MOST_CALLERS} of them are expected, not {len(step.callers)}")
+    before = set(blocks)
+    for number, calls in enumerate(step.callers):
+        own, created = set(before), False
+        for place, call in enumerate(calls):
+            here = f"{where}.callers[{number}][{place}]"
+            match call:
+                case Alloc(page=None, zero=False) if call.block not in blocks:
+                    own.add(call.block)
+                    blocks.add(call.block)
+                case Free(vaddr_plus=0, dma_plus=0) if call.block in own:
+                    own.discard(call.block)
+                    before.discard(call.block)
+                case Create(size=64, align=1, boundary=0) | Destroy() if isinstance(call, Destroy) == created:
+                    created = not created
+                case PoolInfo():
+                    pass
+                case _:
+                    raise TraceError(
+                        f"{here}: of callers at once, one allocates under a new name, without a page or zero, frees a block "
+                        "that it has, creates a pool of size 64, destroys that, or reads the file pools"
+                    )
 
 
 def _encode(value: Any) -> Any:

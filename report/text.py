@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Callable
 from itertools import pairwise
 from typing import TextIO, TypeVar
@@ -11,7 +12,7 @@ from model import claims
 from model.claims import CLAIMS
 from model.geometry import counted, number
 from model.revision import KERNEL, TreeNode
-from model.trace import Alloc, Create, Kernel, Step
+from model.trace import Alloc, Create, Kernel, Step, Together
 from report.moment import Cell, Moment, Strip
 from report.scene import Scene, moment_of_lookup, moment_of_page
 from report.verdicts import EngineVerdict, refutation_in_words
@@ -142,7 +143,7 @@ def described(step: Step) -> str:
     arguments = []
     for name, value in vars(step).items():
         usual = getattr(type(step), name, None)
-        if name not in ("expected", "happened", "page") and (value != usual or name == "align"):
+        if name not in ("expected", "happened", "page", "schedule", "callers") and (value != usual or name == "align"):
             arguments.append(f"{name}={value:#x}" if name == "dma" else f"{name}={number(value)}")
     return f"{type(step).__name__.lower()}({', '.join(arguments)})"
 
@@ -163,10 +164,35 @@ def lines_of(steps: tuple[Step, ...], indent: str) -> list[str]:
     lines = []
     for step in steps:
         lines.append(f"{indent}{described(step)}{f' → {step.happened}' if step.happened else ''}")
+        if isinstance(step, Together):
+            lines += [f"{indent}  {line}" for line in lanes(step)]
         if isinstance(step, Alloc) and step.page is not None:
             place = "fails" if step.page.dma is None else f"gives DMA address {step.page.dma:#x}"
             lines.append(f"{indent}  if a page is asked for, the device {place}")
             lines += lines_of(step.page.meanwhile, indent + "    meanwhile: ")
+    return lines
+
+
+def lanes(step: Together) -> list[str]:
+    """Callers at once, a lane for each: what each calls; below, from top to bottom, whose turn it is and where that ends."""
+    width = max(WIDTH // len(step.callers) - 3, 16)
+
+    def row(texts: dict[int, str]) -> list[str]:
+        wrapped = [textwrap.wrap(texts.get(lane, ""), width) for lane in range(len(step.callers))]
+        return [
+            " │ ".join(f"{line[n] if n < len(line) else '':<{width}}" for line in wrapped).rstrip()
+            for n in range(max(map(len, wrapped)))
+        ]
+
+    heads = row(
+        {
+            lane: f"caller {lane + 1}: {', '.join(map(described, calls)) or 'nothing'}"
+            for lane, calls in enumerate(step.callers)
+        }
+    )
+    lines = [*heads, "─┼─".join("─" * width for _ in step.callers)]
+    for turn in step.schedule:
+        lines += row({turn.caller: f"{counted(turn.events, 'event')}{turn.until and f', to {turn.until}'}"})
     return lines
 
 

@@ -97,6 +97,7 @@ TRUE_AND_FALSE: dict[str, tuple[tuple[Any, ...], list[tuple[Any, ...]]]] = {
     "patch_08_changes_nothing": (([1], [1]), [([1], [2]), ([2], [1])]),
     "operations_end": (("",), [("no answer",)]),
     "locking_rules_are_kept": (("",), [("a lock is held",)]),
+    "operations_are_linearizable": (([],), [(None,)]),
     "pool_stays_in_its_memory": (("",), [("IndexError",)]),
 }
 

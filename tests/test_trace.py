@@ -138,7 +138,7 @@ def read(allocation: str = "", behind: str = "") -> Trace:
             "steps[1].page.meanwhile[1]: block 'a' is freed, but was not allocated before",
         ),
         ("", '"free"', 'trace.steps[2]: an object with "op" one of create, alloc, free, write, other_pool, poolinfo, '),
-        ("", '{"op": "make"}', 'poolinfo, destroy is expected, not {"op": "make"}'),
+        ("", '{"op": "make"}', 'destroy, together is expected, not {"op": "make"}'),
         (', "page": {"dma": 0, "meanwhile": 7}', "", "trace.steps[1].page.meanwhile: a list is expected, not 7"),
         ("", '{"op": "free", "block": 7}', "trace.steps[2].block: str is expected, not 7"),
         (', "page": [0]', "", "trace.steps[1].page: an object is expected, not [0]"),

@@ -134,9 +134,16 @@ static void *page_of_batch(size_t nbytes, dma_addr_t *dma)
 {
 	u64 vaddr = batch.vaddr, started = now();
 
+	happens(WRITES_ONCE, &batch, sizeof(batch), CALLER); /* who asks first gets the first page */
 	if (!batch.pages)
 		return NULL;
 	batch.pages--;
+	if (batch.opened) {
+		if (nbytes != batch.bytes_of_opened)
+			fault("a page of %lu bytes is asked for by callers at once, and others are of %lu", nbytes, batch.bytes_of_opened);
+		*dma = batch.opened->dma;
+		return from_peer_address(batch.opened++->vaddr);
+	}
 	if (*batch.dma++ == UINT64_MAX)
 		return NULL;
 	*dma = batch.dma[-1];
@@ -160,7 +167,7 @@ void *dma_alloc_attrs(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp_t 
 		       name_of_flags(flags & ~__GFP_ZERO), name_of_flags(running.allowed));
 	if (fails_by_injection())
 		return NULL;
-	if (held & SPINLOCKS) { /* others have to wait; a caller for whom the lock is dropped may come, and gets the page */
+	if (held & SPINLOCKS && !at_once) { /* others have to wait; a caller for whom the lock is dropped may come, and gets the page */
 		running.failed = true;
 		return NULL;
 	}

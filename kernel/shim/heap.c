@@ -117,6 +117,7 @@ void kfree(const void *given)
 		fault("kfree of what kmalloc did not give");
 	if (object->magic == DEAD)
 		fault("kfree of an object that was freed before");
+	happens(WRITES, given, object->nbytes, CALLER);
 	end = (u8 *)given + object->nbytes;
 	if (!intact((struct range){ end, (u8 *)given + ALIGN(object->nbytes, 16) + 16 }))
 		fault("a write past the end of an object of %lu bytes of kmalloc", object->nbytes);

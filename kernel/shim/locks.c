@@ -5,18 +5,17 @@
  * Replaces kernel/locking/ (spinlocks, reader-writer spinlocks, mutexes, lockdep's assertions), local_irq_save and
  * might_sleep.
  * A lock that is taken twice is a deadlock, and so are two that are taken in one order here and in the other there. Invariant: a
- * bit of `held` is set while a lock of its kind is held: a spinlock in an object of kmalloc, one in none, or a mutex. A lock's state has a bit cleared for each of HELD and BY_INTERRUPTS.
+ * bit of `held` is set while a lock of its kind is held: a spinlock in an object of kmalloc, one in none, or a mutex. A lock's state has a bit cleared for each of FREE_LOCK and BY_INTERRUPTS.
  */
 #include "shim.h"
 
-#define HELD 1u
 #define MUTEXES 5 /* that are told apart; others share a bit */
 #define BY_INTERRUPTS 2u /* an interrupt handler takes it as well */
 
 u8 held, held_by_readers;
 unsigned long irqs_off;
 int debug_locks = 1; /* lockdep's assertions are made */
-static unsigned held_of_kind[8];
+unsigned held_of_kind[8];
 static u8 taken_under[8]; /* what was held when a lock of a kind was taken */
 
 void check_may_sleep(const char *what, const void *pc)
@@ -73,9 +72,10 @@ static void take(u32 *state, size_t kind, const void *pc)
 {
 	if (!state)
 		end_with_text(FAULT, pc, "a lock is taken that is not initialised, or gone");
-	if (!(*state & HELD))
+	happens_when_free(state, pc);
+	if (!(*state & FREE_LOCK))
 		misuse(pc, "a lock is taken that is held already: a deadlock");
-	*state &= ~HELD;
+	*state &= ~FREE_LOCK;
 	if (kind >= 1 && kind <= MUTEXES)
 		check_order(kind, pc);
 	held_of_kind[kind]++;
@@ -88,9 +88,10 @@ static void release(u32 *state, size_t kind, const void *pc)
 {
 	if (!state)
 		end_with_text(FAULT, pc, "a lock is released that is not initialised, or gone");
-	if (*state & HELD)
+	happens(UNLOCKS, state, sizeof(*state), pc);
+	if (*state & FREE_LOCK)
 		misuse(pc, "a lock is released that is not held");
-	*state |= HELD;
+	*state |= FREE_LOCK;
 	if (!--held_of_kind[kind])
 		held &= ~(1 << kind);
 }
@@ -123,7 +124,8 @@ static bool try_spinlock(struct raw_spinlock *lock, const void *pc)
 {
 	u32 *state = state_of_spinlock(lock);
 
-	if (state && !(*state & HELD))
+	happens(ATOMIC, state, sizeof(*state), pc);
+	if (state && !(*state & FREE_LOCK))
 		return false;
 	take_spinlock(lock, pc);
 	return true;
@@ -229,7 +231,8 @@ static int try_mutex(struct mutex *lock, const void *pc)
 {
 	u32 *state = state_of_mutex(lock);
 
-	if (state && !(*state & HELD))
+	happens(ATOMIC, state, sizeof(*state), pc);
+	if (state && !(*state & FREE_LOCK))
 		return 0;
 	take(state, kind_of(lock), pc);
 	return 1;
@@ -257,7 +260,7 @@ int lock_is_held_type(const struct lockdep_map *map, int reading)
 	u32 *state = state_of_lock(map);
 
 	(void)reading;
-	return state && !(*state & HELD);
+	return state && !(*state & FREE_LOCK);
 }
 
 void poolproof_lockdep(void)

@@ -160,6 +160,13 @@ void destroy_pools(void)
 		breaks("pools_file_exists_while_pools_do", NULL, "the device's last pool is gone, and its list or its file pools still has it");
 }
 
+gfp_t flags_of_caller(unsigned kind)
+{
+	const gfp_t flags[CALLERS_FLAGS] = { GFP_KERNEL, gfp_atomic, GFP_NOIO };
+
+	return flags[kind % CALLERS_FLAGS];
+}
+
 void *alloc_for(gfp_t allowed, unsigned fails, gfp_t zero, dma_addr_t *dma)
 {
 	void *vaddr;
@@ -179,7 +186,6 @@ void *alloc_for(gfp_t allowed, unsigned fails, gfp_t zero, dma_addr_t *dma)
 
 static void alloc(void)
 {
-	const gfp_t turns[] = { GFP_KERNEL, gfp_atomic, GFP_NOIO }; /* an interrupt handler, and who writes to a disk; as in model/trace.py */
 	unsigned turn = request.flags >> 1;
 	size_t before = objects, log_before = reply.log_bytes;
 	dma_addr_t dma = 0;
@@ -188,8 +194,8 @@ static void alloc(void)
 	for (unsigned fails = !unfailing;; fails++) {
 		gfp_t zero = request.flags & 1 ? __GFP_ZERO : 0;
 
-		vaddr = alloc_for(turns[turn % ARRAY_SIZE(turns)], fails, zero, &dma);
-		if (vaddr || running.page_requested || !running.failed || fails == running.allocations + ARRAY_SIZE(turns))
+		vaddr = alloc_for(flags_of_caller(turn), fails, zero, &dma);
+		if (vaddr || running.page_requested || !running.failed || fails == running.allocations + CALLERS_FLAGS)
 			break;
 		if (objects != before)
 			fault("no block is given, as request %u for memory was refused, but %ld objects of kmalloc are left", fails,
@@ -269,6 +275,9 @@ bool serve_operation(u32 what)
 		break;
 	case BATCH:
 		serve_batch();
+		break;
+	case CALLERS:
+		serve_callers();
 		break;
 	case SWEEP:
 		serve_sweep();

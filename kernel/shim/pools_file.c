@@ -14,7 +14,10 @@ const struct device_attribute *pools_file;
 bool reading_pools_file;
 unsigned long poolproof_page_size = 4096;
 static u8 file_under;
-static char content[4096];
+#define CONTENT_BYTES 4096
+static char contents[5][CONTENT_BYTES]; /* of callers at once, and of others */
+char *content = contents[4];
+static u32 readers, no_reader = -1; /* whom the file's removal waits for */
 
 static const struct device_attribute *others[8]; /* files that the device has as well */
 
@@ -31,7 +34,8 @@ void forget_pools_file(void)
 	memset(others, 0, sizeof(others));
 	file_under = -1;
 	pools_file = NULL;
-	held_by_readers = 0;
+	held_by_readers = readers = 0;
+	no_reader = -1;
 }
 
 int device_create_file(struct device *dev, const struct device_attribute *attr)
@@ -47,8 +51,10 @@ int device_create_file(struct device *dev, const struct device_attribute *attr)
 			*place = attr;
 		return place ? 0 : -EEXIST;
 	}
+	happens(READS_ONCE, &pools_file, sizeof(pools_file), CALLER);
 	if (pools_file)
 		return -EEXIST;
+	happens(WRITES_ONCE, &pools_file, sizeof(pools_file), CALLER);
 	file_under &= held;
 	pools_file = attr;
 	return 0;
@@ -69,8 +75,10 @@ void device_remove_file(struct device *dev, const struct device_attribute *attr)
 		       "the file pools is created and removed under no common lock: of two creates or destroys at once, one undoes the other's");
 	if (held & held_by_readers)
 		misuse(CALLER, "device_remove_file waits for readers of the file pools, who wait for a mutex that is held: a deadlock");
+	happens(WRITES_ONCE, &pools_file, sizeof(pools_file), CALLER);
 	if (pools_file == attr)
 		pools_file = NULL;
+	happens_when_free(&no_reader, CALLER);
 }
 
 int sysfs_emit(char *to, const char *format, ...)
@@ -81,7 +89,7 @@ int sysfs_emit(char *to, const char *format, ...)
 	if (to != content)
 		fault("sysfs_emit is given a place that is not the start of a page, and writes nothing");
 	va_start(arguments, format);
-	nbytes = format_cut(to, sizeof(content), format, arguments);
+	nbytes = format_cut(to, CONTENT_BYTES, format, arguments);
 	va_end(arguments);
 	return nbytes;
 }
@@ -92,7 +100,7 @@ int sysfs_emit_at(char *to, int at, const char *format, ...)
 	int nbytes;
 
 	va_start(arguments, format);
-	nbytes = at < 0 || at >= (int)sizeof(content) ? 0 : format_cut(to + at, sizeof(content) - at, format, arguments);
+	nbytes = at < 0 || at >= CONTENT_BYTES ? 0 : format_cut(to + at, CONTENT_BYTES - at, format, arguments);
 	va_end(arguments);
 	return nbytes;
 }
@@ -106,7 +114,7 @@ void read_pools_file(void)
 	reading_pools_file = true;
 	if (!pools_file)
 		breaks("pools_file_exists_while_pools_do", NULL, "the device has no file pools");
-	poolproof_page_size = sizeof(content); /* a smaller one would cut the file */
+	poolproof_page_size = CONTENT_BYTES; /* a smaller one would cut the file */
 	begin(GFP_KERNEL, false);
 	for (size_t n = 0; n < ARRAY_SIZE(others); n++)
 		if (others[n])
@@ -120,4 +128,25 @@ void read_pools_file(void)
 	if (!put_row(&reply, content))
 		fault("the file pools has no row of another pool of the device");
 	reading_pools_file = false;
+}
+
+char *content_of(size_t caller)
+{
+	return contents[caller];
+}
+
+void read_pools_file_at_once(void)
+{
+	happens(READS_ONCE, &pools_file, sizeof(pools_file), CALLER);
+	if (!pools_file)
+		return;
+	readers++;
+	no_reader = 0;
+	begin(GFP_KERNEL, false);
+	reading_pools_file = true;
+	show_file(pools_file, device, content);
+	check_return();
+	reading_pools_file = false;
+	happens(UNLOCKS, &no_reader, sizeof(no_reader), CALLER);
+	no_reader = --readers ? 0 : -1;
 }

@@ -6,7 +6,7 @@
 #ifndef POOLPROOF_PROTOCOL_H
 #define POOLPROOF_PROTOCOL_H
 
-enum { CREATE = 1, ALLOC, FREE, DESTROY, PAGE, BATCH, SWEEP, GO_ON };
+enum { CREATE = 1, ALLOC, FREE, DESTROY, PAGE, BATCH, SWEEP, GO_ON, CALLERS, POOLS_FILE };
 enum { DONE = 1, PAGE_WANTED, FAULT, HANG, MISUSE, MAY_GO_ON, BROKEN }; /* MISUSE of locks, of interrupts, of a caller; a claim is BROKEN */
 /* Of a create's flags; the lowest two are init_on_alloc and init_on_free, and the others the processor. */
 #define UNFAILING (1u << 31) /* no allocation of this pool fails by injection */
@@ -50,9 +50,26 @@ struct row {
 	u64 admitted, numbers[MOST_COLUMNS]; /* whether there is a pool; its row in the file pools with all blocks in use */
 };
 
+/* Callers at once, in the scratch memory: what each calls, one after the other; whose turn it is, for so many events; what happened. */
+struct call {
+	u32 caller, what, flags, of; /* flags of a caller for memory; of a free: the call that has given the block, or NO_CALL */
+	u64 vaddr, dma; /* of the block */
+};
+#define NO_CALL UINT32_MAX
+struct turn {
+	u32 caller, events;
+};
+struct event {
+	u64 address, pc;
+	u32 nbytes;
+	u8 caller, kind, call, enabled; /* a bit for each caller that could have gone on instead */
+};
+
 /* The pages that a device gives while many operations run. */
 struct batch {
 	bool runs;
+	const struct block *opened; /* they are open already, and of so many bytes */
+	u64 bytes_of_opened;
 	const u64 *dma; /* of the pages that are left, all ones for a failure */
 	u64 pages, vaddr;
 	u64 nanoseconds; /* that the device has taken */

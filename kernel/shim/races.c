@@ -14,7 +14,7 @@
 
 bool destroying;
 static u8 *written_under;
-static int races_meant; /* depth of data_race() */
+int races_meant;
 static struct handed {
 	size_t offset, nbytes; /* what was read */
 	const void *pc, *vaddr; /* by whom, and the block that it gave; NULL as long as it gives none */
@@ -82,9 +82,7 @@ static bool only_spinlocks(u8 under)
 	return under && !(under & ~SPINLOCKS);
 }
 
-enum access { READS, WRITES, READS_ONCE, WRITES_ONCE }; /* by READ_ONCE and WRITE_ONCE: never a race */
-
-static __always_inline void on_access(const void *address, size_t nbytes, enum access access, const void *pc)
+static __always_inline void on_access(const void *address, size_t nbytes, enum event_kind access, const void *pc)
 {
 	bool writes = access == WRITES || access == WRITES_ONCE;
 	size_t offset = (u8 *)address - heap;
@@ -92,6 +90,11 @@ static __always_inline void on_access(const void *address, size_t nbytes, enum a
 
 	if (running.is_free && writes && running.unlocked && (size_t)((u8 *)address - arena) < ARENA_BYTES)
 		running.late_write = pc;
+	if (at_once) {
+		if (!is_on_a_stack(address))
+			happens(access | (races_meant || (reading_pools_file && !writes) ? 2 : 0), address, nbytes, pc);
+		return;
+	}
 	if (offset >= heap_used || nbytes > heap_used - offset || !nbytes)
 		return;
 	if (offset >= running.own && (offset < running.others || offset >= running.own_again))
@@ -182,8 +185,13 @@ void kcsan_enable_current(void)
 	races_meant--;
 }
 
-/* The kernel's atomic operations announce themselves; they never race. */
+/* The kernel's atomic operations announce themselves before their arguments are known; they never race. */
 void __kcsan_check_access(const volatile void *address, size_t nbytes, int type)
 {
 	(void)address, (void)nbytes, (void)type;
+}
+
+void poolproof_atomic(const volatile void *address, size_t nbytes)
+{
+	happens(ATOMIC, (const void *)address, nbytes, CALLER);
 }

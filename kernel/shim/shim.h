@@ -5,6 +5,7 @@
  *
  *   server.c      messages: serves the operations that kernel/pool.py requests, one message each way
  *   operations.c  create, alloc, free, destroy and batches, with fault injection
+ *   callers.c     several callers at once, by a schedule
  *   sweep.c       pools of many geometries, one after the other, filled and emptied
  *   device.c      coherent memory, in pages with red zones
  *   pools_file.c  the device's file `pools`, and what is read in it
@@ -162,6 +163,8 @@ extern bool destroying; /* nobody else uses the pool */
 
 void begin(gfp_t allowed, bool by_interrupt);
 void check_return(void);
+#define CALLERS_FLAGS 3u
+gfp_t flags_of_caller(unsigned kind); /* a driver, an interrupt handler, and who writes to a disk; as in model/trace.py */
 void *alloc_for(gfp_t allowed, unsigned fails, gfp_t zero, dma_addr_t *dma);
 void free_block(u64 vaddr, u64 dma);
 void reset(void);
@@ -169,6 +172,16 @@ bool create_pool(unsigned fails, const char *name, size_t size, size_t align, si
 void create_other_pool(void);
 void destroy_pools(void);
 bool serve_operation(u32 what); /* false if there is none of that number */
+
+/* Callers at once (callers.c) */
+
+enum event_kind { READS, WRITES, READS_ONCE, WRITES_ONCE, ATOMIC, LOCKS, UNLOCKS }; /* ONCE: by READ_ONCE and WRITE_ONCE, never a race */
+extern bool at_once;
+
+void happens(enum event_kind kind, const void *address, size_t nbytes, const void *pc);
+void happens_when_free(const u32 *state, const void *pc); /* somebody takes a lock, and waits for it if it is held */
+bool is_on_a_stack(const void *address);
+void serve_callers(void);
 
 /* Sweeps (sweep.c) */
 
@@ -202,9 +215,12 @@ u64 to_peer_address(const void *pointer);
 
 extern const struct device_attribute *pools_file; /* as long as it is there */
 extern bool reading_pools_file;
+extern char *content; /* of the file, as it is read */
 
 void forget_pools_file(void);
 void read_pools_file(void);
+void read_pools_file_at_once(void); /* by one of several callers; it may not be there */
+char *content_of(size_t caller);
 
 /* Managed pools (managed.c) */
 
@@ -229,6 +245,8 @@ size_t object_of(size_t offset, size_t *nbytes); /* the offset in the heap of th
 #define SPINLOCK 1 /* one in an object of kmalloc, as pool->lock is */
 #define STATIC_SPINLOCK 0x80 /* one that is in none */
 #define SPINLOCKS (SPINLOCK | STATIC_SPINLOCK)
+#define FREE_LOCK 1u /* of a lock's state: nobody holds it */
+extern unsigned held_of_kind[8];
 extern u8 held; /* a bit for each kind of lock: the two above, and each mutex */
 extern u8 held_by_readers; /* those that were taken while the file `pools` was read */
 extern unsigned long irqs_off; /* no interrupt comes */
@@ -243,6 +261,7 @@ void forget_locks_of(size_t offset, size_t nbytes); /* of bytes of the heap that
 void hand_over(const void *vaddr); /* an allocation gives a block, or NULL */
 void take_back(const void *vaddr);
 void forget_blocks(void);
+extern int races_meant; /* depth of data_race() */
 
 /* Text (text.c) */
 

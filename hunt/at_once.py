@@ -1,0 +1,92 @@
+"""Callers at once, in every order: which pools, and which operations; each order is a run beside the oracle."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
+
+from hunt.interleavings import Explored, explore
+from model.callers import Event
+from model.checks import BrokenClaim
+from model.lockstep import Lockstep, rerun
+from model.revision import Revision
+from model.trace import Alloc, Create, Destroy, Free, Kernel, PoolInfo, Step, Together, Trace, Turn
+
+MOST = 20_000
+"""Orders of one set of callers."""
+
+
+class Meeting(NamedTuple):
+    """What was done before, and what each caller does."""
+
+    before: tuple[Step, ...]
+    callers: tuple[tuple[Step, ...], ...]
+    kernel: Kernel = Kernel(page_size=64)
+
+
+def alloc(*names: str) -> tuple[Step, ...]:
+    return tuple(Alloc(name) for name in names)
+
+
+ONE_PAGE = Create(32), *alloc("x")
+"""A pool with a page of two blocks, of which one is in use."""
+
+MEETINGS = (
+    Meeting((Create(32), Destroy()), ((Create(64), Destroy()), (PoolInfo(), PoolInfo()))),
+    Meeting((Create(32), Destroy()), ((Create(64), Destroy(), Create(64)), (Create(64), Destroy()))),
+    Meeting((Create(32),), ((Create(64), Destroy(), PoolInfo()), (Create(64), PoolInfo(), Destroy()))),
+    Meeting((*ONE_PAGE, *alloc("y")), ((Free("x"), *alloc("a"), PoolInfo()), (Free("y"), *alloc("b"), Free("b")))),
+    Meeting((Create(32),), ((*alloc("a"), Free("a"), *alloc("b")), (*alloc("c"), Free("c"), *alloc("d")))),
+    Meeting(ONE_PAGE, ((*alloc("a"), Free("x"), *alloc("b")), (*alloc("c", "d"), Free("c")))),
+    Meeting((Create(16), *alloc("x")), (alloc("a", "b"), (*alloc("c", "d"), Free("c")))),
+    Meeting(ONE_PAGE, ((Free("x"), *alloc("a")), alloc("b", "c"), (*alloc("d"), PoolInfo()))),
+    Meeting((Create(32),), tuple((*alloc(name), Free(name)) for name in "abc")),
+)
+"""Two callers with three operations each, or three with two; as they meet at an empty pool, at a full one, and at the file."""
+
+AFTER = (*alloc("after", "after that"), Free("after"))
+"""What shows, of a pool that is there, whether its lists are sound."""
+
+
+def turns(schedule: list[int]) -> tuple[Turn, ...]:
+    return tuple(Turn(caller, len(list(events))) for caller, events in groupby(schedule))
+
+
+def runs(meeting: Meeting, schedule: list[int]) -> Trace:
+    after = AFTER if not isinstance(meeting.before[-1], Destroy) else ()
+    return Trace((*meeting.before, Together(meeting.callers, turns(schedule)), *after), meeting.kernel)
+
+
+def meet(revision: Revision, meeting: Meeting, most: int = MOST, reduced: bool = True) -> Explored:
+    """Run the callers in every order. Raises BrokenClaim."""
+
+    def run(schedule: list[int]) -> list[Event]:
+        lockstep = Lockstep(revision, meeting.kernel)
+        rerun(runs(meeting, schedule), lockstep)
+        return list(lockstep.happened)
+
+    return explore(run, len(meeting.callers), most, reduced)
+
+
+@dataclass
+class Met:
+    """What became of all: the orders that were run, how many sets of callers were not run in every order, and what broke."""
+
+    orders: int = 0
+    unfinished: int = 0
+    broken: BrokenClaim | None = None
+
+
+def meet_all(revision: Revision, most: int = MOST, told: Callable[[str], None] = lambda _: None) -> Met:
+    """Each set of callers in every order, at most so many; until a claim breaks."""
+    met = Met()
+    for number, meeting in enumerate(MEETINGS, 1):
+        told(f"callers at once, {number} of {len(MEETINGS)}")
+        try:
+            explored = meet(revision, meeting, most)
+        except BrokenClaim as broken:
+            met.broken = broken
+            break
+        met.orders += explored.runs
+        met.unfinished += not explored.all_of_them
+    return met

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Callers at once: several run operations, each on a processor of its own; of these one runs at a time.
+ *
+ * Stands for the processors, and for threads of kernel/sched/. A caller has a stack of its own. Before each event, which is
+ * what another caller may see or be seen by (a lock, an access to memory that is on no stack, a page of the device, the file pools),
+ * the schedule says who goes on; where it says nothing, the one that runs does, and after it the first that can.
+ * Events are written down for hunt/interleavings.py, which chooses the next schedule. Memory is sequentially consistent.
+ * Invariant: each caller but the one that runs is before its next event, and waits there for its turn, or for a lock too.
+ */
+#include "shim.h"
+
+#define MOST_CALLERS 4
+#define STACK_BYTES (1ul << 18)
+#define MOST_EVENTS (1ul << 16)
+#define HEAP_IN_EVENTS (1ul << 60)
+
+/* What belongs to a processor, and not to the machine. */
+struct processor {
+	struct operation running;
+	unsigned long irqs_off;
+	long budget, budget_of_operation;
+	unsigned held_of_kind[8];
+	int races_meant;
+	u8 held;
+	bool reading_pools_file, destroying;
+	char *content;
+};
+
+static struct caller {
+	ucontext_t context;
+	struct processor own;
+	const u32 *waits_for; /* the state of a lock, which is all ones while nobody holds it */
+	const void *pc; /* where it waits */
+	struct dma_pool *pool; /* that it has created */
+	const void *atomic; /* what an atomic operation is about, whose accesses follow */
+	u32 call;
+	bool done;
+} callers[MOST_CALLERS], outside, *current = &outside;
+
+bool at_once;
+static bool started;
+static u8 *stacks;
+static u32 number_of_callers, number_of_calls;
+static struct call *calls;
+static struct turn *turn, *last_turn;
+static struct event *events;
+static u64 *number_of_events, enabled;
+
+static void exchange(struct processor *from)
+{
+	struct processor now = { running, irqs_off, budget, budget_of_operation, { 0 }, races_meant, held, reading_pools_file, destroying, content };
+
+	memcpy(now.held_of_kind, held_of_kind, sizeof(held_of_kind));
+	running = from->running;
+	irqs_off = from->irqs_off;
+	budget = from->budget;
+	budget_of_operation = from->budget_of_operation;
+	memcpy(held_of_kind, from->held_of_kind, sizeof(held_of_kind));
+	races_meant = from->races_meant;
+	held = from->held;
+	reading_pools_file = from->reading_pools_file;
+	destroying = from->destroying;
+	content = from->content;
+	*from = now;
+}
+
+static void go_on(struct caller *next)
+{
+	struct caller *before = current;
+
+	if (next == before)
+		return;
+	exchange(&next->own); /* which holds the other's from here on */
+	before->own = next->own;
+	current = next;
+	swapcontext(&before->context, &next->context);
+}
+
+static u64 who_can(void)
+{
+	u64 can = 0;
+
+	for (u32 n = 0; n < number_of_callers; n++)
+		if (!callers[n].done && (!callers[n].waits_for || *callers[n].waits_for & FREE_LOCK))
+			can |= 1ul << n;
+	return can;
+}
+
+static struct caller *chosen(void)
+{
+	enabled = who_can();
+	while (turn < last_turn && (!turn->events || turn->caller >= number_of_callers || !(enabled & 1ul << turn->caller)))
+		turn++;
+	if (turn < last_turn) {
+		turn->events--;
+		return &callers[turn->caller];
+	}
+	if (enabled & 1ul << (current - callers))
+		return current;
+	if (enabled)
+		return &callers[__builtin_ctzl(enabled)];
+	for (u32 n = 0; n < number_of_callers; n++)
+		if (!callers[n].done)
+			misuse(callers[n].pc, "callers wait for each other: a deadlock");
+	return &outside;
+}
+
+/* The heap is elsewhere in each process. */
+static u64 same_in_all(const void *address)
+{
+	size_t offset = (const u8 *)address - heap;
+
+	return offset < heap_used ? HEAP_IN_EVENTS + offset : (u64)address;
+}
+
+static void happens_when(const u32 *waits_for, enum event_kind kind, const void *address, size_t nbytes, const void *pc)
+{
+	if (!at_once || current == &outside)
+		return;
+	if (kind == ATOMIC || address != current->atomic) {
+		current->waits_for = waits_for;
+		current->pc = pc;
+		go_on(started ? chosen() : &outside);
+		current->waits_for = NULL;
+	} else if (kind < ATOMIC) { /* a part of the atomic operation */
+		return;
+	}
+	current->atomic = kind == ATOMIC ? address : NULL;
+	if (*number_of_events == MOST_EVENTS)
+		fault("callers at once do more than %lu things", MOST_EVENTS);
+	events[(*number_of_events)++] = (struct event){ same_in_all(address), (u64)pc, nbytes, current - callers, kind, current->call, enabled };
+}
+
+void happens(enum event_kind kind, const void *address, size_t nbytes, const void *pc)
+{
+	happens_when(NULL, kind, address, nbytes, pc);
+}
+
+void happens_when_free(const u32 *state, const void *pc)
+{
+	happens_when(state, LOCKS, state, sizeof(*state), pc);
+}
+
+bool is_on_a_stack(const void *address)
+{
+	return (size_t)((const u8 *)address - stacks) < MOST_CALLERS * STACK_BYTES;
+}
+
+static void do_call(struct call *call)
+{
+	dma_addr_t dma = 0;
+	void *vaddr;
+
+	switch (call->what) {
+	case ALLOC:
+		vaddr = alloc_for(flags_of_caller(call->flags), 0, 0, &dma);
+		call->vaddr = vaddr ? to_peer_address(vaddr) : 0;
+		call->dma = dma;
+		break;
+	case FREE:
+		if (call->of != NO_CALL)
+			*call = (struct call){ call->caller, FREE, 0, call->of, calls[call->of].vaddr, calls[call->of].dma };
+		if (call->vaddr)
+			free_block(call->vaddr, call->dma);
+		break;
+	case CREATE:
+		begin(GFP_KERNEL, false);
+		current->pool = dma_pool_create("another", device, 64, 8, 0);
+		check_return();
+		if (!current->pool)
+			breaks("create_admits_what_is_promised", CALLER, "a caller gets no second pool");
+		break;
+	case DESTROY:
+		begin(GFP_KERNEL, false);
+		dma_pool_destroy(current->pool);
+		check_return();
+		current->pool = NULL;
+		break;
+	case POOLS_FILE:
+		read_pools_file_at_once();
+	}
+}
+
+static void run_caller(void)
+{
+	for (u32 n = 0; n < number_of_calls; n++)
+		if (calls[n].caller == current - callers) {
+			current->call = n;
+			do_call(&calls[n]);
+		}
+	current->done = true;
+	go_on(started ? chosen() : &outside);
+}
+
+static void start_callers(void)
+{
+	stacks = stacks ? stacks : mmap(NULL, MOST_CALLERS * STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (u32 n = 0; n < number_of_callers; n++) {
+		struct caller *caller = &callers[n];
+
+		*caller = (struct caller){ .own = { .content = content_of(n) } };
+		getcontext(&caller->context);
+		caller->context.uc_stack = (stack_t){ .ss_sp = stacks + n * STACK_BYTES, .ss_size = STACK_BYTES };
+		makecontext(&caller->context, run_caller, 0);
+		go_on(caller); /* to its first event */
+	}
+	started = true;
+	go_on(chosen());
+}
+
+/* What callers have created, they may have left. */
+static void destroy_their_pools(void)
+{
+	size_t listed = 0, created = destroyed ? 0 : 2;
+
+	for (u32 n = 0; n < number_of_callers; n++)
+		created += callers[n].pool != NULL;
+	for (struct list_head *link = pools_of(device)->next; link != pools_of(device) && listed <= created; link = link->next)
+		listed++;
+	if (listed != created || !pools_file != !created)
+		breaks("pools_file_exists_while_pools_do", NULL, "callers at once have created and destroyed pools: %lu are left, %lu are listed, and the file pools %s",
+		       created, listed, pools_file ? "is there" : "is not there");
+	for (u32 n = 0; n < number_of_callers; n++)
+		if (callers[n].pool) {
+			begin(GFP_KERNEL, false);
+			dma_pool_destroy(callers[n].pool);
+			check_return();
+		}
+}
+
+/* a: the place of the calls in the scratch memory; b: their number; c: the place of the turns; d: their number; base: the place of the
+ * number of pages that are open, their bytes, and the addresses of each, behind which is written how many events there were, and each; flags: how many callers. */
+void serve_callers(void)
+{
+	u64 *pages = (u64 *)(scratch + request.base);
+
+	forget_what_goes_on();
+	number_of_callers = request.flags < MOST_CALLERS ? request.flags : MOST_CALLERS;
+	calls = (struct call *)(scratch + request.a);
+	number_of_calls = request.b;
+	turn = (struct turn *)(scratch + request.c);
+	last_turn = turn + request.d;
+	batch = (struct batch){ .runs = true, .opened = (struct block *)(pages + 2), .pages = pages[0], .bytes_of_opened = pages[1] };
+	number_of_events = (u64 *)(batch.opened + batch.pages);
+	*number_of_events = 0;
+	events = (struct event *)(number_of_events + 1);
+	at_once = true;
+	started = false;
+	start_callers();
+	at_once = batch.runs = false;
+	destroy_their_pools();
+	send_done(batch.pages, 0);
+}

@@ -1,0 +1,86 @@
+"""Callers at once, in kernels as they are, and with faults that only callers at once can meet."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from bugs import BUGS
+from hunt.at_once import MEETINGS, Meeting, alloc, meet, meet_all
+from hunt.revisions import KernelFile, revisions
+from hunt.shrink import smallest
+from kernel.build import Source
+from kernel.promises import revision_of
+from model.checks import BrokenClaim
+from model.lockstep import replay
+from model.revision import KERNEL
+from model.trace import Create, dumps, loads
+from report.text import steps_of
+from tests.kernels import changed, fetched, needs_a_compiler
+
+needs_a_compiler()
+
+RACES = [name for name in BUGS if name.startswith("races/")]
+TWO = 7
+"""Sets of two callers, which come first."""
+
+
+@pytest.mark.parametrize("version", ["v6.1", "v6.12", "newest"])
+def test_two_callers_meet_in_every_order_and_break_nothing(version: str) -> None:
+    revision = revision_of(fetched(version))
+    explored = [meet(revision, meeting) for meeting in MEETINGS[:TWO]]
+    assert all(one.all_of_them for one in explored)
+    assert sum(one.runs for one in explored) > 200
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("version", ["v6.1", "v6.12", "newest"])
+def test_three_callers_meet_in_every_order_and_break_nothing(version: str) -> None:
+    met = meet_all(revision_of(fetched(version)))
+    assert met.broken is None
+    assert met.unfinished == 0
+    assert met.orders > 5_000
+
+
+def planted(name: str, folder: Path) -> KernelFile:
+    """A kernel's file with a seeded bug."""
+    tree = fetched(BUGS[name].kernel).tree
+    (folder / "dmapool.c").write_text(BUGS[name].text())
+    return KernelFile(str(folder / "dmapool.c"), Source(folder / "dmapool.c", tree))
+
+
+@pytest.mark.parametrize("name", RACES)
+def test_a_race_is_found_and_replayed(name: str, tmp_path: Path) -> None:
+    file = planted(name, tmp_path)
+    broken = meet_all(revisions(file)[KERNEL], most=1_000).broken
+    assert broken is not None
+    assert broken.claim.name in BUGS[name].hunted
+    small = smallest(broken.trace, KERNEL, revisions(file), seconds=2)
+    for _ in range(3):
+        with pytest.raises(BrokenClaim) as again:
+            replay(loads(dumps(small)), revisions(file)[KERNEL])
+        assert again.value.key == broken.key
+        assert again.value.trace == small
+
+
+def test_a_block_that_two_callers_are_given_is_told_as_such(tmp_path: Path) -> None:
+    file = planted("races/lock_dropped_in_pop", tmp_path)
+    with pytest.raises(BrokenClaim) as broken:
+        meet(revisions(file)[KERNEL], Meeting((Create(16), *alloc("x")), (alloc("a"), alloc("b"))))
+    assert broken.value.claim.name == "operations_are_linearizable"
+    assert broken.value.happened == "a: 0x100000010; b: 0x100000010"
+
+
+def test_a_stack_without_a_lock_loses_a_free_block(tmp_path: Path) -> None:
+    """Pop by cmpxchg: the top may be the same as before, and what is below it another (the ABA problem)."""
+    text = tomllib.loads((Path(__file__).parent / "lockless_stack.toml").read_text())["text"]
+    source = changed("v6.12", tmp_path, *text)
+    file = KernelFile(str(source.file), source)
+    broken = meet_all(revisions(file)[KERNEL], most=1_000).broken
+    assert broken is not None
+    assert broken.claim.name == "no_room_is_wasted"
+    small = smallest(broken.trace, KERNEL, revisions(file), seconds=5)
+    drawn = "\n".join(steps_of(small.steps))
+    assert "caller 1: alloc(block=b),           │ caller 2: alloc(block=d),\n" in drawn
+    assert "another page is asked for" in drawn
+    assert drawn.count("to its end") == 2

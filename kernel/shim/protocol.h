@@ -68,11 +68,11 @@ struct event {
 /* The pages that a device gives while many operations run. */
 struct batch {
 	bool runs;
-	const struct block *opened; /* they are open already, and of so many bytes */
-	u64 bytes_of_opened;
 	const u64 *dma; /* of the pages that are left, all ones for a failure */
 	u64 pages, vaddr;
 	u64 nanoseconds; /* that the device has taken */
+	const struct block *opened; /* they are open already, and of so many bytes */
+	u64 bytes_of_opened;
 };
 
 #define OTHER_POOL "other_pool" /* the name of another pool of the device, which nobody uses */

@@ -10,7 +10,7 @@ import re
 import shutil
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,13 +30,13 @@ from model.bad_input import BadInput
 from model.claims import CLAIMS
 from model.promises import Promises
 from model.revision import KERNEL
-from model.trace import Trace
+from model.trace import Kernel, Trace
 from proofs.catalogue import catalogue_of
 from proofs.engine.obligation import Result, Settings
 from proofs.run import Where, prove_named
 from report.prover import causes
 from report.runs import findings_of, keep, scene_on, with_real_runs
-from report.text import break_in_words, described, show_progress
+from report.text import SMALL_PAGES, break_in_words, described, show_progress
 from report.verdicts import of_hunt, of_proof, replaying
 
 MOST_LINES = 40
@@ -46,6 +46,26 @@ REVIEWS = ROOT / ".poolproof" / "reviews"
 
 MOST_BREAKS = 4
 """Of a patch, that are shown with their runs."""
+
+
+@dataclass
+class Said:
+    """Of a patch: how many findings there are, what a driver sees, what is to be said of that, a line each, and what differs
+    first in how many pools, with an example."""
+
+    head: str
+    findings: int = 0
+    sees: str = ""
+    lines: list[str] = field(default_factory=list)
+    differences: list[tuple[str, str]] = field(default_factory=list)
+    small_pages: bool = False
+
+    def text(self, brief: bool) -> list[str]:
+        """A line for a quiet patch; `brief` is without what differs, but for its kinds."""
+        kinds = ", ".join(kind for kind, _ in self.differences)
+        sees = f"{self.sees}{f': {kinds}' if kinds and brief else ':' if kinds else ''}"
+        lines = self.lines + [f"- {kind}: {change}" for kind, change in self.differences if not brief]
+        return [f"{self.head}: {sees}", *(f"    {line}" for line in lines)]
 
 
 @dataclass(frozen=True)
@@ -96,16 +116,14 @@ def run(options: argparse.Namespace) -> Status:
     if odd:  # what was so before is no finding
         before = {(one.obligation, one.verdict) for one in prove(kernels[0].path, options.jobs)[0]}
         odd = [result for result in odd if (result.obligation, result.verdict) not in before]
-    lines, findings = [f"base: {base}", f"  {kernels[0].in_words()}"], 0
-    lines.append(f"with {len(patches)} patch{'es' * (len(patches) > 1)} of {options.patches}: {sources[-1]}")
-    for number, patch in enumerate(patches, 1):
-        said, new = of_patch(number, patch, looked[number - 1], looked[number], out)
-        if (why := stages[number][1]) and not stages[number - 1][1]:
-            said += [f"    run in {named(sources[number])} from here on: {why}"]
-        lines += ["", *said]
-        findings += new
-    lines += ["", *(of_proofs(results, odd) if not why_none else [f"Nothing is proved of the result: {why_none}"])]
-    print("\n".join(shortened(lines, out / "index.html")))
+    head = [f"base: {base}", f"  {kernels[0].in_words()}"]
+    head.append(f"with {len(patches)} patch{'es' * (len(patches) > 1)} of {options.patches}: {sources[-1]}")
+    head += of_proofs(results, odd) if not why_none else [f"Nothing is proved of the result: {why_none}"]
+    said = [of_patch(number, patch, looked[number - 1], looked[number], out) for number, patch in enumerate(patches, 1)]
+    for one, (_, why_before), (source, why) in zip(said, stages, stages[1:], strict=False):
+        one.lines += [f"run in {named(source)} from here on: {why}"] if why and not why_before else []
+    findings = sum(one.findings for one in said)
+    print("\n".join(shortened(head, said, out / "index.html")))
     kernel = kernels[-1]
     verdicts = with_real_runs([*map(of_proof, results), *of_hunt(looked[-1].hunt)], kernel)
     found = findings_of(verdicts, out / "traces", kernel)
@@ -215,48 +233,46 @@ def prove(kernel: str, jobs: int) -> tuple[list[Result], str]:
     return prove_named(names, Settings(), Where(kernel, None, jobs), show_progress), ""
 
 
-def of_patch(number: int, patch: Patch, before: Looked, after: Looked, out: Path) -> tuple[list[str], int]:
-    """A line for a quiet patch; else what changes, and three lines for each claim that breaks; and the number of findings."""
-    comparison, kernel, lines, findings = after.comparison, after.kernel, list[str](), 0
-    if not comparison.runs:
-        seen = "the code is the same"
-    elif not comparison.smallest:
-        seen = f"a driver sees no change in {comparison.runs:,} pools"
-    else:
-        seen = f"a driver sees a change in {comparison.runs:,} pools:"
+def of_patch(number: int, patch: Patch, before: Looked, after: Looked, out: Path) -> Said:
+    """What changes, and three lines for each claim that breaks."""
+    comparison, kernel, said = after.comparison, after.kernel, Said(f"{number:>2}. {patch.subject}")
+    lines = said.lines
+    said.sees = "the code is the same"
+    if comparison.runs:
+        said.sees = f"a driver sees {'a' if comparison.smallest else 'no'} change in {comparison.runs:,} pools"
     for claim, better, words in after.promises.changes(before.promises):
         meant = better or kernel.is_announced(claim.name)
-        findings += not meant
+        said.findings += not meant
         how = "mends" if better else f"changes, as announced, {claim.name}" if meant else f"CHANGES {claim.name}"
-        lines.append(f"    {how}: {words}")
+        lines.append(f"{how}: {words}")
     known = {cause_of(trace) for trace in before.hunt.found}
     new = {cause_of(trace): trace for trace in reversed(after.hunt.found) if cause_of(trace) not in known}
     for place, trace in enumerate([*reversed(new.values())]):
         claim = CLAIMS[str(trace.claim)]
-        findings += not kernel.is_announced(claim.name)
+        said.findings += not kernel.is_announced(claim.name)
         how = "changes, as announced" if kernel.is_announced(claim.name) else "BREAKS"
         file = keep(trace, f"review-{number:02}-{place + 1}-{claim.name}", out / "traces")
         if place >= MOST_BREAKS:
             lines[-1] += f"{', ' if place > MOST_BREAKS else ''}{claim.name}"
             continue
         scene, real = scene_on(trace, KERNEL, kernel), confirmed(trace, kernel)
-        lines.append(f"    {how} {claim.name}: {claim.sentence}")
+        said.small_pages |= trace.kernel.page_size < Kernel().page_size
+        lines.append(f"{how} {claim.name}: {claim.sentence}")
         real = f" {real[0].upper()}{real[1:]}." if real else ""
-        lines += [f"      {break_in_words(scene)}{real}"] if scene.broken is not None else []
-        lines.append(f"      {replaying(file, KERNEL, kernel)}")
+        lines += [f"  {break_in_words(scene)}{real}"] if scene.broken is not None else []
+        lines.append(f"  {replaying(file, KERNEL, kernel)}")
         if place == MOST_BREAKS - 1 and len(new) > MOST_BREAKS:
-            lines.append(f"    and, by traces beside {os.path.relpath(file)}: ")
+            lines.append(f"and, by traces beside {os.path.relpath(file)}: ")
     if unseen := sorted(before.hunt.checked.keys() - after.hunt.checked.keys()):
-        lines.append(f"    not looked at any more, since runs end before: {', '.join(unseen)}")
+        lines.append(f"not looked at any more, since runs end before: {', '.join(unseen)}")
     if not_run := sorted(set(exported_and_not_run(after)) - set(exported_and_not_run(before))):
-        lines.append(f"    exported, and not exercised: {', '.join(not_run)}")
+        lines.append(f"exported, and not exercised: {', '.join(not_run)}")
     for kind in (kind for kind in OBSERVED if kind in comparison.smallest):
         run = comparison.smallest[kind]
         step = described(run.trace.last_step())
         change = f"{step}: {short(run.before.of[kind])}; now {short(run.after.of[kind])}"
-        lines.append(f"    - {kind}, in {comparison.differing[kind]:,}: {change}")
-    head = f"{number:>2}. {patch.subject}"
-    return ([f"{head}: {seen}"] if not lines else [head, f"    {seen}", *lines]), findings
+        said.differences.append((f"{kind} in {comparison.differing[kind]:,}", change))
+    return said
 
 
 def cause_of(trace: Trace) -> str:
@@ -293,9 +309,15 @@ def short(text: str) -> str:
     return (text if len(text) <= 70 else f"{text[:69]}…") or "nothing"
 
 
-def shortened(lines: list[str], page: Path) -> list[str]:
-    """The lines, or as many as a mail takes."""
-    lines = [*lines, "", f"All of it: {os.path.relpath(page)}"]
+def shortened(head: list[str], said: list[Said], page: Path) -> list[str]:
+    """All of it; or, if that is more than a mail takes, without examples of what differs, or even without the last patches."""
+    last = ["", f"All of it: {os.path.relpath(page)}"]
+    if any(one.small_pages for one in said):
+        last[:0] = ["", f"({SMALL_PAGES})"]
+    full = [*head, *(line for one in said for line in ("", *one.text(brief=False))), *last]
+    brief = [*head, "", *(line for one in said for line in one.text(brief=True)), *last]
+    lines = full if len(full) <= MOST_LINES else brief
     if len(lines) <= MOST_LINES:
         return lines
-    return [*lines[: MOST_LINES - 3], f"… {len(lines) - MOST_LINES + 1} more lines", *lines[-2:]]
+    room = MOST_LINES - len(last) - 1
+    return [*lines[:room], f"… {len(lines) - len(last) - room} more lines", *last]

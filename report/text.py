@@ -27,6 +27,8 @@ MOST_STEPS = 24
 
 FILLS = {"in use": "▒", "free": " ", "lost": "·", "new": " ", "room": " "}
 
+SMALL_PAGES = "no kernel has pages of less than 4096 bytes, which fill after a few operations"
+
 LEGEND = "  ▒ in use   · lost: in no free list   ! what the claim is about   ▲ a boundary, or the page's end"
 
 
@@ -129,7 +131,7 @@ def surroundings(kernel: Kernel) -> str:
     """How the kernel was built and booted, as far as that is not usual."""
     options = options_of(kernel)
     if kernel.page_size < Kernel().page_size:
-        options[0] += ", which no kernel has: small ones fill after a few operations"
+        options[0] += f": {SMALL_PAGES}"
     return f"on a kernel with {'; '.join(options)}" if options else ""
 
 

@@ -18,7 +18,7 @@ from report.pages import index
 from report.pictures import strip_picture
 from report.runs import Finding
 from report.scene import moment_of_page, scene_of
-from report.text import drawing, finding_as_text, run_as_text
+from report.text import SMALL_PAGES, drawing, finding_as_text, run_as_text
 from report.verdicts import Refutation, of_proof
 from tests.kernels import changed
 from tests.running import ROOT, Command
@@ -146,10 +146,7 @@ def test_a_claim_without_a_verdict_says_why() -> None:
 def test_pages_that_no_kernel_has_are_explained_where_they_are_named() -> None:
     run = Trace((Create(64), Alloc("a")), Kernel(page_size=16, debug=True))
     first = run_as_text(scene_of(run, REVISIONS["series"]), "series").partition("\n")[0]
-    assert (
-        first
-        == "on a kernel with pages of 16 bytes, which no kernel has: small ones fill after a few operations; debug"
-    )
+    assert first == f"on a kernel with pages of 16 bytes: {SMALL_PAGES}; debug"
     usual = replace(run, kernel=Kernel())
     assert run_as_text(scene_of(usual, REVISIONS["series"]), "series").startswith("create(")
 

@@ -22,6 +22,7 @@ from kernel.places import file_of, line_of, place_of, with_fields
 from kernel.real.build import real_kernel
 from kernel.worker import (
     ARENA,
+    KERNEL,
     SCRATCH,
     SECONDS,
     SECONDS_OF_A_BATCH,
@@ -145,7 +146,9 @@ class KernelPool:
         return self._row
 
     def together(self, step: Together, ready: Sequence[Mapping], named: dict[str, tuple[int, int]]) -> Outcome:
-        """Callers at once: `model.callers` says what of them."""
+        """Callers at once: `model.callers` says what of them. Raises TraceError in a real kernel, which has one at a time."""
+        if self._worker.program.name == KERNEL:
+            raise TraceError("callers at once are run in the shim only")
         return run_callers(self, step, ready, named)
 
     def batch(

@@ -9,11 +9,12 @@ Memory is sequentially consistent: what a processor may reorder is not tried.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from model import claims
 from model.checks import DriversBlock, Record
+from model.geometry import counted
 from model.memory import Mapping
 from model.pool import Addresses, SimplePool
 from model.trace import NAMES, Alloc, Free, Step, Together, TraceError, Turn
@@ -173,10 +174,13 @@ def run_together(lockstep: "Lockstep", record: Record, step: Together) -> None:
         ready = [mapping for mapping in given if mapping is not None]
     named = {name: (block.vaddr, block.dma) for name, block in lockstep.blocks.items()}
 
+    turns = list[Turn]()
+
     def happened() -> Outcome:
         outcome: Outcome = together(step, ready, named)
         lockstep.happened = outcome.events
-        record.step = replace(step, schedule=as_turns(outcome, [call for _, call in calls]))
+        turns[:] = as_turns(outcome, [call for _, call in calls])
+        record.step = replace(step, schedule=tuple(turns))
         if outcome.fault is not None:
             raise outcome.fault
         return outcome
@@ -184,7 +188,7 @@ def run_together(lockstep: "Lockstep", record: Record, step: Together) -> None:
     outcome = lockstep._call(record, happened)
     for mapping in ready[outcome.pages :]:
         lockstep.memory.free_coherent(len(mapping.data), mapping.vaddr, mapping.dma)
-    record.description = lambda: ("", f"{len(outcome.events)} events, {switches(outcome.events)} switches")
+    record.description = lambda: ("", f"{counted(len(outcome.events), 'event')}, in {counted(len(turns), 'turn')}")
     if (found := race(outcome.events, len(step.callers))) is not None:
         told = " and ".join(
             f"caller {event.caller + 1} {'writes' if event.writes else 'reads'} in {outcome.place(event)}"
@@ -227,7 +231,7 @@ def run_together(lockstep: "Lockstep", record: Record, step: Together) -> None:
                 lockstep._take_back(call.block)
 
 
-def as_turns(outcome: Outcome, calls: Sequence[Step]) -> tuple[Turn, ...]:
+def as_turns(outcome: Outcome, calls: Sequence[Step]) -> list[Turn]:
     """The schedule that was: whose turn it was, for how many events, and before what it ended."""
     turns, at = list[Turn](), 0
     for caller, events in groupby(outcome.events, lambda event: event.caller):
@@ -241,7 +245,7 @@ def as_turns(outcome: Outcome, calls: Sequence[Step]) -> tuple[Turn, ...]:
         else:
             until = "what goes wrong" if at == len(outcome.events) else ""
         turns.append(Turn(caller, count, until))
-    return tuple(turns)
+    return turns
 
 
 def in_short(call: Step) -> str:
@@ -250,8 +254,3 @@ def in_short(call: Step) -> str:
 
 def place_of_race(outcome: Outcome, found: tuple[Event, Event]) -> str:
     return "+".join(sorted({outcome.place(event).rpartition("(")[2].rstrip(")") for event in found}))
-
-
-def switches(events: Sequence[Event]) -> int:
-    """How often another caller went on than before."""
-    return sum(one.caller != other.caller for one, other in pairwise(events))

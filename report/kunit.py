@@ -6,6 +6,7 @@ The test includes mm/dmapool.c once more under other names, with a device of its
 import re
 import textwrap
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 from jinja2 import Template
@@ -24,8 +25,8 @@ ABOUT_ROWS = ("in_use_counts_the_live_blocks", "total_counts_the_blocks")
 
 def kunit_test(trace: Trace, claim: str) -> str:
     """The C of a test of a claim. Raises BadInput for a trace that cannot be one."""
-    if trace.kernel != Kernel():
-        raise BadInput("a KUnit test runs in a kernel as it is, and the trace asks for other pages or other options")
+    if others := [one.name for one in fields(Kernel) if getattr(trace.kernel, one.name) != getattr(Kernel(), one.name)]:
+        raise BadInput(f"a KUnit test runs in a kernel as it is, and the trace asks for another {', '.join(others)}")
     steps = Steps(trace, claim)
     body = [line for lines, number in grouped(steps, trace) for line in in_a_loop(lines, number)]
     if not steps.refused and not isinstance(trace.steps[-1], Destroy):
@@ -120,10 +121,8 @@ class Steps:
                 yield ""
                 yield "\tdma_pool_destroy(pool);"
             case _:
-                name = type(step).__name__.lower()
-                raise BadInput(
-                    f"the trace has a step ({name}) that is a driver's or a device's mistake: no test of the pool"
-                )
+                why = f"{type(step).__name__.lower()} is a driver's or a device's mistake, after which nothing is promised"
+                raise BadInput(f"the trace has a step that no test of the pool can have: {why}")
         if self.run.target is not None and self.about_rows and self.run.oracle is not None:
             row = re.sub(r"[^\w -]", "_", self.run.oracle.poolinfo())
             yield call("expect_row", "test", f'"poolinfo - 0.1\\n{row}\\n"')

@@ -16,10 +16,11 @@ from kernel.pool import KernelPool
 from kernel.worker import KernelFault
 from model.memory import Memory
 from model.revision import KERNEL, RuleError
-from model.trace import Alloc, Create, Trace, TraceError
+from model.trace import Alloc, Create, Trace, TraceError, dumps
 from report.scene import scene_of
 from report.text import run_as_text
-from tests.kernels import created, needs_a_compiler, tiny
+from tests.kernels import changed, created, needs_a_compiler, tiny
+from tests.running import ROOT, Command, alone
 
 needs_a_compiler()
 
@@ -169,3 +170,31 @@ def test_an_alloc_that_crashes_hands_out_no_block_and_its_messages_are_shown() -
     assert scene.after.marked is None
     assert scene.messages == ("a message",)
     assert "    a message" in run_as_text(scene, KERNEL).splitlines()
+
+
+# For git bisect run.
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "status", "words"),
+    [
+        ("", "", 0, "good: no claim breaks"),
+        ("offset += pool->size;", "offset += pool->size / 2;", 1, "bad: blocks_are_disjoint breaks: "),
+        ("block->dma = dma;", "block->dma = nothing;", 125, "skipped: "),
+        ("block->dma = page->dma + offset", "block->dma = page->dma", 125, "breaks before blocks_are_disjoint could"),
+    ],
+)
+def test_a_replay_tells_git_bisect_what_it_finds(
+    tmp_path: Path, command: Command, before: str, after: str, status: int, words: str
+) -> None:
+    source, trace = changed("v6.12", tmp_path, before, after), tmp_path / "trace.json"
+    trace.write_text(dumps(Trace((Create(1024), Alloc("a"), Alloc("b")), claim="blocks_are_disjoint")))
+    ran = command("replay", trace, f"--kernel={source.file}", "--promises=v6.12", "--bisect")
+    assert (ran.status, words in ran.out + ran.err) == (status, True)
+
+
+def test_bad_input_stops_git_bisect() -> None:
+    """Python started with the folder, as from a kernel's own tree, does what it does with the module `command`."""
+    ran = alone("replay", "no.json", "--kernel=.", "--bisect", python=(str(ROOT),))
+    assert (ran.status, ran.err.count("\n")) == (255, 1)
+    assert ran.err.startswith("replay: no.json: No such file or directory; TRACE=file names a trace")

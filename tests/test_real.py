@@ -1,8 +1,11 @@
 """A real kernel as a target: what the shim says is what User Mode Linux does, with the same traces, messages and faults."""
 
+import fcntl
 import re
 import shutil
+import signal
 import subprocess
+import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +19,7 @@ from kernel.build import Source, find
 from kernel.compiler import BuildError
 from kernel.fetch import FULL, is_full
 from kernel.promises import revision_of
-from kernel.real.build import full_tree, is_built, lay_over, real_kernel
+from kernel.real.build import alone, full_tree, is_built, lay_over, real_kernel
 from kernel.real.kunit import run_kunit
 from kernel.worker import WORKERS, Worker, stop_workers
 from model.bad_input import BadInput
@@ -152,6 +155,51 @@ def test_a_tree_that_was_built_in_place_is_refused(tmp_path: Path) -> None:
         BuildError, match=r"was built in place, which hinders any other build: run `make mrproper` there"
     ):
         lay_over(tmp_path, tmp_path / "overlay")
+
+
+def test_a_tree_before_6_1_is_refused(tmp_path: Path) -> None:
+    """As is one that says no version."""
+    for name in (
+        "Kconfig",
+        "include/linux/kernel.h",
+        "lib/string.c",
+        "arch/um/Makefile",
+        "mm/Makefile",
+        "mm/dmapool.c",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for text, words in (("VERSION = 5\nPATCHLEVEL = 10\n", "5.10"), ("", "of no version")):
+        (tmp_path / "Makefile").write_text(text)
+        with pytest.raises(BuildError, match=f"is Linux {words}: User Mode Linux has KASAN from 6.1 on"):
+            full_tree(Source(tmp_path / "mm" / "dmapool.c", tmp_path))
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(BuildError, match="folder: Not a directory; kernels are built in"),
+        alone(tmp_path / "file" / "folder"),
+    ):
+        pass
+
+
+def test_what_makes_lasts_no_longer_than_who_asked_for_it(tmp_path: Path) -> None:
+    """Or two would make the same at once: the lock is held by both."""
+    asks = (
+        "import sys; from pathlib import Path; from kernel.real import build; from kernel.build import Source\n"
+        "with build.alone(Path(sys.argv[1])):\n"
+        "    build.run(['sh', '-c', 'echo \"  CC x\"; exec sleep 600'], Source(Path('x'), None), *[Path('x')] * 2, print)"
+    )
+    asking = subprocess.Popen([sys.executable, "-c", asks, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert asking.stdout is not None
+    assert asking.stdout.readline() == "0 files: x\n"
+    with (tmp_path / "lock").open("w") as lock:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        asking.send_signal(signal.SIGINT)
+        asking.wait()
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 # What is promised, and traces, as KUnit tests.

@@ -4,6 +4,7 @@ The tree is only read: `source/` of a build is an overlay of links to it, with o
 make builds again what has changed; what it made of a dmapool.c is kept beside it, by the content of that file.
 """
 
+import atexit
 import fcntl
 import hashlib
 import os
@@ -29,6 +30,12 @@ TOOLS = ("make", "flex", "bison", "bc")
 """What a build needs besides a compiler; as packages of Debian are called."""
 NEEDED = ("64BIT", "SYSFS", "PRINTK", "UML_PCI_OVER_VIRTIO", "KASAN", "PROVE_LOCKING")
 """Options without which the server does not build, or sees too little."""
+OLDEST = [6, 1]
+"""The version that User Mode Linux has KASAN from."""
+
+
+class OtherOptions(BuildError):
+    """A tree has options of which it was not said whether they are on: another commit of it is checked out."""
 
 
 def real_kernel(source: Source, told: Callable[[str], None] = lambda _: None) -> Path:
@@ -59,6 +66,11 @@ def full_tree(source: Source) -> Path:
     """The tree that a source's kernel is built from: its own, or the full one of the same version. Raises BuildError."""
     tree = source.whole_tree().resolve()
     if is_full(tree):
+        version = Source(tree / "mm" / "dmapool.c", tree).version()
+        if [int(number) for number in re.findall(r"\d+", version)[:2]] < OLDEST:
+            raise BuildError(
+                f"{tree} is Linux {version[1:] or 'of no version'}: User Mode Linux has KASAN from 6.1 on only"
+            )
         return tree
     if is_full(FULL / tree.name):
         return (FULL / tree.name).resolve()
@@ -76,11 +88,15 @@ def key(tree: Path) -> str:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """No other process builds there meanwhile."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    """No other process builds there meanwhile, nor a make that has outlived the process that ran it. Raises BuildError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            os.set_inheritable(lock.fileno(), True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        raise BuildError(f"{error.filename or folder}: {error.strerror}; kernels are built in {REAL}") from error
 
 
 def build(
@@ -100,16 +116,25 @@ def build(
     make = ["make", "-C", str(overlay), f"O={objects}", "ARCH=um", f"CC={' '.join(compiler())}"]
     make += ["POOLPROOF_DEBUG=y"] * debug
     config, configured = HERE / "config", folder / "configured"
-    if not configured.exists() or configured.read_bytes() != config.read_bytes():
+
+    def configure() -> None:
         told("it is configured")
         configured.unlink(missing_ok=True)
         run([*make, f"KCONFIG_ALLCONFIG={config}", "allnoconfig"], source, overlay, tree)
         if missing := sorted({*NEEDED} & {*lacking(tree)}):
-            raise BuildError(
-                f"{tree} cannot have CONFIG_{missing[0]} in User Mode Linux, which needs Linux 6.1 or newer"
-            )
+            raise BuildError(f"{tree} cannot have CONFIG_{missing[0]} in User Mode Linux")
         put(configured, config.read_bytes())
-    run([*make, f"-j{os.cpu_count() or 1}", "linux"], source, overlay, tree, told)
+
+    def compile_all() -> None:
+        run([*make, f"-j{os.cpu_count() or 1}", "linux"], source, overlay, tree, told)
+
+    if not configured.exists() or configured.read_bytes() != config.read_bytes():
+        configure()
+    try:
+        compile_all()
+    except OtherOptions:
+        configure()
+        compile_all()
     return objects / "linux"
 
 
@@ -167,18 +192,23 @@ def run(
         text=True,
         errors="replace",
         env=environment,
+        close_fds=False,  # it holds the lock as well
     ) as process:
         assert process.stdout is not None
+        atexit.register(process.terminate)  # where this process is interrupted
         for number, line in enumerate(process.stdout):
             if re.match(r"  [A-Z]+ ", line):
                 told(f"{number} files: {line.split()[-1]}")
             else:
                 said.append(line.rstrip())
         status = process.wait()
+        atexit.unregister(process.terminate)
     told("")
     if status:
         text = "\n".join(said).replace(f"{overlay}/mm/poolproof/dmapool.c", source.shown or str(source.file))
         text = text.replace(str(overlay), str(tree))
+        if "Console input/output is redirected" in text:
+            raise OtherOptions(f"{tree} has other options than when it was configured")
         full = re.search(r"^.*No space left.*$", text, re.M)
         error = full or re.search(r"^\S.*?: (?:fatal )?error: .*$", text, re.M)
         words = error[0] if error else next((line for line in reversed(said) if line), "make says nothing")

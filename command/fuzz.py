@@ -12,11 +12,13 @@ from command.files import put_json, try_out
 from command.line import Status, add_json, add_kernel, add_profile, kernel_of, number, say_how_to_confirm, unknown
 from hunt import profiles
 from hunt.at_once import MEETINGS
+from hunt.confirm import named, where_it_builds
 from hunt.events import KNOWN_BREAK, missed
 from hunt.fuzz import HUNTED, ORDERS, UNFINISHED, Hunt, hunt
 from hunt.numbers import why_none
 from hunt.revisions import REVISIONS, KernelFile, revisions
 from hunt.sweep import PAGE_SIZE, SWEPT, sizes
+from kernel.build import find
 from model.bad_input import BadInput
 from model.geometry import counted
 from model.revision import KERNEL
@@ -38,6 +40,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Status:
+    why = look_where(options)
     kernel = kernel_of(options)
     for revision in options.revisions:
         if revision not in revisions(kernel):
@@ -48,7 +51,7 @@ def run(options: argparse.Namespace) -> Status:
     hunted = options.revisions or ([KERNEL] if kernel is not None else list(HUNTED))
     to_read = sys.stderr if options.json == "-" else sys.stdout
     if kernel is not None:
-        print(f"{kernel.source}\n{kernel.in_words()}", file=to_read, flush=True)
+        print(f"{kernel.source}\n{why}{kernel.in_words()}", file=to_read, flush=True)
     hunts = hunt_all(hunted, options.seed, options.profile, kernel, to_read)
     put_json(options.json, [one.to_json() for one in hunts])
     if options.json != "-":
@@ -89,6 +92,16 @@ def run(options: argparse.Namespace) -> Status:
         print(f"\n{kernel.source}", file=to_read)
         say_how_to_confirm(kernel.source, hunts[0].findings)
     return Status.SURPRISE if any(one.findings for one in hunts) or any(holes.values()) else Status.EXPECTED
+
+
+def look_where(options: argparse.Namespace) -> str:
+    """Have a file that the shim cannot run hunted in a real kernel, if one is built: a line that says so, or "". Raises
+    BuildError."""
+    if options.kernel is None or options.real:
+        return ""
+    source, why = where_it_builds(find(options.kernel))
+    options.real = source.real
+    return f"the shim cannot run it ({why}): it is hunted in {named(source)}\n" if source.real else ""
 
 
 def hunt_all(

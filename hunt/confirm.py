@@ -12,8 +12,8 @@ from kernel.promises import revision_of
 from kernel.real.build import full_tree, is_built
 from model.checks import BrokenClaim
 from model.claims import locking_rules_are_kept
-from model.lockstep import Lockstep, rerun
-from model.trace import Trace, TraceError
+from model.lockstep import Lockstep, replay, rerun
+from model.trace import Alloc, Create, Destroy, Free, Kernel, Trace, TraceError
 
 ONLY_CONCLUDED = ", without the "
 """What the shim says of a race: it concludes that there may be one, and no run shows it."""
@@ -28,18 +28,33 @@ def in_a_real_kernel(source: Source) -> Source | None:
 
 
 def where_it_builds(source: Source) -> tuple[Source, str]:
-    """The source as it can be run: in the shim; or, if that cannot build it, in a real kernel of its version, if one has been
-    built, and why it is not run in the shim. Raises BuildError."""
+    """The source as it can be run: in the shim; or, if that cannot build it, or does not model what it uses, in a real kernel
+    of its version, if one has been built, and why it is not run in the shim. Raises BuildError."""
+    real = in_a_real_kernel(source)
     try:
-        for debug in (False, True):
-            program_of(source, Variant(debug))
+        why = uses_what_is_not_modelled(source)
     except BuildError as error:
-        real = in_a_real_kernel(source)
         if real is None:
             raise
-        program_of(real, Variant())
-        return real, str(error)
-    return source, ""
+        why = str(error)
+    if not why or real is None:
+        return source, ""
+    program_of(real, Variant())
+    return real, why
+
+
+def uses_what_is_not_modelled(source: Source) -> str:
+    """What the shim says of the first function of the kernel that it does not model, if a short run gets to one; else "".
+    Raises BuildError."""
+    run = Create(64), Alloc("a"), Free("a"), Destroy()
+    for debug in (False, True):
+        program_of(source, Variant(debug))
+        try:
+            replay(Trace(run, Kernel(debug=debug)), revision_of(source))
+        except BrokenClaim as broken:
+            if "which is not modelled" in broken.happened:
+                return broken.happened.partition(": ")[2]
+    return ""
 
 
 def named(real: Source) -> str:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from bugs import BUGS
 from hunt.compare import compare, draw
+from hunt.confirm import where_it_builds
 from hunt.revisions import REVISIONS
 from kernel.build import Source, find
 from kernel.compiler import BuildError
@@ -26,7 +28,7 @@ from model.bad_input import BadInput
 from model.checks import BrokenClaim
 from model.claims import CLAIMS
 from model.lockstep import replay
-from model.trace import Alloc, Create, Kernel, Trace, loads
+from model.trace import Alloc, Create, Destroy, Free, Kernel, Trace, loads
 from report.kunit import kunit_test
 from report.scene import scene_of
 from report.suite import kunit_suite
@@ -96,6 +98,19 @@ def test_the_shim_does_what_the_kernel_does(version: str) -> None:
     done = compare(shim, source, draw([shim], seed=1, runs=20, edges=False), of_kasan=False)
     assert done.steps > 1_000
     assert not done.smallest
+
+
+REDESIGNS = tomllib.loads((Path(__file__).parent / "redesigns.toml").read_text())["real"]
+
+
+@pytest.mark.parametrize(("number", "uses"), [(0, "mempool_alloc"), (1, "device_add_groups"), (2, "cancel_work_sync")])
+def test_what_the_shim_does_not_model_is_run_in_a_real_kernel(tmp_path: Path, number: int, uses: str) -> None:
+    real("v6.12")
+    source, why = where_it_builds(changed("v6.12", tmp_path, *REDESIGNS[number]["text"]))
+    assert source.real
+    assert re.match(rf"it uses {uses}\w*, which is not modelled, in \w+ \(dmapool\.c:\d+\)$", why)
+    steps = Create(64), Alloc("a"), Alloc("b"), Free("a"), Free("b"), Destroy()
+    replay(Trace(steps), revision_of(source, REVISIONS["v6.12"].promises))
 
 
 # What is wrong with a file is said with the kernel's own words.

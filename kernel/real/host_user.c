@@ -83,6 +83,12 @@ static int translated(greg_t *registers)
 	return found;
 }
 
+/* KASAN's shadow of what no address can be; what can be one has a shadow. */
+static int is_shadow_of_none(const greg_t *registers, unsigned long address)
+{
+	return (((unsigned long)registers[REG_RDI] >> 3) + SHADOW_OFFSET ^ address) >> 1 == 0 && registers[REG_RDI] >> 47;
+}
+
 static void on_fault(int number, siginfo_t *info, void *context)
 {
 	greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
@@ -93,6 +99,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
 	}
 	host_fault_pc = registers[REG_RIP];
 	host_fault_address = (unsigned long)info->si_addr;
+	if (is_shadow_of_none(registers, host_fault_address))
+		host_fault_address = 0;
 	/* Where it is the shadow that no address can be of, KASAN was called with one that may be. */
 	if (registers[REG_TRAPNO] == GENERAL_PROTECTION && registers[REG_RDI] << 16 >> 16 == registers[REG_RDI])
 		host_fault_address = registers[REG_RDI];

@@ -50,21 +50,27 @@ MOST_BREAKS = 4
 
 @dataclass
 class Said:
-    """Of a patch: how many findings there are, what a driver sees, what is to be said of that, a line each, and what differs
-    first in how many pools, with an example."""
+    """Of a patch: how many findings there are, what a driver sees, what is to be said of that, a line each; each claim that
+    breaks, with its lines; the trace of the last of these; and what differs first in how many pools, with an example."""
 
     head: str
     findings: int = 0
     sees: str = ""
     lines: list[str] = field(default_factory=list)
+    breaks: list[tuple[str, list[str]]] = field(default_factory=list)
+    trace: Path = Path()
     differences: list[tuple[str, str]] = field(default_factory=list)
     small_pages: bool = False
 
     def text(self, brief: bool) -> list[str]:
-        """A line for a quiet patch; `brief` is without what differs, but for its kinds."""
+        """A line for a quiet patch; `brief` has one run, and of what differs the kinds."""
         kinds = ", ".join(kind for kind, _ in self.differences)
         sees = f"{self.sees}{f': {kinds}' if kinds and brief else ':' if kinds else ''}"
-        lines = self.lines + [f"- {kind}: {change}" for kind, change in self.differences if not brief]
+        most = 1 if brief else MOST_BREAKS
+        lines = self.lines + [line for _, run in self.breaks[:most] for line in run]
+        if more := [name for name, _ in self.breaks[most:]]:
+            lines.append(f"and, by traces beside {self.trace}: {', '.join(more)}")
+        lines += [f"- {kind}: {change}" for kind, change in self.differences if not brief]
         return [f"{self.head}: {sees}", *(f"    {line}" for line in lines)]
 
 
@@ -251,26 +257,24 @@ def of_patch(number: int, patch: Patch, before: Looked, after: Looked, out: Path
         claim = CLAIMS[str(trace.claim)]
         said.findings += not kernel.is_announced(claim.name)
         how = "changes, as announced" if kernel.is_announced(claim.name) else "BREAKS"
-        file = keep(trace, f"review-{number:02}-{place + 1}-{claim.name}", out / "traces")
+        said.trace = keep(trace, f"review-{number:02}-{place + 1}-{claim.name}", out / "traces")
+        said.breaks.append((claim.name, run := []))
         if place >= MOST_BREAKS:
-            lines[-1] += f"{', ' if place > MOST_BREAKS else ''}{claim.name}"
             continue
         scene, real = scene_on(trace, KERNEL, kernel), confirmed(trace, kernel)
         said.small_pages |= trace.kernel.page_size < Kernel().page_size
-        lines.append(f"{how} {claim.name}: {claim.sentence}")
+        run.append(f"{how} {claim.name}: {claim.sentence}")
         real = f" {real[0].upper()}{real[1:]}." if real else ""
-        lines += [f"  {break_in_words(scene)}{real}"] if scene.broken is not None else []
-        lines.append(f"  {replaying(file, KERNEL, kernel)}")
-        if place == MOST_BREAKS - 1 and len(new) > MOST_BREAKS:
-            lines.append(f"and, by traces beside {os.path.relpath(file)}: ")
+        run += [f"  {break_in_words(scene)}{real}"] if scene.broken is not None else []
+        run.append(f"  {replaying(said.trace, KERNEL, kernel)}")
     if unseen := sorted(before.hunt.checked.keys() - after.hunt.checked.keys()):
         lines.append(f"not looked at any more, since runs end before: {', '.join(unseen)}")
     if not_run := sorted(set(exported_and_not_run(after)) - set(exported_and_not_run(before))):
         lines.append(f"exported, and not exercised: {', '.join(not_run)}")
     for kind in (kind for kind in OBSERVED if kind in comparison.smallest):
-        run = comparison.smallest[kind]
-        step = described(run.trace.last_step())
-        change = f"{step}: {short(run.before.of[kind])}; now {short(run.after.of[kind])}"
+        found = comparison.smallest[kind]
+        step = described(found.trace.last_step())
+        change = f"{step}: {short(found.before.of[kind])}; now {short(found.after.of[kind])}"
         said.differences.append((f"{kind} in {comparison.differing[kind]:,}", change))
     return said
 

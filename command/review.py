@@ -125,7 +125,10 @@ def run(options: argparse.Namespace) -> Status:
     head = [f"base: {base}", f"  {kernels[0].in_words()}"]
     head.append(f"with {len(patches)} patch{'es' * (len(patches) > 1)} of {options.patches}: {sources[-1]}")
     head += of_proofs(results, odd) if not why_none else [f"Nothing is proved of the result: {why_none}"]
-    said = [of_patch(number, patch, looked[number - 1], looked[number], out) for number, patch in enumerate(patches, 1)]
+    traces = sources[-1].file.parents[2] / "traces"
+    said = [
+        of_patch(number, patch, looked[number - 1], looked[number], traces) for number, patch in enumerate(patches, 1)
+    ]
     for one, (_, why_before), (source, why) in zip(said, stages, stages[1:], strict=False):
         one.lines += [f"run in {named(source)} from here on: {why}"] if why and not why_before else []
     findings = sum(one.findings for one in said)
@@ -239,8 +242,8 @@ def prove(kernel: str, jobs: int) -> tuple[list[Result], str]:
     return prove_named(names, Settings(), Where(kernel, None, jobs), show_progress), ""
 
 
-def of_patch(number: int, patch: Patch, before: Looked, after: Looked, out: Path) -> Said:
-    """What changes, and three lines for each claim that breaks."""
+def of_patch(number: int, patch: Patch, before: Looked, after: Looked, traces: Path) -> Said:
+    """What changes, and three lines for each claim that breaks, whose run is kept in a folder for `traces`."""
     comparison, kernel, said = after.comparison, after.kernel, Said(f"{number:>2}. {patch.subject}")
     lines = said.lines
     said.sees = "the code is the same"
@@ -257,7 +260,7 @@ def of_patch(number: int, patch: Patch, before: Looked, after: Looked, out: Path
         claim = CLAIMS[str(trace.claim)]
         said.findings += not kernel.is_announced(claim.name)
         how = "changes, as announced" if kernel.is_announced(claim.name) else "BREAKS"
-        said.trace = keep(trace, f"review-{number:02}-{place + 1}-{claim.name}", out / "traces")
+        said.trace = keep(trace, f"review-{number:02}-{place + 1}-{claim.name}", traces)
         said.breaks.append((claim.name, run := []))
         if place >= MOST_BREAKS:
             continue

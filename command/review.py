@@ -44,6 +44,9 @@ MOST_LINES = 40
 REVIEWS = ROOT / ".poolproof" / "reviews"
 """Where the patched files are, a folder for each series and what it is applied to."""
 
+MOST_CAUSES = 4
+"""Of what is not proved otherwise than before, that are told."""
+
 MOST_BREAKS = 4
 """Of a patch, that are shown with their runs."""
 
@@ -309,7 +312,10 @@ def of_proofs(results: list[Result], odd: list[Result]) -> list[str]:
     claims = len({result.claim for result in proved})
     lines = [f"Proved of the result, for all inputs: {claims} claims, in {len(proved)} of {len(results)} obligations"]
     lines[0] += f"; {len(refuted)} refuted, as known of the base" if refuted else ""
-    return [*lines, *causes(odd)]
+    told = causes(sorted(odd, key=lambda result: result.verdict != "REFUTED"))
+    told = [line for line in told if not line.startswith("    ")]  # without the names of the obligations
+    more = [f"  … {len(told) - MOST_CAUSES} more causes"] if len(told) > MOST_CAUSES else []
+    return [*lines, *told[:MOST_CAUSES], *more]
 
 
 def short(text: str) -> str:

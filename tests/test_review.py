@@ -1,11 +1,13 @@
 """A review of a series: a line for a quiet patch, and for a bug what it breaks, how to replay it, and status 1."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from command import review
 from model.trace import loads
+from proofs.engine.obligation import Result
 from tests.running import ROOT, Command
 from tests.test_compare import BOUNDARY, COMMENT, V6_1, mailed, needs_kernels
 
@@ -49,6 +51,23 @@ def test_a_series_is_reviewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert loads((ROOT / trace).read_text()).claim == "in_use_counts_the_live_blocks"
     assert command("replay", ROOT / trace, "--kernel", kernel).status == 1
     assert {path.name for path in out.iterdir()} >= {"index.html", "results.sarif", "junit.xml"}
+
+
+def test_a_review_of_whatever_length_fits_into_a_mail() -> None:
+    breaks = [(name, [f"BREAKS {name}", "  what", "  replay"]) for name in "abc"]
+    said = [review.Said(f"{number}. patch", 3, "a driver sees a change", [], breaks) for number in range(9)]
+    for one in said:
+        one.differences.append(("row in 2", "1; now 2"))
+    few, many, most = (review.shortened(["base", "proved"], said * times, Path("index.html")) for times in (1, 2, 9))
+    assert len(review.shortened(["base"], said[:2], Path("index.html"))) < review.MOST_LINES
+    assert max(map(len, (few, many, most))) <= review.MOST_LINES
+    assert "    and, by traces beside .: b, c" in most
+    assert "more lines" in most[-3]
+    result = Result("o", "c", "kernel", "u64", "", "PROVED", "LOST", "", 0, 0, 0)
+    odd = [replace(result, obligation=str(n), why=f"cause {n // 2}") for n in range(20)]
+    told = review.of_proofs(odd, [*odd, replace(result, obligation="refuted", verdict="REFUTED")])
+    assert len(told) == 1 + review.MOST_CAUSES + 1
+    assert told[1].startswith("  refuted is REFUTED")
 
 
 @needs_kernels

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -209,8 +210,11 @@ def run(
         text = text.replace(str(overlay), str(tree))
         if "Console input/output is redirected" in text:
             raise OtherOptions(f"{tree} has other options than when it was configured")
-        full = re.search(r"^.*No space left.*$", text, re.M)
-        error = full or re.search(r"^\S.*?: (?:fatal )?error: .*$", text, re.M)
+        if "No space left on device" in text:
+            raise BuildError(
+                f"no space is left in {REAL}, where a kernel takes half a gigabyte, or in {tempfile.gettempdir()}"
+            )
+        error = re.search(r"^\S.*?: (?:fatal )?error: .*$", text, re.M)
         words = error[0] if error else next((line for line in reversed(said) if line), "make says nothing")
         words = re.sub(r"\s*\[-W[^]]*\]$", "", words)
         raise BuildError(f"the kernel does not build: {words}")

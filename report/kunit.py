@@ -15,7 +15,7 @@ from hunt.revisions import REVISIONS
 from model.bad_input import BadInput
 from model.claims import CLAIMS
 from model.lockstep import Lockstep
-from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Step, Trace
+from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, PoolInfo, Step, Together, Trace
 
 FRAME = Path(__file__).parent / "kunit.c.jinja"
 TAB = 8
@@ -120,6 +120,8 @@ class Steps:
                 self.run.run(step)
                 yield ""
                 yield "\tdma_pool_destroy(pool);"
+            case Together():
+                raise BadInput("the trace has callers at once, and a KUnit test is one thread")
             case _:
                 why = f"{type(step).__name__.lower()} is a driver's or a device's mistake, after which nothing is promised"
                 raise BadInput(f"the trace has a step that no test of the pool can have: {why}")

@@ -79,7 +79,7 @@ class Observer:
             return
         seen = Observation(step)
         self.observed.append(seen)
-        logged = len(self.target.log) if self.target is not None else 0
+        logged, inside = len(self.target.log) if self.target is not None else 0, False
         try:
             self._do(step, seen)
             if self.target is not None and not self.ended:
@@ -87,9 +87,9 @@ class Observer:
         except TraceError:
             raise
         except Exception as fault:  # a crash of any kind
-            self.ended = True
+            inside, self.ended = self.ended, True
             seen.of["end"] = re.sub(r", in \w+ \([^)]*\)", "", in_words(fault))  # lines move
-        if self.target is not None:
+        if self.target is not None and not inside:  # or else those are a step's that ran inside, and has ended the run
             seen.of["messages"] = "; ".join(self.target.log[logged:])
             if isinstance(step, Destroy):
                 self.target = None

@@ -11,7 +11,6 @@ from typing import TextIO
 from command.files import put_json, try_out
 from command.line import Status, add_json, add_kernel, add_profile, kernel_of, number, say_how_to_confirm, unknown
 from hunt import profiles
-from hunt.at_once import MEETINGS
 from hunt.confirm import named, where_it_builds
 from hunt.events import KNOWN_BREAK, missed
 from hunt.fuzz import HUNTED, ORDERS, UNFINISHED, Hunt, hunt
@@ -86,7 +85,7 @@ def run(options: argparse.Namespace) -> Status:
         )
         if orders := sum(one.tally.events[ORDERS] for one in hunts):
             rest = sum(one.tally.events[UNFINISHED] for one in hunts)
-            all_of = f"; {rest} of {len(MEETINGS)} sets of callers have more" if rest else ", which are all"
+            all_of = f"; {counted(rest, 'set')} of callers can run in more" if rest else ", which are all"
             print(f"nor in {counted(orders, 'order')} of two or three callers at once{all_of}", file=to_read)
     if kernel is not None:
         print(f"\n{kernel.source}", file=to_read)

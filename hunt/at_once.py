@@ -1,6 +1,6 @@
 """Callers at once, in every order: which pools, and which operations; each order is a run beside the oracle."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
@@ -44,6 +44,9 @@ MEETINGS = (
 )
 """Two callers with three operations each, or three with two; as they meet at an empty pool, at a full one, and at the file."""
 
+IN_PYTHON = tuple(meeting for meeting in MEETINGS[3:] if len(meeting.callers) == 2)
+"""Those of two callers who meet at a pool: the Python has no devices with a file."""
+
 AFTER = (*alloc("after", "after that"), Free("after"))
 """What shows, of a pool that is there, whether its lists are sound."""
 
@@ -77,11 +80,16 @@ class Met:
     broken: BrokenClaim | None = None
 
 
-def meet_all(revision: Revision, most: int = MOST, told: Callable[[str], None] = lambda _: None) -> Met:
+def meet_all(
+    revision: Revision,
+    most: int = MOST,
+    meetings: Sequence[Meeting] = MEETINGS,
+    told: Callable[[str], None] = lambda _: None,
+) -> Met:
     """Each set of callers in every order, at most so many; until a claim breaks."""
     met = Met()
-    for number, meeting in enumerate(MEETINGS, 1):
-        told(f"callers at once, {number} of {len(MEETINGS)}")
+    for number, meeting in enumerate(meetings, 1):
+        told(f"callers at once, {number} of {len(meetings)}")
         try:
             explored = meet(revision, meeting, most)
         except BrokenClaim as broken:

@@ -13,7 +13,7 @@ from hypothesis import seed as seeded
 from hypothesis.stateful import run_state_machine_as_test
 
 from hunt import directed, profiles
-from hunt.at_once import meet_all
+from hunt.at_once import IN_PYTHON, MEETINGS, meet_all
 from hunt.deep import DEPTH, run_deep
 from hunt.edges import CREATED, run_edges
 from hunt.events import Tally
@@ -198,9 +198,10 @@ class Parts:
         return [swept.broken]
 
     def at_once(self) -> Iterable[BrokenClaim | None]:
-        if self.source is None or self.source.real:
+        if self.revision.together is None or (self.source is not None and self.source.real):
             return []
-        met = meet_all(self.past(), max(FEWEST_ORDERS, 3 * self.wanted.max_examples), self.so_far)
+        most = max(FEWEST_ORDERS, 3 * self.wanted.max_examples)
+        met = meet_all(self.past(), most, IN_PYTHON if self.source is None else MEETINGS, self.so_far)
         self.hunter.tally.events |= {ORDERS: met.orders, UNFINISHED: met.unfinished}
         return [met.broken]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from hunt.callers_in_python import run_callers
 from hunt.inside import inside_of_pages, inside_of_stack, look
 from impl.pool import Options
 from impl.pool import Pool as SeriesPool
@@ -28,7 +29,7 @@ def python(pool: Any, promises: Promises = SERIES, **views: Any) -> Revision:
     def create(name: str, memory: Any, size: int, align: int, boundary: int, **options: Any) -> Any:
         return pool.create(name, memory, size, align, boundary, Options(**options))
 
-    return Revision(create, promises, **views)
+    return Revision(create, promises, together=run_callers, **views)
 
 
 REVISIONS: Mapping[str, Revision] = MappingProxyType(

@@ -253,4 +253,6 @@ def _promises_of(source: Source, _: int) -> Promises:
 def revision_of(source: Source, promises: Promises | None = None, variant: Variant | None = None) -> Revision:
     """A kernel's file as a revision; it is held to what was found by trying it, or to other `promises`. Raises BuildError."""
     create = partial(KernelPool.create, source, variant or Variant())
-    return Revision(create, promises_of(source) if promises is None else promises, goes_past=True)
+    return Revision(
+        create, promises_of(source) if promises is None else promises, together=KernelPool.together, goes_past=True
+    )

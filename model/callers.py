@@ -160,9 +160,9 @@ def orders(
 def run_together(lockstep: "Lockstep", record: Record, step: Together) -> None:
     """Have the callers of a step run at once, hold what came of it to the rules, and have the oracle follow."""
     target, oracle = lockstep.target or lockstep.destroyed, lockstep.oracle
-    together = getattr(target, "together", None)
+    together = lockstep.revision.together
     if together is None:
-        raise TraceError("callers at once: this pool has one at a time")
+        raise TraceError("callers at once: this pool has no lock, and one caller at a time")
     calls = [(number, call) for number, (_, call) in enumerate(step.calls())]
     if oracle is None and any(isinstance(call, Alloc | Free) for _, call in calls):
         raise TraceError("callers at once: the pool is destroyed, and one of them uses it")
@@ -177,7 +177,7 @@ def run_together(lockstep: "Lockstep", record: Record, step: Together) -> None:
     turns = list[Turn]()
 
     def happened() -> Outcome:
-        outcome: Outcome = together(step, ready, named)
+        outcome: Outcome = together(target, step, ready, named)
         lockstep.happened = outcome.events
         turns[:] = as_turns(outcome, [call for _, call in calls])
         record.step = replace(step, schedule=tuple(turns))

@@ -9,6 +9,7 @@ from model.pool import Page
 from model.promises import SERIES, Promises
 
 if TYPE_CHECKING:
+    from model.callers import Outcome
     from model.checks import Checks
 
 KERNEL = "kernel"
@@ -62,13 +63,15 @@ class Revision:
     outsider can't see.
 
     `look` is given the page that a step was about, if there is one, and whether the step has added a page. `inside` says what
-    pictures show of the pool. `past` is what `going_past` was given; `goes_past` says that `create` takes that, too.
+    pictures show of the pool. `together` runs callers at once, as `kernel.callers.run_callers` does. `past` is what
+    `going_past` was given; `goes_past` says that `create` takes that, too.
     """
 
     create: Callable[..., Target | None]
     promises: Promises = SERIES
     look: "Callable[[Checks, Any, Page | None, bool], None] | None" = None
     inside: Callable[[Any], Inside] | None = None
+    together: "Callable[..., Outcome] | None" = None
     past: frozenset[str] = frozenset()
     goes_past: bool = False
 

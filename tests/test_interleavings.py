@@ -3,11 +3,18 @@
 from collections.abc import Sequence
 from itertools import chain
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hunt.at_once import IN_PYTHON, Meeting, alloc, meet
 from hunt.interleavings import depend, explore
+from hunt.revisions import REVISIONS, python
+from impl.v6_12 import NULL, V6_12Pool
 from model.callers import ATOMIC, LOCKS, READS, READS_ONCE, UNLOCKS, WRITES, WRITES_ONCE, Event, race
+from model.checks import BrokenClaim
+from model.lockstep import replay
+from model.trace import Create, Free
 
 LOCK = 64
 KINDS = [READS, WRITES, ATOMIC]
@@ -88,3 +95,51 @@ def test_a_race_is_two_accesses_in_no_order_of_which_one_writes() -> None:
     assert raced([(LOCKS, LOCK), (WRITES, 0), (UNLOCKS, LOCK)], [(READS, 0)])
     # What was written before is handed over with what says so.
     assert not raced([(WRITES, 0), (WRITES_ONCE, 8)], [(READS_ONCE, 8), (READS, 0)])
+
+
+@pytest.mark.parametrize("on", ["series", "v6.1-as-it-is", "v6.12"])
+def test_two_callers_meet_in_python_in_every_order_and_break_nothing(on: str) -> None:
+    explored = [meet(REVISIONS[on], meeting) for meeting in IN_PYTHON]
+    assert all(one.all_of_them for one in explored)
+    assert sum(one.runs for one in explored) > 200
+    assert "__getattribute__" not in vars(V6_12Pool)
+
+
+class TakesTheLockTwice(V6_12Pool):
+    """Looks at the top of the stack, and takes it off when others may have done so."""
+
+    def _pop(self) -> int:
+        block = self.next_block
+        if block != NULL:
+            self.lock.drop()
+            self.lock.take()
+            self.next_block, _ = self._read_block(block)
+            self.nr_active += 1
+        return block
+
+
+class CountsOutsideTheLock(V6_12Pool):
+    def free(self, vaddr: int, dma: int) -> None:
+        self.nr_active += 1
+        super().free(vaddr, dma)
+        self.nr_active -= 1
+
+
+@pytest.mark.parametrize(
+    ("pool", "claim", "happened"),
+    [
+        (TakesTheLockTwice, "operations_are_linearizable", "a: 0x100000010; b: 0x100000010"),
+        (CountsOutsideTheLock, "locking_rules_are_kept", "a race"),
+    ],
+)
+def test_a_race_is_found_in_python(pool: type, claim: str, happened: str) -> None:
+    revision = python(pool, REVISIONS["v6.12"].promises)
+    meeting = Meeting((Create(16), *alloc("x")), (alloc("a"), alloc("b")))
+    if pool is CountsOutsideTheLock:
+        meeting = Meeting((Create(16), *alloc("x", "y")), ((Free("x"),), (Free("y"),)))
+    with pytest.raises(BrokenClaim) as broken:
+        meet(revision, meeting)
+    assert broken.value.claim.name == claim
+    assert happened in broken.value.happened
+    with pytest.raises(BrokenClaim, match=claim):
+        replay(broken.value.trace, revision)

@@ -16,7 +16,7 @@ SECONDS = 60
 """That the tests may take; one of a loop without an end does not end by itself."""
 
 BOOT = ("mem=256M", "loglevel=7", "stderr=1", "printk.time=0", "no_hash_pointers", "kasan_multi_shot")
-BOOT_TESTS = ("kunit.enable=1", "kunit_shutdown=halt")
+BOOT_TESTS = ("kunit.enable=1", "kunit.autorun=1", "kunit_shutdown=halt")
 
 
 def run_kunit(

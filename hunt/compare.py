@@ -306,7 +306,9 @@ def shrunk(found: Difference, kind: str, before: Revision, after: Revision) -> D
             differs = difference(readable, before, after, possible=True)
         except TraceError:
             return None
-        return None if differs is None or kind not in differs.kinds else up_to(readable, differs.step)
+        if differs is None or kind not in differs.kinds or (differs.is_kasans() and not found.is_kasans()):
+            return None
+        return up_to(readable, differs.step)
 
     smallest = shrink(found.trace, replayed, seconds=10)
     return difference(smallest, before, after) or found

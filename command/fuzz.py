@@ -15,7 +15,7 @@ from hunt.confirm import named, where_it_builds
 from hunt.events import KNOWN_BREAK, missed
 from hunt.fuzz import HUNTED, ORDERS, UNFINISHED, Hunt, hunt
 from hunt.numbers import why_none
-from hunt.revisions import REVISIONS, KernelFile, revisions
+from hunt.revisions import REVISIONS, KernelFile, check_promises, revisions
 from hunt.sweep import PAGE_SIZE, SWEPT, sizes
 from kernel.build import find
 from model.bad_input import BadInput
@@ -98,6 +98,7 @@ def look_where(options: argparse.Namespace) -> str:
     BuildError."""
     if options.kernel is None or options.real:
         return ""
+    check_promises(options.promises)
     source, why = where_it_builds(find(options.kernel))
     options.real = source.real
     return f"the shim cannot run it ({why}): it is hunted in {named(source)}\n" if source.real else ""

@@ -38,6 +38,10 @@ OF_BYTES: dict[tuple[type, str], Callable[..., tuple[int, int, int]]] = {
 """Methods that read or write bytes of a page: which, from its arguments."""
 
 
+class AbandonedError(BaseException):
+    """Another caller has failed: no caller goes on, whatever it would catch."""
+
+
 class Ready:
     """The device's memory, with pages that are ready; which of them an allocation gets is an event, too."""
 
@@ -96,7 +100,7 @@ class Callers:
             self._go_on(chosen)
             self.may_go_on[caller].acquire()
         if self.fault is not None:
-            raise SystemExit
+            raise AbandonedError
         self.waits_for[caller] = None
         frame = next(frame for frame in frames() if frame.f_code.co_filename != __file__)
         place = f"{frame.f_code.co_name} ({frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno})"
@@ -138,10 +142,10 @@ class Callers:
                 if caller == number:
                     self.call[number] = place
                     self.blocks[place] = self._do(call)
+        except AbandonedError:
+            return
         except Exception as fault:
             self.fault = fault
-        except SystemExit:
-            return
         self.done[number] = True
         if not self.started:
             self.over.release()

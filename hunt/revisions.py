@@ -122,14 +122,19 @@ def revisions(kernel: KernelFile | None = None) -> Mapping[str, Revision]:
     return REVISIONS if kernel is None else {**REVISIONS, KERNEL: kernel.revision()}
 
 
+def check_promises(promises: str | None) -> None:
+    """Raises BuildError for promises that are neither a revision's nor in a file."""
+    if promises is not None and promises not in REVISIONS and not Path(promises).is_file():
+        known = f"there are those of {', '.join(REVISIONS)}, or of a TOML file"
+        raise BuildError(f"there are no promises {promises!r}; {known}")
+
+
 def kernel_file(
     path: str, promises: str | None = None, announced: Iterable[str] = (), real: bool = False
 ) -> KernelFile:
     """A kernel tree, or a single dmapool.c, compiled, or built into a `real` kernel; beside the file, a `dmapool.toml` may say
     what it promises. Raises BuildError."""
-    if promises is not None and promises not in REVISIONS and not Path(promises).is_file():
-        known = f"there are those of {', '.join(REVISIONS)}, or of a TOML file"
-        raise BuildError(f"there are no promises {promises!r}; {known}")
+    check_promises(promises)
     source = replace(find(path), real=real)
     beside = source.file.with_suffix(".toml")
     if promises is None and beside.is_file():

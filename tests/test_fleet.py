@@ -26,7 +26,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TcpFakeServer]:
         monkeypatch.setenv("HYPOTHESIS_REDIS", f"redis://127.0.0.1:{server.server_address[1]}")
         profiles.register()
         ci = settings.get_profile("ci")
-        settings.register_profile("short", ci, phases=[Phase.reuse, Phase.generate], max_examples=20)
+        settings.register_profile("of a fleet", ci, phases=[Phase.reuse, Phase.generate], max_examples=20)
         settings.register_profile("only what is known", ci, phases=[Phase.reuse])
         yield server
         server.shutdown()
@@ -40,10 +40,10 @@ def test_what_one_machine_of_a_fleet_finds_another_one_finds_at_once() -> None:
     client = redis.Redis.from_url(os.environ["HYPOTHESIS_REDIS"])
     with pytest.raises(unittest.SkipTest):  # nothing is known, so nothing is tried
         hunt("v6.1", seed=2, profile="only what is known", directed_first=False)
-    assert hunt("v6.1", seed=1, profile="short", directed_first=False).found
+    assert hunt("v6.1", seed=1, profile="of a fleet", directed_first=False).found
     found = {key: client.smembers(key) for key in client.keys("poolproof:*")}
     assert found
-    assert not hunt("series", seed=2, profile="short", directed_first=False).found
+    assert not hunt("series", seed=2, profile="of a fleet", directed_first=False).found
     assert {key: client.smembers(key) for key in found} == found
     assert hunt("v6.1", seed=2, profile="only what is known", directed_first=False).found
 
@@ -82,7 +82,7 @@ def test_a_server_that_is_lost_in_a_hunt_is_reported(
     def lose_it(_: int) -> None:
         server.shutdown()
         server.server_close()
-        hunt("v6.1", seed=1, profile="short", directed_first=False)
+        hunt("v6.1", seed=1, profile="of a fleet", directed_first=False)
 
     monkeypatch.setattr(fuzz, "ProcessPoolExecutor", lose_it)
     monkeypatch.setattr(profiles, "register", lambda: None)

@@ -169,7 +169,7 @@ static void do_call(struct call *call)
 		current->pool = dma_pool_create("another", device, 64, 8, 0);
 		check_return();
 		if (!current->pool)
-			breaks("create_admits_what_is_promised", CALLER, "a caller gets no second pool");
+			end_with_text(BROKEN, CALLER, "create_admits_what_is_promised: a caller gets no second pool");
 		break;
 	case DESTROY:
 		begin(GFP_KERNEL, false);

@@ -20,7 +20,11 @@ from tests.kernels import changed, fetched, needs_a_compiler
 
 needs_a_compiler()
 
-RACES = [name for name in BUGS if name.startswith("races/")]
+RACES = [
+    pytest.param(name, marks=[pytest.mark.thorough] * (bug.hunted == ("locking_rules_are_kept",)))
+    for name, bug in BUGS.items()
+    if name.startswith("races/")
+]
 TWO = 8
 """Sets of two callers, which come first."""
 

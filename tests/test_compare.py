@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hunt.at_once import Met
 from hunt.compare import OBSERVED, compare, difference, draw, observe
 from hunt.revisions import REVISIONS
 from hunt.sweep import Sweep
@@ -137,6 +138,7 @@ def test_what_changes_near_the_edge_of_a_word_is_seen(tmp_path: Path, command: C
 
 
 @needs_kernels
+@pytest.mark.thorough  # test_review has one that is reviewed
 def test_a_series_is_reported_patch_by_patch(tmp_path: Path, command: Command) -> None:
     mbox = mailed(
         tmp_path,
@@ -198,8 +200,9 @@ def test_a_patch_that_cannot_be_used_is_named(
 
 @needs_kernels
 def test_a_report_about_a_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
-    """After a hunt without the sweep, which has tests of its own."""
+    """After a hunt without the sweep and callers at once, which have tests of their own."""
     monkeypatch.setattr("hunt.fuzz.sweep", lambda *_, **__: Sweep())
+    monkeypatch.setattr("hunt.fuzz.meet_all", lambda *_: Met())
     broken = changed_v6_1(tmp_path, "page->in_use++;", "page->in_use += 2;")
     ran = command("report", "fuzz", "--profile", "directed", "--kernel", broken, "--out", tmp_path / "out")
     assert ran.status == 1, ran.err

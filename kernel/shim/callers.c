@@ -142,6 +142,11 @@ void happens_when_free(const u32 *state, const void *pc)
 	happens_when(state, LOCKS, state, sizeof(*state), pc);
 }
 
+void end_atomic(void)
+{
+	current->atomic = NULL;
+}
+
 bool is_on_a_stack(const void *address)
 {
 	return (size_t)((const u8 *)address - stacks) < MOST_CALLERS * STACK_BYTES;

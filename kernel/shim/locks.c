@@ -125,8 +125,10 @@ static bool try_spinlock(struct raw_spinlock *lock, const void *pc)
 	u32 *state = state_of_spinlock(lock);
 
 	happens(ATOMIC, state, sizeof(*state), pc);
-	if (state && !(*state & FREE_LOCK))
+	if (state && !(*state & FREE_LOCK)) {
+		end_atomic();
 		return false;
+	}
 	take_spinlock(lock, pc);
 	return true;
 }
@@ -232,8 +234,10 @@ static int try_mutex(struct mutex *lock, const void *pc)
 	u32 *state = state_of_mutex(lock);
 
 	happens(ATOMIC, state, sizeof(*state), pc);
-	if (state && !(*state & FREE_LOCK))
+	if (state && !(*state & FREE_LOCK)) {
+		end_atomic();
 		return 0;
+	}
 	take(state, kind_of(lock), pc);
 	return 1;
 }

@@ -180,6 +180,7 @@ extern bool at_once;
 
 void happens(enum event_kind kind, const void *address, size_t nbytes, const void *pc);
 void happens_when_free(const u32 *state, const void *pc); /* somebody takes a lock, and waits for it if it is held */
+void end_atomic(void); /* a try has failed: what follows at the same address is no part of it */
 bool is_on_a_stack(const void *address);
 void serve_callers(void);
 

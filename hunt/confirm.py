@@ -30,17 +30,18 @@ def in_a_real_kernel(source: Source) -> Source | None:
 def where_it_builds(source: Source) -> tuple[Source, str]:
     """The source as it can be run: in the shim; or, if that cannot build it, or does not model what it uses, in a real kernel
     of its version, if one has been built, and why it is not run in the shim. Raises BuildError."""
-    real = in_a_real_kernel(source)
+    real, refused = in_a_real_kernel(source), None
     try:
         why = uses_what_is_not_modelled(source)
     except BuildError as error:
-        if real is None:
-            raise
-        why = str(error)
-    if not why or real is None:
-        return source, ""
-    program_of(real, Variant())
-    return real, why
+        refused, why = error, str(error)
+    if why and real is not None:
+        with suppress(BuildError):  # of what builds nowhere, the shim's compiler says why
+            program_of(real, Variant())
+            return real, why
+    if refused is not None:
+        raise refused
+    return source, ""
 
 
 def uses_what_is_not_modelled(source: Source) -> str:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from hunt.revisions import KernelFile
 from kernel.build import Source, Variant
-from kernel.pool import ALLOC, FREE, OPERATION, Batch, KernelPool
+from kernel.pool import Batch, KernelPool
+from kernel.protocol import ALLOC, FREE, OPERATION
 from kernel.worker import KernelFault
 from model import claims
 from model.checks import claim_broken_by

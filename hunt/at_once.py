@@ -57,20 +57,21 @@ def turns(schedule: list[int]) -> tuple[Turn, ...]:
     return tuple(Turn(caller, len(list(events))) for caller, events in groupby(schedule))
 
 
-def runs(meeting: Meeting, schedule: list[int]) -> Trace:
+def run_of(meeting: Meeting, schedule: list[int]) -> Trace:
+    """The callers by a schedule, and what shows whether the pool is sound afterwards."""
     after = AFTER if not isinstance(meeting.before[-1], Destroy) else ()
     return Trace((*meeting.before, Together(meeting.callers, turns(schedule)), *after), meeting.kernel)
 
 
-def meet(revision: Revision, meeting: Meeting, most: int = MOST, reduced: bool = True) -> Explored:
+def meet(revision: Revision, meeting: Meeting, most: int = MOST) -> Explored:
     """Run the callers in every order. Raises BrokenClaim."""
 
     def run(schedule: list[int]) -> list[Event]:
         lockstep = Lockstep(revision, meeting.kernel)
-        rerun(runs(meeting, schedule), lockstep)
+        rerun(run_of(meeting, schedule), lockstep)
         return list(lockstep.happened)
 
-    return explore(run, len(meeting.callers), most, reduced)
+    return explore(run, len(meeting.callers), most)
 
 
 @dataclass

@@ -63,7 +63,7 @@ class Callers:
         self.calls = step.calls()
         self.count = len(step.callers)
         self.blocks: list[Addresses | None] = [None] * len(self.calls)
-        self.turns, self.left = list(step.schedule), 0
+        self.turns = list(step.schedule)
         self.may_go_on = [Semaphore(0) for _ in range(self.count)]
         self.over = Semaphore(0)
         self.waits_for: list[Lock | None] = [None] * self.count
@@ -107,9 +107,12 @@ class Callers:
         self.places[hash(place)] = place
         self.events.append(Event(caller, self.call[caller], kind, address, nbytes, hash(place), self.enabled))
 
-    def attribute(self, of: Any, name: str, kind: int) -> None:
-        """An access to an attribute of an object."""
-        if get_ident() in self.of_thread and (known := known_as(of)) is not None:
+    def attribute(self, of: Any, name: str, writes: bool) -> None:
+        """An access to an attribute of an object. What poolinfo reads are numbers for people, which may race."""
+        caller = self.of_thread.get(get_ident())
+        if caller is not None and (known := known_as(of)) is not None:
+            for_people = isinstance(self.calls[self.call[caller]][1], PoolInfo)
+            kind = WRITES if writes else READS_ONCE if for_people else READS
             self.happens(kind, 16 * crc32(f"{type(of).__name__} {known} {name}".encode()), 8)
 
     def _go_on(self, chosen: int | None) -> None:
@@ -200,13 +203,12 @@ def watched(callers: Callers) -> Iterator[None]:
     def read(of: Any, name: str) -> Any:
         value = object.__getattribute__(of, name)
         if name[:2] != "__" and not callable(value) and name not in ("lock", "memory"):
-            reads_for_people = any(frame.f_code.co_name == "poolinfo" for frame in frames())
-            callers.attribute(of, name, READS_ONCE if reads_for_people else READS)
+            callers.attribute(of, name, writes=False)
             return object.__getattribute__(of, name)
         return value
 
     def write(of: Any, name: str, value: Any) -> None:
-        callers.attribute(of, name, WRITES)
+        callers.attribute(of, name, writes=True)
         object.__setattr__(of, name, value)
 
     def of_bytes(cls: type, name: str) -> Callable[..., Any]:

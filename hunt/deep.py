@@ -12,7 +12,8 @@ from itertools import islice
 from typing import Any
 
 from hunt.watchdog import begin, watchdog
-from kernel.pool import ALLOC, FREE, OPERATION, KernelPool
+from kernel.pool import KernelPool
+from kernel.protocol import ALLOC, FREE, OPERATION
 from model import geometry
 from model.checks import BrokenClaim
 from model.lockstep import replay

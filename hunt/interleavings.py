@@ -22,7 +22,6 @@ class Explored:
 
     runs: int = 0
     pruned: int = 0
-    events: int = 0  # of the longest run
     all_of_them: bool = True
 
 
@@ -60,7 +59,6 @@ def explore(run: Run, callers: int, most: int, reduced: bool = True) -> Explored
             explored.all_of_them = False
             return explored
         events = run(schedule)
-        explored.events = max(explored.events, len(events))
         ended = extend(path, events, schedule, reduced)
         if ended is None:
             continue  # with another schedule, since who went on is asleep

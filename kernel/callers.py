@@ -1,10 +1,24 @@
 """Callers at once in a kernel's own file: what kernel/shim/callers.c is told, and what it writes down."""
 
-import struct
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kernel.places import line_of
+from kernel.protocol import (
+    ALLOC,
+    BATCHES,
+    BLOCK,
+    CALL,
+    CALLERS,
+    CREATE,
+    DESTROY,
+    EVENT,
+    FREE,
+    NO_CALL,
+    POOLS_FILE,
+    READY,
+    TURN,
+)
 from model.callers import Event, Outcome
 from model.memory import Mapping as Page
 from model.pool import Addresses
@@ -13,17 +27,7 @@ from model.trace import FLAGS, Alloc, Create, Destroy, Free, PoolInfo, Together
 if TYPE_CHECKING:
     from kernel.pool import KernelPool
 
-# As in kernel/shim/protocol.h.
-CALL = struct.Struct("=IIIIQQ")
-TURN = struct.Struct("=II")
-PAGES = struct.Struct("=QQ")
-BLOCK = struct.Struct("=QQ")
-EVENT = struct.Struct("=QQIBBBB")
-CALLERS = 9
-WHAT = {Create: 1, Alloc: 2, Free: 3, Destroy: 4, PoolInfo: 10}
-NO_CALL = 2**32 - 1
-AT = 2**24
-"""Where they are in the scratch memory."""
+WHAT = {Create: CREATE, Alloc: ALLOC, Free: FREE, Destroy: DESTROY, PoolInfo: POOLS_FILE}
 
 
 def run_callers(pool: "KernelPool", step: Together, ready: Sequence[Page], named: Mapping[str, Addresses]) -> Outcome:
@@ -38,21 +42,21 @@ def run_callers(pool: "KernelPool", step: Together, ready: Sequence[Page], named
             of = allocated.get(call.block, NO_CALL)
             block = named[call.block] if of == NO_CALL else block
         told += CALL.pack(caller, WHAT[type(call)], flags, of, *block)
-    count, turns_at = len(step.calls()), AT + len(told)
+    count, turns_at = len(step.calls()), BATCHES + len(told)
     told += b"".join(TURN.pack(turn.caller, turn.events) for turn in step.schedule)
-    pages_at = AT + len(told)
-    told += PAGES.pack(len(ready), len(ready[0].data) if ready else 0)
+    pages_at = BATCHES + len(told)
+    told += READY.pack(len(ready), len(ready[0].data) if ready else 0)
     told += b"".join(BLOCK.pack(page.vaddr, page.dma) for page in ready)
     told += bytes(8)
-    scratch, events_at = pool._worker.scratch, AT + len(told)
-    scratch[AT:events_at] = bytes(told)
+    scratch, events_at = pool._worker.scratch, BATCHES + len(told)
+    scratch[BATCHES:events_at] = bytes(told)
     left, fault = 0, None
     try:
-        left, _ = pool._run(CALLERS, len(step.callers), AT, count, turns_at, len(step.schedule), pages_at)
+        left, _ = pool._run(CALLERS, len(step.callers), BATCHES, count, turns_at, len(step.schedule), pages_at)
     except Exception as raised:
         fault = raised
     happened = int.from_bytes(scratch[events_at - 8 : events_at], "little")
-    given = [CALL.unpack_from(scratch, AT + CALL.size * number)[4:] for number in range(count)]
+    given = [CALL.unpack_from(scratch, BATCHES + CALL.size * number)[4:] for number in range(count)]
     blocks = [(vaddr, dma) if vaddr else None for vaddr, dma in given]
     events = EVENT.iter_unpack(scratch[events_at : events_at + EVENT.size * happened])
     return Outcome(

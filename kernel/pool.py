@@ -19,6 +19,33 @@ from kernel.callers import run_callers
 from kernel.compiler import BuildError
 from kernel.headers import SHIM
 from kernel.places import file_of, line_of, place_of, with_fields
+from kernel.protocol import (
+    ALLOC,
+    BATCH,
+    BATCHES,
+    BROKEN,
+    CREATE,
+    DEBUG_BUILD,
+    DESTROY,
+    FAULT,
+    FREE,
+    GEOMETRY,
+    GIVEN_BACK,
+    GO_ON,
+    HANG,
+    MAY_GO_ON,
+    MISUSE,
+    NO_PAGE,
+    OPENED,
+    OPERATION,
+    PAGE,
+    PAGE_WANTED,
+    REPLY,
+    REQUEST,
+    ROW,
+    SWEEP,
+    UNFAILING,
+)
 from kernel.real.build import real_kernel
 from kernel.worker import (
     ARENA,
@@ -37,24 +64,9 @@ from model.memory import Mapping, Memory
 from model.revision import LARGEST_PAGE, RuleError
 from model.trace import FLAGS, Kernel, Together, TraceError
 
-# As in kernel/shim/protocol.h.
-CREATE, ALLOC, FREE, DESTROY, PAGE, BATCH, SWEEP, GO_ON = range(1, 9)
-DONE, PAGE_WANTED, FAULT, HANG, MISUSE, MAY_GO_ON, BROKEN = range(1, 8)
-UNFAILING, DEBUG_BUILD = 2**31, 2**30
-REQUEST = struct.Struct("=IIQQQQQ")
-REPLY = struct.Struct("=IIQQQQQIIII")
-OPENED = struct.Struct("=QQ")
-GIVEN_BACK = struct.Struct("=QQQQ")
-OPERATION = struct.Struct("=IIq")
-"""Of a batch: what, the block's slot, and what is added to both addresses of a block that is freed."""
-GEOMETRY = struct.Struct("=QQQQ")
-ROW = struct.Struct("=9Q")
-"""Of a sweep: whether the pool is admitted, and the last numbers of its row."""
 Swept = tuple[bytes, tuple[int, ...]]
 """Of a pool that was swept: the addresses of its blocks, from the start of memory on, and DMA addresses; and of its row the
 blocks in use, blocks, size in bytes, and pages."""
-BATCHES = 2**24  # where they begin in the scratch memory; before that are the pages that an operation gives back
-NO_PAGE = 2**64 - 1
 
 
 @dataclass(frozen=True)

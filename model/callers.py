@@ -81,10 +81,10 @@ def shared(events: Sequence[Event]) -> list[list[int]]:
 def race(events: Sequence[Event], callers: int) -> tuple[Event, Event] | None:
     """The first two accesses of which neither comes before the other, and one writes, as plain C."""
     clocks = [[0] * callers for _ in range(callers)]
-    released: dict[
-        int, Clock
-    ] = {}  # by address: what comes before who takes the lock, or reads what was written, there
-    latest: dict[int, list[tuple[Event, int]]] = {}  # by granule: each caller's latest accesses, and when
+    released = dict[int, Clock]()  # by address: what comes before who takes the lock, or reads what was written, there
+    accesses = dict[
+        int, list[tuple[Event, int]]
+    ]()  # by granule: those so far, and when each was, by its caller's clock
     for event, granules in zip(events, shared(events), strict=True):
         clock = clocks[event.caller]
         clock[event.caller] += 1
@@ -95,7 +95,7 @@ def race(events: Sequence[Event], callers: int) -> tuple[Event, Event] | None:
         if event.kind in (LOCKS, UNLOCKS):
             continue
         for granule in granules:
-            before = latest.setdefault(granule, [])
+            before = accesses.setdefault(granule, [])
             for other, at in before:
                 if (
                     other.caller != event.caller
@@ -166,44 +166,65 @@ def run_together(lockstep: "Lockstep", record: Record, step: Together) -> None:
     calls = [(number, call) for number, (_, call) in enumerate(step.calls())]
     if oracle is None and any(isinstance(call, Alloc | Free) for _, call in calls):
         raise TraceError("callers at once: the pool is destroyed, and one of them uses it")
-    ready = list[Mapping]()
-    if oracle is not None:
-        lockstep.memory.place = lockstep.memory.next_free_place
-        wanted = sum(isinstance(call, Alloc) for _, call in calls)
-        given = (lockstep.memory.alloc_coherent(oracle.geometry.allocation) for _ in range(wanted))
-        ready = [mapping for mapping in given if mapping is not None]
+    ready = pages_for(lockstep, calls)
     named = {name: (block.vaddr, block.dma) for name, block in lockstep.blocks.items()}
 
-    turns = list[Turn]()
-
-    def happened() -> Outcome:
+    def happened() -> tuple[Outcome, list[Turn]]:
         outcome: Outcome = together(target, step, ready, named)
-        lockstep.happened = outcome.events
-        turns[:] = as_turns(outcome, [call for _, call in calls])
-        record.step = replace(step, schedule=tuple(turns))
+        turns = as_turns(outcome, [call for _, call in calls])
+        lockstep.happened, record.step = outcome.events, replace(step, schedule=tuple(turns))
         if outcome.fault is not None:
             raise outcome.fault
-        return outcome
+        return outcome, turns
 
-    outcome = lockstep._call(record, happened)
+    outcome, turns = lockstep._call(record, happened)
     for mapping in ready[outcome.pages :]:
         lockstep.memory.free_coherent(len(mapping.data), mapping.vaddr, mapping.dma)
     record.description = lambda: ("", f"{counted(len(outcome.events), 'event')}, in {counted(len(turns), 'turn')}")
-    if (found := race(outcome.events, len(step.callers))) is not None:
-        told = " and ".join(
-            f"caller {event.caller + 1} {'writes' if event.writes else 'reads'} in {outcome.place(event)}"
-            for event in found
-        )
-        record.description = lambda: ("an order between two accesses to the same bytes", f"{told}: a race")
-        lockstep._break(record, claims.locking_rules_are_kept, record.description, place_of_race(outcome, found))
-    if oracle is None:
+    check_accesses(lockstep, record, step, outcome)
+    if oracle is not None:
+        lockstep.at_once = max(lockstep.at_once, len(step.callers))
+        lockstep.peak = max(lockstep.peak, lockstep.in_use_of_pool + len(ready))
+        follow(lockstep, record, oracle, calls, outcome, named, ready)
+
+
+def pages_for(lockstep: "Lockstep", calls: Sequence[Call]) -> list[Mapping]:
+    """The pages that the device has ready: one for each that allocates; none for who cannot allocate any more."""
+    if lockstep.oracle is None:
+        return []
+    lockstep.memory.place = lockstep.memory.next_free_place
+    wanted, nbytes = sum(isinstance(call, Alloc) for _, call in calls), lockstep.oracle.geometry.allocation
+    given = [lockstep.memory.alloc_coherent(nbytes) for _ in range(wanted)]
+    return [mapping for mapping in given if mapping is not None]
+
+
+def check_accesses(lockstep: "Lockstep", record: Record, step: Together, outcome: Outcome) -> None:
+    """Of two accesses to the same bytes, one comes before the other."""
+    found = race(outcome.events, len(step.callers))
+    if found is None:
         return
+    told = " and ".join(
+        f"caller {event.caller + 1} {'writes' if event.writes else 'reads'} in {outcome.place(event)}"
+        for event in found
+    )
+    record.description = lambda: ("an order between two accesses to the same bytes", f"{told}: a race")
+    lockstep._break(record, claims.locking_rules_are_kept, record.description, place_of_race(outcome, found))
+
+
+def follow(
+    lockstep: "Lockstep",
+    record: Record,
+    oracle: SimplePool,
+    calls: Sequence[Call],
+    outcome: Outcome,
+    named: dict[str, Addresses],
+    ready: Sequence[Mapping],
+) -> None:
+    """Some order of the operations gives what was given; the oracle gets the pages that were taken, and does them in it."""
     for mapping in ready[: outcome.pages]:
         twin = Mapping(mapping.vaddr, mapping.dma, memoryview(bytearray(len(mapping.data))))
         lockstep.shadow.add(twin)
         oracle.add_page(twin)
-    lockstep.at_once = max(lockstep.at_once, len(step.callers))
-    lockstep.peak = max(lockstep.peak, lockstep.in_use_of_pool + sum(isinstance(call, Alloc) for _, call in calls))
     order = next(orders(oracle, calls, outcome, named), None)
     if not claims.operations_are_linearizable(order):
         told = "; ".join(

@@ -31,7 +31,7 @@ DEEPEST = 16
 """Allocations under way at once in a trace."""
 
 MOST_CALLERS = 4
-"""At once; as in kernel/shim/callers.c."""
+"""At once; as in kernel/shim/shim.h."""
 
 
 class TraceError(Exception):

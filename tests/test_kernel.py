@@ -12,8 +12,9 @@ from kernel import fetch
 from kernel.build import Source, Variant, build, find
 from kernel.compiler import BuildError
 from kernel.fetch import NEWEST
-from kernel.pool import ALLOC, FREE, OPERATION, KernelPool
+from kernel.pool import KernelPool
 from kernel.promises import revision_of
+from kernel.protocol import ALLOC, FREE, OPERATION
 from kernel.worker import KernelFault
 from model.lockstep import Lockstep, replay
 from model.memory import Memory

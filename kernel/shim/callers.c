@@ -10,7 +10,6 @@
  */
 #include "shim.h"
 
-#define MOST_CALLERS 4
 #define STACK_BYTES (1ul << 18)
 #define MOST_EVENTS (1ul << 16)
 #define HEAP_IN_EVENTS (1ul << 60)
@@ -174,6 +173,7 @@ static void do_call(struct call *call)
 		current->pool = dma_pool_create("another", device, 64, 8, 0);
 		check_return();
 		if (!current->pool)
+			/* not breaks(): that names what is held to in whatever is run */
 			end_with_text(BROKEN, CALLER, "create_admits_what_is_promised: a caller gets no second pool");
 		break;
 	case DESTROY:

@@ -15,8 +15,8 @@ bool reading_pools_file;
 unsigned long poolproof_page_size = 4096;
 static u8 file_under;
 #define CONTENT_BYTES 4096
-static char contents[5][CONTENT_BYTES]; /* of callers at once, and of others */
-char *content = contents[4];
+static char contents[MOST_CALLERS + 1][CONTENT_BYTES]; /* of callers at once, and of others */
+char *content = contents[MOST_CALLERS];
 static u32 readers, no_reader = -1; /* whom the file's removal waits for */
 
 static const struct device_attribute *others[8]; /* files that the device has as well */

@@ -176,6 +176,7 @@ bool serve_operation(u32 what); /* false if there is none of that number */
 /* Callers at once (callers.c) */
 
 enum event_kind { READS, WRITES, READS_ONCE, WRITES_ONCE, ATOMIC, LOCKS, UNLOCKS }; /* ONCE: by READ_ONCE and WRITE_ONCE, never a race */
+#define MOST_CALLERS 4
 extern bool at_once;
 
 void happens(enum event_kind kind, const void *address, size_t nbytes, const void *pc);

@@ -9,6 +9,7 @@
 #include <linux/string.h>
 #include "server.h"
 
+const void *complaint_pc;
 char complaint[512], report[1 << 14];
 static size_t report_bytes;
 static bool cut_here;
@@ -66,8 +67,10 @@ static void take_line(const char *line, size_t nbytes)
 		}
 	if (!complaint[0] && nbytes &&
 	    (cut_here || str_has_prefix(line, "BUG: ") || str_has_prefix(line, "WARNING: ") || str_has_prefix(line, "INFO: ") ||
-	     str_has_prefix(line, "Kernel panic")))
+	     str_has_prefix(line, "Kernel panic"))) {
 		strscpy(complaint, line, sizeof(complaint));
+		complaint_pc = poolproof_latest;
+	}
 	cut_here = strstr(line, "[ cut here ]");
 	if (str_has_prefix(complaint, "BUG: KASAN") && !strstr(complaint, " of size ") &&
 	    (str_has_prefix(line, "Read of size ") || str_has_prefix(line, "Write of size ")))

@@ -9,6 +9,7 @@
 #include <linux/device.h>
 #include <linux/numa.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include "server.h"
 
 #define MOST_LOCKS 8
@@ -54,32 +55,38 @@ bool leaks(void)
 	return false;
 }
 
-/* The arguments are passed on, whatever they are: the third is the node, where there is one. What this version has not is NULL. */
-#define GIVES(name, node)                                                               \
+/*
+ * The arguments are passed on, whatever they are: the second are the flags, but of devres, and the third is the node, where there is
+ * one. Who asks is noted, for the line that is told. Whether the caller may sleep is looked at before a request is refused, as by the
+ * kernel's own fault injection. What this version has not is NULL.
+ */
+#define GIVES(name, flags, node)                                                        \
 	extern void *kernels_##name(long a, long b, long c, long d, long e) __asm__(#name) __weak; \
 	void *poolproof_##name(long a, long b, long c, long d, long e);                 \
 	void *poolproof_##name(long a, long b, long c, long d, long e)                  \
 	{                                                                               \
+		poolproof_latest = __builtin_return_address(0);                         \
+		might_alloc((gfp_t)(flags));                                            \
 		return refuses(node) ? NULL : given(kernels_##name(a, b, c, d, e));     \
 	}
-GIVES(__kmalloc, NUMA_NO_NODE)
-GIVES(__kmalloc_node, (int)c)
-GIVES(kmalloc_large, NUMA_NO_NODE)
-GIVES(kmalloc_large_node, (int)c)
-GIVES(kmalloc_trace, NUMA_NO_NODE)
-GIVES(kmalloc_node_trace, (int)c)
-GIVES(kmem_cache_alloc, NUMA_NO_NODE)
-GIVES(kmem_cache_alloc_node, (int)c)
-GIVES(__kmalloc_noprof, NUMA_NO_NODE)
-GIVES(__kmalloc_node_noprof, (int)c)
-GIVES(__kmalloc_large_noprof, NUMA_NO_NODE)
-GIVES(__kmalloc_large_node_noprof, (int)c)
-GIVES(__kmalloc_cache_noprof, NUMA_NO_NODE)
-GIVES(__kmalloc_cache_node_noprof, (int)c)
-GIVES(kmem_cache_alloc_noprof, NUMA_NO_NODE)
-GIVES(kmem_cache_alloc_node_noprof, (int)c)
-GIVES(kstrdup, NUMA_NO_NODE)
-GIVES(__devres_alloc_node, NUMA_NO_NODE)
+GIVES(__kmalloc, b, NUMA_NO_NODE)
+GIVES(__kmalloc_node, b, (int)c)
+GIVES(kmalloc_large, b, NUMA_NO_NODE)
+GIVES(kmalloc_large_node, b, (int)c)
+GIVES(kmalloc_trace, b, NUMA_NO_NODE)
+GIVES(kmalloc_node_trace, b, (int)c)
+GIVES(kmem_cache_alloc, b, NUMA_NO_NODE)
+GIVES(kmem_cache_alloc_node, b, (int)c)
+GIVES(__kmalloc_noprof, b, NUMA_NO_NODE)
+GIVES(__kmalloc_node_noprof, b, (int)c)
+GIVES(__kmalloc_large_noprof, b, NUMA_NO_NODE)
+GIVES(__kmalloc_large_node_noprof, b, (int)c)
+GIVES(__kmalloc_cache_noprof, b, NUMA_NO_NODE)
+GIVES(__kmalloc_cache_node_noprof, b, (int)c)
+GIVES(kmem_cache_alloc_noprof, b, NUMA_NO_NODE)
+GIVES(kmem_cache_alloc_node_noprof, b, (int)c)
+GIVES(kstrdup, b, NUMA_NO_NODE)
+GIVES(__devres_alloc_node, c, NUMA_NO_NODE)
 
 void poolproof_told(void)
 {

@@ -127,8 +127,8 @@ void check_return(void)
 
 	if (complaint[0]) {
 		if (strstr(complaint, "sleeping function") || strstr(complaint, "lock"))
-			end_with(MISUSE, 0, 0, poolproof_latest, complaint);
-		end_with(FAULT, 0, 0, poolproof_latest, complaint);
+			end_with(MISUSE, 0, 0, complaint_pc, complaint);
+		end_with(FAULT, 0, 0, complaint_pc, complaint);
 	}
 	if (current->lockdep_depth != running.locks || preempt_count() != running.preempt_count)
 		misuse("%s returns with a lock held", what);

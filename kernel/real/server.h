@@ -96,6 +96,7 @@ void poolproof_told(void);
 void try_managed_pools(struct device *device);
 
 /* console.c */
+extern const void *complaint_pc; /* the code under test that ran then */
 extern char complaint[512]; /* the kernel's first words on what is wrong; "" if there are none */
 extern char report[1 << 14]; /* all of them */
 void listen(void);

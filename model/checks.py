@@ -53,6 +53,11 @@ def claim_broken_by(fault: Exception) -> Claim:
     return claims.CLAIMS[getattr(fault, "claim", claims.pool_stays_in_its_memory.name)]
 
 
+def key(claim: Claim, place: str = "") -> str:
+    """What tells a break from others: its claim, and of rules of the kernel where in the code."""
+    return f"{claim.name}@{place}" if place else claim.name
+
+
 def is_poisoned(content: bytes) -> bool:
     return any(byte in content for byte in (0xA7, 0xA9))
 
@@ -66,7 +71,7 @@ class BrokenClaim(AssertionError):
         self.expected = expected
         self.happened = happened
         self.trace = broken_by
-        self.key = f"{claim.name}@{place}" if place else claim.name
+        self.key = key(claim, place)
 
     @property
     def never_ends(self) -> bool:
@@ -276,24 +281,28 @@ class Checks:
         record.description = description
         return BrokenClaim(claim, *description(), self.trace(claim.name), place)
 
-    def _raise(self, broken: BrokenClaim) -> None:
-        """Raises it, unless the run goes past it: then nothing if the oracle can follow the pool, or else Ended."""
-        if not {broken.claim.name, broken.key} & self.revision.past:
-            self.target = None
-            raise broken
-        if broken.claim not in FOLLOWED:
+    def _goes_past(self, claim: Claim, place: str = "") -> bool:
+        """Whether the run goes past a break. Raises Ended if it does, and the oracle cannot follow the pool then."""
+        if not {claim.name, key(claim, place)} & self.revision.past:
+            return False
+        if claim not in FOLLOWED:
             raise Ended
+        return True
 
     def _break(self, record: Record, claim: Claim, description: Description, place: str = "") -> None:
         """A claim is broken. In contract, that ends the run, unless this claim is about what the pool reports, and the trace
         about another one. Out of contract, it is recorded, unless the pool keeps it even then, or the trace is about it."""
         if claim.name in self.violations:
             return
-        broken = self.broken(record, claim, description, place)
+        record.description = description
         goes_on = self.about is not None and claim in ABOUT_REPORTS
-        if claim.name == self.about or (claim in self.keeps if self.corrupted_by else not goes_on):
-            self._raise(broken)
+        ends = claim.name == self.about or (claim in self.keeps if self.corrupted_by else not goes_on)
+        if ends and self._goes_past(claim, place):
             return
+        broken = self.broken(record, claim, description, place)
+        if ends:
+            self.target = None
+            raise broken
         self.violations[claim.name] = broken
 
     def _check(self, record: Record, claim: Claim, *arguments: object) -> None:

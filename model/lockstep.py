@@ -98,11 +98,11 @@ class Lockstep(Checks):
         asked = promised.value if isinstance(promised, Refusal) else "a pool"
         record.description = lambda: (asked, "NULL" if target is None else "a pool")
         # An outsider sees only whether there is a pool; its size is in the row, its layout in the blocks.
-        if not claims.create_admits_what_is_promised(promised, target and promised):
-            broken = self.broken(record, claims.create_admits_what_is_promised, record.description)
-            if target is None or self.about in (None, broken.claim.name) or broken.key in self.revision.past:
-                self._raise(broken)
-            self.should_be_refused = broken
+        admits = claims.create_admits_what_is_promised
+        if not admits(promised, target and promised) and not self._goes_past(admits):
+            self.should_be_refused = self.broken(record, admits, record.description)
+            if target is None or self.about in (None, admits.name):
+                raise self.should_be_refused
         if not isinstance(promised, Refusal) and promised.allocation > LARGEST_PAGE:
             raise TraceError(f"a page of {promised.allocation} bytes is too large to run (at most {LARGEST_PAGE})")
         self.target = target

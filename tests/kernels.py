@@ -8,7 +8,9 @@ from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from hunt import directed, profiles
+from hunt.at_once import Met
 from hunt.machine import machine
+from hunt.sweep import Sweep
 from kernel.build import KERNELS, Source, Variant, find
 from kernel.compiler import BuildError, compiler
 from kernel.fetch import NEWEST, newer_than_the_others
@@ -46,6 +48,12 @@ def changed(version: str, folder: Path, *changes: str) -> Source:
         text = text.replace(before, after, 1)
     (folder / "dmapool.c").write_text(text)
     return Source(folder / "dmapool.c", source.tree)
+
+
+def hunt_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have hunts leave out the sweep and callers at once, which have tests of their own."""
+    monkeypatch.setattr("hunt.fuzz.sweep", lambda *_, **__: Sweep())
+    monkeypatch.setattr("hunt.fuzz.meet_all", lambda *_: Met())
 
 
 def hunt(source: Source, examples: int = 0) -> int:

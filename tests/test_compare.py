@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from hunt.at_once import Met
 from hunt.compare import OBSERVED, compare, difference, draw, observe
 from hunt.revisions import REVISIONS
-from hunt.sweep import Sweep
 from kernel.build import KERNELS, find
 from kernel.patches import read_patches
 from kernel.promises import revision_of
 from model.trace import Alloc, Create, Destroy, Free, PageChoice, PoolInfo, Trace, Write, loads
-from tests.kernels import changed
+from tests.kernels import changed, hunt_briefly
 from tests.running import Command
 
 V6_1, V6_12 = (KERNELS / version / "mm" / "dmapool.c" for version in ("v6.1", "v6.12"))
@@ -200,9 +198,7 @@ def test_a_patch_that_cannot_be_used_is_named(
 
 @needs_kernels
 def test_a_report_about_a_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
-    """After a hunt without the sweep and callers at once, which have tests of their own."""
-    monkeypatch.setattr("hunt.fuzz.sweep", lambda *_, **__: Sweep())
-    monkeypatch.setattr("hunt.fuzz.meet_all", lambda *_: Met())
+    hunt_briefly(monkeypatch)
     broken = changed_v6_1(tmp_path, "page->in_use++;", "page->in_use += 2;")
     ran = command("report", "fuzz", "--profile", "directed", "--kernel", broken, "--out", tmp_path / "out")
     assert ran.status == 1, ran.err

@@ -13,7 +13,7 @@ from model.lockstep import replay
 from model.promises import V6_1, V6_12, Promises
 from model.revision import KERNEL
 from model.trace import Alloc, Create, Free, Trace, Write
-from tests.kernels import changed, fetched, needs_a_compiler, tiny
+from tests.kernels import changed, fetched, hunt_briefly, needs_a_compiler, tiny
 from tests.kernels import hunt as directed_hunt
 from tests.running import Command
 
@@ -73,7 +73,10 @@ def test_what_cannot_be_tried_is_not_guessed(tmp_path: Path) -> None:
     assert promises_of(tiny(tmp_path, "__builtin_trap();")).like in ("v6.12", "v6.1-as-it-is")
 
 
-def test_a_change_that_is_announced_is_no_finding_and_the_hunt_goes_on(tmp_path: Path, command: Command) -> None:
+def test_a_change_that_is_announced_is_no_finding_and_the_hunt_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    hunt_briefly(monkeypatch)
     here = changed("v6.12", tmp_path, *DESCENDS, "dma %pad already free", "dma %pad free already")
     said = command("fuzz", "--kernel", here.file, "--profile", "directed", "--announce", "fresh_blocks_ascend")
     assert said.status == 1

@@ -8,6 +8,7 @@ import pytest
 from command import review
 from model.trace import loads
 from proofs.engine.obligation import Result
+from tests.kernels import hunt_briefly
 from tests.running import ROOT, Command
 from tests.test_compare import BOUNDARY, COMMENT, V6_1, mailed, needs_kernels
 
@@ -30,6 +31,7 @@ LOST = ("dmapool: count less", "\tpage->in_use++;\n", "\tpage->in_use += 2;\n")
 
 @needs_kernels
 def test_a_series_is_reviewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
+    hunt_briefly(monkeypatch)
     monkeypatch.setattr(review, "RUNS", 1)
     monkeypatch.setattr(review, "prove", lambda *_: ([], ""))  # test_compiled does
     mbox = mailed(tmp_path, ("dmapool: a comment", *COMMENT), MENDED, EXPORTED, LOST)

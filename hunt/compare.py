@@ -21,6 +21,7 @@ from hunt.revisions import REVISIONS
 from hunt.shrink import measure, number_of_steps, shrink, without_outcome
 from kernel.build import BuildError, Source
 from kernel.promises import promises_of, revision_of
+from model.bad_input import BadInput
 from model.checks import in_words
 from model.geometry import number
 from model.memory import Memory
@@ -84,7 +85,7 @@ class Observer:
             self._do(step, seen)
             if self.target is not None and not self.ended:
                 seen.of["row"] = self.target.poolinfo()
-        except TraceError:
+        except (TraceError, BadInput):
             raise
         except Exception as fault:  # a crash of any kind
             inside, self.ended = self.ended, True

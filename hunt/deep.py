@@ -15,6 +15,7 @@ from hunt.watchdog import begin, watchdog
 from kernel.pool import KernelPool
 from kernel.protocol import ALLOC, FREE, OPERATION
 from model import geometry
+from model.bad_input import BadInput
 from model.checks import BrokenClaim
 from model.lockstep import replay
 from model.memory import Mapping, Memory
@@ -183,6 +184,8 @@ def differs(revision: Revision, pool: Create, kernel: Kernel, number: int) -> De
         try:
             run = DeepRun(revision, pool, kernel, number)
             run.run()
+        except BadInput:
+            raise
         except Exception:  # a crash of any kind is a difference
             assert run is not None or revision.past, f"{pool} cannot be created"
             return run

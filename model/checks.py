@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from model import claims
+from model.bad_input import BadInput
 from model.claims import Claim
 from model.geometry import counted
 from model.memory import Memory
@@ -316,7 +317,7 @@ class Checks:
         damaged is let go then."""
         try:
             return operation()
-        except (BrokenClaim, TraceError, Ended):
+        except (BrokenClaim, TraceError, Ended, BadInput):
             raise
         except TimeoutError as hang:
             description, claim = ("an answer", str(hang)), hangs if not self.corrupted_by else claims.operations_end

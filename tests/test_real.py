@@ -151,6 +151,24 @@ def test_a_file_that_does_not_compile_is_named_with_the_first_error(tmp_path: Pa
     assert str(tmp_path) in str(bad.value)
 
 
+def test_a_file_may_export_more_and_what_nobody_defines_is_named(tmp_path: Path) -> None:
+    exported = (
+        "size_t dma_pool_more(void);\nsize_t dma_pool_more(void)\n{\n\treturn 1;\n}\nEXPORT_SYMBOL(dma_pool_more);\n"
+    )
+    source = real("v6.12")
+    more = replace(source, file=tmp_path / "dmapool.c")
+    more.file.write_text(source.file.read_text() + exported)
+    run = Trace((Create(64), Alloc("a"), Destroy()))
+    replay(run, revision_of(more, REVISIONS["v6.12"].promises))
+    more.file.write_text(
+        more.file.read_text()
+        .replace("return 1", "return dma_pool_less()")
+        .replace("(void);", "(void), dma_pool_less(void);", 1)
+    )
+    with pytest.raises(BuildError, match="the kernel does not build: .* undefined reference to `dma_pool_less'"):
+        replay(run, revision_of(more, REVISIONS["v6.12"].promises))
+
+
 def test_a_tree_that_is_not_full_is_no_kernel(tmp_path: Path) -> None:
     source = fetched("v6.12")
     laid = tmp_path / "v0"

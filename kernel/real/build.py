@@ -214,7 +214,10 @@ def run(
             raise BuildError(
                 f"no space is left in {REAL}, where a kernel takes half a gigabyte, or in {tempfile.gettempdir()}"
             )
-        error = re.search(r"^\S.*?: (?:fatal )?error: .*$", text, re.M)
-        words = error[0] if error else next((line for line in reversed(said) if line), "make says nothing")
+        error = re.search(
+            r"^\S.*?: (?:(?:fatal )?error: .*|(?:multiple definition of|undefined reference to) \S+)", text, re.M
+        )
+        of_make = [line for line in said if line and not re.match(r"make.*: (?:Entering|Leaving) directory", line)]
+        words = error[0] if error else of_make[-1] if of_make else "make says nothing"
         words = re.sub(r"\s*\[-W[^]]*\]$", "", words)
         raise BuildError(f"the kernel does not build: {words}")

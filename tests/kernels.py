@@ -51,7 +51,8 @@ def changed(version: str, folder: Path, *changes: str) -> Source:
 
 
 def hunt_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have hunts leave out the sweep and callers at once, which have tests of their own."""
+    """Have hunts leave out deep runs, the sweep and callers at once, which have tests of their own."""
+    monkeypatch.setattr("hunt.fuzz.run_deep", lambda *_: (0, None))
     monkeypatch.setattr("hunt.fuzz.sweep", lambda *_, **__: Sweep())
     monkeypatch.setattr("hunt.fuzz.meet_all", lambda *_: Met())
 

@@ -195,7 +195,7 @@ class Checks:
                 )
                 self._break(record, claims.blocks_are_disjoint, lambda: description)  # noqa: B023
         if not self.corrupted_by:
-            self._check(record, claims.allocated_block_was_free, (vaddr, dma), oracle.free_blocks())
+            self._check(record, claims.allocated_block_was_free, (vaddr, dma), oracle.free_blocks(vaddr))
 
     def _check_debug(self, record: Record, content: bytes, zero: bool) -> None:
         """Of a debug build, a block was poisoned, when its page was new or when it was allocated."""
@@ -350,10 +350,14 @@ class Checks:
         """What an allocation gave, to be put into words later, when its page may be gone."""
         if block is None:
             return lambda: "NULL"
-        start, geometry, dma = self.memory.offset(block[0]), self._live_oracle().geometry, block[1]
-        others = {other.vaddr for other in self.blocks.values() if other.of_other_pool}
-        page = "another pool's memory" if block[0] - start in others else f"a page of {geometry.allocation}"
-        return lambda: f"bytes {start} to {start + geometry.size} of {page}, at DMA address {dma:#x}"
+        (vaddr, dma), start, geometry = block, self.memory.offset(block[0]), self._live_oracle().geometry
+
+        def described() -> str:
+            others = (other.vaddr for other in self.blocks.values() if other.of_other_pool)
+            page = "another pool's memory" if vaddr - start in others else f"a page of {geometry.allocation}"
+            return f"bytes {start} to {start + geometry.size} of {page}, at DMA address {dma:#x}"
+
+        return described
 
     def _live_target(self) -> Target:
         if self.target is None:

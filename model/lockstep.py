@@ -253,7 +253,7 @@ class Lockstep(Checks):
             self.corrupted_by = "a wrong free that is noticed too late, or not at all"
         if name is not None:
             self._check_content(record, name)
-        was_free = not proper and not self.corrupted_by and (vaddr, dma) in oracle.free_blocks()
+        was_free = not proper and not self.corrupted_by and (vaddr, dma) in oracle.free_blocks(vaddr)
         self._call(record, lambda: target.free(vaddr, dma))
         if was_free and not self.corrupted_by:
             self._check_report(record, "the block is free already", claims.double_free_is_refused, was_free)

@@ -38,7 +38,7 @@ class SimplePool:
     def __post_init__(self) -> None:
         self.debug = self.debug or self.promises.always_debugs
         self.offsets = geometry_of.block_offsets(self.geometry, self.promises.lays_up_to_the_boundary)
-        self.pages, self.log = list[Page](), list[str]()
+        self.laid, self.pages, self.log = frozenset(self.offsets), list[Page](), list[str]()
 
     @classmethod
     def create(
@@ -57,12 +57,12 @@ class SimplePool:
         geometry = geometry_of.create(size, align, boundary, page_size, promises.smallest_block)
         return None if isinstance(geometry, Refusal) else cls(name[:31], memory, geometry, **options)
 
-    def free_blocks(self) -> list[Addresses]:
-        """Every block that may be handed out."""
+    def free_blocks(self, vaddr: int | None = None) -> list[Addresses]:
+        """Every block that may be handed out; or of these the one at a virtual address, if there is one."""
         return [
             (page.mapping.vaddr + offset, page.mapping.dma + offset)
             for page in self.pages
-            for offset in self.offsets
+            for offset in (self.offsets if vaddr is None else self.laid & {vaddr - page.mapping.vaddr})
             if offset not in page.in_use
         ]
 
@@ -118,7 +118,7 @@ class SimplePool:
             return f"{vaddr:016x}/{dma:#018x} (bad dma)" if debug or promises.notices_foreign_dma else ""
         if debug and promises.notices_wrong_vaddr and vaddr - page.mapping.vaddr != dma - page.mapping.dma:
             return f"{vaddr:016x} (bad vaddr)/{dma:#018x}"
-        return f"dma {dma:#018x} already free" if debug and vaddr in dict(self.free_blocks()) else ""
+        return f"dma {dma:#018x} already free" if debug and self.free_blocks(vaddr) else ""
 
     def destroy(self) -> None:
         """`dma_pool_destroy`. A page with blocks in use is reported and leaked; some revisions leak all of them."""

@@ -10,6 +10,7 @@ from functools import cache
 from itertools import chain, cycle
 from typing import Any
 
+from kernel.compiler import BuildError
 from kernel.promises import revision_of
 from kernel.worker import KernelFault
 from model import claims
@@ -158,6 +159,8 @@ class Broken:
                 yield explained
             except (TraceError, KernelFault, TimeoutError, ValueError, OSError):  # what the file cannot run
                 continue
+            except BuildError:  # it can be compiled for a proof, and not be linked
+                return
 
     def of(self, claim: Claim) -> Counterexample | None:
         """A run that breaks this claim."""

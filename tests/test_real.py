@@ -165,7 +165,7 @@ def test_a_file_may_export_more_and_what_nobody_defines_is_named(tmp_path: Path)
         .replace("return 1", "return dma_pool_less()")
         .replace("(void);", "(void), dma_pool_less(void);", 1)
     )
-    with pytest.raises(BuildError, match="the kernel does not build: .* undefined reference to `dma_pool_less'"):
+    with pytest.raises(BuildError, match=r"the kernel does not build: .* undefined reference to `dma_pool_less'"):
         replay(run, revision_of(more, REVISIONS["v6.12"].promises))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import fuzzer, growth, headline, part, prover
+from bench import fuzzer, growth, headline, part, prover, real
 from bench.native import in_c, work_in_c
 from bench.part import Wanted, timed
 from tests.kernels import fetched
@@ -49,6 +49,7 @@ def test_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     assert headline.run(WANTED).table[-1].split()[-4:] == ["18.0", "19.0", "19.4", "468.5"]
     monkeypatch.setattr(fuzzer, "HUNTED", ["series"])
     assert fuzzer.run(WANTED).table[-1].split()[0] == "series"
+    assert "`make real KERNEL=…` builds one" in real.run(WANTED).table[0]
     assert prover.prove("--jobs", "1", "walk_follows_the_order")[1]
     monkeypatch.setattr(prover, "prove", lambda *_: (1.0, False))
     assert len(prover.run(WANTED).missed) == 3

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bugs import BUGS
+from command.real import boot
 from hunt.compare import compare, draw
 from hunt.confirm import where_it_builds
 from hunt.revisions import REVISIONS
@@ -167,6 +168,18 @@ def test_a_file_may_export_more_and_what_nobody_defines_is_named(tmp_path: Path)
     )
     with pytest.raises(BuildError, match=r"the kernel does not build: .* undefined reference to `dma_pool_less'"):
         replay(run, revision_of(more, REVISIONS["v6.12"].promises))
+
+
+@pytest.mark.parametrize("boots", ["exec sleep 600", "while :; do :; done"])
+def test_a_boot_that_hangs_is_ended(boots: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it waits, or takes a processor."""
+    program = tmp_path / "linux"
+    program.write_text(f"#!/bin/sh\n{boots}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("kernel.pool.real_kernel", lambda _: program)
+    monkeypatch.setattr("kernel.worker.SECONDS", 1)
+    with pytest.raises(BadInput, match="the kernel boots, and runs no pool: no answer within 1 seconds"):
+        boot(replace(fetched("v6.12"), file=program, real=True))
 
 
 def test_a_tree_that_is_not_full_is_no_kernel(tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-KERNELS = ROOT / ".poolproof" / "kernels"
+from kernel.build import KERNELS
+from kernel.once import ROOT
+
 PACKAGES = ("model", "impl", "kernel", "bugs", "hunt", "proofs", "report", "command")
 
 

@@ -12,12 +12,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bugs import BUGS, KERNELS, Bug, plant
+from bugs import BUGS, Bug, plant
 from command.bugs import Notice, obligations_of, plant_all, results_in
 from command.files import put_json, try_out
 from command.line import Status, add_jobs, add_json, add_kernel, add_names, number
 from command.prove import select
-from kernel.build import find
+from kernel.build import KERNELS, find
 from kernel.random_calls import Differs, Held, functions_of, hold_to_native
 from model.bad_input import BadInput
 from proofs.audit import NO_BUG, NOT_FOLLOWED, SAYS_NOTHING, Audit, audit_body, needed_by_others

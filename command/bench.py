@@ -12,7 +12,8 @@ from bench import fuzzer, growth, headline, mpt3sas, prover, real
 from bench.part import Wanted
 from command.files import put, try_out
 from command.line import Status, unknown
-from kernel.build import KERNELS, BuildError, Source, Variant, compiler, find
+from kernel.build import KERNELS, Source, Variant, find
+from kernel.compiler import BuildError, compiler
 from kernel.pool import program_of
 from kernel.worker import KernelFault
 from model.bad_input import BadInput

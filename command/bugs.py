@@ -24,7 +24,8 @@ from typing import Any
 from bugs import BUGS, Bug, plant
 from command.line import Status, add_jobs, add_names, unknown
 from hunt.profiles import BRIEF, SHORT, UNSHRUNK
-from kernel.build import BuildError, find
+from kernel.build import find
+from kernel.compiler import BuildError
 from kernel.once import ROOT
 from kernel.real.build import real_kernel
 from model.bad_input import BadInput

@@ -9,13 +9,13 @@ from bugs import BUGS
 from command.files import put
 from command.line import Status
 from impl.lock import LockingError
+from kernel.once import ROOT
 from kernel.pool import rules_of_the_server
 from model.bad_input import BadInput
 from model.claims import CLAIMS, Claim
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict
 
-ROOT = Path(__file__).parent.parent
 README, LIST = ROOT / "README.md", ROOT / "docs" / "claims.md"
 
 PROVED_OF_C = {

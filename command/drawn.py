@@ -21,7 +21,8 @@ from command.line import Status, add_jobs, add_kernel, add_seed, number
 from hunt.fuzz import hunt
 from hunt.profiles import BRIEF, UNSHRUNK
 from hunt.revisions import kernel_file
-from kernel.build import BuildError, Source, find
+from kernel.build import Source, find
+from kernel.compiler import BuildError
 from kernel.execute import RUN
 from kernel.ir import Module, ir_of
 from kernel.patches import within_a_tree

@@ -8,9 +8,10 @@ import argparse
 
 from bugs import Bug
 from command.bugs import Notice, as_it_was, plant_all, select
-from command.claims import ROOT, between_marks
+from command.claims import between_marks
 from command.files import put
 from command.line import Status, add_jobs, add_names
+from kernel.once import ROOT
 from model.bad_input import BadInput
 
 TABLE = ROOT / "docs" / "history.md"

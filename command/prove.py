@@ -26,7 +26,8 @@ from command.line import (
     unknown,
 )
 from hunt.revisions import KernelFile, kernel_file
-from kernel.build import BuildError, Variant, find
+from kernel.build import Variant, find
+from kernel.compiler import BuildError
 from model.bad_input import BadInput
 from model.claims import CLAIMS
 from model.revision import KERNEL

@@ -13,7 +13,7 @@ from command.files import put, usable
 from command.line import Status, add_kernel, kernel_of, unknown
 from hunt.revisions import REVISIONS, revisions
 from hunt.shrink import measure, smallest
-from kernel.build import BuildError
+from kernel.compiler import BuildError
 from model.bad_input import BadInput
 from model.revision import KERNEL
 from model.trace import Trace, TraceError, dumps, loads

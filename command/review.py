@@ -23,7 +23,8 @@ from hunt.compare import OBSERVED, RUNS, Comparison, compare, draw
 from hunt.confirm import confirmed, in_a_real_kernel, named, where_it_builds
 from hunt.fuzz import Hunt, hunt
 from hunt.revisions import KernelFile
-from kernel.build import BuildError, Source, fetched, find
+from kernel.build import Source, fetched, find
+from kernel.compiler import BuildError
 from kernel.once import ROOT
 from kernel.patches import FILE, OTHER_BASE, Patch, applied, of_commits, read_patches
 from model.bad_input import BadInput

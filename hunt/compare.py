@@ -19,7 +19,8 @@ from hunt.machine import PoolMachine
 from hunt.numbers import of_kernel, with_neighbours
 from hunt.revisions import REVISIONS
 from hunt.shrink import measure, number_of_steps, shrink, without_outcome
-from kernel.build import BuildError, Source
+from kernel.build import Source
+from kernel.compiler import BuildError
 from kernel.promises import promises_of, revision_of
 from model.bad_input import BadInput
 from model.checks import in_words

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from hunt.revisions import KernelFile
 from hunt.watchdog import begin, watchdog
-from kernel.build import BuildError, Source, Variant
+from kernel.build import Source, Variant
+from kernel.compiler import BuildError
 from kernel.pool import program_of
 from kernel.promises import revision_of
 from kernel.real.build import full_tree, is_built

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import CodeType
 
 import impl
-from kernel.build import BuildError, Source
+from kernel.build import Source
+from kernel.compiler import BuildError
 from kernel.ir import Module, ir_of
 
 COMPARE_OR_COMPUTE = {

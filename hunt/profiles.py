@@ -10,7 +10,6 @@ What a seed draws does not depend on which modules are loaded (`fix_constants`).
 import os
 import subprocess
 from collections.abc import Iterable
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from hypothesis import HealthCheck, Phase, settings
@@ -19,9 +18,8 @@ from hypothesis.errors import InvalidArgument
 from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
 
+from kernel.once import ROOT
 from model.bad_input import BadInput
-
-ROOT = Path(__file__).parent.parent
 
 NAMES = ("directed", "dev", "ci", "nightly")
 """The profiles to hunt with."""

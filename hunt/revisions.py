@@ -14,7 +14,8 @@ from impl.pool import Options
 from impl.pool import Pool as SeriesPool
 from impl.v6_1 import V6_1Pool
 from impl.v6_12 import V6_12Pool
-from kernel.build import BuildError, Source, Variant, find
+from kernel.build import Source, Variant, find
+from kernel.compiler import BuildError
 from kernel.pool import program_of
 from kernel.promises import promises_of, revision_of
 from model.claims import CLAIMS

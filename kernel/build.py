@@ -13,9 +13,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from kernel.commits import tree_of
-from kernel.compiler import BuildError as BuildError
-from kernel.compiler import compiler as compiler
-from kernel.compiler import explained, run, version_of
+from kernel.compiler import BuildError, compiler, explained, run, version_of
 from kernel.headers import ARCH, SHIM, defined_in_lib, flags, is_whole, stamp, wrapped
 from kernel.once import BUILDS, ROOT, built_once
 from kernel.places import COPY

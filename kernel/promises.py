@@ -10,7 +10,8 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
-from kernel.build import BuildError, Source, Variant
+from kernel.build import Source, Variant
+from kernel.compiler import BuildError
 from kernel.pool import KernelPool
 from model.claims import locking_rules_are_kept
 from model.memory import Memory

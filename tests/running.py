@@ -3,10 +3,10 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parent.parent
+from kernel.once import ROOT
+
 TRACES = sorted((ROOT / "tests" / "traces").glob("*.json"))
 """Every past counterexample; its name begins with the revision that it breaks."""
 

@@ -10,7 +10,8 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from kernel.once import ROOT
+
 JUNIT = ROOT / ".poolproof" / "schemas" / "junit-10.xsd"
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from command.line import Status
 from command.main import COMMANDS, main
-from tests.running import ROOT, Command, alone
+from kernel.once import ROOT
+from tests.running import Command, alone
 
 TRACE = "tests/traces/v6.1-layout_ends.json"
 

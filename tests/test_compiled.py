@@ -9,7 +9,7 @@ import pytest
 
 from command.claims import PROVED_OF_C
 from kernel import execute
-from kernel.build import BuildError
+from kernel.compiler import BuildError
 from kernel.execute import Frame, Interpreter
 from kernel.ir import Module, NotFollowed, ir_of
 from kernel.objects import DmaPage, Fault, Opaque, Pointer, Struct, View

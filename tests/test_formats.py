@@ -11,6 +11,7 @@ from sarif_kit.validate import validation_errors
 
 from hunt.revisions import KernelFile
 from kernel.build import Source
+from kernel.once import ROOT
 from model.claims import CLAIMS
 from model.revision import KERNEL
 from model.trace import loads
@@ -19,7 +20,7 @@ from report.formats import as_junit, as_sarif, site
 from report.verdicts import EngineVerdict, Refutation, refutation_in_words
 from tests import schemas
 
-TRACE = loads((schemas.ROOT / "tests/traces/v6.1-block_lies_inside_its_page.json").read_text())
+TRACE = loads((ROOT / "tests/traces/v6.1-block_lies_inside_its_page.json").read_text())
 PROVED = EngineVerdict("prover", "layout_ends/series/Z", "layout_ends", "series", "PROVED", "PROVED", True, 0.25, "Z")
 FOUND = Refutation({"size": 2049}, "it ends at 4096", "it ends at 4098", TRACE)
 KNOWN = EngineVerdict(
@@ -40,7 +41,7 @@ def test_both_are_as_their_schemas_want_them(verdicts: list[EngineVerdict]) -> N
     assert validation_errors(json.loads(as_sarif(verdicts))) == []
     assert validation_errors({"runs": []}) != []
     if not schemas.JUNIT.exists():
-        pytest.skip(f"there is no {schemas.JUNIT.relative_to(schemas.ROOT)}; `make schemas` fetches it")
+        pytest.skip(f"there is no {schemas.JUNIT.relative_to(ROOT)}; `make schemas` fetches it")
     schema = xmlschema.XMLSchema(schemas.JUNIT)
     schema.validate(as_junit(verdicts))
     assert not schema.is_valid("<testsuites><testsuite/></testsuites>")
@@ -88,7 +89,7 @@ def test_numbers_stay_exact_and_odd_characters_are_kept_or_escaped() -> None:
 def test_a_location_is_the_predicate_of_the_claim_or_the_line_of_c(tmp_path: Path) -> None:
     for claim in CLAIMS:
         file, line = site(replace(PROVED, claim=claim), None)
-        assert (schemas.ROOT / file).read_text().splitlines()[line - 1].startswith(f"def {claim}(")
+        assert (ROOT / file).read_text().splitlines()[line - 1].startswith(f"def {claim}(")
     file_of_c = tmp_path / "mm" / "dmapool.c"
     file_of_c.parent.mkdir()
     alloc = "void *dma_pool_alloc(struct dma_pool *pool)"

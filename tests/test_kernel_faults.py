@@ -12,6 +12,7 @@ from impl.pool import Pool as SeriesPool
 from kernel import worker as workers
 from kernel.build import Variant
 from kernel.compiler import BuildError
+from kernel.once import ROOT
 from kernel.pool import KernelPool
 from kernel.worker import KernelFault
 from model.memory import Memory
@@ -20,7 +21,7 @@ from model.trace import Alloc, Create, Trace, TraceError, dumps
 from report.scene import scene_of
 from report.text import run_as_text
 from tests.kernels import changed, created, needs_a_compiler, tiny
-from tests.running import ROOT, Command, alone
+from tests.running import Command, alone
 
 needs_a_compiler()
 

@@ -12,6 +12,7 @@ import pytest
 
 from impl import layout, list_head, pool, rbtree, v6_1, v6_12
 from impl.pool import Pool
+from kernel.once import ROOT
 from model import claims
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine import path as engine
@@ -25,7 +26,7 @@ from report.pages import kind_of
 from report.prover import as_text
 from report.verdicts import of_proof
 from tests.proved import prove_one
-from tests.running import ROOT, Command
+from tests.running import Command
 
 LABELS = {obligation.label for obligation in OBLIGATIONS.values()}
 RESTING = (

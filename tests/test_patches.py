@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from kernel.build import BuildError, Source
+from kernel.build import Source
 from kernel.commits import tree_of
+from kernel.compiler import BuildError
 from kernel.patches import FILE, applied, of_commits, read_patches
 
 DIFF = f"""--- a/{FILE}

@@ -9,6 +9,7 @@ import pytest
 
 from hunt.revisions import REVISIONS, KernelFile
 from kernel.build import Source
+from kernel.once import ROOT
 from model.geometry import Geometry, LaidPage
 from model.trace import Alloc, Create, Kernel, Trace
 from proofs.compiled import obligations_of
@@ -21,7 +22,7 @@ from report.scene import moment_of_page, scene_of
 from report.text import SMALL_PAGES, drawing, finding_as_text, run_as_text
 from report.verdicts import Refutation, of_proof
 from tests.kernels import changed
-from tests.running import ROOT, Command
+from tests.running import Command
 from tests.test_report import a_verdict, valid
 
 LAID = {

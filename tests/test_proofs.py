@@ -12,6 +12,7 @@ import pytest
 from command.claims import PROVED_OF_C
 from hunt.revisions import REVISIONS
 from impl import layout
+from kernel.once import ROOT
 from model import claims
 from model.claims import CLAIMS
 from model.trace import loads
@@ -28,7 +29,7 @@ from report.prover import as_text
 from report.verdicts import of_proof
 from tests.pools import broken_by
 from tests.proved import REFUTED, Proved, prove_one
-from tests.running import ROOT, Command
+from tests.running import Command
 
 
 def test_no_verdict_but_proved_and_refuted_is_ever_expected() -> None:

@@ -21,6 +21,7 @@ from hunt.revisions import REVISIONS
 from kernel.build import Source, find
 from kernel.compiler import BuildError
 from kernel.fetch import FULL, is_full
+from kernel.once import ROOT
 from kernel.promises import revision_of
 from kernel.real.build import alone, full_tree, is_built, lay_over, real_kernel
 from kernel.real.kunit import run_kunit
@@ -34,7 +35,6 @@ from report.kunit import kunit_test
 from report.scene import scene_of
 from report.suite import kunit_suite
 from tests.kernels import changed, fetched, needs_a_compiler
-from tests.running import ROOT
 
 needs_a_compiler()
 

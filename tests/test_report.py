@@ -19,6 +19,7 @@ from hunt.fuzz import Hunt
 from hunt.inside import inside_of_pages
 from hunt.revisions import REVISIONS, python
 from impl.pool import Pool
+from kernel.once import ROOT
 from model.pool import SimplePool
 from model.revision import Revision
 from model.trace import Alloc, Create, Destroy, Trace, dumps, loads
@@ -31,7 +32,7 @@ from report.scene import scene_of, without_covered
 from report.text import coloured, finding_as_text, run_as_text
 from report.verdicts import SMT2, EngineVerdict, Refutation, of_hunt, of_proof
 from tests.proved import REFUTED, Proved
-from tests.running import ROOT, TRACES, Command
+from tests.running import TRACES, Command
 from tests.test_text import GOLDEN, hold_against
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from command import review
+from kernel.once import ROOT
 from model.trace import loads
 from proofs.engine.obligation import Result
 from tests.kernels import hunt_briefly
-from tests.running import ROOT, Command
+from tests.running import Command
 from tests.test_compare import BOUNDARY, COMMENT, V6_1, mailed, needs_kernels
 
 MENDED = ("dmapool: the last block before a boundary", *BOUNDARY)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from kernel.once import ROOT
 from model.trace import loads
 from report.runs import scene_on
 from report.text import run_as_text
-from tests.running import ROOT, TRACES
+from tests.running import TRACES
 
 GOLDEN = ROOT / "tests" / "golden"
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from hunt.revisions import REVISIONS
+from kernel.once import ROOT
 from model.lockstep import replay
 from model.trace import (
     Alloc,
@@ -27,7 +28,7 @@ from model.trace import (
     dumps,
     loads,
 )
-from tests.running import ROOT, TRACES, Command
+from tests.running import TRACES, Command
 
 SCHEMA = Draft202012Validator(json.loads((ROOT / "model" / "trace.schema.json").read_text()))
 words = st.integers(0, 2**64 - 1)

@@ -9,10 +9,10 @@ import json
 import os
 import sys
 from importlib.metadata import distributions
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from kernel.once import ROOT
+
 FOLDER = ROOT / ".poolproof" / "cache"
 
 

@@ -20,6 +20,7 @@ from model.checks import claim_broken_by
 from model.claims import Claim
 from model.geometry import Refusal, block_offsets, create
 from model.memory import Memory
+from model.promises import numbers_in
 from model.revision import KERNEL, RuleError
 from model.trace import Alloc, Create, Free, Trace
 from report.runs import keep
@@ -161,12 +162,13 @@ def check(kernel: KernelFile, wanted: Create, operations: list[Operation]) -> tu
         if start not in gives or page >= len(device) or dma != device[page] + start:
             return seconds, Violation(claims.allocated_block_was_free, number, given)
         live[vaddr] = block
-    in_use, total, _, number_of_pages = map(int, row.rsplit(maxsplit=4)[-4:])
+    numbers = numbers_in(row)
+    assert numbers is not None
     counted = len(offsets) if promises.counts_what_is_laid else geometry.allocation // geometry.size
     for claim, *arguments in (
-        (claims.in_use_counts_the_live_blocks, in_use, len(live)),
-        (claims.total_counts_the_blocks, total, number_of_pages, counted),
-        (claims.pages_are_bounded_by_the_demand, number_of_pages, most, 1, len(offsets)),
+        (claims.in_use_counts_the_live_blocks, numbers.in_use, len(live)),
+        (claims.total_counts_the_blocks, numbers.total, numbers.pages, counted),
+        (claims.pages_are_bounded_by_the_demand, numbers.pages, most, 1, len(offsets)),
     ):
         if not claim(*arguments):
             return seconds, Violation(claim, last, f"the row: {row}, with {len(live)} blocks in use, {most} at most")

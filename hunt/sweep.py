@@ -20,7 +20,7 @@ from model.checks import BrokenClaim
 from model.geometry import Geometry, Refusal, block_offsets, create
 from model.lockstep import replay
 from model.memory import Memory
-from model.promises import Promises
+from model.promises import Promises, numbers_in
 from model.revision import Revision
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PoolInfo, Trace
 
@@ -213,7 +213,8 @@ def in_python(revision: Revision) -> Fill:
         if pool is None:
             return None
         given = [pool.alloc() or (memory.base - 1, 0) for _ in range(blocks)]
-        row = tuple(map(int, pool.poolinfo().split()[-4:]))
+        row = numbers_in(pool.poolinfo())
+        assert row is not None
         for vaddr, dma in given:
             if dma:
                 pool.free(vaddr, dma)

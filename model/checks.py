@@ -7,7 +7,6 @@ A pool that is out of contract (`model.promises`) is checked only against the cl
 is recorded, and the run continues, to show how far the corruption spreads.
 """
 
-import re
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from model.claims import Claim
 from model.geometry import counted
 from model.memory import Memory
 from model.pool import SimplePool
+from model.promises import numbers_in
 from model.revision import Revision, Target
 from model.trace import Alloc, Free, Kernel, PageChoice, Step, Trace, TraceError
 
@@ -233,16 +233,14 @@ class Checks:
         self._check_messages(record)
 
     def _check_row(self, record: Record, row: str, expected: str) -> None:
-        numbers = re.search(r"(\s*)(\d+)(\s+)(\d+)(\s+\d+\s+)(\d+)$", row)
-
         def rows() -> tuple[str, str]:
             return f"the row: {expected}", f"the row: {row}"
 
-        if numbers is not None:
-            in_use, total, pages = (int(numbers[group]) for group in (2, 4, 6))
-            if not claims.in_use_counts_the_live_blocks(in_use, self.in_use_of_pool):
+        if (numbers := numbers_in(row)) is not None:
+            if not claims.in_use_counts_the_live_blocks(numbers.in_use, self.in_use_of_pool):
                 self._break(record, claims.in_use_counts_the_live_blocks, rows)
-            if not claims.total_counts_the_blocks(total, pages, self._live_oracle().counted_per_page()):
+            counted_per_page = self._live_oracle().counted_per_page()
+            if not claims.total_counts_the_blocks(numbers.total, numbers.pages, counted_per_page):
                 self._break(record, claims.total_counts_the_blocks, rows)
         if self.corrupted_by:
             return

@@ -8,6 +8,7 @@ what C does then.
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from model.claims import (
     Claim,
@@ -89,6 +90,21 @@ class Promises:
         if len(pieces) < -min(self.columns):
             return text
         return text[: pieces[0].start()] + "".join(pieces[column][0] for column in self.columns)
+
+
+class Row(NamedTuple):
+    """The numbers in a row of the file pools: blocks in use, blocks, bytes of a block, pages."""
+
+    in_use: int
+    total: int
+    size: int
+    pages: int
+
+
+def numbers_in(row: str) -> Row | None:
+    """The four numbers that a row ends with; None if it does not."""
+    numbers = row.split()[-4:]
+    return Row(*map(int, numbers)) if len(numbers) == 4 and all(map(str.isdecimal, numbers)) else None
 
 
 SERIES = Promises()

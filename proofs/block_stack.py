@@ -7,6 +7,7 @@ from impl.pool import Options
 from impl.v6_12 import DMA_BLOCK, NULL, V6_12Pool
 from model import claims
 from model.memory import VADDR_BASE, Memory
+from model.promises import numbers_in
 from model.trace import Alloc, Create, Free, OtherPool, Trace, Write
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Theory
@@ -180,11 +181,11 @@ def explain_double_free(inputs: dict[str, Any]) -> Counterexample:  # noqa: ARG0
     block = pool.alloc() or (0, 0)
     pool.free(*block)
     pool.free(*block)
-    in_use = pool.poolinfo().split()[1]
+    row = numbers_in(pool.poolinfo())
     again = [pool.alloc() for _ in range(3)]
     return Counterexample(
         "a block that is free is not taken back again",
-        f"a block that is freed twice lies below itself: 0 live blocks are counted as {in_use}, "
+        f"a block that is freed twice lies below itself: 0 live blocks are counted as {row and row.in_use}, "
         f"and the next 3 allocs hand the same block out {again.count(block)} times",
         Trace(
             (Create(1024), Alloc("a"), Free("a"), Free("a"), Alloc("b"), Alloc("c")),

@@ -11,6 +11,7 @@ from typing import TextIO, TypeVar
 from model import claims
 from model.claims import CLAIMS
 from model.geometry import counted, number
+from model.promises import numbers_in
 from model.revision import KERNEL, TreeNode
 from model.trace import Alloc, Create, Kernel, Step, Together
 from report.moment import Cell, Moment, Strip
@@ -90,16 +91,13 @@ def break_in_words(scene: Scene) -> str:
         happened = f"there should be {broken.expected}, and there is {broken.happened}"
         if not broken.expected.startswith("a pool"):
             happened = f"a pool is created, although {broken.expected}"
-    elif broken.claim is claims.total_counts_the_blocks:
-        row, expected = columns(broken.happened), columns(broken.expected)
-        happened = (
-            f"the pools file counts {counted(int(row['total']), 'block', '')} in {counted(int(row['pages']), 'page')}, "
-            f"and there are {expected['total']}"
-        )
-    elif broken.claim is claims.in_use_counts_the_live_blocks and "row" in broken.happened:
-        row, expected = columns(broken.happened), columns(broken.expected)
-        in_use = counted(int(row["in use"]), "block", "")
-        happened = f"the pools file counts {in_use} in use, and there are {expected['in use']}"
+    elif (row := numbers_in(broken.happened)) and (expected := numbers_in(broken.expected)):
+        if broken.claim is claims.total_counts_the_blocks:
+            laid, pages = counted(row.total, "block", ""), counted(row.pages, "page")
+            happened = f"the pools file counts {laid} in {pages}, and there are {expected.total}"
+        elif broken.claim is claims.in_use_counts_the_live_blocks:
+            in_use = counted(row.in_use, "block", "")
+            happened = f"the pools file counts {in_use} in use, and there are {expected.in_use}"
     elif strip is not None and cell is not None and isinstance(scene.step, Alloc):
         block, start, end = scene.step.block.removeprefix("block "), number(cell.start), number(cell.end)
         where = f"block {block} starts at offset {start} and ends at {end}"
@@ -133,11 +131,6 @@ def surroundings(kernel: Kernel) -> str:
     if kernel.page_size < Kernel().page_size:
         options[0] += f": {SMALL_PAGES}"
     return f"on a kernel with {'; '.join(options)}" if options else ""
-
-
-def columns(row: str) -> dict[str, str]:
-    """A row of the pools file, by the names that its columns have in `pools_show`."""
-    return dict(zip(("in use", "total", "size", "pages"), row.rsplit(maxsplit=4)[1:], strict=True))
 
 
 def described(step: Step) -> str:

@@ -52,7 +52,8 @@ def run(options: argparse.Namespace) -> Status:
     told = f"{counted(done.runs, 'pool')}, {counted(done.steps, 'step')}, seed {options.seed}"
     print(f"the shim and the kernel: {told}: {summary(done)}")
     ended = counted(done.kasans, "run")
-    print(f"KASAN ends {ended}: at a read, which the shim lets pass, or in the step in which the shim ends it")
+    print(f"KASAN makes {ended} end otherwise: at a read, which the shim lets pass; in the step in which the shim ends")
+    print("it, too; or not at an address in its shadow, where the shim has nothing")
     print("\n".join(differences(done, f"trial-{source.label()}", source, source)))
     return Status.SURPRISE if done.smallest else Status.EXPECTED
 

@@ -46,6 +46,12 @@ EDGES = (
 )
 """Sizes, aligns and boundaries about which a word of 32 or 64 bits can be wrong. No device has pages of such sizes."""
 
+SHADOW = range(0x100000000000, 0x200000000000)
+"""Where User Mode Linux has KASAN's shadow: CONFIG_KASAN_SHADOW_OFFSET, and an eighth of 2^47 bytes from there."""
+
+STRAY = re.compile(r"(?<=SIGSEGV) at 0x(\w+)")
+"""Where a pointer leads that is none: with other fields, or other memory around, elsewhere, which is no difference."""
+
 RUNS = 500
 """That are drawn, of at most 50 calls each, and of what others do meanwhile."""
 
@@ -193,15 +199,21 @@ class Difference:
     after: Observation
 
     def is_kasans(self) -> bool:
-        """Whether a report of KASAN ends the run after: at a read, which the shim lets pass, or where before ends as well."""
-        reported = self.after.of["end"].partition("BUG: KASAN: ")[2]
-        return bool(reported) and (": Read of size " in reported or self.before.of["end"] != "")
+        """Whether it is KASAN's doing: its report ends the run after, at a read, which the shim lets pass, or where before ends
+        as well; or before ends where a real kernel has KASAN's shadow."""
+        reported, before = self.after.of["end"].partition("BUG: KASAN: ")[2], self.before.of["end"]
+        at = STRAY.search(before)
+        if at is not None and int(at[1], 16) in SHADOW:
+            return True
+        return bool(reported) and (": Read of size " in reported or before != "")
 
 
 def difference(trace: Trace, before: Revision, after: Revision, possible: bool = False) -> Difference | None:
     """The first difference between two pools in a run, if there is one. Raises TraceError."""
     for one, other in zip(observe(trace, before, possible), observe(trace, after, possible), strict=False):
         kinds = tuple(kind for kind in OBSERVED if one.of[kind] != other.of[kind])
+        if STRAY.sub("", one.of["end"]) == STRAY.sub("", other.of["end"]):
+            kinds = tuple(kind for kind in kinds if kind != "end")
         if "NULL" in (one.of["result"], other.of["result"]):
             kinds = tuple(kind for kind in kinds if kind != "content")  # of a block that only one of them gives
         if kinds:

@@ -81,7 +81,7 @@ static void take_line(const char *line, size_t nbytes)
 		report_bytes += scnprintf(report + report_bytes, sizeof(report) - report_bytes, "\n%s", line);
 		return;
 	}
-	if (cut_here || str_has_prefix(line, "====")) /* the words come next */
+	if (!nbytes || cut_here || str_has_prefix(line, "====")) /* the words come next */
 		return;
 	if (reply.log_bytes + nbytes + 1 > sizeof(reply.text) / 2)
 		return;

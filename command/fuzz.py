@@ -13,7 +13,7 @@ from command.line import Status, add_json, add_kernel, add_profile, kernel_of, n
 from hunt import profiles
 from hunt.confirm import named, where_it_builds
 from hunt.events import KNOWN_BREAK, missed
-from hunt.fuzz import HUNTED, ORDERS, UNFINISHED, Hunt, hunt
+from hunt.fuzz import HUNTED, ORDERS, PRUNED, UNFINISHED, Hunt, hunt
 from hunt.numbers import why_none
 from hunt.revisions import REVISIONS, KernelFile, check_promises, revisions
 from hunt.sweep import PAGE_SIZE, SWEPT, sizes
@@ -86,7 +86,11 @@ def run(options: argparse.Namespace) -> Status:
         if orders := sum(one.tally.events[ORDERS] for one in hunts):
             rest = sum(one.tally.events[UNFINISHED] for one in hunts)
             all_of = f"; {counted(rest, 'set')} of callers can run in more" if rest else ", which are all"
-            print(f"nor in {counted(orders, 'order')} of two or three callers at once{all_of}", file=to_read)
+            same = sum(one.tally.events[PRUNED] for one in hunts)
+            print(
+                f"nor in {counted(orders, 'order')} of two or three callers at once{all_of} (pruned: {same:,})",
+                file=to_read,
+            )
     if kernel is not None:
         print(f"\n{kernel.source}", file=to_read)
         say_how_to_confirm(kernel.source, hunts[0].findings)

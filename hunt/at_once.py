@@ -6,8 +6,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from hunt.interleavings import Explored, explore
-from model.callers import Event
 from model.checks import BrokenClaim
+from model.events import Event
 from model.lockstep import Lockstep, rerun
 from model.revision import Revision
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PoolInfo, Step, Together, Trace, Turn
@@ -49,18 +49,22 @@ for each block, and at the file."""
 IN_PYTHON = tuple(meeting for meeting in MEETINGS[3:] if len(meeting.callers) == 2)
 """Those of two callers who meet at a pool: the Python has no devices with a file."""
 
-AFTER = (*alloc("after", "after that"), Free("after"))
-"""What shows, of a pool that is there, whether its lists are sound."""
-
 
 def turns(schedule: list[int]) -> tuple[Turn, ...]:
     return tuple(Turn(caller, len(list(events))) for caller, events in groupby(schedule))
 
 
 def run_of(meeting: Meeting, schedule: list[int]) -> Trace:
-    """The callers by a schedule, and what shows whether the pool is sound afterwards."""
-    after = AFTER if not isinstance(meeting.before[-1], Destroy) else ()
-    return Trace((*meeting.before, Together(meeting.callers, turns(schedule)), *after), meeting.kernel)
+    """The callers by a schedule."""
+    return Trace((*meeting.before, Together(meeting.callers, turns(schedule))), meeting.kernel)
+
+
+def take_what_is_free(lockstep: Lockstep) -> None:
+    """Each block that should be free is given without another page, and the pool's lists are sound behind it."""
+    if lockstep.oracle is None:
+        return
+    names = [f"after {number}" for number in range(len(lockstep.oracle.free_blocks()) or 1)]
+    rerun(Trace((*alloc(*names), Free(names[0]))), lockstep)
 
 
 def meet(revision: Revision, meeting: Meeting, most: int = MOST) -> Explored:
@@ -69,16 +73,20 @@ def meet(revision: Revision, meeting: Meeting, most: int = MOST) -> Explored:
     def run(schedule: list[int]) -> list[Event]:
         lockstep = Lockstep(revision, meeting.kernel)
         rerun(run_of(meeting, schedule), lockstep)
-        return list(lockstep.happened)
+        happened = list(lockstep.happened)
+        take_what_is_free(lockstep)
+        return happened
 
     return explore(run, len(meeting.callers), most)
 
 
 @dataclass
 class Met:
-    """What became of all: the orders that were run, how many sets of callers were not run in every order, and what broke."""
+    """What became of all: the orders that were run; those begun, and left out as the same; how many sets of callers were not
+    run in every order; and what broke."""
 
     orders: int = 0
+    pruned: int = 0
     unfinished: int = 0
     broken: BrokenClaim | None = None
 
@@ -99,5 +107,6 @@ def meet_all(
             met.broken = broken
             break
         met.orders += explored.runs
+        met.pruned += explored.pruned
         met.unfinished += not explored.all_of_them
     return met

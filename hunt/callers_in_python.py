@@ -17,7 +17,7 @@ from impl.pool import DmaPool, Page, Pool
 from impl.rbtree import Node, PageTree
 from impl.v6_1 import V6_1Pool
 from impl.v6_12 import DMA_BLOCK, V6_12Pool
-from model.callers import LOCKS, READS, READS_ONCE, UNLOCKS, WRITES, WRITES_ONCE, Event, Outcome
+from model.events import ASKS, LOCKS, READS, READS_ONCE, UNLOCKS, WRITES, Event, Outcome
 from model.memory import Mapping as Given
 from model.pool import Addresses
 from model.trace import Alloc, Free, PoolInfo, Step, Together, TraceError, Turn
@@ -51,7 +51,7 @@ class Ready:
 
     def alloc_coherent(self, nbytes: int, flags: str) -> Given | None:
         del nbytes, flags
-        self.callers.happens(WRITES_ONCE, 0, 8)
+        self.callers.happens(ASKS, 0, 8)
         return self.pages.pop(0) if self.pages else None
 
 
@@ -167,8 +167,8 @@ class Callers:
                     self.pool.free(*given)
                 return given
             case PoolInfo():
-                self.pool.poolinfo()
-                return None
+                numbers = self.pool.poolinfo().split()[-4:]
+                return int(numbers[0]), int(numbers[3])
             case _:
                 raise TraceError("a pool of impl/ has no device with a file pools")
 

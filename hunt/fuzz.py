@@ -34,7 +34,11 @@ SECONDS_TO_SHRINK = 30.0
 FEWEST_ORDERS = 300
 """Of a set of callers at once, in the shortest hunt; two callers with three operations each have fewer."""
 
-ORDERS, UNFINISHED = "order of callers at once", "callers at once that have more orders"
+ORDERS, PRUNED = (
+    "order of callers at once",
+    "order of callers at once that was begun, and left out as the same as another",
+)
+UNFINISHED = "callers at once that have more orders"
 """What a hunt counts."""
 
 MOST_TURNS = 8
@@ -202,7 +206,7 @@ class Parts:
             return []
         most = max(FEWEST_ORDERS, 3 * self.wanted.max_examples)
         met = meet_all(self.past(), most, IN_PYTHON if self.source is None else MEETINGS, self.so_far)
-        self.hunter.tally.events |= {ORDERS: met.orders, UNFINISHED: met.unfinished}
+        self.hunter.tally.events |= {ORDERS: met.orders, PRUNED: met.pruned, UNFINISHED: met.unfinished}
         return [met.broken]
 
     def drawn(self) -> Iterable[BrokenClaim | None]:

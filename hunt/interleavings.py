@@ -9,7 +9,7 @@ other way round, with sleep sets (Godefroid, 1996), which leave out a schedule t
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from model.callers import UNLOCKS, Clock, Event, joined, shared
+from model.events import LOCKS, UNLOCKS, Clock, Event, joined, shared
 
 Run = Callable[[list[int]], Sequence[Event]]
 """Runs the callers, of which those go on that a schedule names, event by event; what happened, to the end."""
@@ -61,6 +61,7 @@ def explore(run: Run, callers: int, most: int, reduced: bool = True) -> Explored
         events = run(schedule)
         ended = extend(path, events, schedule, reduced)
         if ended is None:
+            explored.pruned += 1
             continue  # with another schedule, since who went on is asleep
         explored.runs += ended
         explored.pruned += not ended
@@ -119,17 +120,18 @@ def want_the_other_order(events: Sequence[Event], path: list[Node], callers: int
     counts = [0] * callers
     numbers = list[int]()  # of an event, among those of its caller
     accesses: dict[int, list[Clock]] = {}  # by granule: what comes before who writes there, and before who reads
-    latest: dict[int, list[list[int]]] = {}  # by granule and caller: its latest write, and its latest access
+    latest: dict[int, list[list[int]]] = {}  # by granule and caller: its latest write, access, and unlock
     for at, (event, granules) in enumerate(zip(events, shared(events), strict=True)):
         me = event.caller
         clock = clocks[me]
         for granule in granules:
             for other, places in enumerate(latest.get(granule, ())):
-                place = places[event.writes]
-                if other == me or place < 0 or clock[other] >= numbers[place]:
-                    continue
-                if event.kind != UNLOCKS:
-                    want(path, events, of_event, place, me, clock)
+                # Who waits for a lock could not have come before it was dropped; who tries to take it, could.
+                for place in places[event.writes : event.writes + 1] + places[2:] * (
+                    event.kind not in (LOCKS, UNLOCKS)
+                ):
+                    if other != me and place >= 0 and clock[other] < numbers[place]:
+                        want(path, events, of_event, place, me, clock)
         counts[me] += 1
         for granule in granules:
             written, read = accesses.setdefault(granule, [[0] * callers, [0] * callers])
@@ -143,9 +145,10 @@ def want_the_other_order(events: Sequence[Event], path: list[Node], callers: int
         for granule in granules:
             pair = accesses[granule]
             pair[not event.writes] = joined(pair[not event.writes], clock)
-            if event.kind == UNLOCKS:  # who waits for the lock could not have come before it
+            places = latest.setdefault(granule, [[-1] * 3 for _ in range(callers)])[me]
+            if event.kind == UNLOCKS:
+                places[2] = at
                 continue
-            places = latest.setdefault(granule, [[-1, -1] for _ in range(callers)])[me]
             places[True] = at
             if event.writes:
                 places[False] = at

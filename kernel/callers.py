@@ -19,7 +19,7 @@ from kernel.protocol import (
     READY,
     TURN,
 )
-from model.callers import Event, Outcome
+from model.events import Event, Outcome
 from model.memory import Mapping as Page
 from model.pool import Addresses
 from model.trace import FLAGS, Alloc, Create, Destroy, Free, PoolInfo, Together
@@ -56,8 +56,11 @@ def run_callers(pool: "KernelPool", step: Together, ready: Sequence[Page], named
     except Exception as raised:
         fault = raised
     happened = int.from_bytes(scratch[events_at - 8 : events_at], "little")
-    given = [CALL.unpack_from(scratch, BATCHES + CALL.size * number)[4:] for number in range(count)]
-    blocks = [(vaddr, dma) if vaddr else None for vaddr, dma in given]
+    given = [CALL.unpack_from(scratch, BATCHES + CALL.size * number) for number in range(count)]
+    blocks = [
+        (vaddr, dma) if vaddr or (what == POOLS_FILE and was_read) else None
+        for _, what, was_read, _, vaddr, dma in given
+    ]
     events = EVENT.iter_unpack(scratch[events_at : events_at + EVENT.size * happened])
     return Outcome(
         blocks,

@@ -58,8 +58,8 @@ from kernel.worker import (
     take_times_run,
     worker_of,
 )
-from model.callers import Outcome
 from model.claims import locking_rules_are_kept
+from model.events import Outcome
 from model.memory import Mapping, Memory
 from model.revision import LARGEST_PAGE, RuleError
 from model.trace import FLAGS, Kernel, Together, TraceError

@@ -1,160 +1,29 @@
 """Callers at once: several run operations on one pool, each on a processor of its own, in turns that a schedule says.
 
 What comes of it is held to two rules. Of two accesses to the same bytes of which one writes, one comes before the other, in the
-order that locks, atomic operations, READ_ONCE and WRITE_ONCE make (Lamport's “happened before”, 1978). And some order of the
+order that locks, atomic operations, and a fence or release before a WRITE_ONCE make for who reads what was written (Lamport's
+“happened before”, 1978). And some order of the
 operations, each as a whole, in which one comes before another that began after its end, gives what the callers were given
 (the operations are linearizable: Herlihy and Wing, 1990).
 Memory is sequentially consistent: what a processor may reorder is not tried.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from model import claims
 from model.checks import DriversBlock, Record
+from model.events import Event, Outcome, race
 from model.geometry import counted
+from model.linearizable import Call, orders, page_without_need, wrong_in_the_file
 from model.memory import Mapping
 from model.pool import Addresses, SimplePool
 from model.trace import NAMES, Alloc, Free, Step, Together, TraceError, Turn
 
 if TYPE_CHECKING:
     from model.lockstep import Lockstep
-
-READS, WRITES, READS_ONCE, WRITES_ONCE, ATOMIC, LOCKS, UNLOCKS = range(7)
-"""What happens; as in kernel/shim/shim.h."""
-
-GRANULE = 8
-"""Bytes: what happens to the same ones depends on each other."""
-
-
-class Event(NamedTuple):
-    """What a caller does that another may see: to so many bytes at an address, or to a lock there."""
-
-    caller: int
-    call: int  # which of all
-    kind: int  # READS to UNLOCKS
-    address: int
-    nbytes: int
-    pc: int  # where in the program
-    enabled: int  # a bit for each caller that could have gone on instead
-
-    @property
-    def writes(self) -> bool:
-        return self.kind not in (READS, READS_ONCE)
-
-    def granules(self) -> range:
-        return range(self.address // GRANULE, (self.address + max(self.nbytes, 1) - 1) // GRANULE + 1)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of callers at once: the block that each call has given, None for none; how many pages of those that the device
-    had ready were taken; what happened, in order; where in the code that is, as `function (file:line)`."""
-
-    blocks: Sequence[Addresses | None]
-    pages: int
-    events: Sequence[Event]
-    place: Callable[[Event], str]
-    fault: Exception | None = None  # that has ended it
-
-
-Clock = list[int]
-"""For each caller, how many of its events come before."""
-
-
-def joined(one: Clock, other: Clock) -> Clock:
-    return [max(a, b) for a, b in zip(one, other, strict=True)]
-
-
-def shared(events: Sequence[Event]) -> list[list[int]]:
-    """Of each event, the granules that it is about and that several callers touch."""
-    touched = dict[int, int]()
-    of_each = [event.granules() for event in events]
-    for event, granules in zip(events, of_each, strict=True):
-        for granule in granules:
-            touched[granule] = touched.get(granule, 0) | 1 << event.caller
-    return [[one for one in granules if touched[one] & touched[one] - 1] for granules in of_each]
-
-
-def race(events: Sequence[Event], callers: int) -> tuple[Event, Event] | None:
-    """The first two accesses of which neither comes before the other, and one writes, as plain C."""
-    clocks = [[0] * callers for _ in range(callers)]
-    released = dict[int, Clock]()  # by address: what comes before who takes the lock, or reads what was written, there
-    accesses = dict[
-        int, list[tuple[Event, int]]
-    ]()  # by granule: those so far, and when each was, by its caller's clock
-    for event, granules in zip(events, shared(events), strict=True):
-        clock = clocks[event.caller]
-        clock[event.caller] += 1
-        if event.kind in (LOCKS, ATOMIC, READS_ONCE):
-            clocks[event.caller] = clock = joined(clock, released.get(event.address, clock))
-        if event.kind in (UNLOCKS, ATOMIC, WRITES_ONCE):
-            released[event.address] = joined(clock, released.get(event.address, clock))
-        if event.kind in (LOCKS, UNLOCKS):
-            continue
-        for granule in granules:
-            before = accesses.setdefault(granule, [])
-            for other, at in before:
-                if (
-                    other.caller != event.caller
-                    and at > clock[other.caller]
-                    and (event.writes or other.writes)
-                    and may_race(event, other)
-                    and other.address < event.address + event.nbytes
-                    and event.address < other.address + other.nbytes
-                ):
-                    return other, event
-            before.append((event, clock[event.caller]))
-    return None
-
-
-def may_race(one: Event, other: Event) -> bool:
-    """Of two that are in no order, whether that is a fault: if both are plain, or one reads what the other writes by
-    WRITE_ONCE. A plain write beside a READ_ONCE is none (CONFIG_KCSAN_ASSUME_PLAIN_WRITES_ATOMIC)."""
-    plain, marked = sorted((one, other), key=lambda event: event.kind > WRITES)
-    return plain.kind <= WRITES and (marked.kind <= WRITES or marked.writes)
-
-
-Call = tuple[int, Step]
-"""Its number, and what is called."""
-
-
-def orders(
-    oracle: SimplePool, calls: Sequence[Call], outcome: Outcome, named: dict[str, Addresses]
-) -> Iterator[tuple[Call, ...]]:
-    """The orders of the calls in which the oracle may give what was given."""
-    first, last = dict[int, int](), dict[int, int]()
-    for at, event in enumerate(outcome.events):
-        first.setdefault(event.call, at)
-        last[event.call] = at
-    in_use = frozenset((page.mapping.vaddr + offset) for page in oracle.pages for offset in page.in_use)
-    starts = dict(oracle.free_blocks()) | dict(named.values())
-
-    def is_before(one: Call, other: Call) -> bool:
-        return last.get(one[0], -1) < first.get(other[0], 0)
-
-    def rest(done: tuple[Call, ...], left: tuple[Call, ...], in_use: frozenset[int]) -> Iterator[tuple[Call, ...]]:
-        if not left:
-            yield done
-        for call in left:
-            if any(is_before(other, call) for other in left if other is not call):
-                continue
-            number, step = call
-            block = outcome.blocks[number]
-            after = in_use
-            if isinstance(step, Alloc):
-                if block is None or block[0] in in_use or starts.get(block[0]) != block[1]:
-                    continue
-                after = in_use | {block[0]}
-            elif isinstance(step, Free) and block is not None:
-                if block[0] not in in_use:
-                    continue
-                after = in_use - {block[0]}
-            yield from rest((*done, call), tuple(one for one in left if one is not call), after)
-
-    yield from rest((), tuple(calls), in_use)
 
 
 def run_together(lockstep: "Lockstep", record: Record, step: Together) -> None:
@@ -221,6 +90,7 @@ def follow(
     ready: Sequence[Mapping],
 ) -> None:
     """Some order of the operations gives what was given; the oracle gets the pages that were taken, and does them in it."""
+    wasted, read = page_without_need(oracle, calls, outcome), wrong_in_the_file(oracle, calls, outcome)
     for mapping in ready[: outcome.pages]:
         twin = Mapping(mapping.vaddr, mapping.dma, memoryview(bytearray(len(mapping.data))))
         lockstep.shadow.add(twin)
@@ -233,6 +103,12 @@ def follow(
             if isinstance(call, Alloc | Free)
         )
         record.description = lambda: ("what some order of the operations gives", told)
+        lockstep._break(record, claims.operations_are_linearizable, record.description)
+    if wasted:
+        record.description = lambda: ("a free block, or one that another caller may have taken", wasted)
+        lockstep._break(record, claims.no_room_is_wasted, record.description)
+    if read is not None:
+        record.description = lambda: read
         lockstep._break(record, claims.operations_are_linearizable, record.description)
     freed = {call.block for _, call in calls if isinstance(call, Free)}
     for number, call in order or ():

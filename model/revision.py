@@ -9,8 +9,8 @@ from model.pool import Page
 from model.promises import SERIES, Promises
 
 if TYPE_CHECKING:
-    from model.callers import Outcome
     from model.checks import Checks
+    from model.events import Outcome
 
 KERNEL = "kernel"
 """The name of the revision that is a kernel's own file, if there is one."""

@@ -11,8 +11,22 @@ from hunt.at_once import IN_PYTHON, Meeting, alloc, meet
 from hunt.interleavings import depend, explore
 from hunt.revisions import REVISIONS, python
 from impl.v6_12 import NULL, V6_12Pool
-from model.callers import ATOMIC, LOCKS, READS, READS_ONCE, UNLOCKS, WRITES, WRITES_ONCE, Event, race
 from model.checks import BrokenClaim
+from model.events import (
+    ATOMIC,
+    FENCES,
+    LOCKS,
+    READS,
+    READS_ONCE,
+    TRIES,
+    TRIES_IN_VAIN,
+    UNLOCKS,
+    UPDATES,
+    WRITES,
+    WRITES_ONCE,
+    Event,
+    race,
+)
 from model.lockstep import replay
 from model.trace import Create, Free
 
@@ -44,21 +58,28 @@ class Toy:
             assert current in can
             kind, address = self.programs[current][at[current]]
             enabled = sum(1 << caller for caller in can)
+            if kind == TRIES and holder is not None:
+                kind = TRIES_IN_VAIN
             events.append(Event(current, current, kind, address, 8, at[current], enabled))
-            holder = current if kind == LOCKS else None if kind == UNLOCKS else holder
+            holder = current if kind in (LOCKS, TRIES) else None if kind == UNLOCKS else holder
+            if kind == TRIES_IN_VAIN:  # and goes on behind what it would do under the lock
+                while self.programs[current][at[current]][0] != UNLOCKS:
+                    at[current] += 1
             at[current] += 1
         self.seen.append(tuple(events))
         return events
 
 
-def class_of(events: Sequence[Event]) -> frozenset[tuple[tuple[int, int], tuple[int, int]]]:
+def class_of(events: Sequence[Event]) -> frozenset[tuple[tuple[int, ...], ...]]:
     """What is the same in all orders that differ only where events do not depend on each other: who of two comes first."""
-    names = [(event.caller, event.pc) for event in events]
+    names = [(event.caller, event.pc, event.kind) for event in events]
     return frozenset((names[i], names[j]) for j in range(len(events)) for i in range(j) if depend(events[i], events[j]))
 
 
 plain = st.tuples(st.sampled_from(KINDS), st.sampled_from([0, 8, 16]))
-section = st.lists(plain, max_size=2).map(lambda inside: [(LOCKS, LOCK), *inside, (UNLOCKS, LOCK)])
+section = st.tuples(st.sampled_from([LOCKS, TRIES]), st.lists(plain, max_size=2)).map(
+    lambda one: [(one[0], LOCK), *one[1], (UNLOCKS, LOCK)]
+)
 program = st.lists(plain.map(lambda one: [one]) | section, min_size=1, max_size=2).map(lambda parts: [*chain(*parts)])
 
 
@@ -76,6 +97,8 @@ def test_no_order_is_left_out_and_none_is_run_twice(programs: list[Program]) -> 
 def test_what_does_not_depend_on_each_other_is_run_once() -> None:
     toy = Toy([[(WRITES, 0), (READS, 16)], [(WRITES, 8), (READS, 16)]])
     assert explore(toy.run, 2, 100).runs == 1
+    tried = Toy([[(LOCKS, LOCK), (UNLOCKS, LOCK)], [(TRIES, LOCK), (UNLOCKS, LOCK)]])
+    assert explore(tried.run, 2, 100).runs == 3  # before, behind, and in vain
     locked = Toy([[(LOCKS, LOCK), (UNLOCKS, LOCK)] * 3] * 2)
     assert explore(locked.run, 2, 100).runs == 20  # 3 of 6
     assert not explore(locked.run, 2, 10).all_of_them
@@ -93,8 +116,13 @@ def test_a_race_is_two_accesses_in_no_order_of_which_one_writes() -> None:
     assert not raced([(ATOMIC, 0)], [(ATOMIC, 0)])
     assert not raced([(LOCKS, LOCK), (WRITES, 0), (UNLOCKS, LOCK)], [(LOCKS, LOCK), (READS, 0), (UNLOCKS, LOCK)])
     assert raced([(LOCKS, LOCK), (WRITES, 0), (UNLOCKS, LOCK)], [(READS, 0)])
-    # What was written before is handed over with what says so.
-    assert not raced([(WRITES, 0), (WRITES_ONCE, 8)], [(READS_ONCE, 8), (READS, 0)])
+    assert not raced([(TRIES, LOCK), (WRITES, 0), (UNLOCKS, LOCK)], [(LOCKS, LOCK), (READS, 0), (UNLOCKS, LOCK)])
+    # What was written before is handed over with what says so, if a fence is between.
+    assert raced([(WRITES, 0), (WRITES_ONCE, 8)], [(READS_ONCE, 8), (READS, 0)])
+    assert raced([(FENCES, 32), (WRITES, 0), (WRITES_ONCE, 8)], [(READS_ONCE, 8), (READS, 0)])
+    assert not raced([(WRITES, 0), (FENCES, 32), (WRITES_ONCE, 8)], [(READS_ONCE, 8), (READS, 0)])
+    assert raced([(WRITES, 0), (UPDATES, 8)], [(READS_ONCE, 8), (READS, 0)])
+    assert not raced([(WRITES, 0), (ATOMIC, 8)], [(READS_ONCE, 8), (READS, 0)])
 
 
 @pytest.mark.parametrize("on", ["series", "v6.1-as-it-is", "v6.12"])

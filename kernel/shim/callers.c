@@ -32,9 +32,8 @@ static struct caller {
 	const u32 *waits_for; /* the state of a lock, which is all ones while nobody holds it */
 	const void *pc; /* where it waits */
 	struct dma_pool *pool; /* that it has created */
-	const void *atomic; /* what an atomic operation is about, whose accesses follow */
 	u32 call;
-	bool done;
+	bool in_atomic, done; /* whether its accesses are parts of an atomic operation */
 } callers[MOST_CALLERS], outside, *current = &outside;
 
 bool at_once;
@@ -115,17 +114,14 @@ static u64 same_in_all(const void *address)
 
 static void happens_when(const u32 *waits_for, enum event_kind kind, const void *address, size_t nbytes, const void *pc)
 {
-	if (!at_once || current == &outside)
+	if (!at_once || current == &outside || current->in_atomic)
 		return;
-	if (kind == ATOMIC || address != current->atomic) {
-		current->waits_for = waits_for;
-		current->pc = pc;
-		go_on(started ? chosen() : &outside);
-		current->waits_for = NULL;
-	} else if (kind < ATOMIC) { /* a part of the atomic operation */
-		return;
-	}
-	current->atomic = kind == ATOMIC ? address : NULL;
+	current->waits_for = waits_for;
+	current->pc = pc;
+	go_on(started ? chosen() : &outside);
+	current->waits_for = NULL;
+	if (kind == TRIES && !(*(const u32 *)address & FREE_LOCK))
+		kind = TRIES_IN_VAIN;
 	if (*number_of_events == MOST_EVENTS)
 		fault("callers at once do more than %lu things", MOST_EVENTS);
 	events[(*number_of_events)++] = (struct event){ same_in_all(address), (u64)pc, nbytes, current - callers, kind, current->call, enabled };
@@ -141,9 +137,26 @@ void happens_when_free(const u32 *state, const void *pc)
 	happens_when(state, LOCKS, state, sizeof(*state), pc);
 }
 
-void end_atomic(void)
+bool happens_now_or_never(const u32 *state, const void *pc)
 {
-	current->atomic = NULL;
+	happens_when(NULL, TRIES, state, sizeof(*state), pc);
+	return *state & FREE_LOCK;
+}
+
+void begin_atomic(enum event_kind kind, const void *address, size_t nbytes, const void *pc)
+{
+	happens(kind, address, nbytes, pc);
+	current->in_atomic = true;
+}
+
+void poolproof_atomic_ends(void)
+{
+	current->in_atomic = false;
+}
+
+void fence(const void *pc)
+{
+	happens(FENCES, current, sizeof(u64), pc); /* where no other is */
 }
 
 bool is_on_a_stack(const void *address)
@@ -153,6 +166,7 @@ bool is_on_a_stack(const void *address)
 
 static void do_call(struct call *call)
 {
+	u64 in_use, number_of_pages;
 	dma_addr_t dma = 0;
 	void *vaddr;
 
@@ -170,7 +184,7 @@ static void do_call(struct call *call)
 		break;
 	case CREATE:
 		begin(GFP_KERNEL, false);
-		current->pool = dma_pool_create("another", device, 64, 8, 0);
+		current->pool = dma_pool_create(POOL_OF_CALLER, device, 64, 8, 0);
 		check_return();
 		if (!current->pool)
 			/* not breaks(): that names what is held to in whatever is run */
@@ -183,7 +197,8 @@ static void do_call(struct call *call)
 		current->pool = NULL;
 		break;
 	case POOLS_FILE:
-		read_pools_file_at_once();
+		if (read_pools_file_at_once(&in_use, &number_of_pages))
+			*call = (struct call){ call->caller, POOLS_FILE, 1, NO_CALL, in_use, number_of_pages };
 	}
 }
 

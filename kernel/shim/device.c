@@ -134,7 +134,7 @@ static void *page_of_batch(size_t nbytes, dma_addr_t *dma)
 {
 	u64 vaddr = batch.vaddr, started = now();
 
-	happens(WRITES_ONCE, &batch, sizeof(batch), CALLER); /* who asks first gets the first page */
+	happens(ASKS, &batch, sizeof(batch), CALLER); /* who asks first gets the first page */
 	if (!batch.pages)
 		return NULL;
 	batch.pages--;

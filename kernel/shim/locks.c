@@ -68,11 +68,16 @@ static void check_order(size_t kind, const void *pc)
 	taken_under[kind] |= held;
 }
 
-static void take(u32 *state, size_t kind, const void *pc)
+static bool take(u32 *state, size_t kind, bool tries, const void *pc)
 {
 	if (!state)
 		end_with_text(FAULT, pc, "a lock is taken that is not initialised, or gone");
-	happens_when_free(state, pc);
+	if (tries) {
+		if (!happens_now_or_never(state, pc))
+			return false;
+	} else {
+		happens_when_free(state, pc);
+	}
 	if (!(*state & FREE_LOCK))
 		misuse(pc, "a lock is taken that is held already: a deadlock");
 	*state &= ~FREE_LOCK;
@@ -82,6 +87,7 @@ static void take(u32 *state, size_t kind, const void *pc)
 	held |= 1 << kind;
 	if (reading_pools_file)
 		held_by_readers |= 1 << kind;
+	return true;
 }
 
 static void release(u32 *state, size_t kind, const void *pc)
@@ -101,17 +107,19 @@ static size_t kind_of_spinlock(const struct raw_spinlock *lock)
 	return (size_t)((u8 *)lock - heap) < heap_used ? 0 : 7;
 }
 
-static void take_spinlock(struct raw_spinlock *lock, const void *pc)
+static bool take_spinlock(struct raw_spinlock *lock, bool tries, const void *pc)
 {
 	u32 *state = state_of_spinlock(lock);
 
-	take(state, kind_of_spinlock(lock), pc);
+	if (!take(state, kind_of_spinlock(lock), tries, pc))
+		return false;
 	if (running.by_interrupt)
 		*state &= ~BY_INTERRUPTS;
 	if (!(*state & BY_INTERRUPTS) && !irqs_off)
 		misuse(pc, "a spinlock is taken with interrupts on that an interrupt handler takes as well: a deadlock");
 	running.unlocked = false;
 	running.late_write = NULL;
+	return true;
 }
 
 static void release_spinlock(struct raw_spinlock *lock, const void *pc)
@@ -120,30 +128,17 @@ static void release_spinlock(struct raw_spinlock *lock, const void *pc)
 	running.unlocked = !(held & SPINLOCKS);
 }
 
-static bool try_spinlock(struct raw_spinlock *lock, const void *pc)
-{
-	u32 *state = state_of_spinlock(lock);
-
-	happens(ATOMIC, state, sizeof(*state), pc);
-	if (state && !(*state & FREE_LOCK)) {
-		end_atomic();
-		return false;
-	}
-	take_spinlock(lock, pc);
-	return true;
-}
-
 #define LOCKS(name, before)                                       \
 	void name(struct raw_spinlock *lock)                      \
 	{                                                         \
 		before;                                           \
-		take_spinlock(lock, CALLER);                      \
+		take_spinlock(lock, false, CALLER);                      \
 	}                                                         \
 	void name##_nested(struct raw_spinlock *lock, int class)  \
 	{                                                         \
 		(void)class;                                      \
 		before;                                           \
-		take_spinlock(lock, CALLER);                      \
+		take_spinlock(lock, false, CALLER);                      \
 	}
 LOCKS(_raw_spin_lock, )
 LOCKS(_raw_spin_lock_bh, )
@@ -153,7 +148,7 @@ unsigned long _raw_spin_lock_irqsave(struct raw_spinlock *lock)
 {
 	unsigned long flags = poolproof_irqs(1);
 
-	take_spinlock(lock, CALLER);
+	take_spinlock(lock, false, CALLER);
 	return flags;
 }
 
@@ -162,18 +157,18 @@ unsigned long _raw_spin_lock_irqsave_nested(struct raw_spinlock *lock, int class
 	unsigned long flags = poolproof_irqs(1);
 
 	(void)class;
-	take_spinlock(lock, CALLER);
+	take_spinlock(lock, false, CALLER);
 	return flags;
 }
 
 int _raw_spin_trylock(struct raw_spinlock *lock)
 {
-	return try_spinlock(lock, CALLER);
+	return take_spinlock(lock, true, CALLER);
 }
 
 int _raw_spin_trylock_bh(struct raw_spinlock *lock)
 {
-	return try_spinlock(lock, CALLER);
+	return take_spinlock(lock, true, CALLER);
 }
 
 void _raw_spin_unlock(struct raw_spinlock *lock)
@@ -226,31 +221,18 @@ void mutex_lock_nested(struct mutex *lock, unsigned class)
 {
 	(void)class;
 	check_may_sleep("mutex_lock", CALLER);
-	take(state_of_mutex(lock), kind_of(lock), CALLER);
-}
-
-static int try_mutex(struct mutex *lock, const void *pc)
-{
-	u32 *state = state_of_mutex(lock);
-
-	happens(ATOMIC, state, sizeof(*state), pc);
-	if (state && !(*state & FREE_LOCK)) {
-		end_atomic();
-		return 0;
-	}
-	take(state, kind_of(lock), pc);
-	return 1;
+	take(state_of_mutex(lock), kind_of(lock), false, CALLER);
 }
 
 int mutex_trylock(struct mutex *lock)
 {
-	return try_mutex(lock, CALLER);
+	return take(state_of_mutex(lock), kind_of(lock), true, CALLER);
 }
 
 int _mutex_trylock_nest_lock(struct mutex *lock, void *outer)
 {
 	(void)outer;
-	return try_mutex(lock, CALLER);
+	return take(state_of_mutex(lock), kind_of(lock), true, CALLER);
 }
 
 void mutex_unlock(struct mutex *lock)

@@ -51,10 +51,9 @@ int device_create_file(struct device *dev, const struct device_attribute *attr)
 			*place = attr;
 		return place ? 0 : -EEXIST;
 	}
-	happens(READS_ONCE, &pools_file, sizeof(pools_file), CALLER);
+	happens(ATOMIC, &pools_file, sizeof(pools_file), CALLER);
 	if (pools_file)
 		return -EEXIST;
-	happens(WRITES_ONCE, &pools_file, sizeof(pools_file), CALLER);
 	file_under &= held;
 	pools_file = attr;
 	return 0;
@@ -75,7 +74,7 @@ void device_remove_file(struct device *dev, const struct device_attribute *attr)
 		       "the file pools is created and removed under no common lock: of two creates or destroys at once, one undoes the other's");
 	if (held & held_by_readers)
 		misuse(CALLER, "device_remove_file waits for readers of the file pools, who wait for a mutex that is held: a deadlock");
-	happens(WRITES_ONCE, &pools_file, sizeof(pools_file), CALLER);
+	happens(ATOMIC, &pools_file, sizeof(pools_file), CALLER);
 	if (pools_file == attr)
 		pools_file = NULL;
 	happens_when_free(&no_reader, CALLER);
@@ -135,11 +134,13 @@ char *content_of(size_t caller)
 	return contents[caller];
 }
 
-void read_pools_file_at_once(void)
+bool read_pools_file_at_once(u64 *in_use, u64 *number_of_pages)
 {
-	happens(READS_ONCE, &pools_file, sizeof(pools_file), CALLER);
+	bool found = false;
+
+	happens(ATOMIC, &pools_file, sizeof(pools_file), CALLER);
 	if (!pools_file)
-		return;
+		return false;
 	readers++;
 	no_reader = 0;
 	begin(GFP_KERNEL, false);
@@ -149,4 +150,8 @@ void read_pools_file_at_once(void)
 	reading_pools_file = false;
 	happens(UNLOCKS, &no_reader, sizeof(no_reader), CALLER);
 	no_reader = --readers ? 0 : -1;
+	for (const char *line = strchr(content, '\n'); line && !found; line = strchr(line + 1, '\n'))
+		found = strncmp(line + 1, OTHER_POOL " ", sizeof(OTHER_POOL)) && strncmp(line + 1, POOL_OF_CALLER " ", sizeof(POOL_OF_CALLER)) &&
+			sscanf(line + 1, "%*s %lu %*u %*u %lu", in_use, number_of_pages) == 2;
+	return found;
 }

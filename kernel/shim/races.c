@@ -191,7 +191,13 @@ void __kcsan_check_access(const volatile void *address, size_t nbytes, int type)
 	(void)address, (void)nbytes, (void)type;
 }
 
-void poolproof_atomic(const volatile void *address, size_t nbytes)
+void poolproof_atomic(const volatile void *address, size_t nbytes, bool orders)
 {
-	happens(ATOMIC, (const void *)address, nbytes, CALLER);
+	begin_atomic(orders ? ATOMIC : UPDATES, (const void *)address, nbytes, CALLER);
+}
+
+/* smp_mb(), smp_wmb(), and what is before the write of smp_store_release() */
+void poolproof_fence(void)
+{
+	fence(CALLER);
 }

@@ -175,13 +175,17 @@ bool serve_operation(u32 what); /* false if there is none of that number */
 
 /* Callers at once (callers.c) */
 
-enum event_kind { READS, WRITES, READS_ONCE, WRITES_ONCE, ATOMIC, LOCKS, UNLOCKS }; /* ONCE: by READ_ONCE and WRITE_ONCE, never a race */
+/* ONCE: by READ_ONCE and WRITE_ONCE. UPDATES: atomically, without an order, which ATOMIC has. ASKS: for a page. A lock is waited for, tried and taken, or tried in vain. */
+enum event_kind { READS, WRITES, READS_ONCE, WRITES_ONCE, UPDATES, ATOMIC, FENCES, LOCKS, TRIES, TRIES_IN_VAIN, UNLOCKS, ASKS };
 #define MOST_CALLERS 4
+#define POOL_OF_CALLER "another" /* the name of what a caller creates */
 extern bool at_once;
 
 void happens(enum event_kind kind, const void *address, size_t nbytes, const void *pc);
 void happens_when_free(const u32 *state, const void *pc); /* somebody takes a lock, and waits for it if it is held */
-void end_atomic(void); /* a try has failed: what follows at the same address is no part of it */
+bool happens_now_or_never(const u32 *state, const void *pc); /* somebody tries to take a lock; whether it is free */
+void begin_atomic(enum event_kind kind, const void *address, size_t nbytes, const void *pc); /* up to poolproof_atomic_ends(), all is one event */
+void fence(const void *pc);
 bool is_on_a_stack(const void *address);
 void serve_callers(void);
 
@@ -221,7 +225,7 @@ extern char *content; /* of the file, as it is read */
 
 void forget_pools_file(void);
 void read_pools_file(void);
-void read_pools_file_at_once(void); /* by one of several callers; it may not be there */
+bool read_pools_file_at_once(u64 *in_use, u64 *number_of_pages); /* by one of several callers; whether it is there, with a row of the pool */
 char *content_of(size_t caller);
 
 /* Managed pools (managed.c) */

@@ -36,7 +36,10 @@ MEETINGS = (
     Meeting((Create(32), Destroy()), ((Create(64), Destroy(), Create(64)), (Create(64), Destroy()))),
     Meeting((Create(32),), ((Create(64), Destroy(), PoolInfo()), (Create(64), PoolInfo(), Destroy()))),
     Meeting((*ONE_PAGE, *alloc("y")), ((Free("x"), *alloc("a"), PoolInfo()), (Free("y"), *alloc("b"), Free("b")))),
-    Meeting((Create(32),), ((*alloc("a"), Free("a"), *alloc("b")), (*alloc("c"), Free("c"), *alloc("d")))),
+    Meeting(
+        (Create(32),), ((*alloc("a"), Free("a"), *alloc("b")), (*alloc("c"), Free("c"), Alloc("d", flags="GFP_ATOMIC")))
+    ),
+    Meeting(ONE_PAGE, (alloc("a", "b", "c"), (Alloc("d", flags="GFP_ATOMIC"), Free("a"), Free("b")))),
     Meeting((Create(64),), ((*alloc("a"), Free("a"), *alloc("b")), (*alloc("c"), Free("c"), *alloc("d")))),
     Meeting(ONE_PAGE, ((*alloc("a"), Free("x"), *alloc("b")), (*alloc("c", "d"), Free("c")))),
     Meeting((Create(16), *alloc("x")), (alloc("a", "b"), (*alloc("c", "d"), Free("c")))),
@@ -44,7 +47,7 @@ MEETINGS = (
     Meeting((Create(32),), tuple((*alloc(name), Free(name)) for name in "abc")),
 )
 """Two callers with three operations each, or three with two; as they meet at an empty pool, at a full one, at one with a page
-for each block, and at the file."""
+for each block, and at the file; where one frees what another was given; and where one may not sleep."""
 
 IN_PYTHON = tuple(meeting for meeting in MEETINGS[3:] if len(meeting.callers) == 2)
 """Those of two callers who meet at a pool: the Python has no devices with a file."""

@@ -63,6 +63,7 @@ class Callers:
         self.calls = step.calls()
         self.count = len(step.callers)
         self.blocks: list[Addresses | None] = [None] * len(self.calls)
+        self.given = self._handed_over()
         self.turns = list(step.schedule)
         self.may_go_on = [Semaphore(0) for _ in range(self.count)]
         self.over = Semaphore(0)
@@ -75,6 +76,16 @@ class Callers:
         self.enabled = 0
         self.fault: Exception | None = None
         self.places: dict[int, str] = {}
+
+    def _handed_over(self) -> dict[str, Lock]:
+        """By the name of a block that one caller is given and another frees: what that one waits for."""
+        by = {call.block: caller for caller, call in self.calls if isinstance(call, Alloc)}
+        locks = dict[str, Lock]()
+        for caller, call in self.calls:
+            if isinstance(call, Free) and by.get(call.block, caller) != caller:
+                locks[call.block] = Lock()
+                locks[call.block].taken = True
+        return locks
 
     def run(self) -> None:
         threads = [Thread(target=self._run_caller, args=(number,), daemon=True) for number in range(self.count)]
@@ -108,10 +119,10 @@ class Callers:
         self.events.append(Event(caller, self.call[caller], kind, address, nbytes, hash(place), self.enabled))
 
     def attribute(self, of: Any, name: str, writes: bool) -> None:
-        """An access to an attribute of an object. What poolinfo reads are numbers for people, which may race."""
+        """An access to an attribute of an object. What poolinfo reads of the pool itself is for people, and may race."""
         caller = self.of_thread.get(get_ident())
         if caller is not None and (known := known_as(of)) is not None:
-            for_people = isinstance(self.calls[self.call[caller]][1], PoolInfo)
+            for_people = isinstance(of, DmaPool) and isinstance(self.calls[self.call[caller]][1], PoolInfo)
             kind = WRITES if writes else READS_ONCE if for_people else READS
             self.happens(kind, 16 * crc32(f"{type(of).__name__} {known} {name}".encode()), 8)
 
@@ -161,8 +172,13 @@ class Callers:
                 block: Addresses | None = self.pool.alloc(False, call.flags)
                 if block is not None:
                     self.named[call.block] = block
+                if (lock := self.given.get(call.block)) is not None:
+                    self.happens(UNLOCKS, 16 * crc32(call.block.encode()), 8)
+                    lock.taken = False
                 return block
             case Free():
+                if (lock := self.given.get(call.block)) is not None:
+                    self.happens(LOCKS, 16 * crc32(call.block.encode()), 8, lock)
                 if (given := self.named.get(call.block)) is not None:
                     self.pool.free(*given)
                 return given

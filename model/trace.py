@@ -279,8 +279,9 @@ def _check_callers(step: Together, blocks: set[str], where: str) -> None:
                 case _:
                     raise TraceError(
                         f"{here}: of callers at once, one allocates under a new name, without a page or zero, frees a block "
-                        "that it has, creates a pool of size 64, destroys that, or reads the file pools"
+                        "that it or a caller before it has, creates a pool of size 64, destroys that, or reads the file pools"
                     )
+        before |= own
 
 
 def _encode(value: Any) -> Any:

@@ -14,7 +14,7 @@ from kernel.promises import revision_of
 from model.checks import BrokenClaim
 from model.lockstep import replay
 from model.revision import KERNEL
-from model.trace import Create, dumps, loads
+from model.trace import Create, Free, Kernel, Together, Trace, Turn, dumps, loads
 from report.text import steps_of
 from tests.kernels import changed, fetched, needs_a_compiler
 
@@ -25,7 +25,7 @@ RACES = [
     for name, bug in BUGS.items()
     if name.startswith("races/")
 ]
-TWO = 8
+TWO = 9
 """Sets of two callers, which come first."""
 
 
@@ -75,12 +75,84 @@ def test_a_block_that_two_callers_are_given_is_told_as_such(tmp_path: Path) -> N
     assert broken.value.happened == "a: 0x100000010; b: 0x100000010"
 
 
+PUBLISHED = (
+    "#include <linux/types.h>",
+    "#include <linux/types.h>\n#include <linux/atomic.h>",
+    "\tsize_t nr_active;",
+    "\tstruct dma_block *spare;\n\tsize_t nr_active;",
+    "\tspin_lock_irqsave(&pool->lock, flags);\n\tblock = pool_block_pop(pool);\n",
+    """
+	block = xchg(&pool->spare, NULL);
+	if (block)
+		*handle = block->dma;
+	spin_lock_irqsave(&pool->lock, flags);
+	if (block)
+		pool->nr_active++;
+	else
+		block = pool_block_pop(pool);
+""",
+    "\t\tpool_block_push(pool, block, dma);\n\t\tpool->nr_active--;",
+    """
+		if (READ_ONCE(pool->spare)) {
+			pool_block_push(pool, block, dma);
+		} else {
+			block->dma = dma;
+			PUBLISH(pool->spare, block);
+		}
+		pool->nr_active--;""",
+)
+"""Changes of v6.12: a freed block is given to the next caller without the lock. PUBLISH has to order what is written in it."""
+
+
+@pytest.mark.parametrize(
+    ("publish", "races"),
+    [
+        ("WRITE_ONCE(a, b)", True),
+        ("smp_store_release(&(a), b)", False),
+        ("do { smp_wmb(); WRITE_ONCE(a, b); } while (0)", False),
+    ],
+)
+def test_what_is_published_has_to_be_ordered(publish: str, races: bool, tmp_path: Path) -> None:
+    source = changed(
+        "v6.12", tmp_path, *PUBLISHED, "struct dma_pool {", f"#define PUBLISH(a, b) {publish}\nstruct dma_pool {{"
+    )
+    broken = meet_all(revision_of(source), meetings=MEETINGS[3:5]).broken
+    assert (broken is not None) == races
+    assert broken is None or broken.happened.endswith("a race")
+
+
+def test_an_access_right_after_an_atomic_one_may_race(tmp_path: Path) -> None:
+    source = changed(
+        "v6.12",
+        tmp_path,
+        "#include <linux/types.h>",
+        "#include <linux/types.h>\n#include <linux/atomic.h>",
+        "\t\tpool->nr_active--;\n\t}\n\tspin_unlock_irqrestore(&pool->lock, flags);",
+        """
+	}
+	spin_unlock_irqrestore(&pool->lock, flags);
+	if (cmpxchg(&pool->nr_active, 1, 0) != 1)
+		pool->nr_active--;""",
+    )
+    step = Together(((Free("x"),), (Free("y"),)), (Turn(0, 100), Turn(1, 100)))
+    with pytest.raises(BrokenClaim) as broken:
+        replay(Trace((Create(32), *alloc("x", "y"), step), Kernel(page_size=64)), revision_of(source))
+    assert broken.value.happened.endswith("a race")
+
+
+def test_a_free_block_that_is_lost_while_others_are_left_is_missed(tmp_path: Path) -> None:
+    file = planted("races/freed_only_if_the_lock_is_free", tmp_path)
+    with pytest.raises(BrokenClaim) as broken:
+        meet(revisions(file)[KERNEL], Meeting((Create(16), *alloc("x", "y")), ((Free("x"),), (Free("y"),))))
+    assert broken.value.happened == "another page is asked for"
+
+
 def test_a_stack_without_a_lock_loses_a_free_block(tmp_path: Path) -> None:
     """Pop by cmpxchg: the top may be the same as before, and what is below it another (the ABA problem)."""
     text = tomllib.loads((Path(__file__).parent / "lockless_stack.toml").read_text())["text"]
     source = changed("v6.12", tmp_path, *text)
     file = KernelFile(str(source.file), source)
-    broken = meet_all(revisions(file)[KERNEL], meetings=MEETINGS[6:7]).broken
+    broken = meet_all(revisions(file)[KERNEL], meetings=MEETINGS[7:8]).broken
     assert broken is not None
     assert broken.claim.name == "no_room_is_wasted"
     small = smallest(broken.trace, KERNEL, revisions(file), seconds=5)

@@ -38,6 +38,7 @@ static struct caller {
 
 bool at_once;
 static bool started;
+static u32 given[256]; /* by call: a lock that is free once an allocation is over whose block another caller frees */
 static u8 *stacks;
 static u32 number_of_callers, number_of_calls;
 static struct call *calls;
@@ -164,6 +165,14 @@ bool is_on_a_stack(const void *address)
 	return (size_t)((const u8 *)address - stacks) < MOST_CALLERS * STACK_BYTES;
 }
 
+static bool is_handed_over(const struct call *call)
+{
+	for (u32 n = 0; n < number_of_calls; n++)
+		if (calls[n].what == FREE && calls[n].of == call - calls && calls[n].caller != call->caller)
+			return true;
+	return false;
+}
+
 static void do_call(struct call *call)
 {
 	u64 in_use, number_of_pages;
@@ -175,8 +184,14 @@ static void do_call(struct call *call)
 		vaddr = alloc_for(flags_of_caller(call->flags), 0, 0, &dma);
 		call->vaddr = vaddr ? to_peer_address(vaddr) : 0;
 		call->dma = dma;
+		if (is_handed_over(call)) {
+			happens(UNLOCKS, &given[call - calls], sizeof(*given), CALLER);
+			given[call - calls] = FREE_LOCK;
+		}
 		break;
 	case FREE:
+		if (call->of != NO_CALL && calls[call->of].caller != call->caller)
+			happens_when_free(&given[call->of], CALLER);
 		if (call->of != NO_CALL)
 			*call = (struct call){ call->caller, FREE, 0, call->of, calls[call->of].vaddr, calls[call->of].dma };
 		if (call->vaddr)
@@ -216,6 +231,7 @@ static void run_caller(void)
 static void start_callers(void)
 {
 	stacks = stacks ? stacks : mmap(NULL, MOST_CALLERS * STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memset(given, 0, sizeof(given));
 	for (u32 n = 0; n < number_of_callers; n++) {
 		struct caller *caller = &callers[n];
 

@@ -82,6 +82,12 @@ static bool only_spinlocks(u8 under)
 	return under && !(under & ~SPINLOCKS);
 }
 
+/* Numbers of the pool itself, which v6.12 reads as they are. */
+static bool is_for_people(const void *address, bool writes)
+{
+	return reading_pools_file && !writes && (size_t)((u8 *)address - (u8 *)pool) < pool_bytes;
+}
+
 static __always_inline void on_access(const void *address, size_t nbytes, enum event_kind access, const void *pc)
 {
 	bool writes = access == WRITES || access == WRITES_ONCE;
@@ -92,7 +98,7 @@ static __always_inline void on_access(const void *address, size_t nbytes, enum e
 		running.late_write = pc;
 	if (at_once) {
 		if (!is_on_a_stack(address))
-			happens(access | (races_meant || (reading_pools_file && !writes) ? 2 : 0), address, nbytes, pc);
+			happens(access | (races_meant || is_for_people(address, writes) ? 2 : 0), address, nbytes, pc);
 		return;
 	}
 	if (offset >= heap_used || nbytes > heap_used - offset || !nbytes)
@@ -106,8 +112,8 @@ static __always_inline void on_access(const void *address, size_t nbytes, enum e
 		memset(written_under + offset, under ? under & held : held, nbytes);
 	if ((under & held) || access == READS_ONCE || access == WRITES_ONCE || races_meant || (only_spinlocks(under) && destroying))
 		return;
-	if (only_spinlocks(under) && reading_pools_file && !writes && (size_t)((u8 *)address - (u8 *)pool) < pool_bytes)
-		return; /* numbers for people, which v6.12 reads as they are */
+	if (only_spinlocks(under) && is_for_people(address, writes))
+		return;
 	if (under && !writes && running.is_alloc && running.unlocked &&
 	    (size_t)((u8 *)address - (u8 *)pool) >= pool_bytes)
 		read_after_unlock(offset, nbytes, under, pc);

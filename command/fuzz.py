@@ -13,7 +13,7 @@ from command.line import Status, add_json, add_kernel, add_profile, kernel_of, n
 from hunt import profiles
 from hunt.confirm import named, where_it_builds
 from hunt.events import KNOWN_BREAK, missed
-from hunt.fuzz import HUNTED, ORDERS, PRUNED, UNFINISHED, Hunt, hunt
+from hunt.fuzz import DRAWN, HUNTED, ORDERS, PRUNED, UNFINISHED, Hunt, hunt
 from hunt.numbers import why_none
 from hunt.revisions import REVISIONS, KernelFile, check_promises, revisions
 from hunt.sweep import PAGE_SIZE, SWEPT, sizes
@@ -87,8 +87,10 @@ def run(options: argparse.Namespace) -> Status:
             rest = sum(one.tally.events[UNFINISHED] for one in hunts)
             all_of = f"; {counted(rest, 'set')} of callers can run in more" if rest else ", which are all"
             same = sum(one.tally.events[PRUNED] for one in hunts)
+            drawn = counted(sum(one.tally.events[DRAWN] for one in hunts), "order")
             print(
-                f"nor in {counted(orders, 'order')} of two or three callers at once{all_of} (pruned: {same:,})",
+                f"nor in {counted(orders, 'order')} of two or three callers at once{all_of} (pruned: {same:,})\n"
+                f"nor in {drawn} of three or four, by drawn priorities",
                 file=to_read,
             )
     if kernel is not None:

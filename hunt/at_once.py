@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
-from hunt.interleavings import Explored, explore
+from hunt.interleavings import Explored, Run, explore
 from model.checks import BrokenClaim
 from model.events import Event
 from model.lockstep import Lockstep, rerun
@@ -70,8 +70,8 @@ def take_what_is_free(lockstep: Lockstep) -> None:
     rerun(Trace((*alloc(*names), Free(names[0]))), lockstep)
 
 
-def meet(revision: Revision, meeting: Meeting, most: int = MOST) -> Explored:
-    """Run the callers in every order. Raises BrokenClaim."""
+def runs_of(revision: Revision, meeting: Meeting) -> Run:
+    """What runs the callers by a schedule, beside the oracle. It raises BrokenClaim."""
 
     def run(schedule: list[int]) -> list[Event]:
         lockstep = Lockstep(revision, meeting.kernel)
@@ -80,7 +80,12 @@ def meet(revision: Revision, meeting: Meeting, most: int = MOST) -> Explored:
         take_what_is_free(lockstep)
         return happened
 
-    return explore(run, len(meeting.callers), most)
+    return run
+
+
+def meet(revision: Revision, meeting: Meeting, most: int = MOST) -> Explored:
+    """Run the callers in every order. Raises BrokenClaim."""
+    return explore(runs_of(revision, meeting), len(meeting.callers), most)
 
 
 @dataclass

@@ -93,8 +93,9 @@ class Callers:
             thread.start()
             self.over.acquire()  # it is before its first event
         self.started = True
-        self._go_on(self._chosen(0))
-        self.over.acquire()
+        if self.fault is None:  # of who has failed before its first event
+            self._go_on(self._chosen(0))
+            self.over.acquire()
         for number, thread in enumerate(threads):
             self.may_go_on[number].release()
             thread.join()

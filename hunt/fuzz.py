@@ -19,6 +19,7 @@ from hunt.edges import CREATED, run_edges
 from hunt.events import Tally
 from hunt.machine import PoolMachine, machine
 from hunt.numbers import of_kernel, of_python, with_neighbours
+from hunt.priorities import meet_by_priorities
 from hunt.revisions import KernelFile, revisions
 from hunt.shrink import measure, smallest
 from hunt.sweep import PAGE_SIZE, SWEPT, sweep
@@ -38,7 +39,7 @@ ORDERS, PRUNED = (
     "order of callers at once",
     "order of callers at once that was begun, and left out as the same as another",
 )
-UNFINISHED = "callers at once that have more orders"
+UNFINISHED, DRAWN = "callers at once that have more orders", "order of callers at once by priorities"
 """What a hunt counts."""
 
 MOST_TURNS = 8
@@ -207,6 +208,9 @@ class Parts:
         most = max(FEWEST_ORDERS, 3 * self.wanted.max_examples)
         met = meet_all(self.past(), most, IN_PYTHON if self.source is None else MEETINGS, self.so_far)
         self.hunter.tally.events |= {ORDERS: met.orders, PRUNED: met.pruned, UNFINISHED: met.unfinished}
+        if met.broken is None:
+            met = meet_by_priorities(self.past(), most // 15, self.so_far)
+            self.hunter.tally.events[DRAWN] = met.orders
         return [met.broken]
 
     def drawn(self) -> Iterable[BrokenClaim | None]:

@@ -55,6 +55,7 @@ def hunt_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hunt.fuzz.run_deep", lambda *_: (0, None))
     monkeypatch.setattr("hunt.fuzz.sweep", lambda *_, **__: Sweep())
     monkeypatch.setattr("hunt.fuzz.meet_all", lambda *_: Met())
+    monkeypatch.setattr("hunt.fuzz.meet_by_priorities", lambda *_: Met())
 
 
 def hunt(source: Source, examples: int = 0) -> int:

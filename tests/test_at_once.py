@@ -7,6 +7,7 @@ import pytest
 
 from bugs import BUGS
 from hunt.at_once import MEETINGS, Meeting, alloc, meet, meet_all
+from hunt.priorities import meet_by_priorities
 from hunt.revisions import KernelFile, revisions
 from hunt.shrink import smallest
 from kernel.build import Source
@@ -51,6 +52,19 @@ def planted(name: str, folder: Path) -> KernelFile:
     tree = fetched(BUGS[name].kernel).tree
     (folder / "dmapool.c").write_text(BUGS[name].text())
     return KernelFile(str(folder / "dmapool.c"), Source(folder / "dmapool.c", tree))
+
+
+@pytest.mark.parametrize("version", ["v6.1", "v6.12", "newest"])
+def test_larger_sets_by_priorities_break_nothing(version: str) -> None:
+    met = meet_by_priorities(revision_of(fetched(version)), sets=5)
+    assert (met.broken, met.orders) == (None, 50)
+
+
+@pytest.mark.parametrize("name", ["lock_dropped_before_pop", "looked_at_before_the_lock"])
+def test_larger_sets_by_priorities_find_a_race(name: str, tmp_path: Path) -> None:
+    broken = meet_by_priorities(revisions(planted(f"races/{name}", tmp_path))[KERNEL], sets=5).broken
+    assert broken is not None
+    assert broken.claim.name == "pool_stays_in_its_memory"
 
 
 @pytest.mark.parametrize("name", RACES)

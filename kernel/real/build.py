@@ -25,7 +25,8 @@ from kernel.once import ROOT, filled_once
 HERE = Path(__file__).parent
 REAL = (ROOT / ".poolproof" / "real").resolve()
 SERVER = sorted(
-    [*HERE.glob("*.[ch]"), HERE / "Makefile", HERE / "config", HERE / "mm.Kbuild", SHIM / "protocol.h", SHIM / "rows.h"]
+    [HERE / "Makefile", HERE / "config", HERE / "mm.Kbuild", *HERE.glob("*.[ch]")]
+    + [SHIM / name for name in ("protocol.h", "rows.h", "serve.h")]
 )
 TOOLS = ("make", "flex", "bison", "bc")
 """What a build needs besides a compiler; as packages of Debian are called."""

@@ -11,7 +11,7 @@
 
 extern long poolproof_budget; /* basic blocks of the code under test that are left to an operation */
 extern unsigned long host_fault_pc, host_fault_address; /* of the latest SIGSEGV */
-extern unsigned long host_peer_base; /* the virtual address that the other process gives to the start of the arena */
+extern unsigned long peer_base; /* the virtual address that the other process gives to the start of the arena */
 
 long host_receive(int channel, void *message, unsigned long nbytes);
 long host_send(int channel, const void *message, unsigned long nbytes);

@@ -16,7 +16,7 @@
 #define GENERAL_PROTECTION 13 /* of x86 */
 
 static struct sigaction of_the_kernel;
-unsigned long host_fault_pc, host_fault_address, host_peer_base;
+unsigned long host_fault_pc, host_fault_address, peer_base;
 
 long host_receive(int channel, void *message, unsigned long nbytes)
 {
@@ -63,14 +63,14 @@ static int translated(greg_t *registers)
 {
 	static const int names[] = { REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
 				     REG_RDI, REG_RSI, REG_RBP, REG_RBX, REG_RDX, REG_RAX, REG_RCX };
-	unsigned long unscaled = host_peer_base >> 3, scaled = unscaled + SHADOW_OFFSET;
+	unsigned long unscaled = peer_base >> 3, scaled = unscaled + SHADOW_OFFSET;
 	int found = 0;
 
 	for (size_t n = 0; n < sizeof(names) / sizeof(names[0]); n++) {
 		unsigned long value = registers[names[n]];
 
-		if (value - host_peer_base < ARENA_BYTES)
-			value += ARENA_ADDRESS - host_peer_base;
+		if (value - peer_base < ARENA_BYTES)
+			value += ARENA_ADDRESS - peer_base;
 		else if (value - scaled < ARENA_BYTES >> 3)
 			value += (ARENA_ADDRESS >> 3) - unscaled;
 		else if (value - unscaled < ARENA_BYTES >> 3) /* before the offset is added */

@@ -2,7 +2,7 @@
 /*
  * The kernel's memory, as the code under test requests it (redirected.h): it comes from the kernel, unless the request is to be
  * refused. Fault injection is the shim's: each request of an operation is refused once, in turn, before the operation runs
- * without failures. And managed pools, which a driver makes and the device gives up.
+ * without failures. And the resources of the device, as managed pools are.
  *
  * Invariant: `file_under` has the locks that were held every time that the file pools was created or removed.
  */
@@ -29,7 +29,7 @@ bool fails_by_injection(void)
 static bool refuses(int node)
 {
 	if (running.node != NUMA_NO_NODE && node != running.node)
-		breaks("structs_are_on_the_node", "memory is allocated on %s, of a pool for node %d",
+		breaks("structs_are_on_the_node", NULL, "memory is allocated on %s, of a pool for node %d",
 		       node == NUMA_NO_NODE ? "any node" : "another node", running.node);
 	return fails_by_injection();
 }
@@ -42,7 +42,7 @@ static void *given(void *object)
 }
 
 /* Whether it is not freed, by KASAN's shadow: what is freed is not given again soon. */
-static bool is_live(const void *object)
+bool is_live(const void *object)
 {
 	return *(s8 *)shadow((unsigned long)object) >= 0;
 }
@@ -130,13 +130,13 @@ void poolproof_device_remove_file(struct device *dev, const struct device_attrib
 	if (!strcmp(attr->attr.name, "pools")) {
 		note_locks();
 		if (!locks_of_file)
-			breaks("pools_file_exists_while_pools_do",
+			breaks("pools_file_exists_while_pools_do", NULL,
 			       "the file pools is created and removed under no common lock: of two creates or destroys at once, one undoes the other's");
 	}
 	device_remove_file(dev, attr);
 }
 
-/* Managed pools */
+/* The device's pools, and its resources: managed pools are some of them */
 
 int devres_release_all(struct device *dev); /* of drivers/base/ */
 
@@ -150,48 +150,34 @@ static size_t length(const struct list_head *head)
 	return number;
 }
 
-static struct dma_pool *create_managed(struct device *device)
+size_t resources_of_the_device(void)
 {
-	size_t resources = length(&device->devres_head), pools = length(&device->dma_pools);
-	struct dma_pool *made;
-
-	for (unsigned int fails = 1;; fails++) {
-		begin(GFP_KERNEL, false);
-		running.fails = fails;
-		made = code->create_managed("managed", device, 64, 8, 0);
-		check_return();
-		if (!running.failed)
-			break;
-		if (made || leaks() || length(&device->devres_head) != resources || length(&device->dma_pools) != pools)
-			breaks("failed_create_leaves_nothing_behind",
-			       "request %u was refused as a managed pool was to be created, but there is one, or memory, a resource or a pool in the device's list is left",
-			       fails);
-	}
-	if (!made || length(&device->devres_head) != resources + 1)
-		breaks("managed_pool_is_destroyed_once", "a managed pool is not created, or the device does not have it as a resource");
-	return made;
+	return length(&device->devres_head);
 }
 
-/* A driver makes two, and destroys the first; the device gives up the other with its resources. */
-void try_managed_pools(struct device *device)
+size_t pools_of_the_device(void)
 {
-	struct dma_pool *first, *second;
-	u32 said = reply.log_bytes;
+	return length(&device->dma_pools);
+}
 
-	if (!code->create_managed || !code->destroy_managed)
-		return;
-	first = create_managed(device);
-	second = create_managed(device);
-	begin(GFP_KERNEL, false);
-	code->destroy_managed(first);
-	check_return();
-	if (is_live(first) || !is_live(second) || length(&device->devres_head) != 1)
-		breaks("managed_pool_is_destroyed_once", "dmam_pool_destroy leaves its pool, or destroys another");
+bool has_managed_pools(void)
+{
+	return code->create_managed && code->destroy_managed;
+}
+
+struct dma_pool *create_managed(void)
+{
+	return code->create_managed("managed", device, 64, 8, 0);
+}
+
+void destroy_managed(struct dma_pool *managed)
+{
+	code->destroy_managed(managed);
+}
+
+void give_up_resources(void)
+{
 	begin(GFP_KERNEL, false);
 	devres_release_all(device);
 	check_return();
-	if (is_live(second) || !list_empty(&device->dma_pools) || file_exists())
-		breaks("managed_pool_is_destroyed_once", "the device has given up its resources, and a managed pool, or the file pools, is left");
-	if (reply.log_bytes != said)
-		fault("managed pools are created and destroyed, and something is said");
 }

@@ -22,7 +22,7 @@ static unsigned long opened = ARENA_ADDRESS; /* all memory below was */
 
 void *from_peer_address(u64 vaddr)
 {
-	return (void *)(vaddr - host_peer_base < ARENA_BYTES ? ARENA_ADDRESS + (vaddr - host_peer_base) : vaddr);
+	return (void *)(vaddr - peer_base < ARENA_BYTES ? ARENA_ADDRESS + (vaddr - peer_base) : vaddr);
 }
 
 /* Also of what can't be touched, a little before or behind the arena. */
@@ -30,7 +30,7 @@ u64 to_peer_address(const void *pointer)
 {
 	u64 offset = (u64)pointer - ARENA_ADDRESS;
 
-	return offset + ARENA_BYTES < 3 * ARENA_BYTES ? host_peer_base + offset : (u64)pointer;
+	return offset + ARENA_BYTES < 3 * ARENA_BYTES ? peer_base + offset : (u64)pointer;
 }
 
 u8 *shadow(unsigned long address)
@@ -50,7 +50,7 @@ void *open_page(u64 vaddr, u64 nbytes)
 	unsigned long start = (unsigned long)from_peer_address(vaddr), end = start + nbytes;
 	unsigned long from = max(ALIGN_DOWN(start, 4096), opened), to = max(ALIGN(end, 4096), ALIGN_DOWN(start, 4096) + 4096);
 
-	if (vaddr - host_peer_base >= ARENA_BYTES || nbytes > ARENA_BYTES - (vaddr - host_peer_base))
+	if (vaddr - peer_base >= ARENA_BYTES || nbytes > ARENA_BYTES - (vaddr - peer_base))
 		fault("the device has no %llu bytes at %#llx", nbytes, vaddr);
 	if (to > from) {
 		if (host_protect(from, to - from, true))
@@ -109,7 +109,7 @@ void *poolproof_dma_alloc(struct device *dev, size_t nbytes, dma_addr_t *dma, gf
 		       name_of_flags(running.allowed, allowed));
 	might_alloc(flags);
 	if ((flags & ~__GFP_ZERO) != running.allowed)
-		breaks("flags_reach_the_device", "a page is asked for with %s, and the caller allows %s",
+		breaks("flags_reach_the_device", NULL, "a page is asked for with %s, and the caller allows %s",
 		       name_of_flags(flags & ~__GFP_ZERO, asked), name_of_flags(running.allowed, allowed));
 	if (fails_by_injection())
 		return NULL;

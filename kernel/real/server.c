@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * Messages and operations: what kernel/shim/server.c and operations.c are in the shim.
+ * Messages and operations: what kernel/shim/server.c and operations.c are in the shim; serve.h is the same for both.
  *
  * While dma_alloc_coherent waits for a page, other operations are served. Invariant: whatever goes wrong is sent once, and ends
  * the kernel.
@@ -11,6 +11,7 @@
 #include <linux/fs.h>
 #include <linux/init.h>
 #include <linux/kthread.h>
+#include <linux/ktime.h>
 #include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/mount.h>
@@ -18,31 +19,20 @@
 #include "server.h"
 #include "rows.h"
 
-struct request request;
-struct reply reply;
 struct operation running;
 unsigned long poolproof_page_size = PAGE_SIZE;
 long poolproof_budget = LONG_MAX, poolproof_budget_of_operation;
 bool poolproof_init_on_alloc, poolproof_init_on_free;
 const void *poolproof_latest;
 const struct poolproof_pool *code;
-static int channel, memory;
-static struct device *device;
+static int memory;
+struct device *device;
 static struct vfsmount *sysfs;
 static struct dma_pool *pool, *other_pool; /* other_pool is NULL where neither is there */
 static bool destroyed; /* a driver may use the pointer all the same */
-static bool unfailing; /* no request for memory is refused */
+static const size_t objects; /* of kmalloc: not counted, but looked at one by one, by leaks() and is_live() */
 static bool reading_pools_file;
 static unsigned long frees; /* how many there were: it decides who the next caller is */
-
-void send_reply(void)
-{
-	size_t nbytes = offsetof(struct reply, text) + reply.log_bytes + reply.row_bytes + reply.fault_bytes;
-
-	if (host_send(channel, &reply, nbytes) != (long)nbytes)
-		host_exit();
-	reply.log_bytes = reply.row_bytes = reply.freed = 0;
-}
 
 void end_with(u32 what, u64 a, u64 b, const void *pc, const char *text)
 {
@@ -69,17 +59,6 @@ void ends(u32 what, const void *pc, const char *format, ...)
 	vscnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	end_with(what, 0, 0, pc, what == MISUSE && complaint[0] ? complaint : text); /* the kernel was first */
-}
-
-/* An operation has returned. */
-void send_done(u64 a, u64 b)
-{
-	reply.what = DONE;
-	reply.a = a;
-	reply.b = b;
-	if (pool && !destroyed)
-		read_pools_file();
-	send_reply();
 }
 
 /* The compiler calls this at the start of each basic block of the code under test, which returns to an address in it. */
@@ -152,7 +131,7 @@ void read_pools_file(void)
 	begin(GFP_KERNEL, false);
 	file = file_open_root_mnt(sysfs, "devices/" DEVICE "/pools", O_RDONLY, 0);
 	if (IS_ERR(file))
-		breaks("pools_file_exists_while_pools_do", "the device has no file pools");
+		breaks("pools_file_exists_while_pools_do", NULL, "the device has no file pools");
 	nbytes = kernel_read(file, content, sizeof(content) - 1, &at);
 	__fput_sync(file);
 	check_return();
@@ -164,7 +143,12 @@ void read_pools_file(void)
 	reading_pools_file = false;
 }
 
-bool file_exists(void)
+static bool no_pool_is_listed(void)
+{
+	return list_empty(&device->dma_pools);
+}
+
+static bool file_exists(void)
 {
 	struct file *file = file_open_root_mnt(sysfs, "devices/" DEVICE "/pools", O_RDONLY, 0);
 
@@ -176,9 +160,10 @@ bool file_exists(void)
 /* A new device, unless the last run has destroyed its pools: those that it left are given up with the device. */
 void reset(void)
 {
+	cond_resched();
 	close_pages();
 	forget_file();
-	host_peer_base = request.base;
+	peer_base = request.base;
 	poolproof_page_size = request.d;
 	code = request.flags & DEBUG_BUILD ? &poolproof_debug : &poolproof_plain;
 	poolproof_init_on_alloc = request.flags & 1;
@@ -222,29 +207,6 @@ bool create_pool(unsigned int fails, const char *name, size_t size, size_t align
 	return pool;
 }
 
-static void create(void)
-{
-	unfailing = request.flags & UNFAILING;
-	reset();
-	for (unsigned int fails = !unfailing;; fails++) {
-		create_pool(fails, request.name, request.a, request.b, request.c);
-		if (!running.failed)
-			break;
-		if (pool)
-			fault("a pool is created although request %u for memory, or for the file pools, was refused", fails);
-		if (leaks() || file_exists() || !list_empty(&device->dma_pools))
-			breaks("failed_create_leaves_nothing_behind",
-			       "no pool is created, as request %u was refused, but memory, the file pools, or a pool in the device's list is left",
-			       fails);
-		reply.log_bytes = 0;
-	}
-	if (pool)
-		create_other_pool();
-	else if (file_exists() || !list_empty(&device->dma_pools))
-		breaks("failed_create_leaves_nothing_behind", "no pool is created, but the file pools, or a pool in the device's list is left");
-	send_done(pool != NULL, 0);
-}
-
 void destroy_pools(void)
 {
 	destroyed = true;
@@ -252,14 +214,14 @@ void destroy_pools(void)
 	code->destroy(pool);
 	check_return();
 	if (!file_exists() || !list_is_singular(&device->dma_pools))
-		breaks("pools_file_exists_while_pools_do",
+		breaks("pools_file_exists_while_pools_do", NULL,
 		       "the pool is gone, and the device's list has it still, or the file pools or another pool is gone as well");
 	begin(GFP_KERNEL, false);
 	code->destroy(other_pool);
 	check_return();
 	other_pool = NULL;
-	if (file_exists() || !list_empty(&device->dma_pools))
-		breaks("pools_file_exists_while_pools_do", "the device's last pool is gone, and its list or its file pools still has it");
+	if (file_exists() || !no_pool_is_listed())
+		breaks("pools_file_exists_while_pools_do", NULL, "the device's last pool is gone, and its list or its file pools still has it");
 }
 
 void *alloc_for(gfp_t allowed, unsigned int fails, gfp_t zero, dma_addr_t *dma)
@@ -276,27 +238,6 @@ void *alloc_for(gfp_t allowed, unsigned int fails, gfp_t zero, dma_addr_t *dma)
 	return vaddr;
 }
 
-static void alloc(void)
-{
-	const gfp_t turns[] = { GFP_KERNEL, GFP_ATOMIC, GFP_NOIO }; /* as in model/trace.py */
-	unsigned int turn = request.flags >> 1;
-	gfp_t zero = request.flags & 1 ? __GFP_ZERO : 0;
-	size_t log_before = reply.log_bytes;
-	dma_addr_t dma = 0;
-	void *vaddr;
-
-	for (unsigned int fails = !unfailing;; fails++) {
-		vaddr = alloc_for(turns[turn % ARRAY_SIZE(turns)], fails, zero, &dma);
-		if (vaddr || running.page_requested || !running.failed || fails == running.allocations + ARRAY_SIZE(turns))
-			break;
-		if (leaks())
-			fault("no block is given, as request %u for memory was refused, but objects of kmalloc are left", fails);
-		turn += fails > running.allocations; /* a page was asked for with a lock held; for another caller, it may be dropped */
-		reply.log_bytes = log_before;
-	}
-	send_done(vaddr ? to_peer_address(vaddr) : 0, dma);
-}
-
 /* By a driver and by an interrupt handler, in turn. */
 void free_block(u64 vaddr, u64 dma)
 {
@@ -305,51 +246,27 @@ void free_block(u64 vaddr, u64 dma)
 	check_return();
 }
 
-static void receive(void)
+static void check_red_zones(void)
 {
-	long nbytes = host_receive(channel, &request, sizeof(request) - 1);
-
-	if (nbytes < (long)offsetof(struct request, name))
-		host_exit();
-	nbytes -= offsetof(struct request, name);
-	if (request.what == CREATE)
-		request.name[nbytes] = 0;
-	else
-		for (size_t n = 0; n < nbytes / sizeof(request.opened[0]); n++)
-			open_page(request.opened[n].vaddr, request.opened[n].nbytes);
+	/* KASAN sees each write. */
 }
+
+static u64 now(void)
+{
+	return ktime_get_ns();
+}
+
+static u64 basic_blocks_run(void)
+{
+	return poolproof_budget_of_operation - poolproof_budget;
+}
+
+#include "serve.h"
 
 bool serve(void)
 {
 	receive();
-	switch (request.what) {
-	case CREATE:
-		create();
-		break;
-	case ALLOC:
-		alloc();
-		break;
-	case FREE:
-		free_block(request.a, request.b);
-		send_done(0, 0);
-		break;
-	case DESTROY:
-		destroy_pools();
-		try_managed_pools(device);
-		send_done(0, 0);
-		break;
-	case BATCH:
-		serve_batch();
-		break;
-	case SWEEP:
-		serve_sweep();
-		destroyed = true; /* there is no row to be read */
-		send_done(0, 0);
-		break;
-	default:
-		return false;
-	}
-	return true;
+	return serve_operation(request.what);
 }
 
 static int run(void *unused)

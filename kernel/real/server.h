@@ -3,11 +3,10 @@
  * A server in the kernel: it runs a dmapool.c for kernel/pool.py as kernel/shim/ does, with the same messages (protocol.h), but
  * the kernel's own locks, slab, sysfs and messages. Only the device's memory is ours.
  *
- *   server.c    messages and operations
+ *   server.c    messages and operations, with kernel/shim/serve.h
  *   pages.c     the device: coherent memory, which the other process sees as well
- *   memory.c    the kernel's memory, which may be refused; managed pools
+ *   memory.c    the kernel's memory, which may be refused; the device's resources
  *   console.c   the kernel's messages, and what is a complaint among them
- *   batch.c     batches and sweeps: many operations in one message
  *   pool.c      the dmapool.c under test, with redirected.h; debug.c: the same in a debug build
  *   host_user.c what of the host is needed
  */
@@ -21,6 +20,8 @@
 #include "protocol.h"
 
 #define DEVICE "poolproof"
+#define gfp_atomic GFP_ATOMIC
+#define scratch ((u8 *)SCRATCH_ADDRESS) /* the pages that an operation gives back, and behind these the batches */
 
 struct dma_pool;
 /* dma_pool_create and so on, of one build of the dmapool.c. */
@@ -63,15 +64,16 @@ void send_reply(void);
 void send_done(u64 a, u64 b);
 void __noreturn end_with(u32 what, u64 a, u64 b, const void *pc, const char *text);
 void read_pools_file(void);
-bool file_exists(void);
 void begin(gfp_t allowed, bool by_interrupt);
 void check_return(void);
 bool spinlock_held(void);
 void __printf(3, 4) __noreturn ends(u32 what, const void *pc, const char *format, ...);
 #define fault(...) ends(FAULT, poolproof_latest, __VA_ARGS__)
 #define misuse(...) ends(MISUSE, poolproof_latest, __VA_ARGS__)
-#define breaks(claim, ...) ends(BROKEN, poolproof_latest, claim ": " __VA_ARGS__)
+#define breaks(claim, pc, ...) ends(BROKEN, poolproof_latest, claim ": " __VA_ARGS__) /* the shim knows the pc in part */
 
+extern struct device *device;
+gfp_t flags_of_caller(unsigned int kind);
 void reset(void);
 bool create_pool(unsigned int fails, const char *name, size_t size, size_t align, size_t boundary);
 void create_other_pool(void);
@@ -93,16 +95,18 @@ bool fails_by_injection(void);
 bool leaks(void); /* whether an object that the operation was given is not freed */
 void forget_file(void);
 void poolproof_told(void);
-void try_managed_pools(struct device *device);
+bool is_live(const void *object);
+size_t resources_of_the_device(void);
+size_t pools_of_the_device(void);
+bool has_managed_pools(void);
+struct dma_pool *create_managed(void);
+void destroy_managed(struct dma_pool *managed);
+void give_up_resources(void);
 
 /* console.c */
 extern const void *complaint_pc; /* the code under test that ran then */
 extern char complaint[512]; /* the kernel's first words on what is wrong; "" if there are none */
 extern char report[1 << 14]; /* all of them */
 void listen(void);
-
-/* batch.c */
-void serve_batch(void);
-void serve_sweep(void);
 
 #endif

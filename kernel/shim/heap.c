@@ -7,7 +7,7 @@
  * Invariant: no byte is used twice before the next pool, so that a use after kfree is found; behind each object are at least 16
  * bytes of RED_ZONE.
  *
- * Fault injection: the allocation of an operation whose number is `running.fails` fails; see operations.c.
+ * Fault injection: the allocation of an operation whose number is `running.fails` fails; see serve.h.
  */
 #include "shim.h"
 

@@ -2,9 +2,7 @@
 /*
  * A device's resources, and managed pools, which are some of them.
  *
- * Replaces drivers/base/devres.c. Whenever a pool was destroyed, a driver makes
- * two managed pools, with fault injection, and destroys the first; the device gives up the other with its resources.
- * Invariant: at any other time, the device has no resources.
+ * Replaces drivers/base/devres.c. Invariant: but for managed pools, the device has no resources.
  */
 #include "shim.h"
 
@@ -73,65 +71,40 @@ int devres_release(struct device *dev, release_t *release, match_t *match, void 
 	return -ENOENT;
 }
 
-static unsigned pools_of_the_device(void)
+void forget_resources(void)
 {
-	struct list_head *head = pools_of(device), *at;
-	unsigned number = 0;
-
-	for (at = head->next; at != head; at = at->next)
-		number++;
-	return number;
-}
-
-static struct dma_pool *create_managed(void)
-{
-	unsigned had = number_of_resources;
-	size_t before = objects;
-	struct dma_pool *made;
-
-	for (unsigned fails = 1;; fails++) {
-		begin(GFP_KERNEL, false);
-		running.fails = fails;
-		made = dmam_pool_create("managed", device, 64, 8, 0);
-		check_return();
-		if (!running.failed)
-			break;
-		if (made || objects != before || number_of_resources != had || pools_of_the_device() != had)
-			breaks("failed_create_leaves_nothing_behind", NULL,
-			      "request %u was refused as a managed pool was to be created, but there is one, or memory, a resource or "
-			      "a pool in the device's list is left",
-			      fails);
-	}
-	if (!made || number_of_resources != had + 1)
-		breaks("managed_pool_is_destroyed_once", NULL, "a managed pool is not created, or the device does not have it as a resource");
-	return made;
-}
-
-void try_managed_pools(void)
-{
-	struct dma_pool *first, *second;
-	size_t before = objects;
-	u32 said = reply.log_bytes;
-
-	if (!dmam_pool_create || !dmam_pool_destroy)
-		return;
 	number_of_resources = 0;
-	first = create_managed();
-	second = create_managed();
+}
+
+size_t resources_of_the_device(void)
+{
+	return number_of_resources;
+}
+
+bool has_managed_pools(void)
+{
+	return dmam_pool_create && dmam_pool_destroy;
+}
+
+struct dma_pool *create_managed(void)
+{
+	return dmam_pool_create("managed", device, 64, 8, 0);
+}
+
+void destroy_managed(struct dma_pool *managed)
+{
 	destroying = true;
-	begin(GFP_KERNEL, false);
-	dmam_pool_destroy(first);
-	check_return();
-	if (is_live(first) || !is_live(second) || number_of_resources != 1)
-		breaks("managed_pool_is_destroyed_once", NULL, "dmam_pool_destroy leaves its pool, or destroys another");
+	dmam_pool_destroy(managed);
+	destroying = false;
+}
+
+void give_up_resources(void)
+{
+	destroying = true;
 	while (number_of_resources) {
 		begin(GFP_KERNEL, false);
 		give_up(number_of_resources - 1);
 		check_return();
 	}
 	destroying = false;
-	if (objects != before || pools_of_the_device() || pools_file)
-		breaks("managed_pool_is_destroyed_once", NULL, "the device has given up its resources, and a managed pool, its memory or the file pools is left");
-	if (reply.log_bytes != said)
-		fault("managed pools are created and destroyed, and something is said");
 }

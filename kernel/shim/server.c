@@ -7,32 +7,35 @@
  */
 #include "shim.h"
 
-struct request request;
-struct reply reply;
-static int channel;
+static long host_receive(int channel, void *message, size_t nbytes)
+{
+	return recv(channel, message, nbytes, 0);
+}
+
+static long host_send(int channel, const void *message, size_t nbytes)
+{
+	return send(channel, message, nbytes, MSG_NOSIGNAL);
+}
+
+static _Noreturn void host_exit(void)
+{
+	_exit(0);
+}
+
+static bool file_exists(void)
+{
+	return pools_file;
+}
+
+static u64 basic_blocks_run(void)
+{
+	return budget_of_operation - budget;
+}
+
+#include "serve.h"
+
 static const void *known[64]; /* code that goes on */
 static size_t number_known;
-
-void send_reply(void)
-{
-	size_t nbytes = offsetof(struct reply, text) + reply.log_bytes + reply.row_bytes + reply.fault_bytes;
-
-	if (send(channel, &reply, nbytes, MSG_NOSIGNAL) != (ssize_t)nbytes)
-		_exit(1);
-	reply.log_bytes = reply.row_bytes = reply.freed = 0;
-}
-
-/* An operation has returned. */
-void send_done(u64 a, u64 b)
-{
-	check_red_zones();
-	reply.what = DONE;
-	reply.a = a;
-	reply.b = b;
-	if (pool && !destroyed)
-		read_pools_file();
-	send_reply();
-}
 
 _Noreturn void end_with(u32 what, u64 a, u64 b, const void *pc, const char *text)
 {
@@ -47,21 +50,7 @@ _Noreturn void end_with(u32 what, u64 a, u64 b, const void *pc, const char *text
 	reply.fault_bytes = strlen(text);
 	memcpy(reply.text + reply.log_bytes, text, reply.fault_bytes);
 	send_reply();
-	_exit(0);
-}
-
-static void receive(void)
-{
-	ssize_t nbytes = recv(channel, &request, sizeof(request) - 1, 0);
-
-	if (nbytes < (ssize_t)offsetof(struct request, name))
-		_exit(0);
-	nbytes -= offsetof(struct request, name);
-	if (request.what == CREATE)
-		request.name[nbytes] = 0;
-	else
-		for (size_t n = 0; n < nbytes / sizeof(request.opened[0]); n++)
-			open_page(request.opened[n].vaddr, request.opened[n].nbytes);
+	host_exit();
 }
 
 bool goes_on(const void *pc)
@@ -75,8 +64,8 @@ bool goes_on(const void *pc)
 			return true;
 	question.what = MAY_GO_ON;
 	question.a = (u64)pc;
-	if (send(channel, &question, offsetof(struct reply, text), MSG_NOSIGNAL) < 0)
-		_exit(1);
+	if (host_send(channel, &question, offsetof(struct reply, text)) < 0)
+		host_exit();
 	interrupted = request;
 	receive();
 	is_known = request.what == GO_ON && request.flags && number_known < ARRAY_SIZE(known);
@@ -91,9 +80,29 @@ void forget_what_goes_on(void)
 	number_known = 0;
 }
 
+/* Run where the other process runs: only one of the two ever does, and a message to another processor takes longer. */
+static void move_to(u32 processor)
+{
+	cpu_set_t set;
+
+	if (processor >= CPU_SETSIZE)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET(processor, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
 bool serve(void)
 {
 	receive();
+	if (request.what == CREATE)
+		move_to((request.flags & ~(UNFAILING | DEBUG_BUILD)) >> 2);
+	if (request.what == CREATE || request.what == SWEEP)
+		forget_what_goes_on();
+	if (request.what == CALLERS) {
+		serve_callers();
+		return true;
+	}
 	return serve_operation(request.what);
 }
 

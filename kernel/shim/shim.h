@@ -3,10 +3,9 @@
  * What the parts of the shim share: a process that runs one mm/dmapool.c. The code under test is compiled with the
  * headers of its tree; functions of the kernel's names, which it calls, are defined here, for all versions.
  *
- *   server.c      messages: serves the operations that kernel/pool.py requests, one message each way
- *   operations.c  create, alloc, free, destroy and batches, with fault injection
+ *   server.c      messages: serves the operations that kernel/pool.py requests, one message each way, as serve.h says
+ *   operations.c  create, alloc, free and destroy
  *   callers.c     several callers at once, by a schedule
- *   sweep.c       pools of many geometries, one after the other, filled and emptied
  *   device.c      coherent memory, in pages with red zones
  *   pools_file.c  the device's file `pools`, and what is read in it
  *   managed.c     the device's resources, and managed pools, which are some of them
@@ -149,6 +148,7 @@ struct operation { /* while it waits for a page, other operations run */
 	const void *freed; /* the block that it frees */
 	unsigned allocations, fails; /* how many it has requested so far; and which one fails, from 1 on */
 	bool failed, page_requested; /* whether that one has failed; whether a page was requested of the device, which fault injection did not refuse */
+	size_t objects; /* how many there were when it began */
 	size_t own, others, own_again; /* offsets in the heap: where its objects begin, those of operations meanwhile, its own again */
 	size_t pages; /* that the device has given for it, and that it has not given back */
 	bool unlocked; /* it has released a spinlock, and taken none since */
@@ -163,7 +163,6 @@ extern bool destroying; /* nobody else uses the pool */
 
 void begin(gfp_t allowed, bool by_interrupt);
 void check_return(void);
-#define CALLERS_FLAGS 3u
 gfp_t flags_of_caller(unsigned kind); /* a driver, an interrupt handler, and who writes to a disk; as in model/trace.py */
 void *alloc_for(gfp_t allowed, unsigned fails, gfp_t zero, dma_addr_t *dma);
 void free_block(u64 vaddr, u64 dma);
@@ -171,7 +170,9 @@ void reset(void);
 bool create_pool(unsigned fails, const char *name, size_t size, size_t align, size_t boundary);
 void create_other_pool(void);
 void destroy_pools(void);
-bool serve_operation(u32 what); /* false if there is none of that number */
+bool leaks(void); /* whether objects of the operation are left */
+bool no_pool_is_listed(void);
+size_t pools_of_the_device(void); /* as its list has them */
 
 /* Callers at once (callers.c) */
 
@@ -188,10 +189,6 @@ void begin_atomic(enum event_kind kind, const void *address, size_t nbytes, cons
 void fence(const void *pc);
 bool is_on_a_stack(const void *address);
 void serve_callers(void);
-
-/* Sweeps (sweep.c) */
-
-void serve_sweep(void);
 
 /* Coherent memory (device.c) */
 
@@ -230,7 +227,12 @@ char *content_of(size_t caller);
 
 /* Managed pools (managed.c) */
 
-void try_managed_pools(void);
+void forget_resources(void);
+size_t resources_of_the_device(void);
+bool has_managed_pools(void);
+struct dma_pool *create_managed(void);
+void destroy_managed(struct dma_pool *managed);
+void give_up_resources(void);
 
 /* The heap (heap.c) */
 

@@ -135,7 +135,7 @@ def counted(about: list[Claim], revision: str | None) -> str:
 
 def hunted(revision: str | None) -> set[str]:
     """The claims that a run of a revision is checked against, or of a kernel's own C if that is None: those that the comparison
-    with the simple pool checks, and the one that a lock knows; of the series, those that are looked at inside of it; of C,
+    with the oracle checks, and the one that a lock knows; of the series, those that are looked at inside of it; of C,
     those that the shim checks."""
     sources = [*(ROOT / "model").glob("*.py"), *([ROOT / "hunt" / "inside.py"] if revision == "series" else [])]
     named = [LockingError.claim]

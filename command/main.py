@@ -14,7 +14,7 @@ COMMANDS = {
     "audit": "drop every premise of every proof, and plant bugs: each has to refute the proof",
     "crosshair": "check the claims as contracts, with CrossHair",
     "fuzz": "hunt for broken claims with random operations",
-    "replay": "run a trace on a revision, beside the simple pool, and draw what breaks",
+    "replay": "run a trace on a revision, beside the oracle, and draw what breaks",
     "kunit": "write what is promised, or a trace, as KUnit tests for a kernel's own tree",
     "compare": "run two kernels with the same operations, and say what a driver would see change",
     "review": "say what each patch of a series changes, breaks and keeps, to paste into a reply",

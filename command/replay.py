@@ -1,4 +1,4 @@
-"""`python -m command replay TRACE --on REVISION`, or `--kernel PATH`: run a trace on a revision, beside the simple pool.
+"""`python -m command replay TRACE --on REVISION`, or `--kernel PATH`: run a trace on a revision, beside the oracle.
 
 With `--shrink FILE`, a smaller trace that breaks the same claim, if there is one, is written there, and described instead. With
 `--bisect`, it ends as `git bisect run` wants it.

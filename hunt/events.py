@@ -42,7 +42,7 @@ a page overlaps another from above / free with another virtual address, noticed
 def missed(tally: Tally, revision: str) -> list[str]:
     """The events that a hunt has to meet, and did not."""
     expected = EXPECTED_EVENTS
-    expected += EXPECTED_OF_CORRUPTION if revision != "model" else ""
+    expected += EXPECTED_OF_CORRUPTION if revision != "oracle" else ""
     expected += EXPECTED_OF_THE_SERIES if revision == "series" else ""
     events = [event.strip() for line in expected.splitlines() for event in line.split("/")]
     return [event for event in events if event and not tally.events[event]]

@@ -45,7 +45,7 @@ UNFINISHED, DRAWN = "callers at once that have more orders", "order of callers a
 MOST_TURNS = 8
 """Of a part of a hunt, each past what broke in those before."""
 
-HUNTED = ("model", "series", "v6.1-as-it-is", "v6.12")
+HUNTED = ("oracle", "series", "v6.1-as-it-is", "v6.12")
 """The revisions in which the machine finds nothing: they do what they promise."""
 
 
@@ -157,7 +157,7 @@ class Parts:
     def run(self, directed_first: bool, sweeps: bool) -> None:
         """A seeded bug that is noticed is not looked for any further, if nothing is to be made smaller."""
         parts = [self.directed_runs, self.edges] if directed_first else []
-        parts += [self.deep] if directed_first and self.name != "model" else []
+        parts += [self.deep] if directed_first and self.name != "oracle" else []
         parts += [*([self.swept, self.at_once] if sweeps else []), self.drawn]
         for part in parts:
             if not self.broken or self.shrinks:
@@ -197,7 +197,7 @@ class Parts:
         return [found]
 
     def swept(self) -> Iterable[BrokenClaim | None]:
-        page_sizes = (PAGE_SIZE,) if self.name == "model" else ()  # it walks from byte to byte
+        page_sizes = (PAGE_SIZE,) if self.name == "oracle" else ()  # it walks from byte to byte
         swept = sweep(self.past(), self.source, page_sizes, self.numbers, self.so_far)
         self.hunter.tally.events |= {SWEPT: swept.pools, "block of the sweep": swept.blocks}
         return [swept.broken]

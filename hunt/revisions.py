@@ -36,7 +36,7 @@ def python(pool: Any, promises: Promises = SERIES, **views: Any) -> Revision:
 REVISIONS: Mapping[str, Revision] = MappingProxyType(
     {
         # It has no free lists.
-        "model": Revision(SimplePool.create, replace(SERIES, keeps_in_debug_builds=SERIES.keeps)),
+        "oracle": Revision(SimplePool.create, replace(SERIES, keeps_in_debug_builds=SERIES.keeps)),
         "series": python(SeriesPool, look=look, inside=inside_of_pages),
         # Held to what v6.1 was meant to promise, which it breaks; and to what it keeps in fact.
         "v6.1": python(

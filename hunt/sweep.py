@@ -1,9 +1,9 @@
-"""The sweep: every pool up to a bound, filled and emptied; each block has to lie where the model says that one lies.
+"""The sweep: every pool up to a bound, filled and emptied; each block has to lie where the oracle lays it.
 
 A hunt draws pools, and a block that sticks out by one byte does so in few of them. The sweep leaves none out: all sizes up to a
 bound, with every boundary, and every alignment that makes a difference.
 
-It only finds pools that differ from the model. Which claim such a pool breaks, `model.lockstep` says, by a run of it.
+It only finds pools that differ from the oracle. Which claim such a pool breaks, `model.lockstep` says, by a run of it.
 """
 
 import struct
@@ -128,7 +128,7 @@ def sweep(
 
 
 def promised(pool: Create, page_size: int, promises: Promises) -> Swept | None:
-    """What the model says of a pool whose first page is full, and that has one block in a second one; None if it is refused."""
+    """What the oracle gives of a pool with a full page, and one block in a second page; None if it is refused."""
     geometry = create(pool.size, pool.align, pool.boundary, page_size, promises.smallest_block)
     return None if isinstance(geometry, Refusal) else laid_out(geometry, promises)
 
@@ -142,7 +142,7 @@ def laid_out(geometry: Geometry, promises: Promises) -> Swept:
 
 
 def offsets_of(geometry: Geometry, up_to_the_boundary: bool) -> list[int]:
-    """The model's `block_offsets`, which walks from byte to byte, between two boundaries only: further on it is the same."""
+    """`block_offsets`, which walks from byte to byte, between two boundaries only: further on it is the same."""
     size, boundary, allocation = geometry.size, geometry.boundary, geometry.allocation
     if boundary >= allocation:
         return block_offsets(geometry, up_to_the_boundary)

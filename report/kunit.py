@@ -95,7 +95,7 @@ class Steps:
         assert isinstance(create, Create)
         self.size = create.size
         self.about_rows = claim in ABOUT_ROWS
-        self.run = Lockstep(REVISIONS["model"], trace.kernel)
+        self.run = Lockstep(REVISIONS["oracle"], trace.kernel)
         self.places: list[str] = []  # of the pages that the device is asked for
         self.numbers: dict[str, int] = {}  # of blocks
         self.refused = False

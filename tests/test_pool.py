@@ -165,7 +165,7 @@ def test_the_memory_begins_where_the_linear_map_does() -> None:
     assert VMALLOC_BASE - PAGE_OFFSET >= MEMORY
 
 
-@pytest.mark.parametrize("revision", ["model", "series", "v6.1", "v6.12"])
+@pytest.mark.parametrize("revision", ["oracle", "series", "v6.1", "v6.12"])
 def test_remapped_memory_is_found(revision: str) -> None:
     trace = Trace((Create(64), Alloc("a"), Free("a"), Destroy()), Kernel(remapped=True))
     assert replay(trace, REVISIONS[revision]).steps[-1].happened == "pages leaked: 0"

@@ -141,7 +141,7 @@ def test_a_hunt_without_numbers_says_why(tmp_path: Path, monkeypatch: pytest.Mon
     assert "'llvmlite' is missing" in why_none(source)
 
 
-@pytest.mark.parametrize("name", ["model", "series", "v6.1-as-it-is", "v6.12"])
+@pytest.mark.parametrize("name", ["oracle", "series", "v6.1-as-it-is", "v6.12"])
 def test_at_the_edges_nothing_is_broken(name: str) -> None:
     created, broken = run_edges(REVISIONS[name])
     assert broken is None

@@ -192,7 +192,7 @@ def test_a_past_counterexample_still_breaks_the_revision_in_its_name(file: Path,
     revision = file.name.partition("-")[0]
     ran = command("replay", file, "--on", revision)
     assert (ran.status, f"{revision} breaks {loads(file.read_text()).claim}:" in ran.out) == (1, True)
-    assert command("replay", file, "--on", "model").status == 0
+    assert command("replay", file, "--on", "oracle").status == 0
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_operations_run_while_the_lock_is_dropped() -> None:
     """Two callers wait for a page at once; the second comes first, and frees its block before the first has one."""
     meanwhile = (Alloc("b", page=PageChoice(0x8000)), Alloc("c", page=PageChoice(None)), Free("b"))
     steps = (Create(4096), Alloc("a", page=PageChoice(0x2000, meanwhile)), Alloc("d"), PoolInfo(), Destroy())
-    for revision in ("model", "series"):
+    for revision in ("oracle", "series"):
         happened = replay(Trace(steps), REVISIONS[revision])
         assert [step.happened for step in happened.steps[-2:]] == [
             "pool                2    2 4096  2",

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -34,18 +34,24 @@ class Scene:
         return self.trace.last_step()
 
 
+WATCHED = 100
+"""Steps at the end of a trace, before which the pool is looked at: one of them breaks the claim, but on another revision."""
+
+
 class Watched(Lockstep):
-    """A lockstep that looks at the pool before each step, and once more when a claim breaks; `moments` are by the claim."""
+    """A lockstep that looks at the pool before each of the last steps, and once more when a claim breaks; `moments` are by the
+    claim."""
 
     def __init__(self, trace: Trace, revision: Revision) -> None:
         super().__init__(revision.going_past(trace.past), trace.kernel, trace.claim)
+        self.first = len(trace.steps) - WATCHED
         self.moments: dict[str, tuple[Moment | None, Moment | None]] = {}
         self.before: Moment | None = None  # the step that runs; where steps run inside each other, the innermost
         self.logged = 0  # messages before that step
         self.messages: dict[str, tuple[str, ...]] = {}  # by the claim
 
     def run(self, step: Step) -> None:
-        outer, self.before = self.before, self.moment()
+        outer, self.before = self.before, self.moment() if len(self.records) >= self.first else None
         logged, self.logged = self.logged, 0 if self.target is None else len(self.target.log)
         try:
             super().run(step)
@@ -81,6 +87,8 @@ def scene_of(trace: Trace, revision: Revision, before_a_step: Callable[[], None]
         happened = rerun(trace, run, before_a_step)
     except BrokenClaim as found:
         broken, happened = found, found.trace
+        if len(happened.steps) <= run.first:
+            return scene_of(replace(trace, steps=trace.steps[: len(happened.steps)]), revision, before_a_step)
     before, after = run.moments.get(broken.claim.name, (None, None)) if broken is not None else (None, None)
     messages = run.messages.get(broken.claim.name, ()) if broken is not None else ()
     focus = after.marked if after is not None else None

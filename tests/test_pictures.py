@@ -14,7 +14,9 @@ from model.geometry import Geometry, LaidPage
 from model.trace import Alloc, Create, Kernel, Trace
 from proofs.compiled import obligations_of
 from proofs.engine.obligation import Result, Settings, prove
+from report import scene
 from report.formats import site
+from report.moment import Moment
 from report.pages import index
 from report.pictures import strip_picture
 from report.runs import Finding
@@ -158,3 +160,16 @@ def test_large_numbers_are_hexadecimal() -> None:
     page = index([verdict], [Finding(verdict)], {}, "a test", ["prover"])
     assert "With address=0xffffffffffffffff, size=64: not so." in page
     assert str(2**64 - 1) not in page
+
+
+def test_a_long_run_is_looked_at_where_it_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not before each step; also where it breaks long before its end."""
+    looked: list[object] = []
+    monkeypatch.setattr(scene, "moment_of", lambda *asked: looked.append(asked) or Moment([]))
+    allocs = [Alloc(f"b{number}") for number in range(3 * scene.WATCHED)]
+    assert scene_of(Trace((Create(64), *allocs)), REVISIONS["series"]).broken is None
+    assert len(looked) == scene.WATCHED
+    seen = scene_of(Trace((Create(2048), *allocs)), REVISIONS["v6.1"])
+    assert seen.broken is not None
+    assert seen.before is not None
+    assert len(seen.trace.steps) == 3

@@ -165,7 +165,12 @@ def test_large_numbers_are_hexadecimal() -> None:
 def test_a_long_run_is_looked_at_where_it_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
     """And not before each step; also where it breaks long before its end."""
     looked: list[object] = []
-    monkeypatch.setattr(scene, "moment_of", lambda *asked: looked.append(asked) or Moment([]))
+
+    def look(run: object, *_: object) -> Moment:
+        looked.append(run)
+        return Moment([])
+
+    monkeypatch.setattr(scene, "moment_of", look)
     allocs = [Alloc(f"b{number}") for number in range(3 * scene.WATCHED)]
     assert scene_of(Trace((Create(64), *allocs)), REVISIONS["series"]).broken is None
     assert len(looked) == scene.WATCHED

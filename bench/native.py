@@ -19,7 +19,7 @@ from model import claims
 from model.checks import claim_broken_by
 from model.claims import Claim
 from model.geometry import Refusal, block_offsets, create
-from model.memory import Memory
+from model.memory import Memory, apart
 from model.promises import numbers_in
 from model.revision import KERNEL, RuleError
 from model.trace import Alloc, Create, Free, Trace
@@ -153,7 +153,7 @@ def check(kernel: KernelFile, wanted: Create, operations: list[Operation]) -> tu
         if what == FREE:
             live.pop(vaddr, None)
             continue
-        page, start = divmod(vaddr - pool.memory.base, 2 * geometry.allocation)
+        page, start = divmod(vaddr - pool.memory.base, apart(geometry.allocation))
         given = f"operation {number} gives the block at offset {start} of page {page}, at DMA address {dma:#x}"
         if vaddr == 0:
             return seconds, Violation(claims.alloc_fails_only_without_memory, number, f"operation {number} gives none")

@@ -18,7 +18,7 @@ from model import geometry
 from model.bad_input import BadInput
 from model.checks import BrokenClaim
 from model.lockstep import replay
-from model.memory import Mapping, Memory
+from model.memory import Mapping, Memory, apart
 from model.pool import Addresses, Page, SimplePool
 from model.revision import Revision
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, Step, Trace
@@ -93,7 +93,7 @@ class DeepRun:
         self.steps += [Alloc(name) if first else Alloc(name, page=PageChoice(None)) for name in names]
         given = self._allocate(number, addresses)
         for place, dma in enumerate(addresses[:wanted]):
-            vaddr = self.memory.base + 2 * nbytes * place
+            vaddr = self.memory.base + apart(nbytes) * place
             twin = Mapping(vaddr, dma, memoryview(bytearray(nbytes)))
             self.shadow.add(twin)
             oracle.pages.append(Page(twin))
@@ -107,7 +107,7 @@ class DeepRun:
             if block is None:
                 self.steps.pop()
                 continue
-            offset = (block[0] - self.memory.base) % (2 * nbytes)
+            offset = (block[0] - self.memory.base) % apart(nbytes)
             page = pages.get(block[0] - offset)
             taken = page is None or offset not in offsets or offset in page.in_use
             if page is None or taken or block[1] != page.mapping.dma + offset:

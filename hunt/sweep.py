@@ -19,7 +19,7 @@ from model import claims
 from model.checks import BrokenClaim
 from model.geometry import Geometry, Refusal, block_offsets, create
 from model.lockstep import replay
-from model.memory import Memory
+from model.memory import Memory, apart
 from model.promises import Promises, numbers_in
 from model.revision import Revision
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PoolInfo, Trace
@@ -136,7 +136,7 @@ def promised(pool: Create, page_size: int, promises: Promises) -> Swept | None:
 @lru_cache(maxsize=AT_ONCE)
 def laid_out(geometry: Geometry, promises: Promises) -> Swept:
     offsets = offsets_of(geometry, promises.lays_up_to_the_boundary)
-    blocks = [(offset, PAGES[0] + offset) for offset in offsets] + [(2 * geometry.allocation, PAGES[1])]
+    blocks = [(offset, PAGES[0] + offset) for offset in offsets] + [(apart(geometry.allocation), PAGES[1])]
     counted = len(offsets) if promises.counts_what_is_laid else geometry.allocation // geometry.size
     return packed(blocks), (len(blocks), 2 * counted, geometry.size, 2)
 

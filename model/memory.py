@@ -9,6 +9,12 @@ VMALLOC_BASE, VMALLOC_END = 0xFFFF_C900_0000_0000, 0xFFFF_E900_0000_0000
 DMA_BASE = 0x1_0000_0000
 
 
+def apart(nbytes: int) -> int:
+    """Bytes from the start of a mapping to that of the next one, so that no overrun reaches it unnoticed: a multiple of 8,
+    since KASAN tells bytes apart in eights."""
+    return -(-2 * nbytes // 8) * 8
+
+
 @dataclass(frozen=True)
 class Mapping:
     """What `dma_alloc_coherent` gives. `data` has a fixed length: an access outside it raises."""
@@ -50,8 +56,7 @@ class Memory:
         if dma is None:
             return None
         mapping = Mapping(self._next_vaddr, dma, self.bytes_at(self._next_vaddr, nbytes))
-        # So that no overrun reaches another mapping unnoticed, of which KASAN tells the bytes apart in eights.
-        self._next_vaddr += -(-2 * nbytes // 8) * 8
+        self._next_vaddr += apart(nbytes)
         self.add(mapping)
         return mapping
 

@@ -83,7 +83,7 @@ static void *page_of_batch(size_t nbytes, dma_addr_t *dma)
 	if (*batch.dma++ == U64_MAX)
 		return NULL;
 	*dma = batch.dma[-1];
-	batch.vaddr += 2 * nbytes;
+	batch.vaddr += ALIGN(2 * nbytes, GRANULE);
 	memset(open_page(vaddr, nbytes), 0, nbytes);
 	batch.nanoseconds += ktime_get_ns() - started;
 	return from_peer_address(vaddr);

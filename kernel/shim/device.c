@@ -147,7 +147,7 @@ static void *page_of_batch(size_t nbytes, dma_addr_t *dma)
 	if (*batch.dma++ == UINT64_MAX)
 		return NULL;
 	*dma = batch.dma[-1];
-	batch.vaddr += 2 * nbytes;
+	batch.vaddr += ALIGN(2 * nbytes, 8ul); /* as model/memory.py does */
 	memset(open_page(vaddr, nbytes), 0, nbytes);
 	batch.nanoseconds += now() - started;
 	return from_peer_address(vaddr);

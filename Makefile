@@ -9,6 +9,7 @@ OF_HUNT = $(OF_RUN) $(addprefix --announce=,$(ANNOUNCE))
 ifeq ($(origin KERNEL) $(KERNEL),command line )
   $(error KERNEL is empty: name a kernel tree, or a mm/dmapool.c)
 endif
+$(foreach name,REAL SHRINK QUICK FULL,$(eval override $(name) := $(filter-out 0 no,$($(name)))))
 ifneq ($(and $(KERNEL),$(ON)),)
   $(error ON=$(ON) and KERNEL=$(KERNEL): name one of them)
 endif
@@ -79,7 +80,7 @@ test: $(VENV)/installed $(SCHEMA)  ## [check] style, types, and every test; SEED
 fuzz: $(VENV)/installed  ## [hunt] random operations: KERNEL=~/linux REAL=1 ON=series SEED=N PROFILE=nightly
 	@$(RUN) -m command fuzz $(ON) $(OF_HUNT) $(addprefix --seed=,$(SEED)) $(addprefix --profile=,$(PROFILE)) $(ARGS)
 
-volume: $(VENV)/installed  ## [report] a million operations on each of six pools of KERNEL=~/linux
+volume: $(VENV)/installed  ## [report] a million operations on six pools of KERNEL=~/linux, and one filled
 	@test -n "$(KERNEL)" || { echo "volume: say which kernel: make volume KERNEL=~/linux" >&2; exit 2; }
 	@$(RUN) -m command volume $(OF_RUN) $(addprefix --seed=,$(SEED)) $(ARGS)
 

@@ -69,7 +69,10 @@ def run(options: argparse.Namespace) -> Status:
     for revision, events in holes.items():
         for event in events:
             print(f"\n{revision}: {event!r} never happened; such a hunt has a hole", file=sys.stderr)
-    if not any(one.findings for one in hunts):
+    if any(one.findings for one in hunts):
+        broken, steps = sum(len(one.findings) for one in hunts), sum(one.tally.steps for one in hunts)
+        print(f"\n{counted(broken, 'way')} to break a claim, in {counted(steps, 'step')}", file=to_read)
+    else:
         swept = sum(one.tally.events[SWEPT] for one in hunts)
         other = "other " if any(one.found for one in hunts) else ""
         print(

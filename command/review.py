@@ -252,7 +252,8 @@ def of_patch(number: int, patch: Patch, before: Looked, after: Looked, traces: P
     lines = said.lines
     said.sees = "the code is the same"
     if comparison.runs:
-        said.sees = f"a driver sees {'a' if comparison.smallest else 'no'} change in {comparison.runs:,} pools"
+        sees = "a change in some" if comparison.smallest else "no change in any"
+        said.sees = f"a driver sees {sees} of {comparison.runs:,} pools"
     for claim, better, words in after.promises.changes(before.promises):
         meant = better or kernel.is_announced(claim.name)
         said.findings += not meant

@@ -72,7 +72,9 @@ def how_to_confirm(source: Source) -> str:
     try:
         path = os.path.relpath(full_tree(source))
     except BuildError:
-        return "`make kernels FULL=1`, and then `make real KERNEL=…`, let findings be confirmed in a real kernel"
+        return (
+            "where KERNEL is a full tree, as `make kernels FULL=1` fetches, findings can be confirmed in a real kernel"
+        )
     return f"`make real KERNEL={path}` lets findings be confirmed in a real kernel"
 
 

@@ -112,6 +112,10 @@ class DriversBlock:
     of_other_pool: bool = False
 
 
+def messages_in_words(messages: list[str]) -> str:
+    return f"the messages: {messages}" if messages else "no message"
+
+
 def in_words(fault: Exception) -> str:
     """A fault that names its claim says all in its message; any other says what it is by its class."""
     return str(fault) if hasattr(fault, "claim") else f"{type(fault).__name__}: {fault}"
@@ -225,10 +229,9 @@ class Checks:
             return
         bound = len(oracle.pages), self.peak, self.at_once, len(oracle.offsets)
         if not claims.pages_are_bounded_by_the_demand(*bound):
-            description = (
-                f"{counted(bound[1], 'block')} asked for, by {counted(bound[2], 'caller')} at once",
-                f"{counted(bound[0], 'page')} of {bound[3]}",
-            )
+            asked = f"{counted(bound[1], 'block')} asked for, by {counted(bound[2], 'caller')} at once"
+            most = (bound[1] - bound[2]) // bound[3] + bound[2]
+            description = f"at most {counted(most, 'page')}: {asked}", f"{counted(bound[0], 'page')} of {bound[3]}"
             self._break(record, claims.pages_are_bounded_by_the_demand, lambda: description)
         self._check_messages(record)
 
@@ -257,7 +260,7 @@ class Checks:
         expected = self._live_oracle().log[self._messages_seen :]
         self._messages_seen += len(messages)
         if not claims.reports_are_the_kernels(messages, expected):
-            description = f"the messages: {expected}", f"the messages: {messages}"
+            description = messages_in_words(expected), messages_in_words(messages)
             self._break(record, claims.reports_are_the_kernels, lambda: description)
 
     def _look_inside(self, record: Record, added: bool) -> None:

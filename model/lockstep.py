@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from model import claims
 from model.callers import run_together
-from model.checks import BrokenClaim, Checks, DriversBlock, Ended, Record
+from model.checks import BrokenClaim, Checks, DriversBlock, Ended, Record, messages_in_words
 from model.claims import Claim
 from model.geometry import SMALLEST_BLOCK, Refusal, create
 from model.memory import Mapping
@@ -282,7 +282,7 @@ class Lockstep(Checks):
     def _check_report(self, record: Record, of: str, claim: Claim, *arguments: object) -> None:
         """That a free is refused, which is what a claim is about; its other arguments follow."""
         said = self._live_target().log[self._messages_seen :]
-        record.description = lambda: (f"a report that {of}", f"the messages: {said}")
+        record.description = lambda: (f"a report that {of}", messages_in_words(said))
         self._check(record, claim, bool(said), *arguments)
 
     def _page_at(self, vaddr: int) -> Page | None:

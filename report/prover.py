@@ -37,7 +37,8 @@ def as_text(results: "list[Result]", seconds: float) -> str:
     )
     cached = sum(result.cached for result in results)
     earlier = f" {cached} are cached, that is, from earlier runs; --fresh proves them anew." if cached else ""
-    lines += ["", f"{len(results)} obligations in {seconds:.1f} s: {counts}; {len(odd)} not as expected.{earlier}"]
+    obligations = f"{len(results)} obligation{'s' * (len(results) != 1)}"
+    lines += ["", f"{obligations} in {seconds:.1f} s: {counts}; {len(odd)} not as expected.{earlier}"]
     lines += causes(odd)
     not_proved_here = dict.fromkeys(claim for result in results for claim in result.not_proved_here)
     if not_proved_here:
@@ -79,7 +80,8 @@ def causes(odd: "list[Result]") -> list[str]:
         else:
             why = first.why or (first.counterexample or {}).get("actual", "")
             verdict = SHOWN.get(first.verdict, first.verdict)
-            lines.append(f"  {len(about)} obligations are {verdict} for one cause: {why}")
+            of = ", ".join(dict.fromkeys(result.claim for result in about))
+            lines.append(f"  {len(about)} obligations are {verdict} for one cause ({of}): {why}")
             lines += [f"    {name}" for name in names]
             if first.verdict in ADVICE:
                 lines.append(f"    to do: {ADVICE[first.verdict]}")

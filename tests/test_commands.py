@@ -87,3 +87,11 @@ def test_ctrl_c_is_one_line_and_leaves_no_worker() -> None:
         _, err = hunt.communicate()  # ends when the last process that holds the pipes has ended
     assert hunt.returncode == 130
     assert err == "\npoolproof: interrupted\n"
+
+
+@pytest.mark.parametrize(("value", "is_on"), [("1", True), ("0", False), ("", False)])
+def test_a_switch_of_make_can_be_off(value: str, is_on: bool) -> None:
+    made = subprocess.run(
+        ["make", "-n", "fuzz", "KERNEL=x", f"REAL={value}"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ("--real" in made.stdout) is is_on

@@ -74,8 +74,9 @@ def full_tree(source: Source) -> Path:
                 f"{tree} is Linux {version[1:] or 'of no version'}: User Mode Linux has KASAN from 6.1 on only"
             )
         return tree
-    if is_full(FULL / tree.name):
-        return (FULL / tree.name).resolve()
+    version = ".".join(Source(tree / "mm" / "dmapool.c", tree).version().split(".")[:2]) or tree.name
+    if is_full(FULL / version):
+        return (FULL / version).resolve()
     full = ", ".join(f"KERNEL={os.path.relpath(one)}" for one in fetched(FULL)) or "`make kernels FULL=1` fetches some"
     raise BuildError(f"{tree} has no Makefile, Kconfig, arch/um or mm: a full tree is needed to build a kernel; {full}")
 

@@ -105,12 +105,12 @@ def test_a_hypothesis_that_collects_constants_elsewhere_is_an_error(monkeypatch:
 
 def test_a_hunt_tells_how_far_it_is() -> None:
     told: list[str] = []
-    done = hunt("model", 1, "directed", progress=told.append)
-    assert told[0].startswith("model: ")
+    done = hunt("oracle", 1, "directed", progress=told.append)
+    assert told[0].startswith("oracle: ")
     assert told[0].endswith(" steps")
     assert done.tally.steps > 0
 
 
 def test_a_table_is_as_wide_as_its_longest_event() -> None:
-    done = Hunt("model", Tally(1, Counter({"e" * 60: 1})), 1, 1, "dev")
+    done = Hunt("oracle", Tally(1, Counter({"e" * 60: 1})), 1, 1, "dev")
     assert {len(line) for line in table([done]).splitlines()} == {75}

@@ -3,7 +3,8 @@
 Two events depend on each other if they are of one caller, or about the same bytes and one writes. Orders that differ only in
 the exchange of events that do not are one trace (Mazurkiewicz), and one of them is run: by dynamic partial-order reduction
 (Flanagan and Godefroid, 2005), which adds a schedule for each two events that depend on each other and might have come the
-other way round, with sleep sets (Godefroid, 1996), which leave out a schedule that was run already.
+other way round, with source sets (Abdulla and others, 2014) and sleep sets (Godefroid, 1996), which leave out a schedule that
+was run already.
 """
 
 from collections.abc import Callable, Sequence
@@ -117,31 +118,30 @@ def want_the_other_order(events: Sequence[Event], path: list[Node], callers: int
     on at that moment, for the two to come the other way round."""
     clocks: list[Clock] = [[0] * callers for _ in range(callers)]
     of_event = list[Clock]()
-    counts = [0] * callers
     numbers = list[int]()  # of an event, among those of its caller
     accesses: dict[int, list[Clock]] = {}  # by granule: what comes before who writes there, and before who reads
     latest: dict[int, list[list[int]]] = {}  # by granule and caller: its latest write, access, and unlock
     for at, (event, granules) in enumerate(zip(events, shared(events), strict=True)):
         me = event.caller
-        clock = clocks[me]
+        before = clocks[me]
+        clock = list(before)
+        clock[me] += 1
+        for granule in granules:
+            written, read = accesses.setdefault(granule, [[0] * callers, [0] * callers])
+            clock = joined(clock, written)
+            if event.writes:
+                clock = joined(clock, read)
+        clocks[me] = clock
+        of_event.append(clock)
+        numbers.append(clock[me])
         for granule in granules:
             for other, places in enumerate(latest.get(granule, ())):
                 # Who waits for a lock could not have come before it was dropped; who tries to take it, could.
                 for place in places[event.writes : event.writes + 1] + places[2:] * (
                     event.kind not in (LOCKS, UNLOCKS)
                 ):
-                    if other != me and place >= 0 and clock[other] < numbers[place]:
-                        want(path, events, of_event, place, me, clock)
-        counts[me] += 1
-        for granule in granules:
-            written, read = accesses.setdefault(granule, [[0] * callers, [0] * callers])
-            clock = joined(clock, written)
-            if event.writes:
-                clock = joined(clock, read)
-        clock[me] = counts[me]
-        clocks[me] = clock
-        of_event.append(clock)
-        numbers.append(counts[me])
+                    if other != me and place >= 0 and before[other] < numbers[place]:
+                        want(path[place], place, at, events, of_event, numbers)
         for granule in granules:
             pair = accesses[granule]
             pair[not event.writes] = joined(pair[not event.writes], clock)
@@ -155,20 +155,18 @@ def want_the_other_order(events: Sequence[Event], path: list[Node], callers: int
 
 
 def want(
-    path: list[Node], events: Sequence[Event], of_event: Sequence[Clock], place: int, caller: int, clock: Clock
+    node: Node, place: int, last: int, events: Sequence[Event], of_event: Sequence[Clock], numbers: Sequence[int]
 ) -> None:
-    """Have a caller go on before the event at a place; or one without whom it cannot."""
-    node = path[place]
-    if node.can(caller):
-        node.wanted.add(caller)
-        return
-    count = [0] * len(clock)
-    needed = set[int]()
-    for at, event in enumerate(events):
-        count[event.caller] += 1
-        if at > place and clock[event.caller] >= count[event.caller] and node.can(event.caller):
-            needed.add(event.caller)
-        if len(of_event) == at:
-            break
-    if not needed & node.wanted:
-        node.wanted |= needed or {one for one in range(len(clock)) if node.can(one)}
+    """Have the event at `last` come before the one at a place: what happened in between, and need not come behind that, goes
+    first, and somebody has to begin with it who can (source sets: Abdulla and others, 2014)."""
+    late, since = events[place].caller, numbers[place]
+    first, begin = dict[int, int](), set[int]()  # the first event of each caller; who is behind no other of these
+    for at in range(place + 1, last + 1):
+        caller, clock = events[at].caller, of_event[at]
+        if caller in first or (at < last and clock[late] >= since):
+            continue
+        if node.can(caller) and not any(clock[other] >= number for other, number in first.items()):
+            begin.add(caller)
+        first[caller] = numbers[at]
+    if not begin & node.wanted:
+        node.wanted |= {min(begin)} if begin else {one for one in range(len(of_event[0])) if node.can(one)}

@@ -114,8 +114,10 @@ def audit_all(names: list[str], jobs: int, kernel: str | None = None) -> list[Au
         needed_by_others([*results.values()])
 
     def done(bug: Bug, notice: dict[str, Notice]) -> None:
+        # The lemmas of what has to notice it were proved as well, and stand.
+        has_to = set() if bug.kernel else {name for named in bug.refuted for name in obligations_of(bug, named)}
         for name, verdict in notice["prover"].verdicts.items():
-            if name in results and (kernel is None or verdict == "REFUTED"):
+            if name in results and (verdict == "REFUTED" or name in has_to):
                 results[name].bugs[bug.name] = verdict
 
     plant_all(

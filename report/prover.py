@@ -5,6 +5,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from model.claims import CLAIMS
+from model.geometry import counted
 from report.verdicts import ADVICE, SHOWN, against
 
 if TYPE_CHECKING:  # or whoever reads a report would need Z3
@@ -37,8 +38,10 @@ def as_text(results: "list[Result]", seconds: float) -> str:
     )
     cached = sum(result.cached for result in results)
     earlier = f" {cached} are cached, that is, from earlier runs; --fresh proves them anew." if cached else ""
-    obligations = f"{len(results)} obligation{'s' * (len(results) != 1)}"
-    lines += ["", f"{obligations} in {seconds:.1f} s: {counts}; {len(odd)} not as expected.{earlier}"]
+    lines += [
+        "",
+        f"{counted(len(results), 'obligation')} in {seconds:.1f} s: {counts}; {len(odd)} not as expected.{earlier}",
+    ]
     lines += causes(odd)
     not_proved_here = dict.fromkeys(claim for result in results for claim in result.not_proved_here)
     if not_proved_here:
@@ -51,7 +54,7 @@ def as_text(results: "list[Result]", seconds: float) -> str:
     checked = [result.second for result in results if result.second is not None]
     if checked:
         agreed = sum(second["agreed"] == second["queries"] for second in checked)
-        lines.append(f"{agreed} of {len(checked)} proofs agreed by a second solver; queries: {counted(checked)}.")
+        lines.append(f"{agreed} of {len(checked)} proofs agreed by a second solver; queries: {opinions(checked)}.")
     return "\n".join(lines[1:])
 
 
@@ -152,10 +155,10 @@ def opinion(second: dict[str, Any]) -> str:
         return "agreed   without a query"
     if second["agreed"] == second["queries"]:
         return f"agreed   by {second['solver']}: {second['queries']} queries"
-    return f"in doubt {counted([second])}; {second['why']}"
+    return f"in doubt {opinions([second])}; {second['why']}"
 
 
-def counted(seconds: list[dict[str, Any]]) -> str:
+def opinions(seconds: list[dict[str, Any]]) -> str:
     """How many queries got which answer, in words; none of a kind is not named, except agreement."""
     counts = {
         kind: sum(second[kind] for second in seconds) for kind in ("agreed", "disagreed", "unknown", "unsupported")

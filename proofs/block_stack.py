@@ -25,10 +25,10 @@ class StackDevice(KnownBlocks):
     def __init__(self, pool: AnyStack, fails: bool) -> None:
         super().__init__(pool)
         self.fails = fails
-        self.flags: Any = None  # of the request
+        self.requests: list[Any] = []  # the flags of each
 
     def alloc_coherent(self, nbytes: Any, flags: Any) -> GivenPage | None:  # noqa: ARG002
-        self.flags = flags
+        self.requests.append(flags)
         self.pool.next_block = self.pool.tail
         return None if self.fails else self.pool.page
 

@@ -11,12 +11,14 @@ from typing import Any
 
 from impl.layout import Cursor, laid_blocks
 from impl.list_head import ListHead, list_add, list_del_init, list_empty
-from impl.words import INT_MAX
 from model import claims
 from model.trace import Alloc, Create, Free, Kernel, Trace
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Body, Theory
 from proofs.subjects.arbitrary import (
+    IN_USE,
+    NO_MORE,
+    PLACES,
     AnyPage,
     AnyPool,
     AnyV6_1Pool,
@@ -44,7 +46,8 @@ explain = from_this_state("the lists and counters agree with the blocks afterwar
 
 
 def has_a_block_in_use(pool: AnyPool, page: AnyPage) -> None:
-    pool.path.assume("a block is in use, and their number fits an int", lambda: 1 <= page.in_use <= INT_MAX)
+    pool.assume(IN_USE, lambda: page.in_use >= 1)
+    pool.counts_fit(page.in_use)
 
 
 def free_block(pool: AnyPool, page: AnyPage, block: Any, refused: bool = False) -> None:
@@ -110,7 +113,7 @@ def alloc_from_a_page_with_room(path: Any, subject: Any = AnyPool) -> None:
 def alloc_with_a_new_page(path: Any, subject: Any = AnyPool) -> None:
     """No page has room, so the lock is dropped around dma_alloc_coherent. By then, any other page may have room."""
     pool = subject(path, "debug")
-    path.assume("a page has a block", lambda: pool.blks_per_alloc >= 1)
+    pool.has_a_block()
     device = PageDevice(pool, pool.block_offset("the first block"))
     refused = path.one_of("the page overlaps another", False, True)
     pool.insertion_gives(lambda page: page if refused else None)
@@ -136,13 +139,13 @@ class PageDevice:
         self.pool = pool
         self.first = first
         self.others: list[Any] = []
-        self.requests: list[Any] = []  # bytes of each page
+        self.requests: list[Any] = []  # the flags of each
         pool.memory = self
         pool.path.by(claims.free_list_holds_the_free_blocks, pool, "_laid_blocks", self.laid_blocks, pool.AS_LAID)
 
     def alloc_coherent(self, nbytes: Any, flags: Any) -> Any:
-        path, self.flags = self.pool.path, flags
-        self.requests.append(nbytes)
+        path = self.pool.path
+        self.requests.append(flags)
         path.show("as many bytes are asked for as a page has", lambda: nbytes == self.pool.geometry.allocation)
         self.others = put_in_list(self.pool, [], " by then")
         if path.one_of("dma_alloc_coherent", "serves", "fails") == "fails":
@@ -232,10 +235,10 @@ def walk_on(pool: AnyPool, page: AnyPage, block: Any, before: Any) -> tuple[str,
 @obligation(claims.double_free_is_refused, "series", Theory.U64, explain=explain)
 def double_free_is_refused(path: Any, subject: Any = AnyPool) -> None:
     """By induction over the free list, which is as long as the blocks in use leave it."""
-    pool = subject(path)
+    pool = subject(path, needs=(*PLACES, NO_MORE))
     page = any_page(pool)
     listed, before = chain(pool, page), path.number("free blocks before")
-    fits_an_int(path, before, pool.blks_per_alloc)
+    pool.counts_fit(before, pool.blks_per_alloc)
     where = path.one_of(
         "the block is", "in use", *listed, *(["further on in the tail"] if "the tail" in listed else [])
     )
@@ -248,24 +251,18 @@ def double_free_is_refused(path: Any, subject: Any = AnyPool) -> None:
     path.show_claim(claims.double_free_is_refused, refused, where != "in use")
 
 
-def fits_an_int(path: Any, *numbers: Any) -> None:
-    for number in numbers:
-        path.assume("no number of blocks is above an int", lambda number=number: number <= INT_MAX)
-
-
 @obligation(claims.free_list_of_wrong_length_is_refused, "series", Theory.U64, explain=explain)
 def free_list_of_wrong_length_is_refused(path: Any, subject: Any = AnyPool) -> None:
     """By induction over a free list of any length, which does not have the block that is freed. One that runs in a circle is
     left as soon as it is too long, since each turn counts one block more."""
-    pool = subject(path)
+    pool = subject(path, needs=PLACES)
     page, length, before = pool.bare_page(), path.number("free blocks from here on"), path.number("free blocks before")
     page.in_use = path.number("blocks in use")
-    fits_an_int(path, length, before, page.in_use, pool.blks_per_alloc)
-    path.assume("until here, the list was not too long", lambda: before + page.in_use <= pool.blks_per_alloc)
+    pool.counts_fit(length, before, page.in_use, pool.blks_per_alloc)
     pool.give_free_list(page, length)
     said, ahead = walk_on(pool, page, another_block(pool, page), before)
     if ahead:
-        path.show("the list is not too long yet", lambda: before + 1 + page.in_use <= pool.blks_per_alloc)
+        path.show("the list is not too long yet", lambda: before + pool.TURNS + page.in_use <= pool.blks_per_alloc)
         return
     blocks = pool.blks_per_alloc
     path.show_claim(claims.free_list_of_wrong_length_is_refused, said != "", before + length, page.in_use, blocks)

@@ -9,7 +9,6 @@ from typing import Any
 from impl.lock import LockingError
 from impl.pool import POOL_POISON_FREED
 from impl.v6_12 import NULL
-from kernel.environment import GFP_ZERO
 from kernel.objects import Pointer
 from model import claims
 from proofs import block_stack
@@ -17,7 +16,7 @@ from proofs.engine.obligation import Obligations, from_this_state
 from proofs.engine.path import Theory
 from proofs.fills import DRIVERS
 from proofs.free_list import PageDevice, free_any_block, has_a_block_in_use, show_page
-from proofs.subjects.arbitrary import AnyPool, any_page, around, chain, first_with_room, put_in_list
+from proofs.subjects.arbitrary import FITS, INSIDE, AnyPool, any_page, around, chain, first_with_room, put_in_list
 from proofs.subjects.stack import SMALLEST_BLOCK, AnyStack
 
 obligation = Obligations(__name__)
@@ -40,7 +39,7 @@ def operate(path: Any, pool: Any, operation: str) -> tuple[Any, Any]:
 @obligation(claims.live_block_is_left_alone, "series", Theory.U64, explain=explain)
 def operation_writes_inside_its_block(path: Any, subject: Any = AnyPool) -> None:
     """Any byte outside of the block that an operation is about is as it was."""
-    pool = subject(path, "debug", "init_on_alloc", "init_on_free")
+    pool = subject(path, "debug", "init_on_alloc", "init_on_free", needs=(FITS, INSIDE))
     page, block = operate(path, pool, path.one_of("operation", "alloc", "free"))
     place = path.number("any place in the page")
     path.assume("the place is outside of the block", lambda: place < block or place >= block + pool.geometry.size)
@@ -51,11 +50,11 @@ def operation_writes_inside_its_block(path: Any, subject: Any = AnyPool) -> None
 @obligation(claims.locking_rules_are_kept, "series", Theory.U64, explain=explain)
 def locking_rules_are_kept(path: Any, subject: Any = AnyPool) -> None:
     """Of impl/, as far as `impl.lock` knows; of C, each access to what the lock guards."""
-    pool = subject(path, "debug", "interrupts")
+    pool = subject(path, "debug", "interrupts", needs=())
     operation = path.one_of("operation", "alloc", "free", "alloc with a new page")
     try:
         if operation == "alloc with a new page":
-            path.assume("a page has a block", lambda: pool.blks_per_alloc >= 1)
+            pool.has_a_block()
             PageDevice(pool, pool.block_offset("the first block"))
             refused = path.one_of("the page overlaps another", False, True)
             pool.insertion_gives(lambda page: page if refused else None)
@@ -81,30 +80,23 @@ def locking_rules_of_a_stack_are_kept(path: Any, subject: Any = AnyStack) -> Non
     path.show_claim(claims.locking_rules_are_kept, misuse)
 
 
-def any_flags(path: Any) -> Any:
-    """Those that a caller may pass beside __GFP_ZERO."""
-    flags = path.number("the caller's flags")
-    path.assume("an int has them, and __GFP_ZERO is told apart", lambda: flags < 2**31 and flags & GFP_ZERO == 0)
-    return flags
-
-
 @obligation(claims.flags_reach_the_device, "series", Theory.U64, explain=explain)
 def flags_reach_the_device(path: Any, subject: Any = AnyPool) -> None:
-    pool, flags = subject(path), any_flags(path)
-    path.assume("a page has a block", lambda: pool.blks_per_alloc >= 1)
+    pool, flags = subject(path, needs=()), path.number("the caller's flags")
+    pool.has_a_block()
     device = PageDevice(pool, pool.block_offset("the first block"))
     pool.alloc(path.one_of("zero", False, True), flags)
-    path.assume("there is memory for the page's own struct", lambda: device.requests != [])
-    path.show_claim(claims.flags_reach_the_device, device.flags, flags)
+    for asked_with in device.requests:
+        path.show_claim(claims.flags_reach_the_device, asked_with, flags)
 
 
 @obligation(claims.flags_reach_the_device, "v6.12", Theory.U64, explain=explain)
 def flags_reach_the_device_of_a_stack(path: Any, subject: Any = AnyStack) -> None:
-    pool, flags = subject(path, debug=False), any_flags(path)
+    pool, flags = subject(path, debug=False), path.number("the caller's flags")
     pool.next_block, pool.memory = NULL, block_stack.StackDevice(pool, True)
     pool.alloc(path.one_of("zero", False, True), flags)
-    path.assume("there is memory for the page's own struct", lambda: pool.memory.flags is not None)
-    path.show_claim(claims.flags_reach_the_device, pool.memory.flags, flags)
+    for asked_with in pool.memory.requests:
+        path.show_claim(claims.flags_reach_the_device, asked_with, flags)
 
 
 def page_is_on_the_node(path: Any, subject: Any) -> None:
@@ -262,7 +254,7 @@ def alloc_looks_at_any_page(path: Any, subject: Any) -> None:
 def alloc_at_the_end_of_the_list(path: Any, subject: Any) -> None:
     """No page has room: the lock is dropped, others change the list, a page is added or there is no memory."""
     pool = subject(path, "debug")
-    path.assume("a page has a block", lambda: pool.blks_per_alloc >= 1)
+    pool.has_a_block()
     device = PageDevice(pool, pool.block_offset("the first block"))
     interpreter, frame = pool.started(path.one_of("zero", False, True))
     begins = interpreter.advance(frame, frame.function.loops[0])

@@ -16,16 +16,21 @@ from impl.lock import Lock
 from impl.pool import FREE_LINK, Page, Pool
 from impl.rbtree import PageTree
 from impl.v6_1 import V6_1Pool
+from impl.words import INT_MAX
 from model import claims
 from model.claims import Claim
 from proofs.subjects.subject import ReachedTail, any_geometry
 
 END = "no block: a link that is not inside the page"
-
+A_BLOCK = "a page has a block"
+IN_USE = "a block of the page is in use"
+NO_MORE = "no more blocks are in use than there are"
+COUNTS_FIT = "no number of blocks is above an int"
 FITS = claims.admitted_geometry_fits_an_int.name
 INSIDE = claims.block_lies_inside_its_page.name
 DISJOINT = claims.blocks_are_disjoint.name
-EVERYTHING = (FITS, END, INSIDE, DISJOINT)
+PLACES = (FITS, END, INSIDE, DISJOINT)
+EVERYTHING = (*PLACES, A_BLOCK, IN_USE, NO_MORE, COUNTS_FIT)
 
 
 class AnyPage(Page):
@@ -78,7 +83,8 @@ class AnyPool(Pool):
     """A pool with any geometry and any pages, of which the code gets to see those that are put into it.
 
     The options that are named have any value; the others are off. A proof may say that it `needs` less than all that is
-    known of a state: that the geometry is admitted, where a link leads that ends a list, where blocks may lie.
+    known of a state: that the geometry is admitted, where a link leads that ends a list, where blocks may lie and how many
+    there are.
     """
 
     AS_LAID = "as_laid"
@@ -152,12 +158,21 @@ class AnyPool(Pool):
 
     def number_outside(self, name: str) -> Any:
         offset = self.path.number(name)
-        if END in self.needs:
-            self.path.assume(END, lambda: offset >= self.geometry.allocation)
+        self.assume(END, lambda: offset >= self.geometry.allocation)
         return offset
 
     def assume_disjoint(self, one: Any, other: Any) -> None:
         self.assume_claim(claims.blocks_are_disjoint, one, other, self.geometry.size)
+
+    def has_a_block(self) -> None:
+        self.assume(A_BLOCK, lambda: self.blks_per_alloc >= 1)
+
+    def counts_fit(self, *numbers: Any) -> None:
+        self.assume(COUNTS_FIT, lambda: all(number <= INT_MAX for number in numbers))
+
+    def assume(self, premise: str, condition: Callable[[], Any]) -> None:
+        if premise in self.needs:
+            self.path.assume(premise, condition)
 
     def assume_claim(self, claim: Claim, *arguments: Any) -> None:
         if claim.name in self.needs:
@@ -178,7 +193,7 @@ class AnyV6_1Pool(AnyPool):
 
 def any_page(pool: AnyPool) -> AnyPage:
     page = pool.page("the page")
-    pool.path.assume("no more blocks are in use than there are", lambda: page.in_use <= pool.blks_per_alloc)
+    pool.assume(NO_MORE, lambda: page.in_use <= pool.blks_per_alloc)
     return page
 
 

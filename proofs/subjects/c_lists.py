@@ -9,7 +9,7 @@ from kernel.objects import Pointer, Struct, View
 from model import claims
 from model.promises import SERIES, V6_1
 from proofs.engine.path import AssertionFailed
-from proofs.subjects.arbitrary import END, EVERYTHING, FITS, INSIDE, AnyPage, AnyPool, first_with_room
+from proofs.subjects.arbitrary import EVERYTHING, AnyPage, AnyPool, first_with_room
 from proofs.subjects.c_last_turn import Laid
 from proofs.subjects.c_operations import Operations
 from proofs.subjects.c_pool import Code, is_inside, lookup_case
@@ -65,7 +65,7 @@ class CPool(Operations, AnyPool):
     AS_LAID = ""
     TURNS = 1  # what a turn has counted is seen when it is over
     LINK = LINK
-    ALWAYS_NEEDS: tuple[str, ...] = (FITS, INSIDE, END)
+    ALWAYS_NEEDS: tuple[str, ...] = EVERYTHING
 
     def __init__(
         self, code: Code, path: Any, *options: str, needs: tuple[str, ...] = EVERYTHING, debug: bool = False

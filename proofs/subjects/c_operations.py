@@ -128,6 +128,10 @@ class Operations:
         self.given = Struct("handle", {0: Field("dma", 64)}, unwritten=Fault, private=True)
         interpreter = self.interpreter()
         self.last_turn = LastTurn(self, interpreter)
+        if not isinstance(flags, int):
+            self.path.assume(
+                "an int has the flags, without __GFP_ZERO", lambda: flags < 2**31 and flags & GFP_ZERO == 0
+            )
         flags = flags + GFP_ZERO if zero else flags
         return interpreter, interpreter.enter("dma_pool_alloc", Pointer(self.view, 0), flags, Pointer(self.given, 0))
 

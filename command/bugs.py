@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -258,5 +259,9 @@ def run(options: argparse.Namespace) -> Status:
     print(f"\n{len(said)} seeded bugs in {time.perf_counter() - started:.0f} s. Noticed by")
     for engine_names, count in by.most_common():
         print(f"  {engine_names or 'nobody':<32} {count:>4}")
+    for name in engines:
+        seconds = [notice[name].seconds for notice in said.values() if name in notice and not notice[name].missed]
+        if seconds:
+            print(f"  {name}: {median(seconds):.1f} s of a process of its own, the median of {len(seconds)}")
     print(f"{len(missed)} not noticed by all that have to{': ' if missed else ''}{', '.join(missed)}.")
     return Status.SURPRISE if missed else Status.EXPECTED

@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from bench import fuzzer, growth, headline, mpt3sas, prover, real
+from bench import floor, fuzzer, growth, headline, mpt3sas, prover, real
 from bench.part import Wanted
 from command.files import put, try_out
 from command.line import Status, unknown
@@ -20,7 +20,15 @@ from model.bad_input import BadInput
 from model.checks import BrokenClaim
 from model.revision import RuleError
 
-PARTS = {"headline": headline, "growth": growth, "prover": prover, "fuzzer": fuzzer, "real": real, "mpt3sas": mpt3sas}
+PARTS = {
+    "headline": headline,
+    "floor": floor,
+    "growth": growth,
+    "prover": prover,
+    "fuzzer": fuzzer,
+    "real": real,
+    "mpt3sas": mpt3sas,
+}
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -36,6 +36,6 @@ class Lock:
     __enter__ = take
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
+        if kind is None and not self.taken:
             self.needed()
         self.taken = False

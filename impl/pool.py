@@ -148,7 +148,8 @@ class Pool(DmaPool):
             if page.offset >= self.geometry.allocation:
                 self._page_is_full(page)
 
-        self._fill_allocated(page, offset, zero)
+        if self.debug or self.init_on_alloc or zero:
+            self._fill_allocated(page, offset, zero)
         return page.vaddr + offset, page.dma + offset
 
     def free(self, vaddr: int, dma: int) -> None:
@@ -159,7 +160,7 @@ class Pool(DmaPool):
                 self._error(f"dma_pool_free {self.name}, {vaddr:016x}/{dma:#018x} (bad dma)")
                 return
             offset = unsigned_int(vaddr - page.vaddr)
-            if not self._fill_freed(page, offset, vaddr, dma):
+            if (self.debug or self.init_on_free) and not self._fill_freed(page, offset, vaddr, dma):
                 return
             self._page_has_room(page)
             page.in_use = unsigned_int(page.in_use - 1)

@@ -81,8 +81,10 @@ class Memory:
 
     def block(self, vaddr: int, nbytes: int) -> memoryview:
         """The bytes at a virtual address. Raises ValueError if they do not lie in one live mapping."""
-        offset = self.offset(vaddr)
-        mapping = self.mappings.get(vaddr - offset)
-        if mapping is not None and offset + nbytes <= len(mapping.data):
-            return mapping.data[offset : offset + nbytes]
+        below = bisect_right(self._starts, vaddr)
+        if below:
+            mapping = self.mappings[self._starts[below - 1]]
+            offset = vaddr - mapping.vaddr
+            if offset + nbytes <= len(mapping.data):
+                return mapping.data[offset : offset + nbytes]
         raise ValueError(f"{nbytes} bytes at {vaddr:#x} are not in coherent memory")

@@ -154,6 +154,28 @@ def test_an_access_right_after_an_atomic_one_may_race(tmp_path: Path) -> None:
     assert broken.value.happened.endswith("a race")
 
 
+REDESIGNS = tomllib.loads((Path(__file__).parent / "redesigns.toml").read_text())["change"]
+LLIST, COUNTER = (
+    next(change["text"] for change in REDESIGNS if word in str(change)) for word in ("llist_head", "__percpu")
+)
+
+
+@pytest.mark.parametrize("text", [LLIST, COUNTER], ids=["llist", "counter"])
+def test_what_needs_no_lock_does_not_race(text: list[str], tmp_path: Path) -> None:
+    met = meet_all(revision_of(changed("v6.12", tmp_path, *text)), most=200, meetings=MEETINGS[3:5])
+    assert met.broken is None
+    assert met.orders > 100
+
+
+def test_the_counter_of_one_processor_is_no_other_one_s(tmp_path: Path) -> None:
+    source = changed(
+        "v6.12", tmp_path, *COUNTER, "this_cpu_inc(*pool->nr_active);", "++*per_cpu_ptr(pool->nr_active, 0);"
+    )
+    broken = meet_all(revision_of(source), meetings=MEETINGS[3:5]).broken
+    assert broken is not None
+    assert broken.happened.endswith("a race")
+
+
 def test_a_free_block_that_is_lost_while_others_are_left_is_missed(tmp_path: Path) -> None:
     file = planted("races/freed_only_if_the_lock_is_free", tmp_path)
     with pytest.raises(BrokenClaim) as broken:

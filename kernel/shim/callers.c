@@ -46,6 +46,12 @@ static struct turn *turn, *last_turn;
 static struct event *events;
 static u64 *number_of_events, enabled;
 
+/* On which the code runs: that of a caller at once, or the first. */
+u32 poolproof_processor(void)
+{
+	return current == &outside ? 0 : current - callers;
+}
+
 static void exchange(struct processor *from)
 {
 	struct processor now = { running, irqs_off, budget, budget_of_operation, { 0 }, races_meant, held, reading_pools_file, destroying, content };
@@ -108,9 +114,7 @@ static struct caller *chosen(void)
 /* The heap is elsewhere in each process. */
 static u64 same_in_all(const void *address)
 {
-	size_t offset = (const u8 *)address - heap;
-
-	return offset < heap_used ? HEAP_IN_EVENTS + offset : (u64)address;
+	return is_in_heap(address) ? HEAP_IN_EVENTS + ((const u8 *)address - heap) : (u64)address;
 }
 
 static void happens_when(const u32 *waits_for, enum event_kind kind, const void *address, size_t nbytes, const void *pc)

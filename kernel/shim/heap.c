@@ -2,7 +2,7 @@
 /*
  * The heap.
  *
- * Replaces mm/slub.c (kmalloc with its variants, caches, kfree), mm/util.c (kvmalloc, kstrdup), mm/percpu.c for the one processor, and
+ * Replaces mm/slub.c (kmalloc with its variants, caches, kfree), mm/util.c (kvmalloc, kstrdup), mm/percpu.c, and
  * fs_reclaim_acquire of mm/page_alloc.c, which might_alloc calls. Versions have names of their own for the same.
  * Invariant: no byte is used twice before the next pool, so that a use after kfree is found; behind each object are at least 16
  * bytes of RED_ZONE.
@@ -12,6 +12,8 @@
 #include "shim.h"
 
 #define HEAP_BYTES (1ul << 28)
+#define COPY_BYTES 4096ul /* from one processor's copy to the next one's */
+#define COPIES_AT (HEAP_BYTES - (1ul << 24)) /* where memory for each processor is; no lock is expected there */
 #define UNWRITTEN 0x5a /* what kmalloc gives */
 #define FREED 0x6b     /* what kfree leaves */
 #define LIVE 0x6c69766531323334ul
@@ -22,7 +24,7 @@ struct object {
 };
 
 u8 *heap;
-size_t heap_used, objects;
+size_t heap_used, copies_used, objects;
 
 bool map_heap(void)
 {
@@ -33,6 +35,21 @@ bool map_heap(void)
 static size_t room_for(size_t nbytes)
 {
 	return sizeof(struct object) + ALIGN(nbytes, 16) + 16;
+}
+
+bool is_per_processor(const void *address)
+{
+	return (size_t)((u8 *)address - heap - COPIES_AT) < copies_used;
+}
+
+bool is_in_heap(const void *address)
+{
+	return (size_t)((u8 *)address - heap) < heap_used || is_per_processor(address);
+}
+
+void *poolproof_copy_of(const void *object, unsigned processor)
+{
+	return (u8 *)object + (is_per_processor(object) ? processor * COPY_BYTES : 0);
 }
 
 size_t object_of(size_t offset, size_t *nbytes)
@@ -81,24 +98,30 @@ void check_gfp(gfp_t flags, const char *what, const void *pc)
 				    name_of_flags(running.allowed));
 }
 
-static void *allocate_on(int node, size_t nbytes, gfp_t flags, const void *pc)
+/* A new object in a part of the heap; NULL if that is full. */
+static void *object_in(size_t start, size_t end, size_t *used, size_t nbytes, gfp_t flags)
 {
 	size_t room = room_for(nbytes);
-	struct object *object = (struct object *)(heap + heap_used);
+	struct object *object = (struct object *)(heap + start + *used);
 
-	check_gfp(flags, "an allocation", pc);
-	if (running.node != NUMA_NO_NODE && node != running.node)
-		breaks("structs_are_on_the_node", pc, "%lu bytes are allocated on %s, of a pool for node %d", nbytes,
-		       node == NUMA_NO_NODE ? "any node" : "another node", running.node);
-	if (fails_by_injection() || nbytes > HEAP_BYTES || heap_used + room > HEAP_BYTES)
+	if (nbytes > end - start || *used + room > end - start)
 		return NULL;
-	forget_locks_of(heap_used, room);
-	heap_used += room;
+	forget_locks_of(start + *used, room);
+	*used += room;
 	objects++;
 	*object = (struct object){ LIVE, nbytes };
 	memset(object + 1, flags & __GFP_ZERO ? 0 : UNWRITTEN, nbytes);
 	memset((u8 *)(object + 1) + nbytes, RED_ZONE, room - sizeof(*object) - nbytes);
 	return object + 1;
+}
+
+static void *allocate_on(int node, size_t nbytes, gfp_t flags, const void *pc)
+{
+	check_gfp(flags, "an allocation", pc);
+	if (running.node != NUMA_NO_NODE && node != running.node)
+		breaks("structs_are_on_the_node", pc, "%lu bytes are allocated on %s, of a pool for node %d", nbytes,
+		       node == NUMA_NO_NODE ? "any node" : "another node", running.node);
+	return fails_by_injection() ? NULL : object_in(0, COPIES_AT, &heap_used, nbytes, flags);
 }
 
 void *allocate(size_t nbytes, gfp_t flags, const void *pc)
@@ -113,7 +136,7 @@ void kfree(const void *given)
 
 	if (!given)
 		return;
-	if ((u8 *)given <= heap || (u8 *)given >= heap + heap_used || (u64)given % 16 || (object->magic != LIVE && object->magic != DEAD))
+	if ((u8 *)given == heap || !is_in_heap(given) || (u64)given % 16 || (object->magic != LIVE && object->magic != DEAD))
 		fault("kfree of what kmalloc did not give");
 	if (object->magic == DEAD)
 		fault("kfree of an object that was freed before");
@@ -267,20 +290,27 @@ void kmem_cache_destroy(struct kmem_cache *cache)
 	kfree(cache);
 }
 
-/* Memory for each processor, of which there is one. */
+static void *allocate_copies(size_t nbytes, gfp_t flags, const void *pc)
+{
+	check_gfp(flags, "an allocation", pc);
+	if (fails_by_injection() || nbytes > COPY_BYTES)
+		return NULL;
+	return object_in(COPIES_AT, HEAP_BYTES, &copies_used, (MOST_CALLERS - 1) * COPY_BYTES + nbytes, __GFP_ZERO);
+}
+
 void *pcpu_alloc_noprof(size_t nbytes, size_t align, bool reserved, gfp_t flags)
 {
-	return allocate(nbytes, flags | __GFP_ZERO, CALLER);
+	return allocate_copies(nbytes, flags, CALLER);
 }
 
 void *__alloc_percpu(size_t nbytes, size_t align)
 {
-	return allocate(nbytes, GFP_KERNEL | __GFP_ZERO, CALLER);
+	return allocate_copies(nbytes, GFP_KERNEL, CALLER);
 }
 
 void *__alloc_percpu_gfp(size_t nbytes, size_t align, gfp_t flags)
 {
-	return allocate(nbytes, flags | __GFP_ZERO, CALLER);
+	return allocate_copies(nbytes, flags, CALLER);
 }
 
 void free_percpu(void *object)

@@ -57,7 +57,7 @@ void reset(void)
 	forget_blocks();
 	forget_order();
 	forget_resources();
-	heap_used = objects = frees = unused_pages = 0;
+	heap_used = copies_used = objects = frees = unused_pages = 0;
 	destroyed = false;
 	poolproof_page_size = request.d;
 	peer_base = request.base;

@@ -82,10 +82,10 @@ static bool only_spinlocks(u8 under)
 	return under && !(under & ~SPINLOCKS);
 }
 
-/* Numbers of the pool itself, which v6.12 reads as they are. */
+/* Numbers of the pool itself, which v6.12 reads as they are, and those of each processor. */
 static bool is_for_people(const void *address, bool writes)
 {
-	return reading_pools_file && !writes && (size_t)((u8 *)address - (u8 *)pool) < pool_bytes;
+	return reading_pools_file && !writes && ((size_t)((u8 *)address - (u8 *)pool) < pool_bytes || is_per_processor(address));
 }
 
 static __always_inline void on_access(const void *address, size_t nbytes, enum event_kind access, const void *pc)
@@ -199,6 +199,7 @@ void __kcsan_check_access(const volatile void *address, size_t nbytes, int type)
 
 void poolproof_atomic(const volatile void *address, size_t nbytes, bool orders)
 {
+	running.late_write = NULL; /* that may be of a block that nobody else knew until now */
 	begin_atomic(orders ? ATOMIC : UPDATES, (const void *)address, nbytes, CALLER);
 }
 

@@ -237,9 +237,11 @@ void give_up_resources(void);
 /* The heap (heap.c) */
 
 extern u8 *heap;
-extern size_t heap_used, objects; /* bytes; objects that are not freed */
+extern size_t heap_used, copies_used, objects; /* bytes; those of memory for each processor; objects that are not freed */
 
 bool map_heap(void);
+bool is_in_heap(const void *address);
+bool is_per_processor(const void *address);
 bool is_live(const void *given); /* an object of kmalloc that is not freed */
 void *allocate(size_t nbytes, gfp_t flags, const void *pc);
 void kfree(const void *object);

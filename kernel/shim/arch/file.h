@@ -11,6 +11,33 @@ extern unsigned long poolproof_page_size; /* chosen for each pool, so that one p
 #define PAGE_SHIFT __builtin_ctzl(PAGE_SIZE)
 #define PAGE_MASK (~(PAGE_SIZE - 1))
 
+/* Callers at once are on a processor each, and memory for each processor has a copy for each. */
+void *poolproof_copy_of(const void *object, unsigned processor);
+#undef NR_CPUS
+#undef raw_smp_processor_id
+#define NR_CPUS POOLPROOF_PROCESSORS
+#define raw_smp_processor_id() poolproof_processor()
+#ifdef raw_cpu_ptr
+#undef per_cpu_ptr
+#undef raw_cpu_ptr
+#undef for_each_possible_cpu
+#undef for_each_online_cpu
+#undef for_each_present_cpu
+#undef num_possible_cpus
+#undef num_online_cpus
+#define per_cpu_ptr(pointer, cpu)                                                                                  \
+	({                                                                                                         \
+		__verify_pcpu_ptr(pointer);                                                                        \
+		(typeof(*(pointer)) __kernel __force *)poolproof_copy_of((const void __force *)(pointer), cpu);    \
+	})
+#define raw_cpu_ptr(pointer) per_cpu_ptr(pointer, poolproof_processor())
+#define for_each_possible_cpu(cpu) for ((cpu) = 0; (cpu) < NR_CPUS; (cpu)++)
+#define for_each_online_cpu(cpu) for_each_possible_cpu(cpu)
+#define for_each_present_cpu(cpu) for_each_possible_cpu(cpu)
+#define num_possible_cpus() NR_CPUS
+#define num_online_cpus() NR_CPUS
+#endif
+
 /* What lockdep asserts is a rule of locks. */
 #ifdef lockdep_assert
 void poolproof_lockdep(void);

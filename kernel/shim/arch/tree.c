@@ -21,20 +21,21 @@ const gfp_t gfp_atomic = GFP_ATOMIC;
 /* The machine: the boot options, the process that runs, and a device. */
 
 struct static_key_false init_on_alloc, init_on_free;
-static struct task_struct task;
+static struct task_struct tasks[POOLPROOF_PROCESSORS]; /* one on each */
 const size_t device_bytes = sizeof(struct device);
 extern initcall_t __start_poolproof_initcalls[] __weak, __stop_poolproof_initcalls[] __weak;
 
 struct task_struct *poolproof_current(void)
 {
-	return &task;
+	return &tasks[poolproof_processor()];
 }
 
 void boot(struct device *device, const char *name, bool fills_on_alloc, bool fills_on_free)
 {
 	atomic_set(&init_on_alloc.key.enabled, fills_on_alloc);
 	atomic_set(&init_on_free.key.enabled, fills_on_free);
-	task.thread_info.preempt_count = 0;
+	for (size_t n = 0; n < ARRAY_SIZE(tasks); n++)
+		tasks[n].thread_info.preempt_count = 0;
 	device->init_name = name;
 	INIT_LIST_HEAD(&device->dma_pools);
 }

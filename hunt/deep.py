@@ -19,7 +19,7 @@ from model.bad_input import BadInput
 from model.checks import BrokenClaim
 from model.lockstep import replay
 from model.memory import Mapping, Memory, apart
-from model.pool import Addresses, Page, SimplePool
+from model.pool import Addresses, Oracle, Page
 from model.revision import Revision
 from model.trace import Alloc, Create, Destroy, Free, Kernel, PageChoice, Step, Trace
 
@@ -59,7 +59,7 @@ class DeepRun:
         self.steps: list[Step] = [pool]
         self.memory, self.shadow = Memory(), Memory(lambda _: None)
         arguments = pool.size, pool.align, pool.boundary
-        oracle = SimplePool.create(pool.name, self.shadow, *arguments, **kernel.options(), promises=revision.promises)
+        oracle = Oracle.create(pool.name, self.shadow, *arguments, **kernel.options(), promises=revision.promises)
         assert oracle is not None, f"{pool} is refused"
         self.oracle = oracle
         self.blocks: dict[str, Addresses] = {}  # that were given, by name

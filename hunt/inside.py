@@ -10,8 +10,8 @@ from impl.rbtree import LEFT, RIGHT
 from impl.v6_12 import NULL, V6_12Pool
 from model import claims
 from model.lockstep import Lockstep
+from model.pool import Oracle
 from model.pool import Page as OraclePage
-from model.pool import SimplePool
 from model.revision import Inside, TreeNode
 
 MOST_PAGES = 1000
@@ -101,7 +101,7 @@ def tree_height_is_logarithmic(lockstep: Lockstep, pool: Pool, pages: int) -> No
     lockstep.check(claims.tree_height_is_logarithmic, pages, height(pool.page_tree.root))
 
 
-def pages_with_room_are_listed(lockstep: Lockstep, pool: Pool, oracle: SimplePool) -> None:
+def pages_with_room_are_listed(lockstep: Lockstep, pool: Pool, oracle: Oracle) -> None:
     listed: list[int] = []
     torn: list[int] = []
     head = link = pool.avail_page_list
@@ -148,7 +148,7 @@ def in_use_counts_the_live_blocks(lockstep: Lockstep, pool: Pool, page: OraclePa
     lockstep.check(claims.in_use_counts_the_live_blocks, counted, len(page.in_use), description=described)
 
 
-def free_list_holds_the_free_blocks(lockstep: Lockstep, pool: Pool, oracle: SimplePool, page: OraclePage) -> None:
+def free_list_holds_the_free_blocks(lockstep: Lockstep, pool: Pool, oracle: Oracle, page: OraclePage) -> None:
     listed = chain(pool, pool.page_tree.find(page.mapping.dma), len(oracle.offsets))
     free = set(oracle.offsets) - page.in_use
 

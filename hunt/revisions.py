@@ -19,7 +19,7 @@ from kernel.compiler import BuildError
 from kernel.pool import program_of
 from kernel.promises import promises_of, revision_of
 from model.claims import CLAIMS
-from model.pool import SimplePool
+from model.pool import Oracle
 from model.promises import SERIES, V6_1, V6_12, Promises
 from model.revision import KERNEL, Revision
 
@@ -36,7 +36,7 @@ def python(pool: Any, promises: Promises = SERIES, **views: Any) -> Revision:
 REVISIONS: Mapping[str, Revision] = MappingProxyType(
     {
         # It has no free lists.
-        "oracle": Revision(SimplePool.create, replace(SERIES, keeps_in_debug_builds=SERIES.keeps)),
+        "oracle": Revision(Oracle.create, replace(SERIES, keeps_in_debug_builds=SERIES.keeps)),
         "series": python(SeriesPool, look=look, inside=inside_of_pages),
         # Held to what v6.1 was meant to promise, which it breaks; and to what it keeps in fact.
         "v6.1": python(

@@ -19,7 +19,7 @@ from model.events import Event, Outcome, race
 from model.geometry import counted
 from model.linearizable import Call, orders, page_without_need, wrong_in_the_file
 from model.memory import Mapping
-from model.pool import Addresses, SimplePool
+from model.pool import Addresses, Oracle
 from model.trace import NAMES, Alloc, Free, Step, Together, TraceError, Turn
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def check_accesses(lockstep: "Lockstep", record: Record, step: Together, outcome
 def follow(
     lockstep: "Lockstep",
     record: Record,
-    oracle: SimplePool,
+    oracle: Oracle,
     calls: Sequence[Call],
     outcome: Outcome,
     named: dict[str, Addresses],

@@ -17,7 +17,7 @@ from model.bad_input import BadInput
 from model.claims import Claim
 from model.geometry import counted
 from model.memory import Memory
-from model.pool import SimplePool
+from model.pool import Oracle
 from model.promises import numbers_in
 from model.revision import Revision, Target
 from model.trace import Alloc, Free, Kernel, PageChoice, Step, Trace, TraceError
@@ -141,7 +141,7 @@ class Checks:
         self.memory = Memory(remapped=kernel.remapped)
         self.shadow = Memory(lambda _: None)  # the oracle's view: the same addresses, bytes of its own
         self.target: Target | None = None
-        self.oracle: SimplePool | None = None
+        self.oracle: Oracle | None = None
         self.align = 1  # of blocks, in bytes
         self.blocks: dict[str, DriversBlock] = {}
         self.in_use: dict[int, str] = {}  # the names of the blocks in use, by virtual address
@@ -365,6 +365,6 @@ class Checks:
             raise TraceError("the pool was refused or destroyed; nothing can follow")
         return self.target
 
-    def _live_oracle(self) -> SimplePool:
+    def _live_oracle(self) -> Oracle:
         assert self.oracle is not None
         return self.oracle

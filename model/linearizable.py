@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from model.events import ASKS, Outcome
-from model.pool import Addresses, SimplePool
+from model.pool import Addresses, Oracle
 from model.trace import Alloc, Free, PoolInfo, Step
 
 Call = tuple[int, Step]
@@ -11,7 +11,7 @@ Call = tuple[int, Step]
 
 
 def orders(
-    oracle: SimplePool, calls: Sequence[Call], outcome: Outcome, named: dict[str, Addresses]
+    oracle: Oracle, calls: Sequence[Call], outcome: Outcome, named: dict[str, Addresses]
 ) -> Iterator[tuple[Call, ...]]:
     """The orders of the calls in which the oracle may give what was given."""
     spans = Spans(oracle, calls, outcome)
@@ -46,7 +46,7 @@ def orders(
 class Spans:
     """When each call has begun and ended, as places among the events."""
 
-    def __init__(self, oracle: SimplePool, calls: Sequence[Call], outcome: Outcome) -> None:
+    def __init__(self, oracle: Oracle, calls: Sequence[Call], outcome: Outcome) -> None:
         """The oracle is as it was before."""
         self.first, self.last, self.asked = dict[int, int](), dict[int, int](), dict[int, int]()
         for at, event in enumerate(outcome.events):
@@ -76,7 +76,7 @@ class Spans:
         return self.pages + self.ended(list(self.asked), since)
 
 
-def page_without_need(oracle: SimplePool, calls: Sequence[Call], outcome: Outcome) -> str:
+def page_without_need(oracle: Oracle, calls: Sequence[Call], outcome: Outcome) -> str:
     """That an allocation asked for a page while, whatever the order, a block was free; "" if none did."""
     spans = Spans(oracle, calls, outcome)
     for call, at in spans.asked.items():
@@ -88,7 +88,7 @@ def page_without_need(oracle: SimplePool, calls: Sequence[Call], outcome: Outcom
     return ""
 
 
-def wrong_in_the_file(oracle: SimplePool, calls: Sequence[Call], outcome: Outcome) -> tuple[str, str] | None:
+def wrong_in_the_file(oracle: Oracle, calls: Sequence[Call], outcome: Outcome) -> tuple[str, str] | None:
     """What a caller may read in the file pools, each number by itself, at some moment of some order; and what it has read."""
     spans = Spans(oracle, calls, outcome)
     for number, call in calls:

@@ -10,7 +10,7 @@ from model.checks import BrokenClaim, Checks, DriversBlock, Ended, Record, messa
 from model.claims import Claim
 from model.geometry import SMALLEST_BLOCK, Refusal, create
 from model.memory import Mapping
-from model.pool import Page, SimplePool
+from model.pool import Oracle, Page
 from model.revision import LARGEST_PAGE, Revision, Target
 from model.trace import (
     Alloc,
@@ -106,7 +106,7 @@ class Lockstep(Checks):
         if not isinstance(promised, Refusal) and promised.allocation > LARGEST_PAGE:
             raise TraceError(f"a page of {promised.allocation} bytes is too large to run (at most {LARGEST_PAGE})")
         self.target = target
-        self.oracle = SimplePool.create(step.name, self.shadow, *arguments, **options, promises=promises)
+        self.oracle = Oracle.create(step.name, self.shadow, *arguments, **options, promises=promises)
         self.align = max(step.align, 1)
 
     def _run_without_oracle(self, record: Record, step: Step) -> NoReturn:

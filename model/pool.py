@@ -24,7 +24,7 @@ class Page:
 
 
 @dataclass
-class SimplePool:
+class Oracle:
     """A pool of blocks of coherent memory; `create` checks the arguments."""
 
     name: str

@@ -15,7 +15,7 @@ from impl.v6_12 import V6_12Pool
 from model import geometry as promise
 from model.lockstep import replay
 from model.memory import VADDR_BASE, VMALLOC_BASE, Memory
-from model.pool import SimplePool
+from model.pool import Oracle
 from model.trace import Alloc, Create, Destroy, Free, Kernel, Trace
 from tests.pools import pool_of
 
@@ -71,7 +71,7 @@ SMALL = promise.Geometry(64, 4096, 4096)
         *(lambda memory, of=of: of.create("pool", memory, 64, 1, 0) for of in REVISIONS.values()),
         lambda memory: Pool("pool", memory, Geometry(64, 4096, 4096)),
         lambda memory: V6_12Pool("pool", memory, Geometry(64, 4096, 4096)),
-        lambda memory: SimplePool("pool", memory, SMALL),
+        lambda memory: Oracle("pool", memory, SMALL),
     ],
 )
 def test_a_pool_that_is_asked_for_nothing_fills_nothing(make: Any) -> None:
@@ -89,7 +89,7 @@ def test_a_pool_that_is_asked_for_nothing_fills_nothing(make: Any) -> None:
 def test_the_oracle_reports_what_debug_builds_notice() -> None:
     """The machine could not tell: what the oracle does not complain of, it takes for corruption."""
     memory = Memory()
-    pool = SimplePool.create("pool", memory, 64, 1, 0, debug=True)
+    pool = Oracle.create("pool", memory, 64, 1, 0, debug=True)
     assert pool is not None
     assert pool.geometry.allocation == 4096
     vaddr, dma = pool.alloc() or (0, 0)

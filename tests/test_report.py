@@ -20,7 +20,7 @@ from hunt.inside import inside_of_pages
 from hunt.revisions import REVISIONS, python
 from impl.pool import Pool
 from kernel.once import ROOT
-from model.pool import SimplePool
+from model.pool import Oracle
 from model.revision import Revision
 from model.trace import Alloc, Create, Destroy, Trace, dumps, loads
 from proofs.catalogue import OBLIGATIONS
@@ -111,7 +111,7 @@ def test_a_block_that_sticks_out_is_drawn_whole() -> None:
 
 
 def test_of_a_pool_that_cannot_be_looked_into_the_blocks_are_drawn_that_it_has_handed_out() -> None:
-    class Crosses(SimplePool):
+    class Crosses(Oracle):
         def alloc(self, *how: Any) -> tuple[int, int] | None:
             block = super().alloc(*how)
             return block and (block[0] + 16, block[1] + 16)

@@ -22,6 +22,7 @@ class Meeting(NamedTuple):
     before: tuple[Step, ...]
     callers: tuple[tuple[Step, ...], ...]
     kernel: Kernel = Kernel(page_size=64)
+    interrupts: bool = False  # all but the first are interrupt handlers on its processor
 
 
 def alloc(*names: str) -> tuple[Step, ...]:
@@ -45,9 +46,16 @@ MEETINGS = (
     Meeting((Create(16), *alloc("x")), (alloc("a", "b"), (*alloc("c", "d"), Free("c")))),
     Meeting(ONE_PAGE, ((Free("x"), *alloc("a")), alloc("b", "c"), (*alloc("d"), PoolInfo()))),
     Meeting((Create(32),), tuple((*alloc(name), Free(name)) for name in "abc")),
+    Meeting(ONE_PAGE, ((*alloc("a"), Free("a"), *alloc("b")), alloc("c"), (Free("x"),)), interrupts=True),
+    Meeting(
+        (*ONE_PAGE, *alloc("y")),
+        ((Free("x"), *alloc("a", "b")), (*alloc("c"), Free("c")), (Free("y"),)),
+        interrupts=True,
+    ),
 )
 """Two callers with three operations each, or three with two; as they meet at an empty pool, at a full one, at one with a page
-for each block, and at the file; where one frees what another was given; and where one may not sleep."""
+for each block, and at the file; where one frees what another was given; and where one may not sleep. And one with three, whom
+two interrupt handlers interrupt, with an operation or two each."""
 
 IN_PYTHON = tuple(meeting for meeting in MEETINGS[3:] if len(meeting.callers) == 2)
 """Those of two callers who meet at a pool: the Python has no devices with a file."""
@@ -59,7 +67,7 @@ def turns(schedule: list[int]) -> tuple[Turn, ...]:
 
 def run_of(meeting: Meeting, schedule: list[int]) -> Trace:
     """The callers by a schedule."""
-    return Trace((*meeting.before, Together(meeting.callers, turns(schedule))), meeting.kernel)
+    return Trace((*meeting.before, Together(meeting.callers, turns(schedule), meeting.interrupts)), meeting.kernel)
 
 
 def take_what_is_free(lockstep: Lockstep) -> None:
@@ -85,7 +93,7 @@ def runs_of(revision: Revision, meeting: Meeting) -> Run:
 
 def meet(revision: Revision, meeting: Meeting, most: int = MOST) -> Explored:
     """Run the callers in every order. Raises BrokenClaim."""
-    return explore(runs_of(revision, meeting), len(meeting.callers), most)
+    return explore(runs_of(revision, meeting), len(meeting.callers), most, reduced=not meeting.interrupts)
 
 
 @dataclass

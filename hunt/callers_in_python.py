@@ -267,7 +267,10 @@ def watched(callers: Callers) -> Iterator[None]:
 
 
 def run_callers(pool: Any, step: Together, ready: Sequence[Given], named: Mapping[str, Addresses]) -> Outcome:
-    """Run the callers of a step. The device has some pages `ready`; `named` are the blocks that there are."""
+    """Run the callers of a step. The device has some pages `ready`; `named` are the blocks that there are. Raises TraceError
+    for interrupts."""
+    if step.interrupts:
+        raise TraceError("a pool of impl/ has no processor that is interrupted")
     callers = Callers(pool, step, named)
     memory, pool.memory = pool.memory, Ready(pool.memory, ready, callers)
     try:

@@ -14,6 +14,7 @@ from kernel.protocol import (
     DESTROY,
     EVENT,
     FREE,
+    INTERRUPTS,
     NO_CALL,
     POOLS_FILE,
     READY,
@@ -52,7 +53,8 @@ def run_callers(pool: "KernelPool", step: Together, ready: Sequence[Page], named
     scratch[BATCHES:events_at] = bytes(told)
     left, fault = 0, None
     try:
-        left, _ = pool._run(CALLERS, len(step.callers), BATCHES, count, turns_at, len(step.schedule), pages_at)
+        callers = len(step.callers) | INTERRUPTS * step.interrupts
+        left, _ = pool._run(CALLERS, callers, BATCHES, count, turns_at, len(step.schedule), pages_at)
     except Exception as raised:
         fault = raised
     happened = int.from_bytes(scratch[events_at - 8 : events_at], "little")

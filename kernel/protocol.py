@@ -29,7 +29,7 @@ ROW = struct.Struct("=9Q")
 CALL = struct.Struct("=IIIIQQ")
 """Of callers at once: the caller, what, the flags, the call that has given the block or NO_CALL, and the block."""
 
-NO_CALL = 2**32 - 1
+NO_CALL, INTERRUPTS = 2**32 - 1, 2**31
 TURN = struct.Struct("=II")
 
 READY = struct.Struct("=QQ")

@@ -144,10 +144,12 @@ class Turn:
 class Together(Step):
     """Callers at once, each of which calls alloc, free, create, destroy or poolinfo, one after the other. What a caller
     creates and destroys is a second pool of its own, of blocks of 64 bytes. The schedule says whose turn it is; where it says
-    nothing, who runs goes on."""
+    nothing, who runs goes on. Where there are interrupts, all callers but the first are interrupt handlers on its processor;
+    they allocate with GFP_ATOMIC."""
 
     callers: tuple[tuple[Step, ...], ...]
     schedule: tuple[Turn, ...] = ()
+    interrupts: bool = False
 
     def calls(self) -> list[tuple[int, Step]]:
         """What is called, with the caller's number."""
@@ -262,7 +264,7 @@ def _check_callers(step: Together, blocks: set[str], where: str) -> None:
         raise TraceError(f"{where}.callers: 2 to {MOST_CALLERS} of them are expected, not {len(step.callers)}")
     before = set(blocks)
     for number, calls in enumerate(step.callers):
-        own, created = set(before), False
+        own, created, may_sleep = set(before), False, not (step.interrupts and number)
         for place, call in enumerate(calls):
             here = f"{where}.callers[{number}][{place}]"
             match call:
@@ -272,14 +274,17 @@ def _check_callers(step: Together, blocks: set[str], where: str) -> None:
                 case Free(vaddr_plus=0, dma_plus=0) if call.block in own:
                     own.discard(call.block)
                     before.discard(call.block)
-                case Create(size=64, align=1, boundary=0) | Destroy() if isinstance(call, Destroy) == created:
+                case Create(size=64, align=1, boundary=0) | Destroy() if (
+                    may_sleep and isinstance(call, Destroy) == created
+                ):
                     created = not created
-                case PoolInfo():
+                case PoolInfo() if may_sleep:
                     pass
                 case _:
                     raise TraceError(
                         f"{here}: of callers at once, one allocates under a new name, without a page or zero, frees a block "
-                        "that it or a caller before it has, creates a pool of size 64, destroys that, or reads the file pools"
+                        "that it or a caller before it has, creates a pool of size 64, destroys that, or reads the file pools; "
+                        "an interrupt handler allocates and frees"
                     )
         before |= own
 

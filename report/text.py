@@ -138,7 +138,9 @@ def described(step: Step) -> str:
     arguments = []
     for name, value in vars(step).items():
         usual = getattr(type(step), name, None)
-        if name not in ("expected", "happened", "page", "schedule", "callers") and (value != usual or name == "align"):
+        if name not in ("expected", "happened", "page", "schedule", "callers", "interrupts") and (
+            value != usual or name == "align"
+        ):
             arguments.append(f"{name}={value:#x}" if name == "dma" else f"{name}={number(value)}")
     return f"{type(step).__name__.lower()}({', '.join(arguments)})"
 
@@ -179,9 +181,10 @@ def lanes(step: Together) -> list[str]:
             for n in range(max(map(len, wrapped)))
         ]
 
+    names = [f"{'interrupt' if step.interrupts and n else 'caller'} {n + 1}" for n in range(len(step.callers))]
     heads = row(
         {
-            lane: f"caller {lane + 1}: {', '.join(map(described, calls)) or 'nothing'}"
+            lane: f"{names[lane]}: {', '.join(map(described, calls)) or 'nothing'}"
             for lane, calls in enumerate(step.callers)
         }
     )

@@ -26,16 +26,16 @@ RACES = [
     for name, bug in BUGS.items()
     if name.startswith("races/")
 ]
-TWO = 9
-"""Sets of two callers, which come first."""
+SMALL = tuple(meeting for meeting in MEETINGS if len(meeting.callers) == 2 or meeting.interrupts)
+INTERRUPTED = tuple(meeting for meeting in MEETINGS if meeting.interrupts)
 
 
 @pytest.mark.parametrize("version", ["v6.1", "v6.12", "newest"])
 def test_two_callers_meet_in_every_order_and_break_nothing(version: str) -> None:
     revision = revision_of(fetched(version))
-    explored = [meet(revision, meeting) for meeting in MEETINGS[:TWO]]
+    explored = [meet(revision, meeting) for meeting in SMALL]
     assert all(one.all_of_them for one in explored)
-    assert sum(one.runs for one in explored) > 200
+    assert sum(one.runs for one in explored) > 400
 
 
 @pytest.mark.thorough
@@ -154,6 +154,7 @@ def test_an_access_right_after_an_atomic_one_may_race(tmp_path: Path) -> None:
     assert broken.value.happened.endswith("a race")
 
 
+LOCKLESS = tomllib.loads((Path(__file__).parent / "lockless.toml").read_text())
 REDESIGNS = tomllib.loads((Path(__file__).parent / "redesigns.toml").read_text())["change"]
 LLIST, COUNTER = (
     next(change["text"] for change in REDESIGNS if word in str(change)) for word in ("llist_head", "__percpu")
@@ -183,10 +184,31 @@ def test_a_free_block_that_is_lost_while_others_are_left_is_missed(tmp_path: Pat
     assert broken.value.happened == "another page is asked for"
 
 
+TAKE_SPARE = "block = *this_cpu_ptr(pool->spare); *this_cpu_ptr(pool->spare) = NULL;"
+
+
+@pytest.mark.parametrize(
+    ("take", "is_told"),
+    [
+        (TAKE_SPARE, True),
+        (f"local_irq_save(flags); {TAKE_SPARE} local_irq_restore(flags);", False),
+        ("block = this_cpu_xchg(*pool->spare, NULL);", False),
+    ],
+)
+def test_an_interrupt_comes_between_on_the_same_processor(take: str, is_told: bool, tmp_path: Path) -> None:
+    source = changed("v6.12", tmp_path, *LOCKLESS["spare"], "TAKE_SPARE", take)
+    file = KernelFile(str(source.file), source)
+    broken = meet_all(revisions(file)[KERNEL], meetings=INTERRUPTED).broken
+    assert (broken is not None) == is_told
+    if broken is not None:
+        assert broken.claim.name == "operations_are_linearizable"
+        small = smallest(loads(dumps(broken.trace)), KERNEL, revisions(file), seconds=2)
+        assert "│ interrupt 2: alloc(block=" in "\n".join(steps_of(small.steps))
+
+
 def test_a_stack_without_a_lock_loses_a_free_block(tmp_path: Path) -> None:
     """Pop by cmpxchg: the top may be the same as before, and what is below it another (the ABA problem)."""
-    text = tomllib.loads((Path(__file__).parent / "lockless_stack.toml").read_text())["text"]
-    source = changed("v6.12", tmp_path, *text)
+    source = changed("v6.12", tmp_path, *LOCKLESS["stack"])
     file = KernelFile(str(source.file), source)
     broken = meet_all(revisions(file)[KERNEL], meetings=MEETINGS[7:8]).broken
     assert broken is not None

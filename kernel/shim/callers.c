@@ -2,7 +2,8 @@
 /*
  * Callers at once: several run operations, each on a processor of its own; of these one runs at a time.
  *
- * Stands for the processors, and for threads of kernel/sched/. A caller has a stack of its own. Before each event, which is
+ * Stands for the processors, and for threads of kernel/sched/; or for interrupt handlers on the processor of the first caller, each of
+ * which runs to its end while that one has interrupts on. A caller has a stack of its own. Before each event, which is
  * what another caller may see or be seen by (a lock, an access to memory that is on no stack, a page of the device, the file pools),
  * the schedule says who goes on; where it says nothing, the one that runs does, and after it the first that can.
  * Events are written down for hunt/interleavings.py, which chooses the next schedule. Memory is sequentially consistent.
@@ -33,11 +34,11 @@ static struct caller {
 	const void *pc; /* where it waits */
 	struct dma_pool *pool; /* that it has created */
 	u32 call;
-	bool in_atomic, done; /* whether its accesses are parts of an atomic operation */
+	bool in_atomic, begun, done; /* whether its accesses are parts of an atomic operation */
 } callers[MOST_CALLERS], outside, *current = &outside;
 
 bool at_once;
-static bool started;
+static bool started, interrupts; /* whether all but the first are interrupt handlers */
 static u32 given[256]; /* by call: a lock that is free once an allocation is over whose block another caller frees */
 static u8 *stacks;
 static u32 number_of_callers, number_of_calls;
@@ -49,7 +50,7 @@ static u64 *number_of_events, enabled;
 /* On which the code runs: that of a caller at once, or the first. */
 u32 poolproof_processor(void)
 {
-	return current == &outside ? 0 : current - callers;
+	return current == &outside || interrupts ? 0 : current - callers;
 }
 
 static void exchange(struct processor *from)
@@ -82,12 +83,22 @@ static void go_on(struct caller *next)
 	swapcontext(&before->context, &next->context);
 }
 
+static bool may_run(const struct caller *caller)
+{
+	const struct caller *first = callers;
+
+	for (u32 n = 1; n < number_of_callers; n++)
+		if (callers[n].begun && !callers[n].done)
+			return caller == &callers[n];
+	return caller == first || first->done || !(first == current ? irqs_off : first->own.irqs_off);
+}
+
 static u64 who_can(void)
 {
 	u64 can = 0;
 
 	for (u32 n = 0; n < number_of_callers; n++)
-		if (!callers[n].done && (!callers[n].waits_for || *callers[n].waits_for & FREE_LOCK))
+		if (!callers[n].done && (!callers[n].waits_for || *callers[n].waits_for & FREE_LOCK) && (!interrupts || may_run(&callers[n])))
 			can |= 1ul << n;
 	return can;
 }
@@ -125,6 +136,7 @@ static void happens_when(const u32 *waits_for, enum event_kind kind, const void 
 	current->pc = pc;
 	go_on(started ? chosen() : &outside);
 	current->waits_for = NULL;
+	current->begun = true;
 	if (kind == TRIES && !(*(const u32 *)address & FREE_LOCK))
 		kind = TRIES_IN_VAIN;
 	if (*number_of_events == MOST_EVENTS)
@@ -140,6 +152,13 @@ void happens(enum event_kind kind, const void *address, size_t nbytes, const voi
 void happens_when_free(const u32 *state, const void *pc)
 {
 	happens_when(state, LOCKS, state, sizeof(*state), pc);
+}
+
+/* The last moment for an interrupt. */
+void turns_irqs_off(const void *pc)
+{
+	if (interrupts && current == callers && !irqs_off)
+		happens(READS_ONCE, callers, sizeof(u64), pc);
 }
 
 bool happens_now_or_never(const u32 *state, const void *pc)
@@ -179,13 +198,14 @@ static bool is_handed_over(const struct call *call)
 
 static void do_call(struct call *call)
 {
+	bool is_interrupt = interrupts && current != callers;
 	u64 in_use, number_of_pages;
 	dma_addr_t dma = 0;
 	void *vaddr;
 
 	switch (call->what) {
 	case ALLOC:
-		vaddr = alloc_for(flags_of_caller(call->flags), 0, 0, &dma);
+		vaddr = alloc_for(is_interrupt ? gfp_atomic : flags_of_caller(call->flags), 0, 0, &dma);
 		call->vaddr = vaddr ? to_peer_address(vaddr) : 0;
 		call->dma = dma;
 		if (is_handed_over(call)) {
@@ -198,7 +218,9 @@ static void do_call(struct call *call)
 			happens_when_free(&given[call->of], CALLER);
 		if (call->of != NO_CALL)
 			*call = (struct call){ call->caller, FREE, 0, call->of, calls[call->of].vaddr, calls[call->of].dma };
-		if (call->vaddr)
+		if (call->vaddr && interrupts)
+			free_by(is_interrupt, call->vaddr, call->dma);
+		else if (call->vaddr)
 			free_block(call->vaddr, call->dma);
 		break;
 	case CREATE:
@@ -270,13 +292,16 @@ static void destroy_their_pools(void)
 }
 
 /* a: the place of the calls in the scratch memory; b: their number; c: the place of the turns; d: their number; base: the place of the
- * number of pages that are open, their bytes, and the addresses of each, behind which is written how many events there were, and each; flags: how many callers. */
+ * number of pages that are open, their bytes, and the addresses of each, behind which is written how many events there were, and each; flags: how many callers, and INTERRUPTS. */
 void serve_callers(void)
 {
 	u64 *pages = (u64 *)(scratch + request.base);
 
 	forget_what_goes_on();
-	number_of_callers = request.flags < MOST_CALLERS ? request.flags : MOST_CALLERS;
+	interrupts = request.flags & INTERRUPTS;
+	number_of_callers = request.flags & ~INTERRUPTS;
+	if (number_of_callers > MOST_CALLERS)
+		number_of_callers = MOST_CALLERS;
 	calls = (struct call *)(scratch + request.a);
 	number_of_calls = request.b;
 	turn = (struct turn *)(scratch + request.c);
@@ -288,7 +313,7 @@ void serve_callers(void)
 	at_once = true;
 	started = false;
 	start_callers();
-	at_once = batch.runs = false;
+	at_once = batch.runs = interrupts = false;
 	destroy_their_pools();
 	send_done(batch.pages, 0);
 }

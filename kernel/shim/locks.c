@@ -45,6 +45,8 @@ unsigned long poolproof_irqs(unsigned long off)
 {
 	unsigned long before = irqs_off;
 
+	if (off)
+		turns_irqs_off(CALLER);
 	irqs_off = off;
 	return before;
 }
@@ -142,7 +144,7 @@ static void release_spinlock(struct raw_spinlock *lock, const void *pc)
 	}
 LOCKS(_raw_spin_lock, )
 LOCKS(_raw_spin_lock_bh, )
-LOCKS(_raw_spin_lock_irq, irqs_off = 1)
+LOCKS(_raw_spin_lock_irq, poolproof_irqs(1))
 
 unsigned long _raw_spin_lock_irqsave(struct raw_spinlock *lock)
 {

@@ -154,13 +154,18 @@ void *alloc_for(gfp_t allowed, unsigned fails, gfp_t zero, dma_addr_t *dma)
 	return vaddr;
 }
 
-/* By a driver and by an interrupt handler, in turn. */
-void free_block(u64 vaddr, u64 dma)
+void free_by(bool by_interrupt, u64 vaddr, u64 dma)
 {
-	begin(gfp_atomic, ++frees & 1);
+	begin(gfp_atomic, by_interrupt);
 	running.is_free = true;
 	running.freed = from_peer_address(vaddr);
 	dma_pool_free(pool, from_peer_address(vaddr), dma);
 	check_return();
 	take_back(from_peer_address(vaddr));
+}
+
+/* By a driver and by an interrupt handler, in turn. */
+void free_block(u64 vaddr, u64 dma)
+{
+	free_by(++frees & 1, vaddr, dma);
 }

@@ -58,6 +58,7 @@ struct call {
 	u64 vaddr, dma; /* of the block */
 };
 #define NO_CALL UINT32_MAX
+#define INTERRUPTS (1u << 31) /* all callers but the first are interrupt handlers on its processor */
 struct turn {
 	u32 caller, events;
 };

@@ -166,6 +166,7 @@ void check_return(void);
 gfp_t flags_of_caller(unsigned kind); /* a driver, an interrupt handler, and who writes to a disk; as in model/trace.py */
 void *alloc_for(gfp_t allowed, unsigned fails, gfp_t zero, dma_addr_t *dma);
 void free_block(u64 vaddr, u64 dma);
+void free_by(bool by_interrupt, u64 vaddr, u64 dma);
 void reset(void);
 bool create_pool(unsigned fails, const char *name, size_t size, size_t align, size_t boundary);
 void create_other_pool(void);
@@ -187,6 +188,7 @@ void happens_when_free(const u32 *state, const void *pc); /* somebody takes a lo
 bool happens_now_or_never(const u32 *state, const void *pc); /* somebody tries to take a lock; whether it is free */
 void begin_atomic(enum event_kind kind, const void *address, size_t nbytes, const void *pc); /* up to poolproof_atomic_ends(), all is one event */
 void fence(const void *pc);
+void turns_irqs_off(const void *pc);
 bool is_on_a_stack(const void *address);
 void serve_callers(void);
 

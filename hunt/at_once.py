@@ -36,6 +36,7 @@ MEETINGS = (
     Meeting((Create(32), Destroy()), ((Create(64), Destroy()), (PoolInfo(), PoolInfo()))),
     Meeting((Create(32), Destroy()), ((Create(64), Destroy(), Create(64)), (Create(64), Destroy()))),
     Meeting((Create(32),), ((Create(64), Destroy(), PoolInfo()), (Create(64), PoolInfo(), Destroy()))),
+    Meeting(ONE_PAGE, ((*alloc("a"), Free("x"), *alloc("b")), (Create(64), PoolInfo(), Destroy()))),
     Meeting((*ONE_PAGE, *alloc("y")), ((Free("x"), *alloc("a"), PoolInfo()), (Free("y"), *alloc("b"), Free("b")))),
     Meeting(
         (Create(32),), ((*alloc("a"), Free("a"), *alloc("b")), (*alloc("c"), Free("c"), Alloc("d", flags="GFP_ATOMIC")))
@@ -57,7 +58,7 @@ MEETINGS = (
 for each block, and at the file; where one frees what another was given; and where one may not sleep. And one with three, whom
 two interrupt handlers interrupt, with an operation or two each."""
 
-IN_PYTHON = tuple(meeting for meeting in MEETINGS[3:] if len(meeting.callers) == 2)
+IN_PYTHON = tuple(meeting for meeting in MEETINGS[4:] if len(meeting.callers) == 2)
 """Those of two callers who meet at a pool: the Python has no devices with a file."""
 
 

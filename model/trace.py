@@ -143,9 +143,9 @@ class Turn:
 @dataclass(frozen=True)
 class Together(Step):
     """Callers at once, each of which calls alloc, free, create, destroy or poolinfo, one after the other. What a caller
-    creates and destroys is a second pool of its own, of blocks of 64 bytes. The schedule says whose turn it is; where it says
-    nothing, who runs goes on. Where there are interrupts, all callers but the first are interrupt handlers on its processor;
-    they allocate with GFP_ATOMIC."""
+    creates and destroys is a second pool of its own, of blocks of 64 bytes; it has one of these meanwhile. The schedule
+    says whose turn it is; where it says nothing, who runs goes on. Where there are interrupts, all callers but the first
+    are interrupt handlers on its processor; they allocate with GFP_ATOMIC."""
 
     callers: tuple[tuple[Step, ...], ...]
     schedule: tuple[Turn, ...] = ()

@@ -130,7 +130,7 @@ def test_what_is_published_has_to_be_ordered(publish: str, races: bool, tmp_path
     source = changed(
         "v6.12", tmp_path, *PUBLISHED, "struct dma_pool {", f"#define PUBLISH(a, b) {publish}\nstruct dma_pool {{"
     )
-    broken = meet_all(revision_of(source), meetings=MEETINGS[3:5]).broken
+    broken = meet_all(revision_of(source), meetings=MEETINGS[4:6]).broken
     assert (broken is not None) == races
     assert broken is None or broken.happened.endswith("a race")
 
@@ -163,7 +163,7 @@ LLIST, COUNTER = (
 
 @pytest.mark.parametrize("text", [LLIST, COUNTER], ids=["llist", "counter"])
 def test_what_needs_no_lock_does_not_race(text: list[str], tmp_path: Path) -> None:
-    met = meet_all(revision_of(changed("v6.12", tmp_path, *text)), most=200, meetings=MEETINGS[3:5])
+    met = meet_all(revision_of(changed("v6.12", tmp_path, *text)), most=200, meetings=MEETINGS[4:6])
     assert met.broken is None
     assert met.orders > 100
 
@@ -172,7 +172,17 @@ def test_the_counter_of_one_processor_is_no_other_one_s(tmp_path: Path) -> None:
     source = changed(
         "v6.12", tmp_path, *COUNTER, "this_cpu_inc(*pool->nr_active);", "++*per_cpu_ptr(pool->nr_active, 0);"
     )
-    broken = meet_all(revision_of(source), meetings=MEETINGS[3:5]).broken
+    broken = meet_all(revision_of(source), meetings=MEETINGS[4:6]).broken
+    assert broken is not None
+    assert broken.happened.endswith("a race")
+
+
+def test_what_pools_share_is_not_under_the_lock_of_one(tmp_path: Path) -> None:
+    source = changed(
+        "v6.12", tmp_path, "DEFINE_MUTEX(pools_lock);", "DEFINE_MUTEX(pools_lock);\nstatic size_t pages_of_all;",
+        "\tpool->nr_pages++;", "\tpool->nr_pages++;\n\tpages_of_all++;",
+    )  # fmt: skip
+    broken = meet_all(revision_of(source), meetings=MEETINGS[1:2]).broken
     assert broken is not None
     assert broken.happened.endswith("a race")
 
@@ -210,7 +220,7 @@ def test_a_stack_without_a_lock_loses_a_free_block(tmp_path: Path) -> None:
     """Pop by cmpxchg: the top may be the same as before, and what is below it another (the ABA problem)."""
     source = changed("v6.12", tmp_path, *LOCKLESS["stack"])
     file = KernelFile(str(source.file), source)
-    broken = meet_all(revisions(file)[KERNEL], meetings=MEETINGS[7:8]).broken
+    broken = meet_all(revisions(file)[KERNEL], meetings=MEETINGS[8:9]).broken
     assert broken is not None
     assert broken.claim.name == "no_room_is_wasted"
     small = smallest(broken.trace, KERNEL, revisions(file), seconds=5)

@@ -14,6 +14,7 @@
 #define STACK_BYTES (1ul << 18)
 #define MOST_EVENTS (1ul << 16)
 #define HEAP_IN_EVENTS (1ul << 60)
+#define PAGE_OF_CALLER 4096
 
 /* What belongs to a processor, and not to the machine. */
 struct processor {
@@ -32,7 +33,10 @@ static struct caller {
 	struct processor own;
 	const u32 *waits_for; /* the state of a lock, which is all ones while nobody holds it */
 	const void *pc; /* where it waits */
-	struct dma_pool *pool; /* that it has created */
+	struct dma_pool *pool; /* that it has created, of which it has a block */
+	u8 *block;
+	dma_addr_t dma;
+	bool uses_its_pool;
 	u32 call;
 	bool in_atomic, begun, done; /* whether its accesses are parts of an atomic operation */
 } callers[MOST_CALLERS], outside, *current = &outside;
@@ -41,6 +45,7 @@ bool at_once;
 static bool started, interrupts; /* whether all but the first are interrupt handlers */
 static u32 given[256]; /* by call: a lock that is free once an allocation is over whose block another caller frees */
 static u8 *stacks;
+static u8 own_pages[MOST_CALLERS][PAGE_OF_CALLER] __attribute__((aligned(PAGE_OF_CALLER))); /* for the pools that they create */
 static u32 number_of_callers, number_of_calls;
 static struct call *calls;
 static struct turn *turn, *last_turn;
@@ -188,6 +193,53 @@ bool is_on_a_stack(const void *address)
 	return (size_t)((const u8 *)address - stacks) < MOST_CALLERS * STACK_BYTES;
 }
 
+void *page_of_caller(size_t nbytes)
+{
+	return at_once && current->uses_its_pool && nbytes <= PAGE_OF_CALLER ? own_pages[current - callers] : NULL;
+}
+
+bool is_page_of_caller(const void *vaddr)
+{
+	return (size_t)((const u8 *)vaddr - own_pages[0]) < sizeof(own_pages);
+}
+
+static void create_own(void)
+{
+	const u8 *page = own_pages[current - callers];
+
+	begin(GFP_KERNEL, false);
+	current->pool = dma_pool_create(POOL_OF_CALLER, device, POOL_OF_CALLER_BYTES, 8, 0);
+	check_return();
+	if (!current->pool)
+		/* not breaks(): that names what is held to in whatever is run */
+		end_with_text(BROKEN, CALLER, "create_admits_what_is_promised: a caller gets no second pool");
+	current->uses_its_pool = true;
+	begin(GFP_KERNEL, false);
+	current->block = dma_pool_alloc(current->pool, GFP_KERNEL, &current->dma);
+	check_return();
+	if (current->block && (current->block < page || current->block + POOL_OF_CALLER_BYTES > page + PAGE_OF_CALLER))
+		end_with_text(BROKEN, CALLER, "pool_stays_in_its_memory: a caller is given a block of another pool than its own");
+	if (current->block)
+		memset(current->block, 0xa0 + (current - callers), POOL_OF_CALLER_BYTES);
+	current->uses_its_pool = false;
+}
+
+static void destroy_own(struct caller *caller)
+{
+	if (caller->block) {
+		for (size_t n = 0; n < POOL_OF_CALLER_BYTES; n++)
+			if (caller->block[n] != 0xa0 + (caller - callers))
+				end_with_text(BROKEN, CALLER, "pool_stays_in_its_memory: the block of a caller's own pool is written to");
+		begin(GFP_KERNEL, false);
+		dma_pool_free(caller->pool, caller->block, caller->dma);
+		check_return();
+	}
+	begin(GFP_KERNEL, false);
+	dma_pool_destroy(caller->pool);
+	check_return();
+	caller->pool = NULL;
+}
+
 static bool is_handed_over(const struct call *call)
 {
 	for (u32 n = 0; n < number_of_calls; n++)
@@ -224,18 +276,10 @@ static void do_call(struct call *call)
 			free_block(call->vaddr, call->dma);
 		break;
 	case CREATE:
-		begin(GFP_KERNEL, false);
-		current->pool = dma_pool_create(POOL_OF_CALLER, device, 64, 8, 0);
-		check_return();
-		if (!current->pool)
-			/* not breaks(): that names what is held to in whatever is run */
-			end_with_text(BROKEN, CALLER, "create_admits_what_is_promised: a caller gets no second pool");
+		create_own();
 		break;
 	case DESTROY:
-		begin(GFP_KERNEL, false);
-		dma_pool_destroy(current->pool);
-		check_return();
-		current->pool = NULL;
+		destroy_own(current);
 		break;
 	case POOLS_FILE:
 		if (read_pools_file_at_once(&in_use, &number_of_pages))
@@ -283,12 +327,11 @@ static void destroy_their_pools(void)
 	if (listed != created || !pools_file != !created)
 		breaks("pools_file_exists_while_pools_do", NULL, "callers at once have created and destroyed pools: %lu are left, %lu are listed, and the file pools %s",
 		       created, listed, pools_file ? "is there" : "is not there");
+	destroying = true;
 	for (u32 n = 0; n < number_of_callers; n++)
-		if (callers[n].pool) {
-			begin(GFP_KERNEL, false);
-			dma_pool_destroy(callers[n].pool);
-			check_return();
-		}
+		if (callers[n].pool)
+			destroy_own(&callers[n]);
+	destroying = false;
 }
 
 /* a: the place of the calls in the scratch memory; b: their number; c: the place of the turns; d: their number; base: the place of the

@@ -82,10 +82,24 @@ static bool only_spinlocks(u8 under)
 	return under && !(under & ~SPINLOCKS);
 }
 
-/* Numbers of the pool itself, which v6.12 reads as they are, and those of each processor. */
+/* Of the pool itself, or of one that a caller at once has created. */
+static bool is_of_a_pool(const void *address)
+{
+	size_t nbytes = 0, as_many = 0;
+
+	if ((size_t)((u8 *)address - (u8 *)pool) < pool_bytes)
+		return true;
+	if (!at_once || (size_t)((u8 *)address - heap) >= heap_used)
+		return false;
+	object_of((u8 *)address - heap, &nbytes);
+	object_of((u8 *)pool - heap, &as_many);
+	return nbytes == as_many;
+}
+
+/* Numbers of pools, which v6.12 reads as they are, and those of each processor. */
 static bool is_for_people(const void *address, bool writes)
 {
-	return reading_pools_file && !writes && ((size_t)((u8 *)address - (u8 *)pool) < pool_bytes || is_per_processor(address));
+	return reading_pools_file && !writes && (is_of_a_pool(address) || is_per_processor(address));
 }
 
 static __always_inline void on_access(const void *address, size_t nbytes, enum event_kind access, const void *pc)

@@ -181,6 +181,7 @@ size_t pools_of_the_device(void); /* as its list has them */
 enum event_kind { READS, WRITES, READS_ONCE, WRITES_ONCE, UPDATES, ATOMIC, FENCES, LOCKS, TRIES, TRIES_IN_VAIN, UNLOCKS, ASKS };
 #define MOST_CALLERS 4
 #define POOL_OF_CALLER "another" /* the name of what a caller creates */
+#define POOL_OF_CALLER_BYTES 64 /* of its blocks */
 extern bool at_once;
 
 void happens(enum event_kind kind, const void *address, size_t nbytes, const void *pc);
@@ -190,6 +191,8 @@ void begin_atomic(enum event_kind kind, const void *address, size_t nbytes, cons
 void fence(const void *pc);
 void turns_irqs_off(const void *pc);
 bool is_on_a_stack(const void *address);
+void *page_of_caller(size_t nbytes); /* for the pool that the one that runs has created; NULL if it uses another */
+bool is_page_of_caller(const void *vaddr);
 void serve_callers(void);
 
 /* Coherent memory (device.c) */

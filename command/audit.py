@@ -1,5 +1,6 @@
 """`python -m command audit`: drop every premise of every proof, and plant its seeded bugs: each has to be refuted.
 
+Every verdict has to be the same with other seeds, with which what Z3 is told has other names and another order, too.
 A bug is planted under each lemma as well: every proof that rests on the lemma must stop counting then.
 """
 
@@ -20,11 +21,15 @@ from command.prove import select
 from kernel.build import KERNELS, find
 from kernel.random_calls import Differs, Held, functions_of, hold_to_native
 from model.bad_input import BadInput
+from model.geometry import counted
 from proofs.audit import NO_BUG, NOT_FOLLOWED, SAYS_NOTHING, Audit, audit_body, needed_by_others
 from proofs.catalogue import OBLIGATIONS, Catalogue, catalogue_of
-from proofs.engine.explore import Verdict
+from proofs.engine.budgets import put_budgets
+from proofs.engine.executors import executor
+from proofs.engine.solver import DEFAULT_LIMIT
 from report.text import show_progress
 
+SEEDS = 20
 EXECUTOR_CALLS = 2000
 """Of each function, where nothing else is asked for."""
 
@@ -34,6 +39,19 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     add_jobs(parser)
     add_kernel(parser, "audit the proofs about", runs=False)
+    parser.add_argument(
+        "--seeds",
+        type=number(0),
+        default=SEEDS,
+        metavar="N",
+        help="see whether a verdict changes with the seeds 1 to N (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--budgets",
+        action="store_true",
+        help="write proofs/budgets.json: of each obligation, twice the solver's steps with the seed that takes most; where a "
+        "change makes it take more, `make prove` fails",
+    )
     parser.add_argument(
         "--executor-calls",
         type=number(1),
@@ -49,12 +67,14 @@ def run(options: argparse.Namespace) -> Status:
             raise BadInput("--executor-calls is about the executor only: leave out claims, --json and --kernel")
         return audit_executor(options.executor_calls, options.jobs)
     catalogue = catalogue_of(options.kernel)
-    names = [name for name in select(options.names, catalogue) if catalogue[name].expected is Verdict.PROVED]
-    if not names:
-        raise BadInput(f"nothing is expected to be proved of {', '.join(options.names)}: name another claim")
+    names = select(options.names, catalogue)
+    if options.budgets and (options.kernel is not None or not options.seeds):
+        raise BadInput("--budgets is about impl/, and needs --seeds")
     try_out(options.json)
     started = time.perf_counter()
-    results = audit_all(names, options.jobs, options.kernel)
+    results = audit_all(names, options.jobs, options.kernel, options.seeds)
+    if options.budgets:
+        put_budgets({result.obligation: result.steps for result in results}, catalogue)
     put_json(options.json, [asdict(result) | {"passed": result.passed} for result in results])
     if options.json != "-":
         print(as_text(results, time.perf_counter() - started))
@@ -72,8 +92,8 @@ def audit_executor(calls: int, jobs: int) -> Status:
     status = Status.EXPECTED
     for kernel in kernels:
         source, held = find(kernel), dict[str, Held]()
-        with ProcessPoolExecutor(jobs) as executor:
-            running = {executor.submit(hold_to_native, source, one, calls, 0): one for one in functions_of(source)}
+        with ProcessPoolExecutor(jobs) as workers:
+            running = {workers.submit(hold_to_native, source, one, calls, 0): one for one in functions_of(source)}
             for future in as_completed(running):
                 number, name = running[future]
                 try:
@@ -98,15 +118,16 @@ def audit_executor(calls: int, jobs: int) -> Status:
     return status
 
 
-def audit_all(names: list[str], jobs: int, kernel: str | None = None) -> list[Audit]:
+def audit_all(names: list[str], jobs: int, kernel: str | None = None, seeds: int = 0) -> list[Audit]:
     """Audit on several processes, with progress on a terminal; the results in the catalogue's order. Raises BadInput."""
     catalogue, results = catalogue_of(kernel), dict[str, Audit]()
     bugs = bugs_of(kernel)
     bodies: dict[tuple[int, str], list[str]] = {}
     for name in names:
         bodies.setdefault((id(catalogue[name].body), catalogue[name].theory.value), []).append(name)
-    with ProcessPoolExecutor(max(1, min(jobs, len(bodies)))) as executor:
-        for future in as_completed([executor.submit(audit_body, body, kernel) for body in bodies.values()]):
+    with executor(None, max(1, min(jobs, len(bodies))), alone=kernel is None) as workers:
+        running = [workers.submit(audit_body, body, kernel, DEFAULT_LIMIT, seeds) for body in bodies.values()]
+        for future in as_completed(running):
             results |= {result.obligation: result for result in future.result()}
             show_progress(f"{len(results)} of {len(names)} obligations")
     show_progress("")
@@ -156,9 +177,9 @@ def break_lemmas(
     for lemma in resting.keys() - bugs.keys():
         for name in resting[lemma]:
             results[name].lemmas[lemma] = NO_BUG
-    with ThreadPoolExecutor(jobs) as executor:
+    with ThreadPoolExecutor(jobs) as workers:
         running = {
-            executor.submit(broken, bug, named(lemma, bug, catalogue), resting[lemma]): lemma
+            workers.submit(broken, bug, named(lemma, bug, catalogue), resting[lemma]): lemma
             for lemma, bug in bugs.items()
         }
         for number, future in enumerate(as_completed(running), 1):
@@ -232,13 +253,15 @@ def as_text(results: list[Audit], seconds: float) -> str:
         lines += [f"         without {premise}: {verdict}" for premise, verdict in result.dropped.items()]
         lines += [f"         bug     {bug}: {verdict}" for bug, verdict in result.bugs.items()]
         lines += [f"         lemma   {lemma} broken: {became}" for lemma, became in result.lemmas.items()]
+        lines += [f"         seed    {seed}: {verdict}" for seed, verdict in result.seeds.items()]
     premises = sum(len(result.dropped) for result in results)
     bugs = len({bug for result in results for bug in result.bugs})
     lemmas = len({lemma for result in results for lemma in result.lemmas})
+    changed = sum(bool(result.seeds) for result in results)
     failed = [result for result in results if not result.passed]
     lines += [
         "",
-        f"{len(results)} proofs in {seconds:.1f} s: {premises} premises dropped, {bugs} bugs planted, "
-        f"{lemmas} lemmas broken; {len(failed)} failed.",
+        f"{counted(len(results), 'obligation')} in {seconds:.1f} s: {premises} premises dropped, {bugs} bugs planted, "
+        f"{lemmas} lemmas broken, {changed} verdicts that a seed changes; {len(failed)} failed.",
     ]
     return "\n".join(lines)

@@ -104,7 +104,7 @@ def run(options: argparse.Namespace) -> Status:
         write_smt2(results, Path(options.smt2))
     if options.json != "-" and not all(result.as_expected for result in results):
         # Of each cause, the first.
-        first = {cause_of(result) or result.obligation: result for result in reversed(results)}
+        first = {cause_of(one) or one.obligation: one for one in reversed(results) if not one.too_dear}
         found = [of_proof(result) for result in results if result in first.values()]
         findings = surprises(found, None if options.kernel is None else native(options.kernel))
         show(findings)

@@ -126,8 +126,8 @@ def revisions(kernel: KernelFile | None = None) -> Mapping[str, Revision]:
 def check_promises(promises: str | None) -> None:
     """Raises BuildError for promises that are neither a revision's nor in a file."""
     if promises is not None and promises not in REVISIONS and not Path(promises).is_file():
-        known = f"there are those of {', '.join(REVISIONS)}, or of a TOML file"
-        raise BuildError(f"there are no promises {promises!r}; {known}")
+        absent = f"there is no file {promises}" if Path(promises).suffix else f"there are no promises {promises!r}"
+        raise BuildError(f"{absent}; promises are those of {', '.join(REVISIONS)}, or of a TOML file")
 
 
 def kernel_file(

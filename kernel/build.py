@@ -160,6 +160,8 @@ def find(kernel: str | Path) -> Source:
             Source(path / "mm" / "dmapool.c", path if is_whole(path) else fitting(path / "mm" / "dmapool.c"))
         )
     if not path.is_file():
+        if path.exists():
+            raise BuildError(f"{kernel}: this is no file with text; a kernel tree is expected, or a single dmapool.c")
         fetched = "; `make kernels` fetches what is in there" if path.is_relative_to(KERNELS) else ""
         raise BuildError(f"{kernel}: there is no such file; a kernel tree is expected, or a single dmapool.c{fetched}")
     if path.suffix != ".c":

@@ -49,7 +49,7 @@ def tree_of(named: str) -> Path:
         top = Path(git("rev-parse", "--show-toplevel", within=folder).stdout.decode().strip() or folder)
         there = git("ls-tree", "--name-only", name, *PARTS, within=top).stdout.decode().splitlines()
         if PARTS[0] not in there:
-            raise BuildError(f"{tree}: commit {commit} has no {PARTS[0]}")
+            raise BuildError(f"{tree}: commit {commit} of the git tree {top} has no {PARTS[0]}")
         archive = git("archive", name, *there, within=top)
         if archive.returncode:
             raise BuildError(f"{tree}: {said_by(archive)}")

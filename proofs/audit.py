@@ -1,9 +1,9 @@
 """Evidence that the proofs mean what they say.
 
-For each obligation that is proved: its premises can be met, for otherwise it were VACUOUS; dropping any one premise refutes
-it, or the same body about another subject or in another theory; and so does each seeded bug that has to, which
-`command.audit` plants. Under each lemma that it rests on, a bug is planted, too: then the proof must not count. An UNKNOWN is
-a failure.
+For each obligation: the verdict stays the same with other names, another order of what Z3 is told, and other seeds. For each
+that is proved: its premises can be met, for otherwise it were VACUOUS; dropping any one premise refutes it, or the same body
+about another subject or in another theory; and so does each seeded bug that has to, which `command.audit` plants. Under each
+lemma that it rests on, a bug is planted, too: then the proof must not count. An UNKNOWN is a failure.
 """
 
 import time
@@ -25,43 +25,68 @@ NEEDED_BY = "PROVED, but needed by "
 
 @dataclass
 class Audit:
-    """What became of an obligation: as it is, without each premise, with each seeded bug, and with a bug under each lemma."""
+    """What became of an obligation: as it is, without each premise, with each seeded bug, with a bug under each lemma, and with
+    each seed where it is another verdict than without."""
 
     obligation: str
     verdict: str
     dropped: dict[str, str] = field(default_factory=dict)
     bugs: dict[str, str] = field(default_factory=dict)
     lemmas: dict[str, str] = field(default_factory=dict)  # by label; also those that it rests on by way of others
+    seeds: dict[str, str] = field(default_factory=dict)
+    steps: int = 0  # of the solver, with the seed that takes most
+    expected: str = Verdict.PROVED.value
     seconds: float = 0.0
 
     @property
     def passed(self) -> bool:
+        if self.verdict != self.expected or self.seeds:
+            return False
+        if self.expected == Verdict.REFUTED.value:
+            return True
         needed = all(
             became in (NOT_FOLLOWED, "REFUTED") or became.startswith(NEEDED_BY) for became in self.dropped.values()
         )
         noticed = bool(self.bugs) and all(became == "REFUTED" for became in self.bugs.values())
         rests = all(became in (SAYS_NOTHING, NOT_FOLLOWED, "REFUTED") for became in self.lemmas.values())
-        return self.verdict == "PROVED" and needed and noticed and rests
+        return needed and noticed and rests
 
 
-def audit(name: str, limit: int = DEFAULT_LIMIT) -> Audit:
+def audit(name: str, limit: int = DEFAULT_LIMIT, seeds: int = 0) -> Audit:
     """Audit the premises of one obligation about impl/, and name its lemmas."""
-    return audit_body([name], None, limit)[0]
+    return audit_body([name], None, limit, seeds)[0]
 
 
-def audit_body(names: Sequence[str], kernel: str | None, limit: int = DEFAULT_LIMIT) -> list[Audit]:
-    """Audit the premises of obligations that have a body and a theory in common: a premise is dropped for all of them at once.
+def audit_body(names: Sequence[str], kernel: str | None, limit: int = DEFAULT_LIMIT, seeds: int = 0) -> list[Audit]:
+    """Audit obligations that have a body and a theory in common: a premise is dropped for all of them at once. Of what is
+    refuted, only what becomes of it with the seeds 1 to `seeds`.
 
     They are about impl/, or about a kernel's own file."""
     catalogue = catalogue_of(kernel)
     obligation = catalogue[names[0]]
     started = time.perf_counter()
-    outcome = explore(obligation.body, obligation.theory, Solver(limit=limit))
-    lemmas = [label(lemma.claim, lemma.revision or obligation.revision, lemma.case) for lemma in outcome.lemmas]
-    dropped = {premise: without(premise, obligation, limit, catalogue) for premise in outcome.premises}
+    runs = []
+    for seed in range(seeds + 1):
+        solver = Solver(seed, limit)
+        runs.append((explore(obligation.body, obligation.theory, solver), solver.steps))
+    outcome, _ = runs[0]
+    others = {str(seed): one.verdict.value for seed, (one, _) in enumerate(runs) if one.verdict is not outcome.verdict}
+    lemmas, dropped = list[str](), dict[str, str]()
+    if obligation.expected is Verdict.PROVED:
+        lemmas = [label(lemma.claim, lemma.revision or obligation.revision, lemma.case) for lemma in outcome.lemmas]
+        dropped = {premise: without(premise, obligation, limit, catalogue) for premise in outcome.premises}
     seconds = round((time.perf_counter() - started) / len(names), 3)
     return [
-        Audit(name, outcome.verdict.value, dict(dropped), lemmas=dict.fromkeys(lemmas, NO_BUG), seconds=seconds)
+        Audit(
+            name,
+            outcome.verdict.value,
+            dict(dropped),
+            lemmas=dict.fromkeys(lemmas, NO_BUG),
+            seeds=dict(others),
+            steps=max(steps for _, steps in runs),
+            expected=obligation.expected.value,
+            seconds=seconds,
+        )
         for name in names
     ]
 

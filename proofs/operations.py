@@ -22,6 +22,7 @@ from proofs.subjects.stack import SMALLEST_BLOCK, AnyStack
 obligation = Obligations(__name__)
 
 explain = from_this_state("the operation touches its block, and what the lock guards")
+explain_flags = from_this_state("the device gets the caller's flags")
 
 
 def operate(path: Any, pool: Any, operation: str) -> tuple[Any, Any]:
@@ -80,7 +81,7 @@ def locking_rules_of_a_stack_are_kept(path: Any, subject: Any = AnyStack) -> Non
     path.show_claim(claims.locking_rules_are_kept, misuse)
 
 
-@obligation(claims.flags_reach_the_device, "series", Theory.U64, explain=explain)
+@obligation(claims.flags_reach_the_device, "series", Theory.U64, explain=explain_flags)
 def flags_reach_the_device(path: Any, subject: Any = AnyPool) -> None:
     pool, flags = subject(path, needs=()), path.number("the caller's flags")
     pool.has_a_block()
@@ -90,7 +91,7 @@ def flags_reach_the_device(path: Any, subject: Any = AnyPool) -> None:
         path.show_claim(claims.flags_reach_the_device, asked_with, flags)
 
 
-@obligation(claims.flags_reach_the_device, "v6.12", Theory.U64, explain=explain)
+@obligation(claims.flags_reach_the_device, "v6.12", Theory.U64, explain=explain_flags)
 def flags_reach_the_device_of_a_stack(path: Any, subject: Any = AnyStack) -> None:
     pool, flags = subject(path, debug=False), path.number("the caller's flags")
     pool.next_block, pool.memory = NULL, block_stack.StackDevice(pool, True)

@@ -9,6 +9,7 @@ from typing import Any
 from model.bad_input import BadInput
 from proofs.catalogue import OtherSources, catalogue_of, digest_of_kernel, key_of, prove_elsewhere, what_runs_here
 from proofs.engine import cache
+from proofs.engine.budgets import budgets
 from proofs.engine.executors import executor
 from proofs.engine.obligation import Result, Settings
 from proofs.engine.resting import with_what_undermines
@@ -79,7 +80,9 @@ def prove_all(tasks: list[Task], where: Where, progress: Progress) -> list[Resul
             raise  # it was the code of this checkout, or Dask is not installed
         raise BadInput(f"--executor {where.executor}: {type(failure).__name__}: {failure}") from failure
     progress("")
-    return [results[task] for task in tasks]
+    # A budget is about a solver that begins anew for each body, with the names and the order that the proof has.
+    kept_to = budgets() if where.executor is None and where.kernel is None else {}
+    return [replace(results[task], budget=kept_to.get(task[0], 0) * (task[1].seed == 0)) for task in tasks]
 
 
 def prove_bodies(bodies: list[list[Task]], where: Where) -> Iterator[dict[Task, Result]]:
@@ -87,7 +90,7 @@ def prove_bodies(bodies: list[list[Task]], where: Where) -> Iterator[dict[Task, 
     if not bodies:
         return
     here = what_runs_here(where.kernel)
-    with executor(where.executor, max(1, min(where.jobs, len(bodies)))) as workers:
+    with executor(where.executor, max(1, min(where.jobs, len(bodies))), where.kernel is None) as workers:
         running: dict[Future[list[Result]], list[Task]] = {}
         try:
             for body in bodies:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from model.claims import CLAIMS
 from model.geometry import counted
-from report.verdicts import ADVICE, SHOWN, against
+from report.verdicts import ADVICE, SHOWN, TOO_DEAR, against
 
 if TYPE_CHECKING:  # or whoever reads a report would need Z3
     from proofs.engine.obligation import Result
@@ -38,6 +38,7 @@ def as_text(results: "list[Result]", seconds: float) -> str:
     )
     cached = sum(result.cached for result in results)
     earlier = f" {cached} are cached, that is, from earlier runs; --fresh proves them anew." if cached else ""
+    lines += slowest(results)
     lines += [
         "",
         f"{counted(len(results), 'obligation')} in {seconds:.1f} s: {counts}; {len(odd)} not as expected.{earlier}",
@@ -93,6 +94,8 @@ def causes(odd: "list[Result]") -> list[str]:
 
 def what_is_odd(result: "Result") -> str:
     """How a result differs from what was expected."""
+    if result.too_dear:
+        return f"{TOO_DEAR}: {result.steps:,}, not {result.budget:,} (proofs/budgets.json)"
     said = f"is {SHOWN.get(result.verdict, result.verdict)}, {against(result.verdict, result.expected)}"
     return f"{said}: what fails is “{result.broken}”" if result.verdict == result.expected else said
 
@@ -102,6 +105,7 @@ def lines_of_result(result: "Result", told: str = "") -> list[str]:
     where = " ".join(part for part in (result.revision, result.theory, result.case) if part)
     expected = "" if result.as_expected else f", {against(result.verdict, result.expected)}"
     expected = ", but says nothing: see below" if result.undermined else expected
+    expected = ", but too dear: see below" if result.too_dear else expected
     surprise = " as expected" if result.verdict == "REFUTED" and result.as_expected else expected
     surprise = " a known defect is mended" if result.mended else surprise
     cached = " cached" if result.cached else ""
@@ -128,6 +132,18 @@ def lines_of_result(result: "Result", told: str = "") -> list[str]:
     if result.verdict in ADVICE:
         lines.append(f"           to do    {ADVICE[result.verdict]}")
     return lines
+
+
+def slowest(results: "list[Result]", most: int = 10) -> list[str]:
+    """Where the time goes: of the obligations that were proved in this run, those that took longest."""
+    proved = sorted((one for one in results if not one.cached), key=lambda one: -one.seconds)
+    if len(proved) <= most:
+        return []
+    lines = ["", f"The slowest {most}:  seconds, of these the solver's  queries  solver's steps  paths"]
+    return lines + [
+        f"  {one.obligation:<62}{one.seconds:>6.2f}{one.solver_seconds:>7.2f}{one.queries:>7,}{one.steps:>12,}{one.paths:>7,}"
+        for one in proved[:most]
+    ]
 
 
 def not_proved(results: "list[Result]", functions: "Mapping[str, Collection[str]]") -> str:

@@ -46,6 +46,10 @@ REAL = "real kernel"
 """The evidence that is what a real kernel does in the run that refutes a claim in the shim."""
 
 
+TOO_DEAR = "takes more solver steps than its budget"
+"""The evidence against a proof that has become harder."""
+
+
 def against(verdict: str, expected: str) -> str:
     """What is wrong with a verdict, in words."""
     if verdict == expected:
@@ -95,6 +99,8 @@ class EngineVerdict:
             return f"{name}, as expected" if not mended else f"{name}: a known defect is mended"
         if SAYS_NOTHING in self.evidence:
             return f"{name}, but it {SAYS_NOTHING} {self.evidence[SAYS_NOTHING]}"
+        if TOO_DEAR in self.evidence:
+            return f"{name}, but it {TOO_DEAR}: {self.evidence[TOO_DEAR]}"
         return f"{name}, {against(self.verdict, self.expected)}"
 
     def to_json(self) -> dict[str, Any]:
@@ -126,6 +132,8 @@ def of_proof(result: "Result") -> EngineVerdict:
         evidence["to do"] = ADVICE[result.verdict]
     if result.undermined:
         evidence[SAYS_NOTHING] = f"it rests on {', '.join(result.undermined)}"
+    if result.too_dear:
+        evidence[TOO_DEAR] = f"{result.steps:,}, not {result.budget:,} (proofs/budgets.json)"
     if result.not_proved_here:
         evidence["not proved here"] = ", ".join(result.not_proved_here)
     if result.smt2:

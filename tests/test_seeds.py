@@ -1,11 +1,17 @@
-"""A verdict that depends on the solver's luck is noticed."""
+"""A verdict that depends on the solver's luck is noticed, and so is a proof that takes the solver twice as long."""
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from bugs import Bug, plant
 from command.bugs import run_in
+from proofs.catalogue import OBLIGATIONS
+from proofs.engine.budgets import budgets
+from proofs.engine.obligation import Result
+from report.prover import as_text
+from report.verdicts import TOO_DEAR, of_proof
 from tests.running import Command
 
 LINEAR, NON_LINEAR = "blocks_are_disjoint/series/Z", "next_boundary_is_a_multiple/series/Z"
@@ -29,3 +35,26 @@ def test_a_verdict_that_depends_on_the_seed_is_exit_status_1(tmp_path: Path) -> 
     assert status == 1
     assert re.search(r"seeds +UNKNOWN with seed 2\n", output)
     assert "0 of 1 non-linear obligations" in output
+    status, output = run_in(tmp_path, "command", "audit", NON_LINEAR, "--seeds", "3")
+    assert status == 1
+    assert "seed    2: UNKNOWN" in output
+    assert "1 verdicts that a seed changes; 1 failed." in output
+
+
+def test_a_proof_takes_the_same_steps_alone_as_after_others_and_has_a_budget_of_them(
+    tmp_path: Path, command: Command
+) -> None:
+    steps = []
+    for names in ([NON_LINEAR], [LINEAR, NON_LINEAR]):
+        assert command("prove", "--fresh", "--jobs", 1, *names, "--json", tmp_path / "results.json").status == 0
+        result = json.loads((tmp_path / "results.json").read_text())[-1]
+        steps.append(result["steps"])
+    assert steps[0] == steps[1] > 0
+    assert 2 * steps[0] <= result["budget"] == budgets()[NON_LINEAR]
+    assert budgets().keys() == OBLIGATIONS.keys()
+    dear = replace(
+        Result(**{key: value for key, value in result.items() if key != "as_expected"}), steps=result["budget"] + 1
+    )
+    assert not dear.as_expected
+    assert TOO_DEAR in as_text([dear], 0)
+    assert TOO_DEAR in of_proof(dear).outcome

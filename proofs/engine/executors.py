@@ -1,22 +1,41 @@
 """Where proofs run: on this machine's cores, on a Dask cluster, or on any other executor of concurrent.futures."""
 
 import logging
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
+from multiprocessing import get_context
+from typing import Any
+
+
+class Alone(ProcessPoolExecutor):
+    """Each task in a process of its own, so that what a solver does depends on the task only. Each worker forks one for each of
+    its tasks: the executor's own `max_tasks_per_child` may hang."""
+
+    def submit(self, task: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        return super().submit(by_itself, task, *arguments, **named)
+
+
+def by_itself(task: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    with ProcessPoolExecutor(1, get_context("fork")) as one:
+        return one.submit(task, *arguments, **named).result()
 
 
 @contextmanager
-def executor(named: str | None, jobs: int) -> Iterator[Executor]:
+def executor(named: str | None, jobs: int, alone: bool = False) -> Iterator[Executor]:
     """An executor, for as long as it is needed. Raises whatever stands in its way.
 
-    None is `jobs` processes; `dask` a Dask cluster of as many on this machine; `dask:ADDRESS` the cluster of a scheduler
-    that runs already; and `MODULE:FUNCTION` is whatever that function returns.
+    None is `jobs` processes, or a new one for each task, which is `alone` there; `dask` a Dask cluster of as many here;
+    `dask:ADDRESS` the cluster of a scheduler that runs already; and `MODULE:FUNCTION` is whatever that function returns.
     """
     module, _, rest = (named or "").partition(":")
     with ExitStack() as stack:
-        if named is None:
+        if named is None and alone:
+            context = get_context("forkserver")
+            context.set_forkserver_preload(["proofs.catalogue"])
+            yield stack.enter_context(Alone(jobs, context))
+        elif named is None:
             yield stack.enter_context(ProcessPoolExecutor(jobs))
         elif module == "dask":
             from distributed import Client, LocalCluster  # here, since few want it

@@ -98,6 +98,9 @@ class Result:
     seconds: float
     queries: int
     paths: int
+    steps: int = 0  # of the solver, in all queries of the body
+    budget: int = 0  # of steps; 0 where there is none
+    solver_seconds: float = 0.0  # of `seconds`, what Z3 took for queries that were not asked before in the same process
     premises: list[str] = field(default_factory=list)
     rests_on: list[str] = field(default_factory=list)
     lemmas: list[str] = field(default_factory=list)  # the proofs behind its stubs: claim, revision and case
@@ -140,11 +143,20 @@ class Result:
 
     @property
     def as_expected(self) -> bool:
-        """The verdict is the expected one, or better; a refutation breaks the claim itself, not a step on the way to it; and
-        what a proof rests on is proved."""
+        """The verdict is the expected one, or better; a refutation breaks the claim itself, not a step on the way to it; what a
+        proof rests on is proved; and the solver has kept to its budget."""
         if self.undermined:
             return False
-        return self.mended or (self.verdict == self.expected and self.broken in ("", self.claim))
+        return not self.too_dear and (self.mended or self._is_of_its_verdict)
+
+    @property
+    def too_dear(self) -> bool:
+        """The solver has taken more steps than its budget."""
+        return 0 < self.budget < self.steps
+
+    @property
+    def _is_of_its_verdict(self) -> bool:
+        return self.verdict == self.expected and self.broken in ("", self.claim)
 
     @property
     def may_be_kept(self) -> bool:
@@ -221,12 +233,14 @@ def prove_body(obligations: Sequence[Obligation], settings: Settings, run: set[s
     started = time.perf_counter()
     solver = Solver(settings.seed, settings.limit)
     outcome = explore(obligations[0].body, obligations[0].theory, solver, run=run)
-    share = (time.perf_counter() - started) / len(obligations)
-    return [result_of(one, outcome, solver, settings, share) for one in obligations]
+    seconds = time.perf_counter() - started
+    return [result_of(one, outcome, solver, settings, seconds, len(obligations)) for one in obligations]
 
 
-def result_of(obligation: Obligation, outcome: Outcome, solver: Solver, settings: Settings, share: float) -> Result:
-    """The verdict on one claim of a body that has been explored, which has taken `share` seconds for each of its claims."""
+def result_of(
+    obligation: Obligation, outcome: Outcome, solver: Solver, settings: Settings, explored: float, claims: int
+) -> Result:
+    """The verdict on one claim of a body that has been explored, which has taken so many seconds for all of its claims."""
     started = time.perf_counter()
     verdict, why = outcome.verdict, outcome.why
     if verdict is Verdict.PROVED and obligation.claim.name not in outcome.shown:
@@ -248,7 +262,7 @@ def result_of(obligation: Obligation, outcome: Outcome, solver: Solver, settings
     searched = obligation.search if verdict is Verdict.LOST and obligation.expected is Verdict.PROVED else None
     if searched is not None and (found := searched(why)) is not None:
         verdict, why, counterexample = Verdict.REFUTED, "", found.to_json()
-    seconds = share + time.perf_counter() - started
+    seconds = explored / claims + time.perf_counter() - started
     script, opinion = None, None
     if verdict is Verdict.REFUTED and settings.smt2:
         script = smtlib.script(described(obligation, outcome), [outcome.constraints])
@@ -268,7 +282,9 @@ def result_of(obligation: Obligation, outcome: Outcome, solver: Solver, settings
         verdict=verdict.value,
         proof=obligation.proof,
         seconds=round(seconds, 3),
+        solver_seconds=round(solver.seconds / claims, 3),
         queries=solver.queries,
+        steps=solver.steps,
         paths=outcome.paths,
         premises=[premise for premise in outcome.premises if premise not in CLAIMS],
         rests_on=list(

@@ -165,9 +165,9 @@ class Path(Argument):
         width = self.theory.width if width is None else width
         if self.encoding is AsBits:
             assert width is not None
-            term = z3.BitVec(name, width + 1)
+            term = z3.BitVec(self.solver.named(name), width + 1)
         else:
-            term = z3.Int(name)
+            term = z3.Int(self.solver.named(name))
         self.know(term >= 0)
         if width is not None and self.encoding is AsIntegers:
             self.know(term < 2**width)
@@ -178,7 +178,7 @@ class Path(Argument):
         if self.encoding is AsBits:
             raise Unsupported("a number of any size as bits")
         name = self.name_input(name)
-        term = z3.Int(name)
+        term = z3.Int(self.solver.named(name))
         self.know(term >= 0)
         return self._input(name, term)
 
@@ -228,7 +228,7 @@ class Path(Argument):
 
     def define(self, name: str) -> z3.ArithRef:
         """A fresh integer, not negative, that `know` is about to define."""
-        term = z3.Int(f"{name}!{len(self.constraints)}")
+        term = z3.Int(self.solver.named(f"{name}!{len(self.constraints)}"))
         self.know(term >= 0)
         return term
 

@@ -1,8 +1,10 @@
 """The one module that asks a solver. Every query has a fixed seed and a limit in solver steps, not in seconds."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from random import Random
 from typing import Any
 
 import z3
@@ -22,18 +24,36 @@ class Answer(Enum):
     UNKNOWN = "unknown"
 
 
-ANSWERS: dict[tuple[int, ...], tuple[Answer, z3.ModelRef | None, tuple[z3.BoolRef, ...]]] = {}
-"""What this process has asked, by seed, limit and the ids of the constraints, which are kept so that the ids stay theirs.
-Proofs begin alike, and a path repeats what an earlier one has asked."""
+@dataclass(frozen=True)
+class Asked:
+    """A query that was asked, what was answered, and the steps that it took."""
+
+    constraints: tuple[z3.BoolRef, ...]  # kept, so that their ids stay theirs
+    answer: Answer
+    model: z3.ModelRef | None
+    steps: int
+    seconds: float
+
+
+ASKED: dict[tuple[int, ...], Asked] = {}
+"""What this process has asked, by seed, limit and the ids of the constraints. Proofs begin alike, and a path repeats what an
+earlier one has asked."""
 
 
 @dataclass
 class Solver:
-    """Z3 with a seed and a limit; counts its queries, and keeps those that others can check."""
+    """Z3 with a seed and a limit; counts its queries and their steps, and keeps those that others can check.
+
+    With any seed but 0, the numbers have other names and the constraints another order as well: no verdict may depend on them.
+    """
 
     seed: int = 0
     limit: int = DEFAULT_LIMIT
     queries: int = 0
+    steps: int = 0
+    """Z3 resource units of all queries: the same on every machine. A query that was asked before counts again."""
+    seconds: float = 0.0
+    """That Z3 has taken for queries that were not asked before."""
     impossible: list[tuple[z3.BoolRef, ...]] = field(default_factory=list)
     """The conjunctions that cannot be met, says Z3. That a proof passes is due to these answers and to no others."""
     constraints: dict[int, z3.BoolRef] = field(default_factory=dict)
@@ -44,22 +64,35 @@ class Solver:
         self.queries += 1
         self.constraints.update((constraint.get_id(), constraint) for constraint in constraints)
         query = (self.seed, self.limit, *(constraint.get_id() for constraint in constraints))
-        if query not in ANSWERS:
-            answer, model = self._attempt(z3.SimpleSolver(), min(QUICK, self.limit), constraints)
-            if answer is Answer.UNKNOWN:
-                answer, model = self._attempt(z3.Solver(), self.limit, constraints)
-            ANSWERS[query] = answer, model, tuple(constraints)
-        answer, model, query_of = ANSWERS[query]
-        if answer is Answer.UNSAT:
-            self.impossible.append(query_of)
-        return answer, model
+        if query not in ASKED:
+            ASKED[query] = self._ask(tuple(constraints))
+            self.seconds += ASKED[query].seconds
+        asked = ASKED[query]
+        self.steps += asked.steps
+        if asked.answer is Answer.UNSAT:
+            self.impossible.append(asked.constraints)
+        return asked.answer, asked.model
+
+    def _ask(self, constraints: tuple[z3.BoolRef, ...]) -> Asked:
+        """What the bare solver says or, where it gives up, the one with tactics."""
+        started, solver = time.perf_counter(), z3.SimpleSolver()
+        before = steps_of(solver)
+        answer, model = self._attempt(solver, min(QUICK, self.limit), constraints)
+        if answer is Answer.UNKNOWN:
+            solver = z3.Solver()
+            answer, model = self._attempt(solver, self.limit, constraints)
+        return Asked(constraints, answer, model, steps_of(solver) - before, time.perf_counter() - started)
+
+    def named(self, name: str) -> str:
+        """What Z3 is to call a number."""
+        return f"{Random(self.seed).randrange(10**6)} {name}" if self.seed else name
 
     def _attempt(
         self, solver: z3.Solver, limit: int, constraints: Sequence[z3.BoolRef]
     ) -> tuple[Answer, z3.ModelRef | None]:
         """One of Z3's solvers' answer; a model that does not meet the constraints is none."""
         solver.set(random_seed=self.seed, rlimit=limit)
-        solver.add(*constraints)
+        solver.add(*(Random(self.seed).sample(constraints, len(constraints)) if self.seed else constraints))
         answer = solver.check()
         if answer == z3.unsat:
             return Answer.UNSAT, None
@@ -102,6 +135,11 @@ class Solver:
             constraints.append(term == high)
             values.append(high)
         return values
+
+
+def steps_of(solver: z3.Solver) -> int:
+    """Z3's resource units so far, of all that this process has asked."""
+    return int(solver.statistics().get_key_value("rlimit count"))
 
 
 def allow_any_thread() -> None:

@@ -4,6 +4,7 @@ import time
 from statistics import median
 from typing import Any
 
+from bench import linux
 from bench.native import ALIGN, SIZE, in_c
 from bench.part import Part, Wanted, timed
 from impl.pool import Pool
@@ -23,17 +24,26 @@ def run(wanted: Wanted) -> Part:
     blocks, rounds = (3_000, 1) if wanted.quick else (BLOCKS, 3)
     subjects: dict[str, tuple[Any, ...]] = {f"Python, {name}": (in_python, name, blocks) for name in POOLS}
     subjects |= {f"C, {name}": (in_c, kernel, blocks) for name, kernel in wanted.kernels.items()}
+    in_linux = {} if wanted.quick else linux.kernels(wanted.kernels)
+    subjects |= {f"Linux, {name}": (linux.seconds, program) for name, program in in_linux.items()}
     seconds = timed(f"{blocks:,} blocks", subjects, rounds)
+    for name in in_linux:
+        of = seconds[f"Linux, {name}"]
+        seconds[f"Linux without its device, {name}"] = {
+            part: [all_of_it - share for all_of_it, share in zip(of[part], of[device], strict=True)]
+            for part, device in (("alloc", "pages"), ("free", "pages back"))
+        }
     for name, (alloc, free) in COVER_LETTER.items():
         seconds[f"the cover letter, {name}"] = {"alloc": [alloc] * rounds, "free": [free] * rounds}
     table = [
         f"The cover letter's workload: {blocks:,} allocs of 128 bytes, the same number of frees in the same order, and the",
-        f"destruction of the pool. Medians of {rounds}. C is without the device and the destruction.",
+        f"destruction of the pool. Medians of {rounds}. C is without the device and the destruction;",
+        "Linux is a real kernel without checks, with them, or without what as many pages of its device take by themselves.",
         "",
-        f"{'':<26}{'alloc, ms':>14}{'free, ms':>14}{'v6.1 / it, alloc':>20}{'v6.1 / it, free':>18}",
+        f"{'':<34}{'alloc, ms':>14}{'free, ms':>14}{'v6.1 / it, alloc':>20}{'v6.1 / it, free':>18}",
     ]
     for name, taken in seconds.items():
-        row = f"{name:<26}" + "".join(f"{median(taken[part]) * 1000:>14,.1f}" for part in ("alloc", "free"))
+        row = f"{name:<34}" + "".join(f"{median(taken[part]) * 1000:>14,.1f}" for part in ("alloc", "free"))
         before = seconds.get(f"{name.rpartition(', ')[0]}, v6.1")
         if before is not None:
             row += f"{ratio(before['alloc'], taken['alloc']):>20,.1f}{ratio(before['free'], taken['free']):>18,.1f}"

@@ -14,7 +14,7 @@ from command.line import Status, add_seed, number
 from hunt.compare import compare, draw
 from kernel.build import Source, Variant, find
 from kernel.pool import KernelPool
-from kernel.real.build import full_tree, lacking, real_kernel
+from kernel.real.build import REAL, full_tree, key, lacking, real_kernel
 from model.bad_input import BadInput
 from model.geometry import counted
 from model.memory import Memory
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> Status:
     program = real_kernel(source, show_progress)
     built, took = cpu_seconds() - before, time.perf_counter() - started
     print(f"{source}\nbuilt in {took:.0f} s, {built:.0f} s of a processor: {program}")
-    if missing := lacking(full_tree(source)):
+    if missing := lacking(REAL / key(full_tree(source)) / "objects"):
         print(f"this version has no CONFIG_{', CONFIG_'.join(missing)} for User Mode Linux")
     print(f"from start to the first pool: {boot(source):.2f} s", flush=True)
     if options.trial is None:

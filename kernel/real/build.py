@@ -103,10 +103,16 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def build(
-    source: Source, tree: Path, folder: Path, told: Callable[[str], None], test: str = "", debug: bool = False
+    source: Source,
+    tree: Path,
+    folder: Path,
+    told: Callable[[str], None],
+    test: str = "",
+    debug: bool = False,
+    config: Path = HERE / "config",
 ) -> Path:
     """Have make build the kernel in `folder`; with a KUnit `test`, in C, its own mm/dmapool.c is the source's file, too, and a
-    `debug` build if that is asked for. Raises BuildError."""
+    `debug` build if that is asked for. A `config` without KASAN has no server. Raises BuildError."""
     if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
         raise BuildError(f"a kernel cannot be built without {', '.join(missing)}: apt-get install {' '.join(missing)}")
     overlay, objects = folder / "source", folder / "objects"
@@ -118,13 +124,13 @@ def build(
     objects.mkdir(exist_ok=True)
     make = ["make", "-C", str(overlay), f"O={objects}", "ARCH=um", f"CC={' '.join(compiler())}"]
     make += ["POOLPROOF_DEBUG=y"] * debug
-    config, configured = HERE / "config", folder / "configured"
+    configured = folder / "configured"
 
     def configure() -> None:
         told("it is configured")
         configured.unlink(missing_ok=True)
         run([*make, f"KCONFIG_ALLCONFIG={config}", "allnoconfig"], source, overlay, tree)
-        if missing := sorted({*NEEDED} & {*lacking(tree)}):
+        if missing := sorted({*NEEDED} & {*lacking(objects, config)}):
             raise BuildError(f"{tree} cannot have CONFIG_{missing[0]} in User Mode Linux")
         put(configured, config.read_bytes())
 
@@ -141,10 +147,10 @@ def build(
     return objects / "linux"
 
 
-def lacking(tree: Path) -> list[str]:
-    """The options that a tree's version does not have for User Mode Linux, of those that were asked for when it was built."""
-    has = (REAL / key(tree) / "objects" / ".config").read_text().splitlines()
-    wanted = re.findall(r"^(CONFIG_(\w+)=.*)$", (HERE / "config").read_text(), re.M)
+def lacking(objects: Path, config: Path = HERE / "config") -> list[str]:
+    """The options that a build does not have, since the tree's version has none such, of those that were asked for."""
+    has = (objects / ".config").read_text().splitlines()
+    wanted = re.findall(r"^(CONFIG_(\w+)=.*)$", config.read_text(), re.M)
     return [name for line, name in wanted if line not in has]
 
 

@@ -161,7 +161,7 @@ LLIST, COUNTER = (
 )
 
 
-@pytest.mark.parametrize("text", [LLIST, COUNTER], ids=["llist", "counter"])
+@pytest.mark.parametrize("text", [LLIST, COUNTER, LOCKLESS["rcu"]], ids=["llist", "counter", "rcu"])
 def test_what_needs_no_lock_does_not_race(text: list[str], tmp_path: Path) -> None:
     met = meet_all(revision_of(changed("v6.12", tmp_path, *text)), most=200, meetings=MEETINGS[4:6])
     assert met.broken is None

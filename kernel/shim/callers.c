@@ -357,6 +357,7 @@ void serve_callers(void)
 	started = false;
 	start_callers();
 	at_once = batch.runs = interrupts = false;
+	do_postponed();
 	destroy_their_pools();
 	send_done(batch.pages, 0);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What one thread on one processor makes easy: processes that wait, RCU, whose readers are never in between, and lockdep's notes.
+ * What one thread on one processor makes easy: processes that wait, RCU, whose readers are in between only where callers run at once,
+ * and lockdep's notes.
  *
  * Replaces kernel/sched/, kernel/rcu/, and of kernel/locking/lockdep.c what notes the order of locks.
  */
@@ -52,14 +53,45 @@ void synchronize_rcu(void)
 	check_may_sleep("synchronize_rcu", CALLER);
 }
 
+static struct {
+	void (*function)(void *object);
+	void *object;
+} postponed[64];
+static size_t number_postponed;
+
+/* Callers at once may read until all are done. */
+static void postpone(void (*function)(void *object), void *object)
+{
+	if (!at_once)
+		function(object);
+	else if (number_postponed == ARRAY_SIZE(postponed))
+		fault("callers at once leave more than %lu things to RCU", ARRAY_SIZE(postponed));
+	else {
+		postponed[number_postponed].function = function;
+		postponed[number_postponed++].object = object;
+	}
+}
+
+void do_postponed(void)
+{
+	for (size_t n = 0; n < number_postponed; n++)
+		postponed[n].function(postponed[n].object);
+	number_postponed = 0;
+}
+
 void call_rcu(void *head, void (*function)(void *head))
 {
-	function(head);
+	postpone(function, head);
+}
+
+static void free_object(void *object)
+{
+	kfree(object);
 }
 
 void kvfree_call_rcu(void *head, void *object)
 {
-	kfree(object);
+	postpone(free_object, object);
 }
 
 void lock_acquire(void *map, unsigned class, int try, int read, int check, void *outer, unsigned long pc)

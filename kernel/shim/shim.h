@@ -267,6 +267,7 @@ extern u8 held_by_readers; /* those that were taken while the file `pools` was r
 extern unsigned long irqs_off; /* no interrupt comes */
 
 void check_may_sleep(const char *what, const void *pc);
+void do_postponed(void); /* what RCU does once its readers are gone (sched.c) */
 void forget_order(void); /* in which locks were taken */
 
 /* Reads and writes (races.c) */

@@ -92,7 +92,7 @@ def operations_of(state: Any) -> None:
         of_v6_1(state, kind)
     if code.stacks:
         for claim, of_stack, case in (
-            (claims.live_block_is_left_alone, operations.operation_writes_inside_a_block_of_a_stack, ""),
+            (claims.live_block_is_left_alone, operations.live_block_beside_a_stack_is_left_alone, ""),
             (claims.allocated_block_is_filled, operations.allocated_block_of_a_stack_is_filled, ""),
             (claims.freed_block_is_filled, operations.freed_block_of_a_stack_is_filled, ""),
             (claims.refused_free_changes_nothing, operations.free_of_an_address_in_no_page_is_refused, "no_page"),

@@ -16,10 +16,21 @@ from proofs.engine.obligation import Obligations, from_this_state
 from proofs.engine.path import Theory
 from proofs.fills import DRIVERS
 from proofs.free_list import PageDevice, free_any_block, has_a_block_in_use, show_page
-from proofs.subjects.arbitrary import FITS, INSIDE, AnyPool, any_page, around, chain, first_with_room, put_in_list
+from proofs.subjects.arbitrary import (
+    FITS,
+    INSIDE,
+    AnyPool,
+    any_page,
+    around,
+    chain,
+    first_with_room,
+    put_in_list,
+)
 from proofs.subjects.stack import SMALLEST_BLOCK, AnyStack
 
 obligation = Obligations(__name__)
+
+OVERWRITTEN = DRIVERS + 1  # any byte but the driver's
 
 explain = from_this_state("the operation touches its block, and what the lock guards")
 explain_flags = from_this_state("the device gets the caller's flags")
@@ -37,15 +48,32 @@ def operate(path: Any, pool: Any, operation: str) -> tuple[Any, Any]:
     return page, free_any_block(pool, page)
 
 
+def alloc_with_a_new_page(path: Any, pool: Any) -> None:
+    pool.has_a_block()
+    PageDevice(pool, pool.block_offset("the first block"))
+    refused = path.one_of("the page overlaps another", False, True)
+    pool.insertion_gives(lambda page: page if refused else None)
+    pool.alloc(path.one_of("zero", False, True))
+
+
 @obligation(claims.live_block_is_left_alone, "series", Theory.U64, explain=explain)
-def operation_writes_inside_its_block(path: Any, subject: Any = AnyPool) -> None:
-    """Any byte outside of the block that an operation is about is as it was."""
+def live_block_is_left_alone(path: Any, subject: Any = AnyPool) -> None:
+    """Any byte outside of the block that an operation is about is as it was; that is where other blocks are, says a lemma. A
+    new page has none in use, so that it may be written anywhere."""
     pool = subject(path, "debug", "init_on_alloc", "init_on_free", needs=(FITS, INSIDE))
-    page, block = operate(path, pool, path.one_of("operation", "alloc", "free"))
-    place = path.number("any place in the page")
-    path.assume("the place is outside of the block", lambda: place < block or place >= block + pool.geometry.size)
+    operation, place = path.one_of("operation", "alloc", "free", "alloc with a new page"), path.number("any place")
+    path.lemma(claims.blocks_are_disjoint, lambda: None)()
+    if operation == "alloc with a new page":
+        alloc_with_a_new_page(path, pool)
+        page = pool.found
+        if page is None:
+            return
+        path.assume("the place is behind the new page", lambda: place >= pool.geometry.allocation)
+    else:
+        page, block = operate(path, pool, operation)
+        path.assume("the place is outside of the block", lambda: place < block or place >= block + pool.geometry.size)
     touched = any(place >= start and place - start < nbytes for start, nbytes, *_ in page.writes)
-    path.show_claim(claims.live_block_is_left_alone, bytes([DRIVERS]), bytes([DRIVERS + touched]))
+    path.show_claim(claims.live_block_is_left_alone, bytes([DRIVERS]), bytes([OVERWRITTEN if touched else DRIVERS]))
 
 
 @obligation(claims.locking_rules_are_kept, "series", Theory.U64, explain=explain)
@@ -55,11 +83,7 @@ def locking_rules_are_kept(path: Any, subject: Any = AnyPool) -> None:
     operation = path.one_of("operation", "alloc", "free", "alloc with a new page")
     try:
         if operation == "alloc with a new page":
-            pool.has_a_block()
-            PageDevice(pool, pool.block_offset("the first block"))
-            refused = path.one_of("the page overlaps another", False, True)
-            pool.insertion_gives(lambda page: page if refused else None)
-            pool.alloc()
+            alloc_with_a_new_page(path, pool)
         else:
             operate(path, pool, operation)
         misuse = pool.misuse()
@@ -107,8 +131,9 @@ def page_is_on_the_node(path: Any, subject: Any) -> None:
     path.show_claim(claims.structs_are_on_the_node, pool.node, pool.view["node"])
 
 
-def operation_writes_inside_a_block_of_a_stack(path: Any, subject: Any) -> None:
-    """Of C, whose fills have lengths."""
+def live_block_beside_a_stack_is_left_alone(path: Any, subject: Any) -> None:
+    """Of C: any byte outside of the block is as it was; that is where other blocks are, a lemma says."""
+    path.lemma(claims.blocks_are_disjoint, lambda: None)()
     debug, init_on_free = path.one_of("debug", False, True), path.one_of("init_on_free", False, True)
     pool = subject(path, debug=debug, init_on_free=init_on_free)
     pool.init_on_alloc = path.one_of("init_on_alloc", False, True)
@@ -121,7 +146,7 @@ def operation_writes_inside_a_block_of_a_stack(path: Any, subject: Any) -> None:
     distance = path.number("distance of any place behind the block's start")
     path.assume("the place is outside of the block", lambda: distance >= pool.geometry.size)
     touched = any(start < 0 or distance < start + nbytes for _, start, nbytes, _ in pool.fills)
-    path.show_claim(claims.live_block_is_left_alone, bytes([DRIVERS]), bytes([DRIVERS + touched]))
+    path.show_claim(claims.live_block_is_left_alone, bytes([DRIVERS]), bytes([OVERWRITTEN if touched else DRIVERS]))
 
 
 def filled_with(pool: Any, block: Any, distance: Any, former: int) -> int:

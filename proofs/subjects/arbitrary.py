@@ -82,9 +82,9 @@ class AnyPage(Page):
 class AnyPool(Pool):
     """A pool with any geometry and any pages, of which the code gets to see those that are put into it.
 
-    The options that are named have any value, of which some are of C only; the others are off. A proof may say that it `needs` less than all that is
-    known of a state: that the geometry is admitted, where a link leads that ends a list, where blocks may lie and how many
-    there are.
+    The options that are named have any value, of which some are of C only; the others are off. A proof may say that it `needs`
+    less than all that is known of a state: that the geometry is admitted, where a link leads that ends a list, where blocks may
+    lie and how many there are.
     """
 
     AS_LAID = "as_laid"

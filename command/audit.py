@@ -23,7 +23,7 @@ from kernel.random_calls import Differs, Held, functions_of, hold_to_native
 from model.bad_input import BadInput
 from model.geometry import counted
 from proofs.audit import NO_BUG, NOT_FOLLOWED, SAYS_NOTHING, Audit, audit_body, needed_by_others
-from proofs.catalogue import OBLIGATIONS, Catalogue, catalogue_of
+from proofs.catalogue import OBLIGATIONS, Catalogue, catalogue_of, what_runs_here
 from proofs.engine.budgets import put_budgets
 from proofs.engine.executors import executor
 from proofs.engine.solver import DEFAULT_LIMIT
@@ -125,7 +125,7 @@ def audit_all(names: list[str], jobs: int, kernel: str | None = None, seeds: int
     bodies: dict[tuple[int, str], list[str]] = {}
     for name in names:
         bodies.setdefault((id(catalogue[name].body), catalogue[name].theory.value), []).append(name)
-    with executor(None, max(1, min(jobs, len(bodies))), alone=kernel is None) as workers:
+    with executor(None, max(1, min(jobs, len(bodies))), what_runs_here if kernel is None else None) as workers:
         running = [workers.submit(audit_body, body, kernel, DEFAULT_LIMIT, seeds) for body in bodies.values()]
         for future in as_completed(running):
             results |= {result.obligation: result for result in future.result()}

@@ -90,7 +90,9 @@ def prove_bodies(bodies: list[list[Task]], where: Where) -> Iterator[dict[Task, 
     if not bodies:
         return
     here = what_runs_here(where.kernel)
-    with executor(where.executor, max(1, min(where.jobs, len(bodies))), where.kernel is None) as workers:
+    with executor(
+        where.executor, max(1, min(where.jobs, len(bodies))), what_runs_here if where.kernel is None else None
+    ) as workers:
         running: dict[Future[list[Result]], list[Task]] = {}
         try:
             for body in bodies:

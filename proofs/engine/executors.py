@@ -23,18 +23,19 @@ def by_itself(task: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
 
 
 @contextmanager
-def executor(named: str | None, jobs: int, alone: bool = False) -> Iterator[Executor]:
+def executor(named: str | None, jobs: int, alone_after: Callable[[], Any] | None = None) -> Iterator[Executor]:
     """An executor, for as long as it is needed. Raises whatever stands in its way.
 
-    None is `jobs` processes, or a new one for each task, which is `alone` there; `dask` a Dask cluster of as many here;
-    `dask:ADDRESS` the cluster of a scheduler that runs already; and `MODULE:FUNCTION` is whatever that function returns.
+    None is `jobs` processes; or, with `alone_after`, a new one for each task, a copy of one that has done that, and no more.
+    `dask` is a Dask cluster of as many here; `dask:ADDRESS` the cluster of a scheduler that runs already; and `MODULE:FUNCTION`
+    is whatever that function returns.
     """
     module, _, rest = (named or "").partition(":")
     with ExitStack() as stack:
-        if named is None and alone:
+        if named is None and alone_after is not None:
             context = get_context("forkserver")
             context.set_forkserver_preload(["proofs.catalogue"])
-            yield stack.enter_context(Alone(jobs, context))
+            yield stack.enter_context(Alone(jobs, context, alone_after))
         elif named is None:
             yield stack.enter_context(ProcessPoolExecutor(jobs))
         elif module == "dask":

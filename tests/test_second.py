@@ -189,8 +189,8 @@ def test_the_file_of_each_refutation_can_be_met_by_its_numbers(proved: Proved) -
 LIES = Bug(
     "z3_lies_once",
     "proofs/engine/solver.py",
-    "            self.impossible.append(query_of)\n",
-    "            self.impossible.append(query_of[:-1])\n",
+    "            self.impossible.append(asked.constraints)\n",
+    "            self.impossible.append(asked.constraints[:-1])\n",
 )
 
 

@@ -26,6 +26,7 @@ from proofs.audit import NO_BUG, NOT_FOLLOWED, SAYS_NOTHING, Audit, audit_body, 
 from proofs.catalogue import OBLIGATIONS, Catalogue, catalogue_of, what_runs_here
 from proofs.engine.budgets import put_budgets
 from proofs.engine.executors import executor
+from proofs.engine.explore import Verdict
 from proofs.engine.solver import DEFAULT_LIMIT
 from report.text import show_progress
 
@@ -74,7 +75,8 @@ def run(options: argparse.Namespace) -> Status:
     started = time.perf_counter()
     results = audit_all(names, options.jobs, options.kernel, options.seeds)
     if options.budgets:
-        put_budgets({result.obligation: result.steps for result in results}, catalogue)
+        proved = [result for result in results if result.expected == Verdict.PROVED.value]
+        put_budgets({result.obligation: result.steps for result in proved}, catalogue)
     put_json(options.json, [asdict(result) | {"passed": result.passed} for result in results])
     if options.json != "-":
         print(as_text(results, time.perf_counter() - started))

@@ -53,7 +53,8 @@ def depend(one: Event, other: Event) -> bool:
 
 
 def explore(run: Run, callers: int, most: int, reduced: bool = True) -> Explored:
-    """Run the callers in every order, at most so many times; without the reduction where that is put to the test."""
+    """Run the callers in every order, at most so many times. Without the reduction, none is left out: where that is put to the
+    test, and for interrupts, since whether one may come is no event that another depends on."""
     explored, path, schedule = Explored(), list[Node](), list[int]()
     while True:
         if explored.runs + explored.pruned == most:

@@ -11,7 +11,7 @@ from model import claims
 from model.geometry import SMALLEST_BLOCK
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Theory
-from proofs.free_list import free_block
+from proofs.free_list import PageDevice, free_block
 from proofs.subjects.arbitrary import AnyPage, AnyPool, AnyV6_1Pool, first_with_room, put_in_list
 from proofs.subjects.subject import about
 
@@ -44,9 +44,25 @@ def allocate(path: Any, subject: type[AnyPool]) -> tuple[AnyPool, AnyPage, bool]
     return pool, page, zero or pool.init_on_alloc
 
 
+def allocate_from_a_new_page(path: Any, subject: type[AnyPool]) -> tuple[AnyPool, AnyPage | None, bool]:
+    """The same where no page has room; None where there is no memory for one."""
+    pool = subject(path, "debug", "init_on_alloc", "init_on_free", needs=())
+    pool.has_a_block()
+    PageDevice(pool, pool.block_offset("the first block"))
+    zero = path.one_of("zero", False, True)
+    pool.alloc(zero)
+    return pool, pool.found, zero or pool.init_on_alloc
+
+
 @obligation(claims.allocated_block_is_filled, "series", Theory.U64, explain=explain)
 def allocated_block_is_filled(path: Any, subject: Any = AnyPool) -> None:
-    pool, page, zero = allocate(path, subject)
+    page: AnyPage | None
+    if path.one_of("the block is of", "a page with room", "a new page") == "a new page":
+        pool, page, zero = allocate_from_a_new_page(path, subject)
+        if page is None or not (zero or pool.debug):
+            return  # nothing is promised of its content
+    else:
+        pool, page, zero = allocate(path, subject)
     distance = path.number("distance of the byte from the block's start")
     path.assume("the byte is in the block", lambda: distance < pool.geometry.size)
     former = POOL_POISON_FREED if pool.debug else DRIVERS

@@ -3,6 +3,7 @@
 A `subject` is the kind of pool that a body is about: impl/'s, or a kernel's own.
 """
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -94,6 +95,7 @@ def locking_rules_are_kept(path: Any, subject: Any = AnyPool) -> None:
 
 @obligation(claims.locking_rules_are_kept, "v6.12", Theory.U64, explain=explain)
 def locking_rules_of_a_stack_are_kept(path: Any, subject: Any = AnyStack) -> None:
+    subject = partial(subject, interrupts=True)
     try:
         if path.one_of("operation", "alloc", "free") == "free":
             pool, _ = block_stack.take_back(path, subject)
@@ -161,8 +163,13 @@ def allocated_block_of_a_stack_is_filled(path: Any, subject: Any) -> None:
     """Of C, as `fills.allocated_block_is_filled` is about lists."""
     pool = subject(path, debug=path.one_of("debug", False, True))
     pool.init_on_alloc, zero = path.one_of("init_on_alloc", False, True), path.one_of("zero", False, True)
-    block, distance = pool.put(pool.any_block("the block")), path.number("distance of the byte from the block's start")
+    block, distance = pool.any_block("the block"), path.number("distance of the byte from the block's start")
     path.assume("the byte is in the block", lambda: distance < pool.geometry.size)
+    if path.one_of("the block is", "on the stack", "a new page's") == "on the stack":
+        pool.put(block)
+    else:
+        pool.next_block, pool.memory = NULL, block_stack.StackDevice(pool, False)
+        pool.page.vaddr, pool.page.dma, pool.page.offsets, pool.free_blocks = block.vaddr, block.dma, [0], [block]
     pool.alloc(zero)
     byte = filled_with(pool, block, distance, POOL_POISON_FREED if pool.debug else DRIVERS)
     path.show_claim(claims.allocated_block_is_filled, bytes([byte]), zero or pool.init_on_alloc, pool.debug)

@@ -8,6 +8,15 @@ from model.claims import CLAIMS
 from model.geometry import Geometry, Refusal
 
 G = Geometry
+
+
+def one_byte_wrong(content: bytes, *others: Any) -> list[tuple[Any, ...]]:
+    """Arguments of a claim about the content of a block, of which each byte in turn is another."""
+    return [
+        (content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :], *others) for place in range(len(content))
+    ]
+
+
 TRUE_AND_FALSE: dict[str, tuple[tuple[Any, ...], list[tuple[Any, ...]]]] = {
     "create_admits_what_is_promised": (
         (G(8, 16, 16), G(8, 16, 16)),
@@ -62,13 +71,25 @@ TRUE_AND_FALSE: dict[str, tuple[tuple[Any, ...], list[tuple[Any, ...]]]] = {
     "allocated_block_was_free": (((1, 2), [(1, 2)]), [((1, 3), [(1, 2)])]),
     "allocated_block_is_filled": (
         (bytes(4), True, True),
-        [(b"\xa9" * 4, True, True), (bytes(4), False, True), (b"\xa9" * 4, True, False)],
+        [
+            (b"\xa9" * 4, True, True),
+            (bytes(4), False, True),
+            (b"\xa9" * 4, True, False),
+            *one_byte_wrong(bytes(16), True, True),
+            *one_byte_wrong(b"\xa9" * 16, False, True),
+        ],
     ),
     "freed_block_is_filled": (
         (b"link" + b"\xa7" * 4, True, True),
-        [(b"link" + bytes(4), True, True), (b"link" + b"\xa7" * 4, False, True), (b"link" + bytes(4), True, False)],
+        [
+            (b"link" + bytes(4), True, True),
+            (b"link" + b"\xa7" * 4, False, True),
+            (b"link" + bytes(4), True, False),
+            *one_byte_wrong(b"link" + b"\xa7" * 16, True, False)[4:],
+            *one_byte_wrong(b"link" + bytes(16), False, True)[4:],
+        ],
     ),
-    "live_block_is_left_alone": ((b"a", b"a"), [(b"a", b"b")]),
+    "live_block_is_left_alone": ((b"a", b"a"), [(b"a", b"b"), *one_byte_wrong(b"a" * 16, b"a" * 16)]),
     "destroy_leaks_exactly_the_busy_pages": (([1], [1]), [([1], []), ([], [1])]),
     "failed_create_leaves_nothing_behind": (([],), [(["the pool"],)]),
     "managed_pool_is_destroyed_once": (([1], [1]), [([], [1]), ([1, 1], [1]), ([2], [1])]),

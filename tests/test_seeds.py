@@ -9,7 +9,9 @@ from bugs import Bug, plant
 from command.bugs import run_in
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.budgets import budgets
+from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Result
+from proofs.engine.resting import with_what_undermines
 from report.prover import as_text
 from report.verdicts import TOO_DEAR, of_proof
 from tests.running import Command
@@ -51,10 +53,17 @@ def test_a_proof_takes_the_same_steps_alone_as_after_others_and_has_a_budget_of_
         steps.append(result["steps"])
     assert steps[0] == steps[1] > 0
     assert 2 * steps[0] <= result["budget"] == budgets()[NON_LINEAR]
-    assert budgets().keys() == OBLIGATIONS.keys()
+    assert budgets().keys() == {name for name, one in OBLIGATIONS.items() if one.expected is Verdict.PROVED}
     dear = replace(
         Result(**{key: value for key, value in result.items() if key != "as_expected"}), steps=result["budget"] + 1
     )
     assert not dear.as_expected
     assert TOO_DEAR in as_text([dear], 0)
     assert TOO_DEAR in of_proof(dear).outcome
+    assert (
+        with_what_undermines([dear, replace(dear, obligation="other", claim="other", rests_on=[dear.claim])], [])[
+            1
+        ].undermined
+        == []
+    )
+    assert not replace(dear, verdict="REFUTED").too_dear

@@ -1,4 +1,5 @@
-"""Budgets: of each obligation about impl/, twice the solver's steps with the seed, of 20 and none, that takes most.
+"""Budgets: of each proof about impl/, twice the solver's steps with the seed, of 20 and none, that takes most. A refutation has
+none: how soon a counterexample turns up is a matter of luck.
 
 A change that makes a proof take more is to be looked at, so that `make prove` fails. `make audit ARGS=--budgets` writes them
 anew. The claims of one body have its steps, and its budget, in common.

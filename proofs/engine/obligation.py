@@ -143,20 +143,20 @@ class Result:
 
     @property
     def as_expected(self) -> bool:
-        """The verdict is the expected one, or better; a refutation breaks the claim itself, not a step on the way to it; what a
-        proof rests on is proved; and the solver has kept to its budget."""
-        if self.undermined:
-            return False
-        return not self.too_dear and (self.mended or self._is_of_its_verdict)
+        """The verdict is, and the solver has kept to its budget."""
+        return self.verdict_is_as_expected and not self.too_dear
+
+    @property
+    def verdict_is_as_expected(self) -> bool:
+        """It is the expected one, or better; a refutation breaks the claim itself, not a step on the way to it; and what a
+        proof rests on is proved."""
+        of_the_claim = self.verdict == self.expected and self.broken in ("", self.claim)
+        return not self.undermined and (self.mended or of_the_claim)
 
     @property
     def too_dear(self) -> bool:
-        """The solver has taken more steps than its budget."""
-        return 0 < self.budget < self.steps
-
-    @property
-    def _is_of_its_verdict(self) -> bool:
-        return self.verdict == self.expected and self.broken in ("", self.claim)
+        """The verdict is as expected, but the solver has taken more steps than its budget."""
+        return self.verdict_is_as_expected and 0 < self.budget < self.steps
 
     @property
     def may_be_kept(self) -> bool:

@@ -20,7 +20,7 @@ def with_what_undermines(results: list[Result], catalogue: Collection[str]) -> l
     claims_present = {(result.claim, result.revision) for result in results}
     while True:
         unproved = {result.label for result in results if result.verdict != Verdict.PROVED.value or result.undermined}
-        odd = {(result.claim, result.revision) for result in results if not result.as_expected}
+        odd = {(result.claim, result.revision) for result in results if not result.verdict_is_as_expected}
 
         def with_both(result: Result) -> Result:
             if result.verdict != Verdict.PROVED.value:

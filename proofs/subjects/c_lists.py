@@ -114,11 +114,16 @@ class CPool(Operations, AnyPool):
         self.code.alike("pool_find_page")
         return super()._found_by_tree(dma)
 
+    def found_page(self, pool: Any, dma: Any) -> Any:
+        del pool
+        self.locked.needed("pool_find_page")
+        return self.at(self.page_tree.find(dma))
+
     # What the code calls, and what stands for its loops.
 
     def interpreter(self) -> Interpreter:
         interpreter = super().interpreter()
-        interpreter.replaced["pool_find_page"] = lambda _, dma: self.at(self.page_tree.find(dma))  # a lemma itself
+        interpreter.replaced["pool_find_page"] = self.found_page  # a lemma itself
         if self.code.promises is SERIES:
             interpreter.replaced["pool_insert_page"] = self.inserted  # a lemma itself
         if self.debug:

@@ -85,8 +85,8 @@ class NewPage(At):
 class Addresses(Views):
     """Pointers of C for addresses, which are numbers in Python: to a known block, to the tail, or to other memory."""
 
-    def __init__(self, pool: "CStack", code: Code, path: Any) -> None:
-        super().__init__(code, path, Locked(False))
+    def __init__(self, pool: "CStack", code: Code, path: Any, interrupts_off: bool) -> None:
+        super().__init__(code, path, Locked(interrupts_off))
         self.pool = pool
 
     def pointer(self, value: Any, width: int = 64) -> Any:
@@ -144,13 +144,25 @@ class CStack(Operations, AnyStack):
     LINK = SMALLEST_BLOCK
     views: Addresses
 
-    def __init__(self, code: Code, path: Any, *, debug: bool, init_on_free: bool = False, walks: bool = False) -> None:
+    def __init__(
+        self,
+        code: Code,
+        path: Any,
+        *,
+        debug: bool,
+        init_on_free: bool = False,
+        walks: bool = False,
+        interrupts: bool = False,
+    ) -> None:
+        off = path.one_of("interrupts are off", False, True) if interrupts else False
         self.walks, self.LOOKUP = walks, lookup_case(code)
         AnyStack.__init__(self, path, debug=debug, init_on_free=init_on_free, walks=walks)
         self.geometry = any_geometry(path)
         path.assume_claim(claims.admitted_geometry_is_ordered, self.geometry)
         path.assume_claim(claims.admitted_geometry_fits_an_int, self.geometry, SMALLEST_BLOCK)
-        self.begin(code, Addresses(self, code, path), {name: name for name in ("nr_blocks", "nr_active", "nr_pages")})
+        self.begin(
+            code, Addresses(self, code, path, off), {name: name for name in ("nr_blocks", "nr_active", "nr_pages")}
+        )
         self.block_views: dict[int, BlockView] = {}
         self.fills: list[tuple[Block, Any, Any, int]] = []
         self.views.keep_address(self.view, "next_block", self, "next_block")
@@ -184,6 +196,7 @@ class CStack(Operations, AnyStack):
 
     def found_page(self, pool: Any, dma: Any) -> Any:
         del pool
+        self.locked.needed("pool_find_page")
         return 0 if self._find_page(dma) is None else Pointer(self.page_memory, 0)
 
     def walked(self, arrived: Variables) -> Variables:

@@ -75,6 +75,11 @@ class Locked:
         if not (self.taken or view.private or self.races or name in SET_BY_CREATE):
             self.misuse.append(f"{view.name}.{name} is touched without pool->lock")
 
+    def needed(self, function: str) -> None:
+        """A function that a lemma stands for runs, and reads what the lock guards."""
+        if not self.taken:
+            self.misuse.append(f"{function} runs without pool->lock")
+
     def left(self) -> str:
         """All misuse, by the end of an operation."""
         at_the_end = ["pool->lock is left taken"] if self.taken else []

@@ -48,7 +48,15 @@ class AnyStack(V6_12Pool):
     LOOKUP = ""
     """The case of `lookup_finds_the_page_of_an_address` that is about this pool."""
 
-    def __init__(self, path: Any, *, debug: bool, init_on_free: bool = False, walks: bool = False) -> None:
+    def __init__(
+        self,
+        path: Any,
+        *,
+        debug: bool,
+        init_on_free: bool = False,
+        walks: bool = False,
+        interrupts: bool = False,  # noqa: ARG002 - of C only
+    ) -> None:
         unread = Geometry(SMALLEST_BLOCK, PAGE_SIZE, PAGE_SIZE)  # no operation on the stack looks at it
         super().__init__("pool", KnownBlocks(self), unread, Options(debug=debug, init_on_free=init_on_free))
         self.path = path

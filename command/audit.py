@@ -50,7 +50,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--budgets",
         action="store_true",
-        help="write proofs/budgets.json: of each obligation, twice the solver's steps with the seed that takes most; where a "
+        help="write proofs/budgets.json: of each proof, twice the solver's steps with the seed that takes most; where a "
         "change makes it take more, `make prove` fails",
     )
     parser.add_argument(

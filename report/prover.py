@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from model.claims import CLAIMS
 from model.geometry import counted
-from report.verdicts import ADVICE, SHOWN, TOO_DEAR, against
+from report.verdicts import ADVICE, SHOWN, TOO_DEAR, against, too_dear
 
 if TYPE_CHECKING:  # or whoever reads a report would need Z3
     from proofs.engine.obligation import Result
@@ -95,7 +95,7 @@ def causes(odd: "list[Result]") -> list[str]:
 def what_is_odd(result: "Result") -> str:
     """How a result differs from what was expected."""
     if result.too_dear:
-        return f"{TOO_DEAR}: {result.steps:,}, not {result.budget:,} (proofs/budgets.json)"
+        return f"{TOO_DEAR}: {too_dear(result)}"
     said = f"is {SHOWN.get(result.verdict, result.verdict)}, {against(result.verdict, result.expected)}"
     return f"{said}: what fails is “{result.broken}”" if result.verdict == result.expected else said
 

@@ -50,6 +50,11 @@ TOO_DEAR = "takes more solver steps than its budget"
 """The evidence against a proof that has become harder."""
 
 
+def too_dear(result: "Result") -> str:
+    """How many steps, where a proof takes more than its budget."""
+    return f"{result.steps:,}, not {result.budget:,} (proofs/budgets.json)"
+
+
 def against(verdict: str, expected: str) -> str:
     """What is wrong with a verdict, in words."""
     if verdict == expected:
@@ -133,7 +138,7 @@ def of_proof(result: "Result") -> EngineVerdict:
     if result.undermined:
         evidence[SAYS_NOTHING] = f"it rests on {', '.join(result.undermined)}"
     if result.too_dear:
-        evidence[TOO_DEAR] = f"{result.steps:,}, not {result.budget:,} (proofs/budgets.json)"
+        evidence[TOO_DEAR] = too_dear(result)
     if result.not_proved_here:
         evidence["not proved here"] = ", ".join(result.not_proved_here)
     if result.smt2:

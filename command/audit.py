@@ -31,7 +31,7 @@ from proofs.engine.solver import DEFAULT_LIMIT
 from report.text import show_progress
 
 SEEDS = 20
-EXECUTOR_CALLS = 2000
+NATIVE_CALLS = 2000
 """Of each function, where nothing else is asked for."""
 
 
@@ -54,19 +54,19 @@ def add(parser: argparse.ArgumentParser) -> None:
         "change makes it take more, `make prove` fails",
     )
     parser.add_argument(
-        "--executor-calls",
+        "--native-calls",
         type=number(1),
         metavar="N",
-        help="only compare the executor of C with native code, in N random calls of each function of the fetched kernels; "
-        f"without it and without claims, in {EXECUTOR_CALLS:,}, if there are kernels",
+        help="only compare the interpreter of C with native code, in N random calls of each function of the fetched kernels; "
+        f"without it and without claims, in {NATIVE_CALLS:,}, if there are kernels",
     )
 
 
 def run(options: argparse.Namespace) -> Status:
-    if options.executor_calls is not None:
+    if options.native_calls is not None:
         if options.names or options.json is not None or options.kernel is not None:
-            raise BadInput("--executor-calls is about the executor only: leave out claims, --json and --kernel")
-        return audit_executor(options.executor_calls, options.jobs)
+            raise BadInput("--native-calls is about the interpreter of C only: leave out claims, --json and --kernel")
+        return audit_interpreter(options.native_calls, options.jobs)
     catalogue = catalogue_of(options.kernel)
     names = select(options.names, catalogue)
     if options.budgets and (options.kernel is not None or not options.seeds):
@@ -82,11 +82,11 @@ def run(options: argparse.Namespace) -> Status:
         print(as_text(results, time.perf_counter() - started))
     status = Status.EXPECTED if all(result.passed for result in results) else Status.SURPRISE
     if options.kernel is None and not options.names and options.json != "-" and KERNELS.is_dir():
-        return max(status, audit_executor(EXECUTOR_CALLS, options.jobs))
+        return max(status, audit_interpreter(NATIVE_CALLS, options.jobs))
     return status
 
 
-def audit_executor(calls: int, jobs: int) -> Status:
+def audit_interpreter(calls: int, jobs: int) -> Status:
     """Compare what `kernel.execute` does with native code, of each kernel that was fetched. Raises BadInput."""
     kernels = sorted(KERNELS.iterdir()) if KERNELS.is_dir() else []
     if not kernels:
@@ -232,7 +232,7 @@ def broken(bug: Bug, lemma: list[str], resting: list[str]) -> dict[str, str]:
     for result in results:
         if result["obligation"] in became:
             says_nothing = result["verdict"] == "PROVED" and result["undermined"]
-            lost = bug.kernel and result["verdict"] == "LOST"
+            lost = bug.kernel and result["verdict"] == "NOT_FOLLOWED"
             became[result["obligation"]] = SAYS_NOTHING if says_nothing else NOT_FOLLOWED if lost else result["verdict"]
     return became
 

@@ -105,12 +105,12 @@ def prover(bug: Bug, folder: Path) -> Notice:
 
     missed = tuple(named for named in bug.refuted if not is_noticed(named))
     broken = tuple(named for named in bug.refuted if named not in missed)
-    lost = tuple(name for name, verdict in verdicts.items() if verdict == "LOST")
+    lost = tuple(name for name, verdict in verdicts.items() if verdict == "NOT_FOLLOWED")
     return Notice(broken, missed, took, output, verdicts, lost)
 
 
 def hunter(bug: Bug, folder: Path) -> Notice:
-    """The claim that the state machine sees broken first, in hunts with the budget of `ci` each, one seed after the other; of a
+    """The claim that the state machine sees broken first, in hunts with the profile `ci` each, one seed after the other; of a
     file that is as it was, in a brief one."""
     steps = 0
     for seed in SEEDS[:1] if bug.changes_nothing else SEEDS:

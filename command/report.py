@@ -17,6 +17,7 @@ from command.line import Status, add_kernel, add_profile, kernel_of, say_how_to_
 from hunt.fuzz import HUNTED
 from hunt.revisions import REVISIONS, KernelFile
 from kernel.build import Variant
+from kernel.once import ROOT
 from model.bad_input import BadInput
 from model.geometry import counted
 from model.revision import KERNEL
@@ -29,7 +30,7 @@ from report.runs import Finding, findings_of, scene_on, show, with_real_runs
 from report.text import show_progress
 from report.verdicts import EngineVerdict, message, of_hunt, of_proof, of_trace
 
-PAST = Path(__file__).parent.parent / "tests" / "traces"
+PAST = ROOT / "tests" / "traces"
 ENGINES = {"prove": "prover", "fuzz": "hunt", "crosshair": "contracts"}
 """The engines as `make` calls them, and as their verdicts do."""
 

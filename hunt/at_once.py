@@ -32,11 +32,15 @@ def alloc(*names: str) -> tuple[Step, ...]:
 ONE_PAGE = Create(32), *alloc("x")
 """A pool with a page of two blocks, of which one is in use."""
 
-MEETINGS = (
+AT_THE_FILE = (
     Meeting((Create(32), Destroy()), ((Create(64), Destroy()), (PoolInfo(), PoolInfo()))),
     Meeting((Create(32), Destroy()), ((Create(64), Destroy(), Create(64)), (Create(64), Destroy()))),
     Meeting((Create(32),), ((Create(64), Destroy(), PoolInfo()), (Create(64), PoolInfo(), Destroy()))),
     Meeting(ONE_PAGE, ((*alloc("a"), Free("x"), *alloc("b")), (Create(64), PoolInfo(), Destroy()))),
+)
+"""Two callers with three operations each, who create and destroy pools of a device, and read its file `pools`."""
+
+AT_A_POOL = (
     Meeting((*ONE_PAGE, *alloc("y")), ((Free("x"), *alloc("a"), PoolInfo()), (Free("y"), *alloc("b"), Free("b")))),
     Meeting(
         (Create(32),), ((*alloc("a"), Free("a"), *alloc("b")), (*alloc("c"), Free("c"), Alloc("d", flags="GFP_ATOMIC")))
@@ -54,12 +58,13 @@ MEETINGS = (
         interrupts=True,
     ),
 )
-"""Two callers with three operations each, or three with two; as they meet at an empty pool, at a full one, at one with a page
-for each block, and at the file; where one frees what another was given; and where one may not sleep. And one with three, whom
+"""Two callers with three operations each, or three with two; as they meet at an empty pool, at a full one, and at one with a
+page for each block; where one frees what another was given; and where one may not sleep. And one with three, whom
 two interrupt handlers interrupt, with an operation or two each."""
 
-IN_PYTHON = tuple(meeting for meeting in MEETINGS[4:] if len(meeting.callers) == 2)
-"""Those of two callers who meet at a pool: the Python has no devices with a file."""
+MEETINGS = AT_THE_FILE + AT_A_POOL
+IN_PYTHON = tuple(meeting for meeting in AT_A_POOL if len(meeting.callers) == 2)
+"""The Python has no devices with a file."""
 
 
 def turns(schedule: list[int]) -> tuple[Turn, ...]:

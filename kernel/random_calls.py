@@ -3,7 +3,7 @@
 A call begins in a `World`: objects of C's structs, with random contents, that are laid out in native memory as well. The
 function is executed first; what the rest of the kernel answers, memory or none, a device's page or none, any number, is kept,
 and given to native code, too. Then what both return, what they called and all memory have to be the same. A call that the
-executor cannot end, since it follows a null pointer, say, is not made natively, and not counted.
+interpreter cannot end, since it follows a null pointer, say, is not made natively, and not counted.
 """
 
 import ctypes
@@ -32,7 +32,7 @@ SECONDS = 60
 
 
 class Differs(Exception):
-    """The executor does not do what native code does; says which function, and with what."""
+    """The interpreter does not do what native code does; says which function, and with what."""
 
 
 class Called(NamedTuple):

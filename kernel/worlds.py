@@ -138,7 +138,7 @@ class World:
         return found or [Pointer(self.text, 0)]
 
     def answer(self, name: str, given: Sequence[Any], written: list[tuple[int, bytes]]) -> Any:
-        """What the rest of the kernel does, when the executor calls it."""
+        """What the rest of the kernel does, when the interpreter calls it."""
         if name in ("kmalloc", "devres_alloc", "dma_alloc_coherent"):
             return self.allocated(name, given, written)
         if name == "poolproof_current":

@@ -52,11 +52,6 @@ class Audit:
         return needed and noticed and rests
 
 
-def audit(name: str, limit: int = DEFAULT_LIMIT, seeds: int = 0) -> Audit:
-    """Audit the premises of one obligation about impl/, and name its lemmas."""
-    return audit_body([name], None, limit, seeds)[0]
-
-
 def audit_body(names: Sequence[str], kernel: str | None, limit: int = DEFAULT_LIMIT, seeds: int = 0) -> list[Audit]:
     """Audit obligations that have a body and a theory in common: a premise is dropped for all of them at once. Of what is
     refuted, only what becomes of it with the seeds 1 to `seeds`.
@@ -100,7 +95,7 @@ def without(premise: str, obligation: Obligation, limit: int, catalogue: Catalog
             another = other.body is not obligation.body or other.theory is not obligation.theory
             if alike and another and refuted(other, limit, premise).verdict is Verdict.REFUTED:
                 return NEEDED_BY + other.name
-    return NOT_FOLLOWED if verdict is Verdict.LOST and obligation.revision == KERNEL else verdict.value
+    return NOT_FOLLOWED if verdict is Verdict.NOT_FOLLOWED and obligation.revision == KERNEL else verdict.value
 
 
 def needed_by_others(results: list[Audit]) -> None:

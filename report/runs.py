@@ -10,13 +10,14 @@ from pathlib import Path
 from hunt.confirm import confirmed
 from hunt.revisions import KernelFile, revisions
 from hunt.watchdog import begin, watchdog
+from kernel.once import ROOT
 from model.trace import Trace, TraceError, dumps
 from report.files import write_whole
 from report.scene import Scene, scene_of
 from report.text import coloured, finding_as_text
 from report.verdicts import REAL, EngineVerdict, replaying
 
-TRACES = Path(__file__).parent.parent / "reports" / "traces"
+TRACES = ROOT / "reports" / "traces"
 """Where what breaks a claim is written at once."""
 
 

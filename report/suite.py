@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hunt.directed import GEOMETRIES
 from hunt.revisions import REVISIONS
+from kernel.once import ROOT
 from model.bad_input import BadInput
 from model.checks import BrokenClaim
 from model.claims import CLAIMS, pool_stays_in_its_memory
@@ -19,7 +20,7 @@ from model.trace import Create, Trace, loads
 from report.kunit import TAB, WIDTH, kunit_test, rendered
 
 FRAME = Path(__file__).parent / "suite.c.jinja"
-TRACES = Path(__file__).parent.parent / "tests" / "traces"
+TRACES = ROOT / "tests" / "traces"
 PAGE = 4096
 """Bytes of a page of the kernels for which the pools are chosen; the tests hold for others, too."""
 

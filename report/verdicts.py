@@ -29,11 +29,11 @@ NOTHING = (0, False, "none", "")
 SAYS_NOTHING = "says nothing, since"
 """The evidence against a proof whose premise is not what it should be."""
 
-SHOWN = {"LOST": "not followed"}
+SHOWN = {"NOT_FOLLOWED": "not followed"}
 """How people read a verdict, where it is not its name."""
 
 ADVICE = {
-    "LOST": "hunt for it with `make fuzz KERNEL=…`: this says nothing of the claim",
+    "NOT_FOLLOWED": "hunt for it with `make fuzz KERNEL=…`: this says nothing of the claim",
     "UNKNOWN": "try again with a higher --limit: this says nothing of the claim",
     "VACUOUS": "look for a premise that contradicts another one: this says nothing of the claim",
 }

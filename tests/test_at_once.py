@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bugs import BUGS
-from hunt.at_once import MEETINGS, Meeting, alloc, meet, meet_all
+from hunt.at_once import AT_A_POOL, MEETINGS, Meeting, alloc, meet, meet_all
 from hunt.priorities import meet_by_priorities
 from hunt.revisions import KernelFile, revisions
 from hunt.shrink import smallest
@@ -130,7 +130,7 @@ def test_what_is_published_has_to_be_ordered(publish: str, races: bool, tmp_path
     source = changed(
         "v6.12", tmp_path, *PUBLISHED, "struct dma_pool {", f"#define PUBLISH(a, b) {publish}\nstruct dma_pool {{"
     )
-    broken = meet_all(revision_of(source), meetings=MEETINGS[4:6]).broken
+    broken = meet_all(revision_of(source), meetings=AT_A_POOL[:2]).broken
     assert (broken is not None) == races
     assert broken is None or broken.happened.endswith("a race")
 
@@ -163,7 +163,7 @@ LLIST, COUNTER = (
 
 @pytest.mark.parametrize("text", [LLIST, COUNTER, LOCKLESS["rcu"]], ids=["llist", "counter", "rcu"])
 def test_what_needs_no_lock_does_not_race(text: list[str], tmp_path: Path) -> None:
-    met = meet_all(revision_of(changed("v6.12", tmp_path, *text)), most=200, meetings=MEETINGS[4:6])
+    met = meet_all(revision_of(changed("v6.12", tmp_path, *text)), most=200, meetings=AT_A_POOL[:2])
     assert met.broken is None
     assert met.orders > 100
 
@@ -172,7 +172,7 @@ def test_the_counter_of_one_processor_is_no_other_one_s(tmp_path: Path) -> None:
     source = changed(
         "v6.12", tmp_path, *COUNTER, "this_cpu_inc(*pool->nr_active);", "++*per_cpu_ptr(pool->nr_active, 0);"
     )
-    broken = meet_all(revision_of(source), meetings=MEETINGS[4:6]).broken
+    broken = meet_all(revision_of(source), meetings=AT_A_POOL[:2]).broken
     assert broken is not None
     assert broken.happened.endswith("a race")
 

@@ -12,7 +12,7 @@ from command.audit import audit_all, break_lemmas, bugs_of
 from impl.words import unsigned_int
 from model import claims
 from model.bad_input import BadInput
-from proofs.audit import NEEDED_BY, NO_BUG, NOT_FOLLOWED, SAYS_NOTHING, Audit, audit, needed_by_others
+from proofs.audit import NEEDED_BY, NO_BUG, NOT_FOLLOWED, SAYS_NOTHING, Audit, audit_body, needed_by_others
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligation, Obligations
@@ -53,7 +53,7 @@ def body_with_an_idle_premise(path: Any) -> None:
 
 def test_a_premise_that_is_not_needed_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     (made,) = stated(monkeypatch, body_with_an_idle_premise, Theory.INTEGERS)
-    result = audit(made.name)
+    (result,) = audit_body([made.name], None)
     assert result.verdict == "PROVED"
     assert result.dropped == {"the number is not 7": "PROVED"}
     assert not result.passed
@@ -67,7 +67,7 @@ def body_whose_premise_only_words_need(path: Any) -> None:
 
 def test_a_premise_that_another_domain_needs_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     both = stated(monkeypatch, body_whose_premise_only_words_need, Theory.INTEGERS, Theory.U32)
-    integers, words = (audit(made.name) for made in both)
+    integers, words = (audit_body([made.name], None)[0] for made in both)
     assert integers.dropped == {"the next one is a word": NEEDED_BY + "layout_ends/series/u32/test"}
     assert words.dropped == {"the next one is a word": "REFUTED"}
     assert replace(integers, bugs={"one": "REFUTED"}).passed
@@ -80,9 +80,9 @@ def test_a_bug_that_is_not_noticed_or_a_broken_lemma_that_changes_nothing_fails(
     assert not Audit("", "PROVED").passed  # since no bug is known
     for became in ("REFUTED", SAYS_NOTHING):
         assert Audit("", "PROVED", {}, noticed, {"lemma": became}).passed
-    for verdict in ("PROVED", "UNKNOWN", "VACUOUS", "LOST"):
+    for verdict in ("PROVED", "UNKNOWN", "VACUOUS", "NOT_FOLLOWED"):
         assert not Audit("", "PROVED", {}, {**noticed, "another": verdict}).passed
-    for became in ("PROVED", "UNKNOWN", "LOST", "VACUOUS", NO_BUG):
+    for became in ("PROVED", "UNKNOWN", "NOT_FOLLOWED", "VACUOUS", NO_BUG):
         assert not Audit("", "PROVED", {}, noticed, {"a lemma": "REFUTED", "lemma": became}).passed
 
 

@@ -71,7 +71,7 @@ def test_a_hunt_notices(name: str, tmp_path: Path, command: Command) -> None:
 
 def test_what_is_not_followed_is_not_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lost = {"obligation": "no_room_is_wasted/kernel/u64", "claim": "no_room_is_wasted"}
-    result = {**lost, "expected": "PROVED", "verdict": "LOST"}
+    result = {**lost, "expected": "PROVED", "verdict": "NOT_FOLLOWED"}
     monkeypatch.setattr("command.bugs.results_in", lambda *_: ([result], ""))
     notice = prover(BUGS["v6.12/gap"], tmp_path)
     assert (notice.broken, notice.missed) == ((), ("no_room_is_wasted",))

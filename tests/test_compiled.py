@@ -155,7 +155,7 @@ def test_a_page_keeps_what_was_stored() -> None:
     "revision", ["v6.12", *(pytest.param(version, marks=pytest.mark.thorough) for version in ("v6.1", "newest"))]
 )
 def test_what_is_executed_is_what_runs(revision: str) -> None:
-    """A few calls of each function; `make audit ARGS="--executor-calls 100000"` makes more."""
+    """A few calls of each function; `make audit ARGS="--native-calls 100000"` makes more."""
     source = fetched(revision)
     held = {one: hold_to_native(source, one, 30, seed=1) for one in functions_of(source)}
     assert min(one.calls for one in held.values()) >= 30, held
@@ -166,7 +166,7 @@ def test_what_is_executed_is_what_runs(revision: str) -> None:
 @pytest.mark.parametrize(
     "function", [(0, "dma_pool_create"), (0, "pool_initialise_page"), (0, "pool_find_page"), (2, "rb_erase")]
 )
-def test_an_executor_that_errs_in_a_function_is_noticed(
+def test_an_interpreter_that_errs_in_a_function_is_noticed(
     monkeypatch: pytest.MonkeyPatch, function: tuple[int, str]
 ) -> None:
     """Where it compares, it takes "unequal" for "equal", or "greater" for "greater or equal"; or it adds one to a product."""
@@ -216,7 +216,7 @@ def test_nothing_is_proved_of_a_turn_that_writes_outside_of_its_page(tmp_path: P
     link, outside = "*(int *)(page->vaddr + offset) = next;", "*(int *)(page->vaddr + offset + 1) = next;"
     made = obligations_of(changed("v6.1", tmp_path, link, outside))
     for claim in ("next_boundary_is_a_multiple", "layout_ends", "pool_stays_in_its_memory"):
-        assert prove(made[f"{claim}/kernel/u64"], Settings()).verdict in ("REFUTED", "LOST")
+        assert prove(made[f"{claim}/kernel/u64"], Settings()).verdict in ("REFUTED", "NOT_FOLLOWED")
 
 
 def test_a_refutation_is_run_natively() -> None:
@@ -243,7 +243,7 @@ def test_a_missing_function_is_not_proved(tmp_path: Path) -> None:
         "lay_out(page, pool)",
     )
     result = prove(obligations_of(changed("v6.1", tmp_path, *renamed))["layout_ends/kernel/u64"], Settings())
-    assert result.verdict == "LOST"
+    assert result.verdict == "NOT_FOLLOWED"
     assert "no function pool_initialise_page" in result.why
 
 

@@ -44,7 +44,7 @@ def test_a_line_is_proved_by_a_proof_that_holds_only(source: Source, proved: Res
     line = number_of(source, "pool->nr_blocks++;")
     done = annotated(coverage_of(source, [proved], {}))[line - 1]
     assert (done.reached, done.claims) == ("proved", ("blocks_are_disjoint",))
-    for worthless in ({"verdict": "VACUOUS"}, {"verdict": "LOST"}, {"undermined": ["layout_ends"]}):
+    for worthless in ({"verdict": "VACUOUS"}, {"verdict": "NOT_FOLLOWED"}, {"undermined": ["layout_ends"]}):
         done = annotated(coverage_of(source, [replace(proved, **worthless)], {}))[line - 1]
         assert (done.reached, done.claims) == ("neither", ())
 

@@ -120,7 +120,7 @@ def test_what_is_not_followed_has_its_line_of_c_and_what_to_do(tmp_path: Path) -
     )
     result, text = of_changed_c("v6.1", old, new, "layout_ends", tmp_path)
     line = text[: text.index(new)].count("\n") + 1
-    assert result.verdict == "LOST"
+    assert result.verdict == "NOT_FOLLOWED"
     assert result.why.endswith(f", in pool_initialise_page (dmapool.c:{line})")
     verdict = of_proof(result)
     assert site(verdict, KernelFile("dmapool.c", Source(tmp_path / "dmapool.c", None))) == ("dmapool.c", line)

@@ -66,7 +66,7 @@ def test_a_review_of_whatever_length_fits_into_a_mail() -> None:
     assert max(map(len, (few, many, most))) <= review.MOST_LINES
     assert "    and, by traces beside .: b, c" in most
     assert "more lines" in most[-3]
-    result = Result("o", "c", "kernel", "u64", "", "PROVED", "LOST", "", 0, 0, 0)
+    result = Result("o", "c", "kernel", "u64", "", "PROVED", "NOT_FOLLOWED", "", 0, 0, 0)
     odd = [replace(result, obligation=str(n), why=f"cause {n // 2}") for n in range(20)]
     told = review.of_proofs(odd, [*odd, replace(result, obligation="refuted", verdict="REFUTED")])
     assert len(told) == 1 + review.MOST_CAUSES + 1

@@ -29,7 +29,7 @@ class Verdict(Enum):
     REFUTED = "REFUTED"
     UNKNOWN = "UNKNOWN"
     VACUOUS = "VACUOUS"
-    LOST = "LOST"  # of a kernel's own code: the proof cannot follow it
+    NOT_FOLLOWED = "NOT_FOLLOWED"  # of a kernel's own code: the proof cannot follow it
 
 
 @dataclass
@@ -140,7 +140,7 @@ def explore_encoding(
         outcome.constraints = way_to_smallest
         break_plainly(body, Replay(theory, smallest, dropped), broken_by_smallest, outcome)
     elif lost:
-        outcome.verdict, outcome.why = Verdict.LOST, lost
+        outcome.verdict, outcome.why = Verdict.NOT_FOLLOWED, lost
     elif doubts:
         outcome.verdict, outcome.why = Verdict.UNKNOWN, doubts[0]
     elif never:

@@ -251,7 +251,7 @@ def result_of(
         try:
             explained = obligation.explain(outcome.values)
         except NotImplementedError as changed:
-            verdict, why, explained = Verdict.LOST, str(changed), None
+            verdict, why, explained = Verdict.NOT_FOLLOWED, str(changed), None
         except Exception as failure:
             raised = f"{type(failure).__name__}: {failure}"
             if is_of_the_prover(failure):
@@ -259,7 +259,7 @@ def result_of(
             else:  # the code under proof may fail in any way
                 explained = Counterexample("the code runs", raised)
         counterexample = None if explained is None else explained.to_json()
-    searched = obligation.search if verdict is Verdict.LOST and obligation.expected is Verdict.PROVED else None
+    searched = obligation.search if verdict is Verdict.NOT_FOLLOWED and obligation.expected is Verdict.PROVED else None
     if searched is not None and (found := searched(why)) is not None:
         verdict, why, counterexample = Verdict.REFUTED, "", found.to_json()
     seconds = explored / claims + time.perf_counter() - started

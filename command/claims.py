@@ -13,10 +13,11 @@ from kernel.once import ROOT
 from kernel.pool import rules_of_the_server
 from model.bad_input import BadInput
 from model.claims import CLAIMS, Claim
+from model.trace import loads
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict
 
-README, LIST = ROOT / "README.md", ROOT / "docs" / "claims.md"
+README, LIST, TRACES = ROOT / "README.md", ROOT / "docs" / "claims.md", ROOT / "tests" / "traces"
 
 PROVED_OF_C = {
     "fresh_blocks_ascend",
@@ -70,10 +71,10 @@ PROVED_OF_C = {
 
 
 def table_of_claims() -> str:
-    """A row per claim: what is promised, from where, of which revisions and numbers it is proved, and what breaks it."""
+    """A row per claim: what is promised, from where, of which revisions and numbers it is proved, what breaks it."""
     lines = [
-        "| claim | sentence | source | proved of | refuted, as expected | seeded bug |",
-        "|---|---|---|---|---|---|",
+        "| claim | sentence | source | proved of | refuted, as expected | seeded bug | trace |",
+        "|---|---|---|---|---|---|---|",
     ]
     for claim in CLAIMS.values():
         about = [o for o in OBLIGATIONS.values() if o.claim is claim]
@@ -90,6 +91,7 @@ def table_of_claims() -> str:
             "<br>".join([*of_python, *(["your C u64"] if claim.name in PROVED_OF_C else [])]) or "hunted only",
             "<br>".join(refuted),
             "<br>".join(f"`{name}`" for name in seeded_bugs(claim)),
+            "<br>".join(f"`{name}`" for name in traces_of(claim)),
         )
         lines.append("| " + " | ".join(cells) + " |")
     needed = [f"- `{claim.name}`: {claim.drivers}" for claim in CLAIMS.values() if claim.drivers]
@@ -97,10 +99,17 @@ def table_of_claims() -> str:
 
 
 def seeded_bugs(claim: Claim) -> list[str]:
-    """Of the seeded bugs that break a claim, the first one that the prover has to refute, and the first one for hunts."""
-    refuted = (bug.name for bug in BUGS.values() if claim.name in {named.partition("/")[0] for named in bug.refuted})
-    hunted = (bug.name for bug in BUGS.values() if claim.name in bug.hunted)
-    return list(dict.fromkeys(name for name in (next(refuted, ""), next(hunted, "")) if name))
+    """Of the seeded bugs that break a claim, the first one that both the prover and hunts have to notice; or else the first one
+    for each."""
+    refuted = [name for name, bug in BUGS.items() if claim.name in {named.partition("/")[0] for named in bug.refuted}]
+    hunted = [name for name, bug in BUGS.items() if claim.name in bug.hunted]
+    both = [name for name in refuted if name in hunted]
+    return both[:1] or refuted[:1] + hunted[:1]
+
+
+def traces_of(claim: Claim) -> list[str]:
+    """The traces of tests/traces/ that break a claim."""
+    return [file.stem for file in sorted(TRACES.glob("*.json")) if loads(file.read_text()).claim == claim.name]
 
 
 def of_series_first(revisions: Iterable[str]) -> list[str]:

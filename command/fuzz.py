@@ -21,6 +21,7 @@ from kernel.build import find
 from model.bad_input import BadInput
 from model.geometry import counted
 from model.revision import KERNEL
+from model.trace import Create
 from report.runs import in_text, surprises
 from report.text import coloured, show_progress
 from report.verdicts import of_hunt
@@ -130,6 +131,11 @@ def hunt_all(
     if kernel is not None and (reason := why_none(kernel.source)):
         print(f"no numbers of the code are drawn, since it cannot be read: {reason}", file=to_read, flush=True)
     hunts: dict[str, Hunt] = {}
+    pools: tuple[Create, ...] = ()
+    if kernel is not None and not kernel.source.real:
+        from proofs.edges import pools_at_edges  # which needs Z3; a hunt in impl/ does not
+
+        pools = pools_at_edges(kernel.source)
 
     def sweeps(revision: str) -> bool:
         """Of a seeded bug, only what runs natively: in Python, there are many, and a sweep takes longer than what is drawn.
@@ -141,7 +147,9 @@ def hunt_all(
     try:
         with ProcessPoolExecutor(min(len(hunted), os.cpu_count() or 1)) as executor:
             running = [
-                executor.submit(hunt, revision, seed, profile, kernel, sweeps=sweeps(revision), progress=show_progress)
+                executor.submit(
+                    hunt, revision, seed, profile, kernel, sweeps=sweeps(revision), pools=pools, progress=show_progress
+                )
                 for revision in hunted
             ]
             for future in as_completed(running):

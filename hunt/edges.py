@@ -26,12 +26,13 @@ BOUNDARIES = (0, 1, 16, 2**12, *with_neighbours(WORDS), 2**63, 2**64 - 1)
 AFTERWARDS = (Alloc("a"), Alloc("b"), Free("a"), Free("b"), Destroy())
 
 
-def pools(promises: Promises, numbers: frozenset[int] = frozenset()) -> Iterator[Create]:
-    """Pools at the edges, and at those of the numbers; aligns that matter little have fewer of them."""
+def pools(promises: Promises, numbers: frozenset[int] = frozenset(), more: tuple[Create, ...] = ()) -> Iterator[Create]:
+    """Pools at the edges, and at those of the numbers, and `more`; aligns that matter little have fewer of them."""
     sizes = sorted({*SIZES, *with_neighbours(numbers)})
     boundaries = sorted({*BOUNDARIES, *numbers, *(1 << number.bit_length() for number in numbers if number < 2**63)})
     drawn = [Create(size, 1, boundary) for size, boundary in product(sizes, boundaries)]
     drawn += [Create(*arguments) for arguments in product(SIZES, ALIGNS[1:], (0, 2**12, 2**32))]
+    drawn += more
     yield from (pool for pool in drawn if not is_a_known_defect(pool, promises))
 
 
@@ -45,12 +46,15 @@ def is_a_known_defect(pool: Create, promises: Promises) -> bool:
 
 
 def run_edges(
-    revision: Revision, numbers: frozenset[int] = frozenset(), progress: Callable[[str], None] = lambda _: None
+    revision: Revision,
+    numbers: frozenset[int] = frozenset(),
+    progress: Callable[[str], None] = lambda _: None,
+    more: tuple[Create, ...] = (),
 ) -> tuple[int, BrokenClaim | None]:
     """How many pools were created, up to the first that breaks a claim, and what it breaks."""
     created = 0
     with watchdog():
-        for created, pool in enumerate(pools(revision.promises, numbers), 1):
+        for created, pool in enumerate(pools(revision.promises, numbers, more), 1):
             if created % 100 == 0:
                 progress(f"{created:,} pools at edges")
             lockstep = Lockstep(revision, Kernel())

@@ -27,7 +27,7 @@ from kernel.pool import lines_run, rules_of_the_server
 from model.checks import ABOUT_REPORTS, BrokenClaim
 from model.claims import Claim
 from model.revision import KERNEL, Revision
-from model.trace import Trace
+from model.trace import Create, Trace
 
 SECONDS_TO_SHRINK = 30.0
 """Of the processor, for all that a hunt has found."""
@@ -98,10 +98,11 @@ def hunt(
     *,
     directed_first: bool = True,
     sweeps: bool = False,
+    pools: tuple[Create, ...] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> Hunt:
-    """Run the machine on a revision: after the directed runs, pools at the edges of the argument check and pools of very many
-    blocks, unless only what is drawn is wanted; and after a sweep if one is.
+    """Run the machine on a revision: after the directed runs, these `pools` and others at the edges of the argument check, and
+    pools of very many blocks, unless only what is drawn is wanted; and after a sweep if one is.
 
     Where a claim breaks, the hunt goes on past that: each claim that breaks has a trace, made smaller, unless the profile says
     otherwise. `progress` is told how far it is.
@@ -109,7 +110,7 @@ def hunt(
     among = revisions(kernel)
     profiles.register()
     wanted = profiles.chosen(profile or profiles.name())
-    on_the_way = Parts(revision, seed, kernel, wanted, lambda what: progress(f"{revision}: {what}"))
+    on_the_way = Parts(revision, seed, kernel, wanted, lambda what: progress(f"{revision}: {what}"), pools)
     hunter, done = on_the_way.hunter, Hunt(revision, on_the_way.hunter.tally, 0, seed, profile or profiles.name())
     before = Claim.asked
     Claim.asked = staticmethod(lambda name: on_the_way.count(done.checked, name))
@@ -140,10 +141,17 @@ class Parts:
     """The parts of a hunt, one after the other, each past what has broken so far: `broken` has a run for each key."""
 
     def __init__(
-        self, revision: str, seed: int, kernel: KernelFile | None, wanted: settings, so_far: Callable[[str], None]
+        self,
+        revision: str,
+        seed: int,
+        kernel: KernelFile | None,
+        wanted: settings,
+        so_far: Callable[[str], None],
+        pools: tuple[Create, ...] = (),
     ) -> None:
         self.name, self.revision, self.so_far = revision, revisions(kernel)[revision], so_far
         self.source = kernel.source if revision == KERNEL and kernel is not None else None
+        self.pools = pools
         self.numbers = of_python() if self.source is None else of_kernel(self.source)
         self.hunter = seeded(seed)(hunter_of(revision, kernel, self.numbers))
         self.shrinks = Phase.shrink in wanted.phases
@@ -188,7 +196,7 @@ class Parts:
             return directed.run_all(self.hunter, most=None if self.shrinks else 1)
 
     def edges(self) -> Iterable[BrokenClaim | None]:
-        self.hunter.tally.events[CREATED], found = run_edges(self.past(), self.numbers, self.so_far)
+        self.hunter.tally.events[CREATED], found = run_edges(self.past(), self.numbers, self.so_far, self.pools)
         return [found]
 
     def deep(self) -> Iterable[BrokenClaim | None]:

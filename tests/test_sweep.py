@@ -21,6 +21,8 @@ from model import claims
 from model.geometry import INT_MAX, Geometry, block_offsets
 from model.memory import Memory
 from model.promises import V6_1
+from model.trace import Create
+from proofs.edges import pools_at_edges
 from tests.kernels import changed, fetched
 
 PAGES = (64,)
@@ -139,6 +141,18 @@ def test_a_hunt_without_numbers_says_why(tmp_path: Path, monkeypatch: pytest.Mon
     source = changed("v6.12", tmp_path, "while (block) {", "while (block != NULL) {")
     assert of_kernel(source) == frozenset()
     assert "'llvmlite' is missing" in why_none(source)
+
+
+def test_a_size_that_a_product_decides_on_is_found(tmp_path: Path) -> None:
+    before = "\tboundary = min(boundary, allocation);\n"
+    after = f"{before}\tif (size * 3 + align == 60004)\n\t\tallocation = size - 1;\n"
+    source = changed("v6.12", tmp_path, before, after)
+    pools = pools_at_edges(source)
+    assert Create(20001) in pools
+    assert not {20001} & of_kernel(source)
+    _, broken = run_edges(revision_of(source), more=pools)
+    assert broken is not None
+    assert broken.trace.steps[0].size == 20001  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", ["oracle", "series", "v6.1-as-it-is", "v6.12"])

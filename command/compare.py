@@ -99,7 +99,7 @@ def series(before: Source, patches: list[Patch], options: argparse.Namespace) ->
         files += f", which make it SHA-256 {stages[-1][1].digest()}"
         print(f"{files}\n", flush=True)
         print(f"{'':<4}{'patch':<{width}}  " + "".join(f"{kind:>10}" for kind in OBSERVED))
-        details, former = [], before
+        details, differs, former = list[str](), False, before
         drawn = draw([before, *(source for _, source in stages)], options.seed, options.runs, show_progress)
         for place, (patch, source) in enumerate(stages, 1):
             of_patch = partial(show_of_patch, f"{place} of {len(stages)} patches")
@@ -107,6 +107,8 @@ def series(before: Source, patches: list[Patch], options: argparse.Namespace) ->
             cells = "".join(f"{done.differing[kind] or '-':>10}" for kind in OBSERVED)
             show_progress("")
             print(f"{place:>2}  {patch.subject:<{width}}  {cells}", flush=True)
+            details += ["", f"patch {place}: {patch.unlike}"] if patch.unlike else []
+            differs |= bool(done.smallest)
             if done.smallest:
                 details += [
                     "",
@@ -119,8 +121,8 @@ def series(before: Source, patches: list[Patch], options: argparse.Namespace) ->
         number = f"{options.runs:,} that are drawn, seed {options.seed}"
         print(f"For each patch: {edges:,} pools near 2^32, the directed runs, and {number}.")
         print("\n".join([*details, "", files]))
-        say_how_to_confirm(before, details)
-        return Status.SURPRISE if details else Status.EXPECTED
+        say_how_to_confirm(before, differs)
+        return Status.SURPRISE if differs else Status.EXPECTED
 
 
 def show_of_patch(patch: str, what: str) -> None:

@@ -117,7 +117,7 @@ def run(options: argparse.Namespace) -> Status:
     promises = options.promises or promises_beside(options.patches)
     try_out(None, options.out)
     base, patches = what_to_review(options.patches, options.base)
-    stages = patched(base, patches)
+    patches, stages = patched(base, patches)
     sources = [source for source, _ in stages]
     kernels = [KernelFile(folder_or_file(source), source, promises, tuple(meant)) for source in sources]
     looked = look_at_all(kernels, options)
@@ -149,15 +149,16 @@ def run(options: argparse.Namespace) -> Status:
     return Status.NO_ANSWER if why_none else Status.EXPECTED
 
 
-def patched(base: Source, patches: list[Patch]) -> list[tuple[Source, str]]:
-    """The file as it is, and as each patch leaves it, where it builds, and why not in the shim; in a folder that stays: what is
-    found can be run again. Raises BuildError."""
+def patched(base: Source, patches: list[Patch]) -> tuple[list[Patch], list[tuple[Source, str]]]:
+    """The patches as they were applied; and the file as it is, and as each leaves it, where it builds, and why not in the shim;
+    in a folder that stays: what is found can be run again. Raises BuildError."""
     digest = sha256(repr((base.file.resolve(), base.digest(), [patch.text for patch in patches])).encode())
     folder = REVIEWS / digest.hexdigest()[:8]
     shutil.rmtree(folder, ignore_errors=True)  # of an earlier review of these patches
     try:
-        stages = [base, *(source for _, source in applied(patches, base, folder))]
-        return [where_it_builds(source) for source in stages]
+        done = list(applied(patches, base, folder))
+        stages = [where_it_builds(source) for source in (base, *(source for _, source in done))]
+        return [patch for patch, _ in done], stages
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if OTHER_BASE in str(error):
@@ -250,6 +251,7 @@ def of_patch(number: int, patch: Patch, before: Looked, after: Looked, traces: P
     """What changes, and three lines for each claim that breaks, whose run is kept in a folder for `traces`."""
     comparison, kernel, said = after.comparison, after.kernel, Said(f"{number:>2}. {patch.subject}")
     lines = said.lines
+    lines += [patch.unlike] if patch.unlike else []
     said.sees = "the code is the same"
     if comparison.runs:
         sees = "a change in some" if comparison.smallest else "no change in any"

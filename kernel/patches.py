@@ -1,6 +1,7 @@
 """Patches, as developers mail them or git writes them, applied to a kernel's mm/dmapool.c: a version of the file for each.
 
-Headers that a patch changes are changed as well; other files are not looked at.
+Headers that a patch changes are changed as well, also where these are not quite those that it was written for; other files
+are not looked at.
 """
 
 import gzip
@@ -9,7 +10,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email import message_from_bytes
 from email.header import decode_header, make_header
 from email.message import Message
@@ -40,6 +41,8 @@ class Patch:
     number: int
     version: int
     text: str
+    unlike: str = ""
+    """What is otherwise in the headers that it was applied to than in those it was written for, and what came of that."""
 
     @property
     def touches_the_pool(self) -> bool:
@@ -49,6 +52,21 @@ class Patch:
     def headers(self) -> set[str]:
         """The files of include/ that it changes, removes or adds."""
         return set(re.findall(r"^(?:---|\+\+\+) [^\s/]+/(include/\S+)", self.text, re.M))
+
+    def hunks_of(self, file: str) -> list[list[str]]:
+        """The lines of each hunk that changes a file."""
+        hunks, left = list[list[str]](), 0  # of the file before and after, the lines of a hunk that are to come
+        found = re.search(rf"^\+\+\+ [^\s/]+/{re.escape(file)}\b.*\n", self.text, re.M)
+        for line in self.text[found.end() :].split("\n") if found else []:
+            head = re.match(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@", line)
+            if left > 0 and not line.startswith("\\"):
+                hunks[-1].append(f"{line or ' '}\n")
+                left -= 1 if line[:1] in ("+", "-") else 2
+            elif left <= 0 and head:
+                hunks, left = [*hunks, []], int(head[1] or 1) + int(head[2] or 1)
+            elif left <= 0:
+                break
+        return hunks
 
 
 def read_patches(path: Path) -> list[Patch]:
@@ -124,7 +142,12 @@ def applied(patches: list[Patch], before: Source, folder: Path) -> Iterator[tupl
         tree = within_a_tree(place, source.tree, patch.headers)
         if patch.touches_the_pool or patch.headers:
             done = git("apply", *FILES, "-", within=place, given=patch.text.encode())
-            if done.returncode:
+            if (
+                done.returncode
+                and not git("apply", f"--include={FILE}", "-", within=place, given=patch.text.encode()).returncode
+            ):
+                patch = replace(patch, unlike="; ".join(put_beside(patch, place)))
+            elif done.returncode:
                 earlier = f", changed by the {number - 1} patches before it" if number > 1 else ""
                 last = patches[-1].text.encode()
                 there = not git("apply", "-R", "--check", *FILES, "-", within=place, given=last).returncode
@@ -132,8 +155,36 @@ def applied(patches: list[Patch], before: Source, folder: Path) -> Iterator[tupl
                 raise BuildError(f"“{patch.subject}” does not apply to {before.file}{earlier}: {why}")
             if patch.touches_the_pool and file.read_bytes() == source.file.read_bytes():
                 raise BuildError(f"“{patch.subject}” changes nothing in {before.file}: git has skipped it")
-        source = Source(file, tree, f"“{patch.subject}”, {FILE}", before.real)
+        unlike = f" ({patch.unlike})" if patch.unlike else ""
+        source = Source(file, tree, f"“{patch.subject}”{unlike}, {FILE}", before.real)
         yield patch, source
+
+
+def put_beside(patch: Patch, place: Path) -> Iterator[str]:
+    """Change headers that are not quite those the patch was written for: each hunk goes where what it changes stands once with
+    the lines before it, or with those after it. Yields what is to be said of each header; where one does not fit, it stays."""
+    for header in sorted(patch.headers):
+        file, done = place / header, file_with(patch.hunks_of(header), place / header)
+        if done is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(done)
+        how = "is left as it is" if done is None else "is changed all the same"
+        yield f"{header} is not what the patch was written for, and {how}"
+
+
+def file_with(hunks: list[list[str]], file: Path) -> str | None:
+    """A file's text with a diff's hunks; None if one of them has no place there, or several."""
+    text = file.read_text() if file.is_file() else ""
+    for hunk in hunks:
+        changed = [number for number, line in enumerate(hunk) if line[:1] in "+-"]
+        for lines in (hunk, hunk[: changed[-1] + 1], hunk[changed[0] :]):
+            old, new = ("".join(line[1:] for line in lines if line[:1] in kept) for kept in (" -", " +"))
+            if text.count(old) == 1 or (not text and not old):
+                text = text.replace(old, new)
+                break
+        else:
+            return None
+    return text
 
 
 def within_a_tree(place: Path, tree: Path | None, changed: set[str]) -> Path | None:

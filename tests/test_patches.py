@@ -119,6 +119,30 @@ def test_a_patch_of_a_header_changes_what_is_compiled(tmp_path: Path) -> None:
     assert (second.whole_tree() / "include" / "linux" / "dmapool.h").read_text() == "int b;\n"
 
 
+def test_a_header_that_is_not_quite_what_the_patch_was_written_for_is_changed_where_that_is_clear(
+    tmp_path: Path,
+) -> None:
+    header = "include/linux/dmapool.h"
+    hunk = f"--- a/{header}\n+++ b/{header}\n@@ -1,3 +1,4 @@\n int a;\n+int new;\n int b;\n\n-- \n2.30\n"
+    (tmp_path / "one.mbox").write_text(mail("[PATCH] dmapool: one", change("a", "b") + hunk))
+    tree = tmp_path / "tree"
+    for one in (tree / header, tree / FILE, tree / "lib" / "string.c"):
+        one.parent.mkdir(parents=True)
+        one.write_text("int a;\n")
+    for text, now, how in (
+        ("int a;\nint other;\n", "int a;\nint new;\nint other;\n", "changed all the same"),
+        ("int b;\n\n", "int new;\nint b;\n\n", "changed all the same"),
+        ("int other;\n", "int other;\n", "left as it is"),
+        ("int a;\nint a;\n", "int a;\nint a;\n", "left as it is"),
+    ):
+        (tree / header).write_text(text)
+        stages = tmp_path / f"stages of {len(list(tmp_path.iterdir()))}"
+        ((patch, source),) = applied(read_patches(tmp_path / "one.mbox"), Source(tree / FILE, tree), stages)
+        assert patch.unlike == f"{header} is not what the patch was written for, and is {how}"
+        assert source.file.read_text() == "int b;\n"
+        assert (source.file.parents[1] / header).read_text() == now
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [

@@ -8,6 +8,7 @@ import argparse
 import os
 import re
 import shutil
+from collections.abc import Collection
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -124,7 +125,8 @@ def run(options: argparse.Namespace) -> Status:
     results, why_none = prove(kernels[-1].path, options.jobs)
     odd = [result for result in results if not result.as_expected]
     if odd:  # what was so before is no finding
-        before = {(one.obligation, one.verdict) for one in prove(kernels[0].path, options.jobs)[0]}
+        known, _ = prove(kernels[0].path, options.jobs, {one.obligation for one in odd})
+        before = {(one.obligation, one.verdict) for one in known}
         odd = [result for result in odd if (result.obligation, result.verdict) not in before]
     head = [f"base: {base}", f"  {kernels[0].in_words()}"]
     head.append(f"with {len(patches)} patch{'es' * (len(patches) > 1)} of {options.patches}: {sources[-1]}")
@@ -238,10 +240,10 @@ def alike(one: Source, other: Source) -> tuple[Source, Source]:
     return both[0] or one, both[1] or other
 
 
-def prove(kernel: str, jobs: int) -> tuple[list[Result], str]:
-    """Everything that is known to prove of a file; or why nothing is."""
+def prove(kernel: str, jobs: int, only: Collection[str] = ()) -> tuple[list[Result], str]:
+    """Everything that is known to prove of a file, or of that these obligations only; or why nothing is."""
     try:
-        names = list(catalogue_of(kernel))
+        names = [name for name in catalogue_of(kernel) if not only or name in only]
     except BadInput as not_followed:
         return [], str(not_followed)
     return prove_named(names, Settings(), Where(kernel, None, jobs), show_progress), ""
@@ -278,7 +280,7 @@ def of_patch(number: int, patch: Patch, before: Looked, after: Looked, traces: P
         run += [f"  {break_in_words(scene)}{real}"] if scene.broken is not None else []
         run.append(f"  {replaying(said.trace, KERNEL, kernel)}")
     if unseen := sorted(before.hunt.checked.keys() - after.hunt.checked.keys()):
-        lines.append(f"not looked at any more, since runs end before: {', '.join(unseen)}")
+        lines.append(f"not looked at any more: {', '.join(unseen)}")
     if not_run := sorted(set(exported_and_not_run(after)) - set(exported_and_not_run(before))):
         lines.append(f"exported, and not exercised: {', '.join(not_run)}")
     for kind in (kind for kind in OBSERVED if kind in comparison.smallest):

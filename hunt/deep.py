@@ -59,7 +59,8 @@ class DeepRun:
         self.steps: list[Step] = [pool]
         self.memory, self.shadow = Memory(), Memory(lambda _: None)
         arguments = pool.size, pool.align, pool.boundary
-        oracle = Oracle.create(pool.name, self.shadow, *arguments, **kernel.options(), promises=revision.promises)
+        options = revision.held_to(kernel).options()
+        oracle = Oracle.create(pool.name, self.shadow, *arguments, **options, promises=revision.promises)
         assert oracle is not None, f"{pool} is refused"
         self.oracle = oracle
         self.blocks: dict[str, Addresses] = {}  # that were given, by name

@@ -23,11 +23,13 @@ from hunt.priorities import meet_by_priorities
 from hunt.revisions import KernelFile, revisions
 from hunt.shrink import measure, smallest
 from hunt.sweep import PAGE_SIZE, SWEPT, sweep
+from hunt.watchdog import begin, watchdog
 from kernel.pool import lines_run, rules_of_the_server
 from model.checks import ABOUT_REPORTS, BrokenClaim
-from model.claims import Claim
+from model.claims import Claim, debug_is_on_where_it_was, locking_rules_are_kept
+from model.lockstep import Lockstep
 from model.revision import KERNEL, Revision
-from model.trace import Create, Trace
+from model.trace import Create, Trace, TraceError
 
 SECONDS_TO_SHRINK = 30.0
 """Of the processor, for all that a hunt has found."""
@@ -179,8 +181,24 @@ class Parts:
         for one in part():
             if one is not None:
                 self.broken[one.key] = min(self.broken.get(one.key, one), one, key=lambda one: measure(one.trace))
+        if (off := debug_is_on_where_it_was.name) in self.broken and off not in self.hunter.revision.past:
+            self.broken = {name: one for name, one in self.broken.items() if name == off or self.breaks(one, past=off)}
         self.hunter.revision = self.past()
         return self.shrinks and len(self.broken) > before and not any(one.never_ends for one in self.broken.values())
+
+    def breaks(self, one: BrokenClaim, past: str) -> bool:
+        """Whether a run, in contract, breaks its claim past another break, too, or only because of that."""
+        lockstep = Lockstep(self.revision.going_past((*one.trace.past, past)), one.trace.kernel)
+        try:
+            with watchdog():
+                for step in one.trace.steps:
+                    begin()
+                    lockstep.run(step)
+        except BrokenClaim as again:
+            return again.key == one.key
+        except TraceError:
+            pass  # the run goes on otherwise
+        return False
 
     def past(self) -> Revision:
         """What is hunted in, past what has broken so far."""
@@ -241,6 +259,7 @@ class Parts:
 
 
 def in_order(broken: BrokenClaim) -> tuple[bool, bool, tuple[int, int, str]]:
-    """Causes before what follows from them: misused locks first, then what fewer steps show, and last what is about reports."""
+    """Causes before what follows from them: misused locks and lost debugging first, then what fewer steps show, and last what
+    is about reports."""
     about_reports = broken.claim in ABOUT_REPORTS
-    return broken.claim.name != "locking_rules_are_kept", about_reports, measure(broken.trace)
+    return broken.claim not in (locking_rules_are_kept, debug_is_on_where_it_was), about_reports, measure(broken.trace)

@@ -132,7 +132,7 @@ class Checks:
         self.kernel = kernel
         self.about = about
         promises = revision.promises
-        self.debug = kernel.debug or promises.always_debugs
+        self.debug = revision.held_to(kernel).debug or promises.always_debugs
         self.keeps = promises.keeps_in_debug_builds if self.debug else promises.keeps
         self.corrupted_by = ""  # what a driver or a device has done that left the contract, unnoticed
         # The length, in blocks, of each free list that a write has made too long or too short, by its page's address.
@@ -201,12 +201,17 @@ class Checks:
         if not self.corrupted_by:
             self._check(record, claims.allocated_block_was_free, (vaddr, dma), oracle.free_blocks(vaddr))
 
-    def _check_debug(self, record: Record, content: bytes, zero: bool) -> None:
-        """Of a debug build, a block was poisoned, when its page was new or when it was allocated."""
+    def _check_fill(self, record: Record, content: bytes, zero: bool) -> None:
+        """What a block holds that is handed out. In a debug build it was poisoned, when its page was new or when it was
+        allocated."""
         unlinked = content[self.revision.promises.smallest_block :]
-        if unlinked and not zero and not claims.debug_is_on_where_it_was(self.kernel.debug, is_poisoned(unlinked)):
+        if unlinked and not zero and not claims.debug_is_on_where_it_was(self.debug, is_poisoned(unlinked)):
             expected, happened = "poison in a block, with CONFIG_SLUB_DEBUG_ON", "it is as the device gave it"
             self._break(record, claims.debug_is_on_where_it_was, lambda: (expected, happened))
+        if not claims.allocated_block_is_filled(content, zero, self.debug):
+            holds = f"a block that holds {content[:8].hex(' ')}{' …' * (len(content) > 8)}"
+            filled = "a block of zeros" if zero else "a block that is filled with a9"
+            self._break(record, claims.allocated_block_is_filled, lambda: (filled, holds))
 
     def _check_content(self, record: Record, name: str) -> None:
         """The pool has not written to a block in use."""

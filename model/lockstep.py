@@ -106,6 +106,7 @@ class Lockstep(Checks):
         if not isinstance(promised, Refusal) and promised.allocation > LARGEST_PAGE:
             raise TraceError(f"a page of {promised.allocation} bytes is too large to run (at most {LARGEST_PAGE})")
         self.target = target
+        options = self.revision.held_to(self.kernel).options()
         self.oracle = Oracle.create(step.name, self.shadow, *arguments, **options, promises=promises)
         self.align = max(step.align, 1)
 
@@ -173,8 +174,7 @@ class Lockstep(Checks):
             oracle.take(*block, step.zero)
             content = bytes(self.memory.block(block[0], oracle.geometry.size))
             zero = step.zero or self.kernel.init_on_alloc
-            self._check_debug(record, content, zero)
-            self._check(record, claims.allocated_block_is_filled, content, zero, self.debug)
+            self._check_fill(record, content, zero)
         self._give(step.block, *block, bytes([len(self.blocks) % 0x9F + 1]))  # neither 0 nor a poison
 
     def _page(self, record: Record, step: Alloc, nbytes: int) -> int | None:

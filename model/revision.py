@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from model.claims import debug_is_on_where_it_was
 from model.pool import Page
 from model.promises import SERIES, Promises
+from model.trace import Kernel
 
 if TYPE_CHECKING:
     from model.checks import Checks
@@ -82,3 +84,8 @@ class Revision:
         return replace(
             self, past=past, create=partial(self.create, past=past) if self.goes_past and past else self.create
         )
+
+    def held_to(self, kernel: Kernel) -> Kernel:
+        """The kernel whose pools this one's are compared with: past the break that debugging is off, one without it, so that
+        nothing is told of what follows from that."""
+        return replace(kernel, debug=False) if debug_is_on_where_it_was.name in self.past else kernel

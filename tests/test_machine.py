@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -20,6 +21,7 @@ from hunt.machine import machine
 from hunt.revisions import REVISIONS
 from model.checks import BrokenClaim
 from model.trace import Step
+from tests.kernels import hunt_briefly
 
 BROKEN_IN_V6_1 = {
     "no_room_is_wasted",
@@ -114,3 +116,12 @@ def test_a_hunt_tells_how_far_it_is() -> None:
 def test_a_table_is_as_wide_as_its_longest_event() -> None:
     done = Hunt("oracle", Tally(1, Counter({"e" * 60: 1})), 1, 1, "dev")
     assert {len(line) for line in table([done]).splitlines()} == {75}
+
+
+def test_of_debugging_that_is_off_nothing_is_told_that_follows_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = REVISIONS["v6.12"]
+    off = replace(sound, create=lambda *arguments, **options: sound.create(*arguments, **options | {"debug": False}))
+    monkeypatch.setattr("hunt.fuzz.revisions", lambda _: {"v6.12": off})
+    hunt_briefly(monkeypatch)
+    found = hunt("v6.12", 0, "directed").found
+    assert [trace.claim for trace in found] == ["debug_is_on_where_it_was"]

@@ -30,6 +30,7 @@ from kernel.build import Variant, find
 from kernel.compiler import BuildError
 from model.bad_input import BadInput
 from model.claims import CLAIMS
+from model.geometry import counted
 from model.revision import KERNEL
 from proofs.catalogue import OBLIGATIONS, Catalogue, catalogue_of
 from proofs.engine.obligation import Result, Settings
@@ -158,10 +159,16 @@ def status_of(results: list[Result]) -> tuple[Status, str]:
         return Status.SURPRISE, ""
     if gave_up:
         first = f"{gave_up[0].obligation} ({gave_up[0].why})"
-        return Status.NO_ANSWER, f"{len(gave_up)} obligations are UNKNOWN, the first {first}; try a higher --limit"
+        return (
+            Status.NO_ANSWER,
+            f"UNKNOWN: {counted(len(gave_up), 'obligation')}, the first {first}; try a higher --limit",
+        )
     if in_doubt:
         first = in_doubt[0].obligation
-        return Status.NO_ANSWER, f"{len(in_doubt)} proofs have no second opinion, the first {first}; see its line"
+        return (
+            Status.NO_ANSWER,
+            f"no second opinion on {counted(len(in_doubt), 'proof')}, the first {first}; see its line",
+        )
     return Status.SURPRISE if any(result.undermined for result in results) else Status.EXPECTED, ""
 
 

@@ -30,6 +30,7 @@ from kernel.compiler import BuildError
 from kernel.once import ROOT
 from kernel.real.build import real_kernel
 from model.bad_input import BadInput
+from model.geometry import counted
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict
 from report.text import show_progress
@@ -256,7 +257,7 @@ def run(options: argparse.Namespace) -> Status:
     plant_all(chosen + (as_it_was(chosen) if engines == [REAL] else []), engines, options.jobs, done)
     by = Counter(" and ".join(name for name, one in notice.items() if not one.missed) for notice in said.values())
     missed = [name for name, notice in said.items() if any(one.missed for one in notice.values())]
-    print(f"\n{len(said)} seeded bugs in {time.perf_counter() - started:.0f} s. Noticed by")
+    print(f"\n{counted(len(said), 'seeded bug')} in {time.perf_counter() - started:.0f} s. Noticed by")
     for engine_names, count in by.most_common():
         print(f"  {engine_names or 'nobody':<32} {count:>4}")
     for name in engines:

@@ -90,17 +90,9 @@ def operations_of(state: Any) -> None:
             state.refute(one.claim, body, one.case, natively(known.explain))
     if original:
         of_v6_1(state, kind)
-    if code.stacks:
-        for claim, of_stack, case in (
-            (claims.live_block_is_left_alone, operations.live_block_beside_a_stack_is_left_alone, ""),
-            (claims.allocated_block_is_filled, operations.allocated_block_of_a_stack_is_filled, ""),
-            (claims.freed_block_is_filled, operations.freed_block_of_a_stack_is_filled, ""),
-            (claims.refused_free_changes_nothing, operations.free_of_an_address_in_no_page_is_refused, "no_page"),
-        ):
-            state.prove(claim, about_c(code, of_stack, kind), explain_natively, case)
-        if code.module.has("dma_pool_create_node"):
-            body = about_c(code, operations.page_is_on_the_node, kind)
-            state.prove(claims.structs_are_on_the_node, body, explain_natively, "page")
+    if code.stacks and code.module.has("dma_pool_create_node"):
+        body = about_c(code, operations.page_is_on_the_node, kind)
+        state.prove(claims.structs_are_on_the_node, body, explain_natively, "page")
     poison = about_c(code, operations.poison_is_looked_for, kind)
     state.prove(claims.reports_are_the_kernels, poison, explain_natively, "poison")
 

@@ -16,6 +16,7 @@ from proofs import block_stack
 from proofs.engine.obligation import Obligations, from_this_state
 from proofs.engine.path import Theory
 from proofs.fills import DRIVERS
+from proofs.fills import explain as explain_fills
 from proofs.free_list import PageDevice, free_any_block, has_a_block_in_use, show_page
 from proofs.subjects.arbitrary import (
     FITS,
@@ -133,20 +134,21 @@ def page_is_on_the_node(path: Any, subject: Any) -> None:
     path.show_claim(claims.structs_are_on_the_node, pool.node, pool.view["node"])
 
 
-def live_block_beside_a_stack_is_left_alone(path: Any, subject: Any) -> None:
-    """Of C: any byte outside of the block is as it was; that is where other blocks are, a lemma says."""
+@obligation(claims.live_block_is_left_alone, "v6.12", Theory.U64, explain=explain)
+def live_block_beside_a_stack_is_left_alone(path: Any, subject: Any = AnyStack) -> None:
+    """Any byte behind the block is as it was, and nothing before it is filled; that is where other blocks are, a lemma says."""
     path.lemma(claims.blocks_are_disjoint, lambda: None)()
     debug, init_on_free = path.one_of("debug", False, True), path.one_of("init_on_free", False, True)
     pool = subject(path, debug=debug, init_on_free=init_on_free)
     pool.init_on_alloc = path.one_of("init_on_alloc", False, True)
-    block = pool.any_block("the block")
+    block, size = pool.any_block("the block"), pool.any_size()
     if path.one_of("operation", "alloc", "free") == "free":
         pool.free(block.vaddr, block.dma)
     else:
         pool.put(block)
         pool.alloc(path.one_of("zero", False, True))
     distance = path.number("distance of any place behind the block's start")
-    path.assume("the place is outside of the block", lambda: distance >= pool.geometry.size)
+    path.assume("the place is outside of the block", lambda: distance >= size)
     touched = any(start < 0 or distance < start + nbytes for _, start, nbytes, _ in pool.fills)
     path.show_claim(claims.live_block_is_left_alone, bytes([DRIVERS]), bytes([OVERWRITTEN if touched else DRIVERS]))
 
@@ -159,12 +161,14 @@ def filled_with(pool: Any, block: Any, distance: Any, former: int) -> int:
     return former
 
 
-def allocated_block_of_a_stack_is_filled(path: Any, subject: Any) -> None:
-    """Of C, as `fills.allocated_block_is_filled` is about lists."""
+@obligation(claims.allocated_block_is_filled, "v6.12", Theory.U64, explain=explain_fills)
+def allocated_block_of_a_stack_is_filled(path: Any, subject: Any = AnyStack) -> None:
+    """As `fills.allocated_block_is_filled` is about lists."""
     pool = subject(path, debug=path.one_of("debug", False, True))
     pool.init_on_alloc, zero = path.one_of("init_on_alloc", False, True), path.one_of("zero", False, True)
-    block, distance = pool.any_block("the block"), path.number("distance of the byte from the block's start")
-    path.assume("the byte is in the block", lambda: distance < pool.geometry.size)
+    block, size = pool.any_block("the block"), pool.any_size()
+    distance = path.number("distance of the byte from the block's start")
+    path.assume("the byte is in the block", lambda: distance < size)
     if path.one_of("the block is", "on the stack", "a new page's") == "on the stack":
         pool.put(block)
     else:
@@ -175,22 +179,22 @@ def allocated_block_of_a_stack_is_filled(path: Any, subject: Any) -> None:
     path.show_claim(claims.allocated_block_is_filled, bytes([byte]), zero or pool.init_on_alloc, pool.debug)
 
 
-def freed_block_of_a_stack_is_filled(path: Any, subject: Any) -> None:
+@obligation(claims.freed_block_is_filled, "v6.12", Theory.U64, explain=explain_fills)
+def freed_block_of_a_stack_is_filled(path: Any, subject: Any = AnyStack) -> None:
     pool = subject(path, debug=path.one_of("debug", False, True), init_on_free=path.one_of("init_on_free", False, True))
-    block, distance = pool.any_block("the block"), path.number("distance of the byte from the block's start")
-    path.assume(
-        "the byte is in the block, behind the link",
-        lambda: distance < pool.geometry.size and distance >= SMALLEST_BLOCK,
-    )
+    block, size = pool.any_block("the block", anywhere=True), pool.any_size()
+    distance = path.number("distance of the byte from the block's start")
+    path.assume("the byte is in the block, behind the link", lambda: distance < size and distance >= SMALLEST_BLOCK)
     pool.free(block.vaddr, block.dma)
     byte = filled_with(pool, block, distance, DRIVERS)
     path.show_claim(claims.freed_block_is_filled, bytes([byte]), pool.debug, pool.init_on_free, 0)
 
 
-def free_of_an_address_in_no_page_is_refused(path: Any, subject: Any) -> None:
+@obligation(claims.refused_free_changes_nothing, "v6.12", Theory.U64, explain=explain, case="no_page")
+def free_of_an_address_in_no_page_is_refused(path: Any, subject: Any = AnyStack) -> None:
     """Of a debug build; others believe the address."""
     pool = subject(path, debug=True, init_on_free=path.one_of("init_on_free", False, True))
-    block = pool.any_block("the block")
+    block = pool.any_block("the block", anywhere=True)
     path.by(claims.lookup_finds_the_page_of_an_address, pool, "_find_page", lambda _: None, pool.LOOKUP)
     pool.free(block.vaddr, block.dma)
     path.show("it is reported", lambda: len(pool.log) == 1)

@@ -29,10 +29,9 @@ class BlockView(View):
         return self.of.vaddr
 
     def fill(self, offset: Any, nbytes: Any, byte: int) -> None:
-        self.pool.fills.append((self.of, offset, nbytes, byte))
         if not (offset <= 0 and offset + nbytes >= SMALLEST_BLOCK):
             raise NotFollowed("a part of a block is filled")
-        self.pool._fill(self.of.vaddr, byte)
+        self.pool.filled(self.of, offset, nbytes, byte)
 
     def store(self, offset: Any, width: int, value: Any) -> None:
         super().store(offset, width, value)
@@ -164,13 +163,15 @@ class CStack(Operations, AnyStack):
             code, Addresses(self, code, path, off), {name: name for name in ("nr_blocks", "nr_active", "nr_pages")}
         )
         self.block_views: dict[int, BlockView] = {}
-        self.fills: list[tuple[Block, Any, Any, int]] = []
         self.views.keep_address(self.view, "next_block", self, "next_block")
         self.first_page = self.views.view("dma_page", self, {})  # in the list, after a new one
         self.view["page_list.next"] = self.first_page.at("page_list.next")
         self.first_page["page_list.prev"] = self.view.at("page_list.next")
         self.page_memory = NewPage("the page", may_be_another=False)
         self.page_memory.pool = self
+
+    def any_size(self) -> Any:
+        return self.geometry.size
 
     def view_of(self, block: Block) -> BlockView:
         if id(block) not in self.block_views:

@@ -5,7 +5,7 @@ whoever reads or writes a block of the tail fails. What an operation leaves is r
 have to be, above that same tail. `tests/test_stubs.py` holds it to the stack with bytes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from impl.layout import Geometry
@@ -61,6 +61,7 @@ class AnyStack(V6_12Pool):
         super().__init__("pool", KnownBlocks(self), unread, Options(debug=debug, init_on_free=init_on_free))
         self.path = path
         self.writes: list[Any] = []
+        self.fills: list[tuple[Block, Any, Any, int]] = []  # which block, from where on, how many bytes, with what
         self.tail = path.number("tail")  # the virtual address of the first block of the tail; NULL if it has none
         self.known: list[Block] = []
         self.free_blocks: list[Block] = []  # the known ones that lie above the tail
@@ -87,6 +88,11 @@ class AnyStack(V6_12Pool):
 
     def any_block(self, name: str, anywhere: bool = False) -> Block:
         return self.block(name, self.path.number(f"vaddr of {name}"), self.path.number(f"dma of {name}"), anywhere)
+
+    def any_size(self) -> Any:
+        """Have blocks of any size; the size, in bytes."""
+        self.geometry = replace(self.geometry, size=self.path.number("size"))
+        return self.geometry.size
 
     def misuse(self) -> str:
         """What the lock has to say at the end of an operation."""
@@ -136,26 +142,31 @@ class AnyStack(V6_12Pool):
         written.below, written.says_dma = below, dma
         self.writes.append(block)
 
-    def _fill(self, block: Any, byte: int) -> None:  # noqa: ARG002
-        filled = self._touched(block)
-        filled.below = filled.says_dma = None
-        self.writes.append(block)
+    def _fill(self, block: Any, byte: int) -> None:
+        self.filled(self._touched(block), 0, self.geometry.size, byte)
+
+    def filled(self, block: Block, start: Any, nbytes: Any, byte: int) -> None:
+        """A block is filled, its link as well."""
+        block.below = block.says_dma = None
+        self.writes.append(block.vaddr)
+        self.fills.append((block, start, nbytes, byte))
 
     def _is_known_to_be_free(self, vaddr: Any) -> bool:
         return any(block.vaddr == vaddr for block in (*self.free_blocks, *self.below))
 
 
 class KnownBlocks:
-    """The memory behind them: a block that is looked at has to be known, and nobody wrote to it while it was free."""
+    """The memory behind them: a block that is looked at has to be known, and nobody wrote to it while it was free. One byte
+    stands for those behind its link."""
 
     fails = False
 
     def __init__(self, pool: AnyStack) -> None:
         self.pool = pool
 
-    def block(self, vaddr: Any, nbytes: int) -> memoryview:
+    def block(self, vaddr: Any, nbytes: int) -> memoryview:  # noqa: ARG002
         self.pool._touched(vaddr)
-        return memoryview(bytearray([POOL_POISON_FREED]) * nbytes)
+        return memoryview(bytearray([POOL_POISON_FREED]) * (SMALLEST_BLOCK + 1))
 
     def alloc_coherent(self, nbytes: Any, flags: Any) -> Any:  # noqa: ARG002
         raise AssertionError(f"the code asks for {nbytes} bytes, although the stack has a block")

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from kernel.build import KERNELS
-from kernel.once import ROOT
+from kernel.once import BUILDS, ROOT
 
 PACKAGES = ("model", "impl", "kernel", "bugs", "hunt", "proofs", "report", "command")
 
@@ -71,9 +71,13 @@ def copy_to(folder: Path) -> None:
 
 
 def plant(bug: Bug, folder: Path) -> None:
-    """Copy the repository's Python into `folder`, with the bug in it. A kernel's is in a tree beside the Python, `linux`."""
+    """Copy the repository's Python into `folder`, with the bug in it. A kernel's is in a tree beside the Python, `linux`. What
+    was built from the same files is there already."""
     text = bug.text()
     copy_to(folder)
+    BUILDS.mkdir(parents=True, exist_ok=True)
+    (folder / BUILDS.parent.name).mkdir()
+    (folder / BUILDS.relative_to(ROOT)).symlink_to(BUILDS.resolve())
     if bug.kernel:
         link_but(KERNELS / bug.kernel, folder / "linux", bug.file)
     (folder / "linux" / bug.file if bug.kernel else folder / bug.file).write_text(text)

@@ -11,8 +11,9 @@ BUILDS = ROOT / ".poolproof" / "builds"
 
 
 def built_once(options: object, inputs: list[Path], make: Callable[[Path], None]) -> Path:
-    """The folder that `make` fills from these options and files. Raises what `make` raises."""
-    digest = hashlib.sha256(repr((options, [file.name for file in inputs])).encode())
+    """The folder that `make` fills from these options and files; a copy of this repository with the same files has the same.
+    Raises what `make` raises."""
+    digest = hashlib.sha256(repr((options, [file.name for file in inputs])).replace(str(ROOT), "").encode())
     for file in inputs:
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return filled_once(BUILDS / digest.hexdigest()[:20], make)

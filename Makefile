@@ -52,7 +52,7 @@ schemas: $(SCHEMA)  ## [check] fetch the schema of JUnit XML, which a test needs
 $(SCHEMA): $(VENV)/installed
 	@$(RUN) -m tests.schemas $@ || echo "without it, a test is skipped" >&2
 
-kernels: $(VENV)/installed  ## [start] fetch Linux v6.1, v6.12 and the newest from Debian (as root); FULL=1
+kernels: $(VENV)/installed  ## [start] fetch Linux v5.10, v6.1, v6.12 and the newest from Debian (as root); FULL=1
 	@$(RUN) -m command kernels $(if $(FULL),--full) $(ARGS)
 
 real: $(VENV)/installed  ## [start] build User Mode Linux from KERNEL=~/linux, for REAL=1; ARGS="--trial 500"

@@ -3,11 +3,14 @@
 import argparse
 
 from command.line import Status, unknown
-from kernel.fetch import SUITES, fetch
+from kernel.fetch import RC, SUITES, fetch
+
+BY_NAME_ONLY = {False: (RC,), True: (RC, "v5.10")}
+"""What is fetched only if it is named; of full trees, what no real kernel has been built from, too."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("versions", nargs="*", metavar="VERSION", help=f"of {', '.join(SUITES)}; default: all")
+    parser.add_argument("versions", nargs="*", metavar="VERSION", help=f"of {', '.join(SUITES)}; default: all but {RC}")
     parser.add_argument(
         "--full",
         action="store_true",
@@ -19,6 +22,6 @@ def run(options: argparse.Namespace) -> Status:
     for version in options.versions:
         if version not in SUITES:
             raise unknown("kernel", version, SUITES)
-    for version in options.versions or SUITES:
+    for version in options.versions or [version for version in SUITES if version not in BY_NAME_ONLY[options.full]]:
         fetch(version, options.full)
     return Status.EXPECTED

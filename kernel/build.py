@@ -28,7 +28,8 @@ AS_THE_KERNEL = ["-fms-extensions", "-fshort-wchar", "-Wno-everything"]
 """The same, of the kernel's own files."""
 
 PLAIN = ["-D__builtin_constant_p(value)=0"]
-"""Where code is executed: it is compiled without what headers have for constants only, which does the same faster."""
+"""Where code is executed: it is compiled without what headers have for constants only, which does the same faster. So is all
+of a kernel before Linux 6.1, where kmalloc() of a constant asks a cache of the kernel's."""
 
 FLAGS = [*MEANING, "-O2", "-fno-pie"]
 LIBRARY = [*MEANING, "-O2", "-fPIC", "-shared"]
@@ -208,6 +209,17 @@ def fitting(file: Path) -> Path | None:
     return min(errors, key=lambda tree: errors[tree], default=None)
 
 
+OLDEST = 5, 10
+"""Of the kernels whose trees are known to build."""
+
+
+def said_of_an_old_tree(source: Source) -> str:
+    """What may be the reason if it does not build."""
+    numbers = [int(number) for number in re.findall(r"\d+", source.version())[:2]]
+    too_old = bool(numbers) and tuple(numbers) < OLDEST
+    return f"; the tree is of {source.version()}, and v5.10 is the oldest that is known to build" if too_old else ""
+
+
 def build(source: Source, variant: Variant) -> Path:
     """The program that runs the source's pool. Raises BuildError."""
     if sys.platform != "linux":
@@ -221,6 +233,8 @@ def build(source: Source, variant: Variant) -> Path:
 
     try:
         return built_once(("program", COPY, compiling.options, variant, MISTAKES), [source.file], make) / "worker"
+    except BuildError as error:
+        raise BuildError(f"{error}{said_of_an_old_tree(source)}") from error
     except OSError as error:
         raise BuildError(f"{error.filename or BUILDS}: {error.strerror}; programs are built in {BUILDS}") from error
 
@@ -334,7 +348,9 @@ def placed(missing: list[str]) -> str:
 
 def kernel_flags(source: Source) -> list[str]:
     """Those that lead a compiler to the headers of the source's tree. Raises BuildError if there is none."""
-    return [*flags(source.whole_tree()), *AS_THE_KERNEL]
+    tree = source.whole_tree()
+    by_cache = "kmem_cache_alloc_trace(" in (tree / "include" / "linux" / "slab.h").read_text(errors="replace")
+    return [*flags(tree), *AS_THE_KERNEL, *(PLAIN if by_cache else [])]
 
 
 def watching(family: str, sanitized: bool) -> list[str]:

@@ -38,7 +38,7 @@ SAME: dict[str, tuple[str, Sequence[int]]] = {
     "fs_reclaim_acquire": ("might_alloc", (0,)),
     "__might_sleep": ("might_sleep", ANY),
     "sized_strscpy": ("strscpy", ANY),
-    **dict.fromkeys(("_dev_err", "_dev_warn", "_printk", "warn_slowpath_fmt"), ("poolproof_log", ANY)),
+    **dict.fromkeys(("_dev_err", "_dev_warn", "_printk", "printk", "warn_slowpath_fmt"), ("poolproof_log", ANY)),
 }
 """Other names of functions of the environment, and the places of the arguments that these have."""
 

@@ -19,7 +19,10 @@ from model.bad_input import BadInput
 NEWEST = "newest"
 """Of the kernels that Debian has: which one that is, changes; it is fetched into a folder of its version."""
 
-SUITES = {"v6.1": "bookworm", "v6.12": "trixie", NEWEST: "sid"}
+RC = "rc"
+"""The one that is not released yet, if Debian has it: fetched only by this name."""
+
+SUITES = {"v5.10": "bullseye", "v6.1": "bookworm", "v6.12": "trixie", NEWEST: "sid", RC: "experimental"}
 """The releases of Debian whose kernels these are."""
 
 WANTED = re.compile(r"include/(?!dt-bindings/).*|lib/(math/)?[^/]*\.[ch]|mm/dmapool(_test)?\.c|COPYING")
@@ -39,13 +42,13 @@ def fetch(version: str, full: bool = False) -> Path:
     """The folder of a kernel's files, which are fetched if they are not there; `full`, with all of its files, in `FULL`. Raises
     UnavailableError."""
     kernels, has_all = (FULL, is_full) if full else (KERNELS, is_whole)
-    folder = newer_than_the_others(kernels) if version == NEWEST else kernels / version
+    folder = newer_than_the_others(kernels) if version == NEWEST else None if version == RC else kernels / version
     if folder is not None and has_all(folder):
         return folder
     kernels.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kernels) as scratch:
         try:
-            wanted = "linux-source" if version == NEWEST else f"linux-source-{version.removeprefix('v')}"
+            wanted = "linux-source" if version in (NEWEST, RC) else f"linux-source-{version.removeprefix('v')}"
             package = download(wanted, SUITES[version], Path(scratch))
             files = Path(scratch) / "tree"
             unpack(package, files, full)

@@ -34,8 +34,8 @@ def generic_headers(tree: Path) -> Path:
     leads = {name: any((tree / folder / name).is_file() for folder in GENERIC) for name in sorted(wanted)}
 
     def make(folder: Path) -> None:
-        (folder / "asm").mkdir()
         for name, there in leads.items():
+            (folder / "asm" / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / "asm" / name).write_text(f"#include <asm-generic/{name}>\n" if there else "/* none */\n")
 
     return built_once(("generic headers", leads), [], make)

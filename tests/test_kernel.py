@@ -272,3 +272,15 @@ def test_what_breaks_in_volume_is_a_trace(tmp_path: Path, monkeypatch: pytest.Mo
     assert (ran.status, "allocated_block_was_free is BROKEN" in ran.out) == (1, True)
     written = loads((tmp_path / f"volume-allocated_block_was_free-128-{source.label()}.json").read_text())
     assert broken_by(written, revision_of(source))
+
+
+def test_a_tree_that_is_older_than_all_that_build_is_told_so(tmp_path: Path) -> None:
+    tree = fetched("v6.1").tree
+    assert tree is not None
+    for name in ("include", "lib"):
+        (tmp_path / name).symlink_to(tree / name)
+    (tmp_path / "Makefile").write_text("VERSION = 4\nPATCHLEVEL = 19\n")
+    (tmp_path / "mm").mkdir()
+    (tmp_path / "mm" / "dmapool.c").write_text(f"{fetched('v6.1').file.read_text()}int i;m\n")
+    said = "; the tree is of v4.19, and v5.10 is the oldest that is known to build"
+    assert refusal_of(find(tmp_path)).endswith(said)

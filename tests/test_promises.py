@@ -27,7 +27,10 @@ DESCENDS = (
 )
 
 
-@pytest.mark.parametrize(("version", "promises"), [("v6.1", V6_1), ("v6.12", V6_12), ("newest", V6_12)])
+VERSIONS = {"v5.10": V6_1, "v6.1": V6_1, "v6.12": V6_12, "newest": V6_12}
+
+
+@pytest.mark.parametrize(("version", "promises"), VERSIONS.items())
 def test_a_version_promises_what_it_does(version: str, promises: Promises) -> None:
     assert promises_of(fetched(version)) == promises
 

@@ -178,7 +178,7 @@ def test_a_deep_run_breaks_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -
     assert run_deep(REVISIONS[name]) == ((2 * len(deep.GEOMETRIES) - 1) * (9 + 65), None)
 
 
-@pytest.mark.parametrize("version", ["v6.1", "v6.12"])
+@pytest.mark.parametrize("version", ["v5.10", "v6.1", "v6.12"])
 def test_a_deep_run_breaks_nothing_in_a_kernel(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deep, "DEPTHS", (9, 257))
     source = fetched(version)

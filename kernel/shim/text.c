@@ -146,6 +146,8 @@ int _printk(const char *format, ...)
 	return 0;
 }
 
+int printk(const char *format, ...) __attribute__((alias("_printk"))); /* as Linux 5.10 calls it */
+
 #define LOGS(name)                                                  \
 	void name(const struct device *dev, const char *format, ...) \
 	{                                                           \

@@ -78,7 +78,9 @@ u32 *state_of_spinlock(raw_spinlock_t *lock)
 
 u32 *state_of_mutex(struct mutex *lock)
 {
-	return lock->magic == lock ? &lock->wait_lock.owner_cpu : NULL;
+	raw_spinlock_t *own = (raw_spinlock_t *)&lock->wait_lock; /* in a spinlock_t in Linux 5.10 */
+
+	return lock->magic == lock ? &own->owner_cpu : NULL;
 }
 
 u32 *state_of_lock(const struct lockdep_map *map)

@@ -73,7 +73,9 @@ def kernels(named: list[str]) -> dict[str, Source]:
         return {}
     found = {folder.name: find(folder) for folder in sorted(KERNELS.glob("v*"))}
     if not found and not named:
-        print("bench: no kernel is measured in C: `make kernels` gets two, or name one with --kernel", file=sys.stderr)
+        print(
+            "bench: no kernel is measured in C: `make kernels` gets three, or name one with --kernel", file=sys.stderr
+        )
     for path in named:
         source = find(path)
         name = source.file.stem if source.file.stem != "dmapool" else source.file.parent.name

@@ -133,7 +133,7 @@ def hunt_all(
     hunts: dict[str, Hunt] = {}
     pools: tuple[Create, ...] = ()
     if kernel is not None and not kernel.source.real:
-        from proofs.edges import pools_at_edges  # which needs Z3; a hunt in impl/ does not
+        from proofs.ways import pools_at_edges  # which needs Z3; a hunt in impl/ does not
 
         pools = pools_at_edges(kernel.source)
 

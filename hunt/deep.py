@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+from hunt.sweep import judged
 from hunt.watchdog import begin, watchdog
 from kernel.pool import KernelPool
 from kernel.protocol import ALLOC, FREE, OPERATION
 from model import geometry
 from model.bad_input import BadInput
 from model.checks import BrokenClaim
-from model.lockstep import replay
 from model.memory import Mapping, Memory, apart
 from model.pool import Addresses, Oracle, Page
 from model.revision import Revision
@@ -218,7 +218,7 @@ def run_deep(
             given += number
             progress(f"{given:,} blocks of deep runs")
             run = differs(revision, pool, kernel, number)
-            if run is not None and (broken := judged(smaller(run, passed))) is not None:
+            if run is not None and (broken := broken_by(smaller(run, passed))) is not None:
                 return given, broken
             passed = number
     return given, None
@@ -237,16 +237,7 @@ def smaller(run: DeepRun, passed: int) -> DeepRun:
     return run
 
 
-def judged(run: DeepRun) -> BrokenClaim | None:
-    """The claim that the same run breaks beside the oracle; None if it goes past it. Raises AssertionError if there is none."""
-    try:
-        with watchdog():
-            replay(Trace(tuple(run.steps), run.kernel), run.revision, begin)
-    except BrokenClaim as broken:
-        return broken
-    if run.revision.past:
-        return None
+def broken_by(run: DeepRun) -> BrokenClaim | None:
+    """The claim that the same run breaks beside the oracle; see `judged`."""
     first = ", ".join(map(str, islice(run.steps, 2)))
-    raise AssertionError(
-        f"{run.number} blocks show a difference in {first} …, and beside the oracle no claim is broken"
-    )
+    return judged(Trace(tuple(run.steps), run.kernel), run.revision, f"{run.number} blocks of {first} …")

@@ -122,7 +122,7 @@ def sweep(
                 differing.append((0, counts[len(filled)], part[len(filled)]))
         if differing:
             _, number, pool = min(differing, key=lambda one: one[:2])
-            done.broken = judged(pool, number, page_size, revision)
+            done.broken = judged(full_page(pool, number, page_size), revision, str(pool))
             break
     return done
 
@@ -172,11 +172,15 @@ def in_order(blocks: bytes) -> list[tuple[int, ...]]:
     return sorted(struct.iter_unpack("=QQ", blocks))
 
 
-def judged(pool: Create, blocks: int, page_size: int, revision: Revision) -> BrokenClaim | None:
-    """The claim that the same run breaks beside the oracle: about a block, if it does, and not about what the pool reports;
-    None if the run goes past it. Raises AssertionError if there is none."""
+def full_page(pool: Create, blocks: int, page_size: int) -> Trace:
+    """A run of so many blocks: its break is about a block, if one is wrong, and not about what the pool reports."""
     steps = [*(Alloc(f"b{n}") for n in range(blocks)), PoolInfo(), *(Free(f"b{n}") for n in range(blocks)), Destroy()]
-    run = Trace((pool, *steps), Kernel(page_size), claims.block_lies_inside_its_page.name)
+    return Trace((pool, *steps), Kernel(page_size), claims.block_lies_inside_its_page.name)
+
+
+def judged(run: Trace, revision: Revision, what: str) -> BrokenClaim | None:
+    """The claim that a run breaks beside the oracle; None if the run goes past it. Raises AssertionError if there is none,
+    though `what` was seen to differ."""
     try:
         with watchdog():
             replay(run, revision, begin)
@@ -184,7 +188,7 @@ def judged(pool: Create, blocks: int, page_size: int, revision: Revision) -> Bro
         return broken
     if revision.past:
         return None
-    raise AssertionError(f"the sweep sees a difference in {pool}, and beside the oracle no claim is broken")
+    raise AssertionError(f"{what} differs, and beside the oracle no claim is broken")
 
 
 def natively(source: Source, revision: Revision) -> Fill:

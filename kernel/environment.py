@@ -17,8 +17,8 @@ from kernel.words import wrap
 
 External = Callable[..., Any]
 
-GFP_ZERO = 0x100
-"""__GFP_ZERO, of linux/gfp_types.h."""
+GFP_ZERO, GFP_DIRECT_RECLAIM = 0x100, 0x400
+"""__GFP_ZERO, and __GFP_DIRECT_RECLAIM, with which an allocation may sleep, of linux/gfp_types.h."""
 
 ANY = tuple(range(8))
 SAME: dict[str, tuple[str, Sequence[int]]] = {

@@ -35,7 +35,7 @@ External = Callable[..., Any]
 
 Cut = Callable[[dict[str, Any]], dict[str, Any]]
 """What a loop does: given the values of its variables on arrival, it changes memory as the loop does, and returns the values at
-the last beginning of a turn. The loop's state is these variables and memory, since the code is in SSA form."""
+the last beginning of a turn. The loop's state is these variables and memory."""
 
 RUN: set[str] = set()
 """The basic blocks that were executed, as `Module.code_of` names them, since whoever looks for them has cleared it."""

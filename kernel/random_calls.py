@@ -81,7 +81,7 @@ class Comparison:
         return done, left_out
 
     def is_alike(self, world: World, function: Function, kinds: list[str]) -> bool:
-        """Make one call; whether the executor came to its end. Raises Differs."""
+        """Make one call; whether the interpreter came to its end. Raises Differs."""
         given = [world.argument(*of) for of in zip(function.parameters, kinds, function.widths, strict=True)]
         words = [world.word(value) or 0 for value in given]
         self.said, self.heard, self.number = [], [], 0

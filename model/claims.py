@@ -284,27 +284,6 @@ def pages_are_bounded_by_the_demand(pages: int, demand: int, at_once: int, block
     return bool(pages <= at_once or (pages - at_once) * blocks <= demand - at_once)
 
 
-claim = claims_about("what is in a block")
-
-
-@claim("An allocation fills a block at most once.", "dma_pool_alloc; patch 07")
-def block_is_filled_once(fills: int) -> bool:
-    return fills <= 1
-
-
-@claim("Patch 07 changes nothing that a driver sees of a block that it is given.", "dma_pool_alloc; patch 07")
-def patch_07_keeps_what_the_driver_sees(before: bytes, after: bytes) -> bool:
-    return before == after
-
-
-@claim("Patch 06 changes nothing of a block that is freed properly.", "dma_pool_free; patch 06")
-def patch_06_keeps_the_freed_block(before: bytes, after: bytes) -> bool:
-    return before == after
-
-
-claim = claims_about("free blocks, and what is counted")
-
-
 @claim(
     "The blocks in use are counted, in each page and in the pools file.", "pools_show; dma_pool_alloc, dma_pool_free"
 )
@@ -326,6 +305,21 @@ def allocated_block_was_free(block: tuple[int, int], free: Collection[tuple[int,
 
 
 claim = claims_about("what is in a block")
+
+
+@claim("An allocation fills a block at most once.", "dma_pool_alloc; patch 07")
+def block_is_filled_once(fills: int) -> bool:
+    return fills <= 1
+
+
+@claim("Patch 07 changes nothing that a driver sees of a block that it is given.", "dma_pool_alloc; patch 07")
+def patch_07_keeps_what_the_driver_sees(before: bytes, after: bytes) -> bool:
+    return before == after
+
+
+@claim("Patch 06 changes nothing of a block that is freed properly.", "dma_pool_free; patch 06")
+def patch_06_keeps_the_freed_block(before: bytes, after: bytes) -> bool:
+    return before == after
 
 
 @claim(

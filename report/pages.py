@@ -32,7 +32,7 @@ GOOD = ("PROVED", "CONFIRMED")
 """A hunt that found nothing is not among them: it has searched, and shown nothing of other runs."""
 
 MOST_ROWS = 16
-"""Steps of a run that are finding: the first ones and the last ones."""
+"""Steps of a run that are shown: the first ones and the last ones."""
 
 
 def in_words(finding: Finding) -> str:

@@ -16,6 +16,7 @@ from kernel.objects import DmaPage, Fault, Opaque, Pointer, Struct, View
 from kernel.random_calls import Differs, functions_of, hold_to_native
 from kernel.words import Unknown, arithmetic, compare
 from proofs.compiled import obligations_of
+from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Settings, prove
 from report.verdicts import of_proof
 from tests.kernels import changed, fetched
@@ -249,7 +250,8 @@ def test_a_missing_function_is_not_proved(tmp_path: Path) -> None:
 
 def test_the_readme_counts_what_is_proved_of_c() -> None:
     kernels = [fetched("v6.1"), fetched("v6.12"), fetched("newest")]
-    assert {one.claim.name for source in kernels for one in obligations_of(source).values()} == PROVED_OF_C
+    stated = [one for source in kernels for one in obligations_of(source).values()]
+    assert {one.claim.name for one in stated if one.expected is Verdict.PROVED} == PROVED_OF_C
 
 
 def test_the_newest_kernel_is_followed() -> None:

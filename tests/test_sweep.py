@@ -22,7 +22,7 @@ from model.geometry import INT_MAX, Geometry, block_offsets
 from model.memory import Memory
 from model.promises import V6_1
 from model.trace import Create
-from proofs.edges import pools_at_edges
+from proofs.ways import pools_at_edges
 from tests.kernels import changed, fetched
 
 PAGES = (64,)

@@ -97,7 +97,7 @@ class Argument:
         setattr(subject, name, self.lemma(claim, stub, *cases, revision=revision))
 
     def lemma(self, claim: Claim, stub: Callable[..., Any], *cases: str, revision: str = "") -> Callable[..., Any]:
-        """A stub that makes the claim a lemma of the path when it is called; see `by`, and `by_contract` for code of C."""
+        """A stub that makes the claim a lemma of the path when it is called; see `by`."""
         lemmas = [Lemma(claim.name, case, revision) for case in cases or ("",)]
 
         def by_the_lemma(*arguments: Any) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from kernel.environment import GFP_ZERO
+from kernel.environment import GFP_DIRECT_RECLAIM, GFP_ZERO
 from kernel.execute import Frame, Interpreter
 from kernel.ir import Field, NotFollowed
 from kernel.objects import Fault, Pointer, Struct
@@ -40,6 +40,7 @@ class Operations:
         self.view["dev"] = named_device(code)
         self.header: Struct | None = None  # the struct dma_page that the code adds
         self.freed: Any = None  # the address that is freed
+        self.flags: Any = 0  # of dma_pool_alloc's caller, without __GFP_ZERO: 0 may not sleep
         self.last_turn: LastTurn | None = None  # of the loop that lays out the page that the code adds
 
     def misuse(self) -> str:
@@ -64,6 +65,8 @@ class Operations:
     def kmalloc(self, nbytes: Any, flags: Any, node: Any = NUMA_NO_NODE) -> Any:
         self.node = node
         self.locked.sleeps("kmalloc")
+        if isinstance(flags, int) and flags & ~self.flags & GFP_DIRECT_RECLAIM:
+            self.locked.misuse.append("kmalloc may sleep, and the caller may not")
         if self.header is not None:
             raise NotFollowed("more than one page is added")
         self.header = self.new_header()
@@ -132,6 +135,7 @@ class Operations:
             self.path.assume(
                 "an int has the flags, without __GFP_ZERO", lambda: flags < 2**31 and flags & GFP_ZERO == 0
             )
+        self.flags = flags
         flags = flags + GFP_ZERO if zero else flags
         return interpreter, interpreter.enter("dma_pool_alloc", Pointer(self.view, 0), flags, Pointer(self.given, 0))
 

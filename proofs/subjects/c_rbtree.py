@@ -1,6 +1,6 @@
 """A kernel's own lib/rbtree.c, as the steps that `proofs.balance` and `proofs.walk` are about.
 
-Its loops are cut where a turn begins. What a turn knows is the loop's variables and memory, since the code is in SSA form; the
+Its loops are cut where a turn begins. What a turn knows is the loop's variables and memory; the
 variables are known by their values, so that a turn from any place is one from where the loop really gets to.
 """
 

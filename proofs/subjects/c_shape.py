@@ -1,6 +1,6 @@
 """The loop of a kernel's own file that lays a page out: found by what it does.
 
-The state of a loop is its phis and memory, since the code is in SSA form. Runs on plain integers tell which of them is the
+The state of a loop is its phis and memory. Runs on plain integers tell which of them is the
 place of the next block, and which the next boundary, whatever C calls them, and give a rule for the others: the last block's
 address, the bytes that are left. A proof begins a turn with what the rules say, and where there is none with any value; the
 turn that it runs has to end with what the rules say, too, or it is not followed. So no rule is trusted.

@@ -1,7 +1,7 @@
 """A pool's code, seen as the steps that proofs are about: its argument check, and the loop of pool_initialise_page.
 
-A body is written once, as a function of a path and a `Subject`. The series and v6.12 in Python are subjects here, a kernel's
-own C in `proofs.subjects.c_pool`.
+A body is written once, as a function of a path and a `Subject`. The series, v6.12 and v6.1 in Python are subjects here, a
+kernel's own C in `proofs.subjects.c_loop`.
 """
 
 from collections.abc import Callable, Iterator

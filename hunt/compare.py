@@ -219,7 +219,8 @@ def difference(trace: Trace, before: Revision, after: Revision, possible: bool =
         if STRAY.sub("", one.of["end"]) == STRAY.sub("", other.of["end"]):
             kinds = tuple(kind for kind in kinds if kind != "end")
         if "end" in kinds:
-            kinds = tuple(kind for kind in kinds if kind != "row")  # nobody reads the file of a pool that has crashed
+            # What is not there of a step that one of them does not come to the end of, follows from that.
+            kinds = tuple(kind for kind in kinds if kind == "end" or (one.of[kind] and other.of[kind]))
         if "NULL" in (one.of["result"], other.of["result"]):
             kinds = tuple(kind for kind in kinds if kind != "content")  # of a block that only one of them gives
         if kinds:

@@ -5,6 +5,7 @@ are not looked at.
 """
 
 import gzip
+import html
 import mailbox
 import re
 import shutil
@@ -84,8 +85,8 @@ def patches_in(content: bytes, path: Path) -> list[Patch]:
         content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
     except (OSError, EOFError) as error:
         raise BuildError(f"{path}: it cannot be decompressed: {error}") from error
-    if content.lstrip()[:1] == b"<":
-        raise BuildError(f"{path}: this is a web page; {FORMS}")
+    if content.lstrip()[:1] == b"<" and (content := of_a_web_page(content)) == b"":
+        raise BuildError(f"{path}: this is a web page, without one mail that patches {FILE}; {FORMS}")
     found = [patch for mail in mails(content) if (patch := patch_of(mail)) is not None]
     is_mail = re.match(rb"From |[\w-]+: ", content)
     if not is_mail and DIFF.search(text := content.decode(errors="replace").replace("\r\n", "\n")):
@@ -93,6 +94,13 @@ def patches_in(content: bytes, path: Path) -> list[Patch]:
     if not found:
         raise BuildError(f"{path}: no mail with a patch is in it; {FORMS}")
     return found
+
+
+def of_a_web_page(content: bytes) -> bytes:
+    """The mail of a page that shows one with a patch of the file, as text; nothing of another page."""
+    text = html.unescape(re.sub(r"<[^>]*>", "", content.decode(errors="replace")))
+    mail = re.search(r"^(?:From|Subject): .*", text, re.M | re.S)
+    return mail[0].encode() if mail and len(re.findall(rf"^\+\+\+ \S+/{re.escape(FILE)}", mail[0], re.M)) == 1 else b""
 
 
 def newest_of(found: list[Patch], path: Path) -> list[Patch]:

@@ -84,7 +84,8 @@ def causes(odd: "list[Result]") -> list[str]:
         else:
             why = first.why or (first.counterexample or {}).get("actual", "")
             verdict = SHOWN.get(first.verdict, first.verdict)
-            of = ", ".join(dict.fromkeys(result.claim for result in about))
+            claims = list(dict.fromkeys(result.claim for result in about))
+            of = ", ".join(claims[:3]) + (f" and {len(claims) - 3} more" if len(claims) > 3 else "")
             lines.append(f"  {len(about)} obligations are {verdict} for one cause ({of}): {why}")
             lines += [f"    {name}" for name in names]
             if first.verdict in ADVICE:

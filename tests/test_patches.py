@@ -57,6 +57,7 @@ def test_of_a_thread_the_newest_version_is_taken_without_replies(tmp_path: Path)
     [
         (mail("[PATCH] dmapool: one mail", change("a", "b"), start=""), "dmapool: one mail"),
         (f"diff --git a/{FILE} b/{FILE}\n{change('a', 'b')}", "change.patch"),
+        (f"<html><pre>\nFrom: A &lt;a@b&gt;\nSubject: [PATCH] one\n\n{change('a', 'b')}-- \n<b>reply</b></pre>", "one"),
         (change("a", "b").replace("\n", "\r\n"), "change.patch"),
     ],
 )
@@ -146,7 +147,7 @@ def test_a_header_that_is_not_quite_what_the_patch_was_written_for_is_changed_wh
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"<html>", "this is a web page; a mailbox, a mail"),
+        (b"<html>", "this is a web page, without one mail that patches mm/dmapool.c; a mailbox, a mail"),
         (b"\x1f\x8b\x08\x00broken", "it cannot be decompressed"),
         (b"", "no mail with a patch is in it"),
         (mail("Re: [PATCH] dmapool: a reply", change("a", "b")).encode(), "no mail with a patch is in it"),

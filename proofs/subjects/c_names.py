@@ -33,6 +33,9 @@ class Names:
         return Struct(name, {offset: renamed(one, ours) for offset, one in fields.items()}, place=place)
 
 
+AS_OURS = Names()
+
+
 def renamed(one: Field, ours: dict[str, str]) -> Field:
     head, dot, rest = one.name.partition(".")
     return Field(ours.get(one.name) or ours.get(head, head) + dot + rest, one.width, one.type)

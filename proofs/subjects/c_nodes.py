@@ -9,6 +9,7 @@ from typing import Any
 from impl.rbtree import LEFT, RIGHT
 from kernel.ir import Module, NotFollowed
 from kernel.objects import Pointer, View
+from proofs.subjects.c_names import AS_OURS, Names
 
 CHILDREN = {"rb_left": LEFT, "rb_right": RIGHT}
 WORD = "__rb_parent_color"
@@ -23,14 +24,15 @@ class NodeView(View):
 class Nodes:
     """The nodes of a proof, each in a struct of its own. `prefix` are the fields of that struct that lead to its rb_node."""
 
-    def __init__(self, module: Module, struct: str = "rb_node", prefix: str = "", writable: bool = True) -> None:
-        self.struct, self.prefix, self.writable = struct, prefix, writable
-        self.fields, self.place = module.struct(struct)
+    def __init__(
+        self, module: Module, struct: str = "rb_node", prefix: str = "", writable: bool = True, names: Names = AS_OURS
+    ) -> None:
+        self.struct, self.prefix, self.writable = names.struct(module, struct), prefix, writable
         self.views: dict[int, NodeView] = {}
 
     def view(self, node: Any) -> NodeView:
         if id(node) not in self.views:
-            view = self.views[id(node)] = NodeView(self.struct, self.fields, place=self.place)
+            view = self.views[id(node)] = NodeView(self.struct.name, self.struct.fields, place=self.struct.place)
             view.node = node
             for name, side in CHILDREN.items():
                 view.keep(self.prefix + name, partial(self._read_child, node, side), partial(self._link, node, side))

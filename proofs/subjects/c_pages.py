@@ -25,8 +25,8 @@ ROOT = "page_tree.rb_node"
 class Pages(Nodes):
     """The struct dma_page of each node. Nothing may be read of a subtree."""
 
-    def __init__(self, module: Module) -> None:
-        super().__init__(module, "dma_page", NODE)
+    def __init__(self, code: Code) -> None:
+        super().__init__(code.module, "dma_page", NODE, names=code.names)
 
     def view(self, node: Any) -> Any:
         view = super().view(node)
@@ -48,9 +48,9 @@ class PageTreeInC:
         if not isinstance(allocation, int):
             path.assume("a page has bytes, as an int counts them", lambda: allocation < 2**31)
         self.root: Any = None
-        self.pages = Pages(code.module)
-        fields, place = code.module.struct("dma_pool")
-        self.pool = View("dma_pool", fields, place=place)
+        self.pages = Pages(code)
+        known = code.struct("dma_pool")
+        self.pool = View(known.name, known.fields, place=known.place)
         self.pool.keep(ROOT, lambda: self.pages.pointer(self.root), self._set_root)
         self.pool["allocation"], self.pool["dev"] = allocation, named_device(code)
 
@@ -133,9 +133,10 @@ class ListInC:
 
     LINKS = "page_list.next", "page_list.prev"
 
-    def __init__(self, module: Module, path: Any, page: Any, allocation: Any, more: bool) -> None:
+    def __init__(self, code: Code, module: Module, path: Any, page: Any, allocation: Any, more: bool) -> None:
         self.path, self.direction = path, ""
-        self.pool, first, second = (self._view(module, name) for name in ("dma_pool", "dma_page", "dma_page"))
+        structs = [code.names.struct(module, name) for name in ("dma_pool", "dma_page", "dma_page")]
+        self.pool, first, second = (View(one.name, one.fields, place=one.place) for one in structs)
         self.pool["allocation"], first["dma"] = allocation, page.dma
         self.offset = first.offset_of(self.LINKS[0])
         self.head, self.first = self.pool.at(self.LINKS[0]), first.at(self.LINKS[0])
@@ -145,10 +146,6 @@ class ListInC:
             self.pool.keep(name, partial(self._follow, name, lambda: self.first), self._written)
             first.keep(name, partial(self._follow, name, lambda: self.second), self._written)
             second.keep(name, partial(self._follow, name, self.third), self._written)
-
-    def _view(self, module: Module, name: str) -> View:
-        fields, place = module.struct(name)
-        return View(name, fields, place=place)
 
     def third(self) -> Pointer:
         """The link that follows the one of the second page, or the head, if there is only one page."""
@@ -179,7 +176,7 @@ def found_in_list(code: Code, path: Any, page: Any, allocation: Any, more: bool,
     path.assume("a page has bytes, as an int counts them", lambda: allocation < 2**31)
     path.assume("the page lies in the address space", lambda: page.dma + allocation <= 2**64)
     interpreter = code.interpreter(debug=lookup_case(code) != "")
-    pages = ListInC(interpreter.module, path, page, allocation, more)
+    pages = ListInC(code, interpreter.module, path, page, allocation, more)
     frame = interpreter.enter("pool_find_page", Pointer(pages.pool, 0), address)
     begins = interpreter.advance(frame, frame.function.loop())
     if begins is None:

@@ -81,7 +81,7 @@ class VisitedInC:
         del path
         self.code, self.rbtree = code, rbtree
         self.root: Any = None
-        self.pages = Pages(code.module)
+        self.pages = Pages(code)
 
     def _deepest(self, node: Any) -> Any:
         raise NotFollowed(f"{node} is visited first, which no lemma says")

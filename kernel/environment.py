@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from kernel.ir import NotFollowed
+from kernel.instructions import Global, Local
+from kernel.ir import Module, NotFollowed
 from kernel.objects import Opaque, Pointer, Struct
 from kernel.words import wrap
 
@@ -41,6 +42,8 @@ SAME: dict[str, tuple[str, Sequence[int]]] = {
     **dict.fromkeys(("_dev_err", "_dev_warn", "_printk", "printk", "warn_slowpath_fmt"), ("poolproof_log", ANY)),
 }
 """Other names of functions of the environment, and the places of the arguments that these have."""
+
+CREATES_A_CACHE = "__kmem_cache_create_args"
 
 NOTHING = ("fs_reclaim_release", "print_hex_dump", "dump_stack", "__kcsan_check_access")
 
@@ -107,6 +110,26 @@ def by_kernel_names(given: dict[str, External]) -> dict[str, External]:
         **dict.fromkeys(("_raw_spin_unlock_irq", "_raw_spin_unlock_irqrestore"), unlocked_irqrestore),
         **given,
     }
+
+
+def from_caches(module: Module, given: dict[str, External]) -> dict[str, External]:
+    """What takes and gives back objects of a kmem_cache, in terms of kmalloc: how many bytes they have, the code says that
+    creates it, for a variable of the file."""
+    sizes, made = dict[str, Any](), dict[Any, Any]()
+    for one in (one for function in module.functions.values() for code in function.blocks.values() for one in code):
+        if one.operation == "call" and one.operands[-1].value in (Global("kmem_cache_create"), Global(CREATES_A_CACHE)):
+            made[Local(one.name)] = one.operands[1].value
+        elif one.operation == "store" and one.operands[0].value in made:
+            sizes[getattr(one.operands[1].value, "name", "")] = made.pop(one.operands[0].value)
+
+    def taken(cache: Any, *how: Any) -> Any:
+        nbytes = sizes.get(getattr(getattr(cache, "object", None), "variable", ""))
+        if not isinstance(nbytes, int):
+            raise NotFollowed("an object is taken from a kmem_cache, and how many bytes it has is not known here")
+        return given["kmalloc"](nbytes, *how)
+
+    names = [f"kmem_cache_alloc{kind}{profiled}" for kind in ("", "_node") for profiled in ("", "_noprof")]
+    return {**dict.fromkeys(names, taken), "kmem_cache_free": lambda _, what: given["kfree"](what)}
 
 
 def inline_in_headers(given: dict[str, External]) -> dict[str, External]:

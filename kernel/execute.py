@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kernel.fills import fill_at_once, fill_loop
 from kernel.instructions import Global, Instruction, Local, Operand, Other, Part
 from kernel.ir import Field, Function, Module, NotFollowed
 from kernel.objects import Fault, FunctionPointer, Pointer, Struct
-from kernel.words import BINARY, Unknown, arithmetic, compare, convert, signed
+from kernel.words import BINARY, Unknown, arithmetic, compare, convert, not_computed, signed
 
 LONGEST = 100_000
 """Blocks of code in one run; one that needs more is taken for endless."""
@@ -48,6 +49,8 @@ class Interpreter:
     module: Module
     externals: dict[str, External]
     globals: dict[str, Any] = field(default_factory=dict)
+    any_global: Callable[[Struct, Field], Any] | None = None
+    """What a variable of the file holds where the code begins; without, what it has from the start."""
     uncomputed: frozenset[str] = frozenset()
     """Operations that are left alone, as they are hard for a solver."""
     left: int = LONGEST
@@ -121,7 +124,35 @@ class Interpreter:
         frame.values.update(self.entered(frame, values))
         if (frame.function.name, frame.block) in self.cuts:
             self._cut(frame)
+        elif values and frame.block in frame.function.loops:
+            self._fill(frame, values)
         self._rest(frame)
+
+    def _fill(self, frame: Frame, arrived: dict[str, Any]) -> None:
+        """Run a loop that fills memory at once."""
+        place = frame.function.name, frame.block
+        if place not in self.module.fills:
+            self.module.fills[place] = fill_loop(frame.function, frame.block)
+        loop = self.module.fills[place]
+        if loop is None or frame.came_from in loop.blocks:
+            return
+
+        def turn(variables: dict[str, Any]) -> tuple[bool, list[Any], Any, Any]:
+            one = Frame(frame.function, frame.values | variables, frame.block)
+            for instruction in (one for block in loop.blocks for one in frame.function.blocks[block]):
+                if instruction.operation not in ("phi", "br", "store"):
+                    one.values[instruction.name] = self._do(one, instruction)
+            sides = [self._value(one, side) for side in loop.comparison.operands]
+            byte, to = (self._value(one, operand) for operand in loop.store.operands)
+            return bool(one.values[loop.comparison.name]), sides, known_pointer(to), byte
+
+        try:
+            over = fill_at_once(loop, arrived, turn)
+        except NotFollowed as lost:
+            raise lost.at(self.module.place(*place)) from lost
+        if over is not None:
+            RUN.add(self.module.code_of(frame.function.name, loop.blocks[1]))
+            frame.values.update(over)
 
     def _cut(self, frame: Frame) -> None:
         if frame.block in frame.cut:
@@ -176,7 +207,9 @@ class Interpreter:
             return FunctionPointer(name)
         if name not in self.globals:
             kind, values = self.module.constants.get(name, ("", ()))
-            made = Struct(name, self._fields(kind) if kind else {})
+            variable, begins = self.module.variables.get(name, ("", 0))
+            made = Struct(name, self._fields(kind or variable) if kind or variable else {})
+            made.any_value = self.any_global or (lambda *_: begins % 2**64)
             self.globals[name] = Pointer(made, 0)
             for (offset, known), value in zip(made.fields.items(), values, strict=kind != ""):
                 made.store(offset, known.width, self._global(value.name) if isinstance(value, Global) else value)
@@ -185,9 +218,9 @@ class Interpreter:
     def _fields(self, kind: str) -> dict[int, Field]:
         """A type of LLVM as the fields of a struct, which are named by their place."""
         if kind not in self.module.structs:
-            return {0: Field("", 8 * self.module.size(kind))}
+            return {0: Field("", 8 * self.module.size(kind), "void*" if kind == "ptr" else "")}
         return {
-            offset + inner: Field(f"{place}.{known.name}", known.width)
+            offset + inner: Field(f"{place}.{known.name}", known.width, known.type)
             for place, (part, offset) in enumerate(self.module.structs[kind].elements)
             for inner, known in self._fields(part).items()
         }
@@ -239,7 +272,7 @@ class Interpreter:
             raise NotFollowed(f"an instruction is not followed: {operation}")
         x, y = (self._value(frame, one) for one in given)
         if isinstance(x, Unknown) or isinstance(y, Unknown):
-            return Unknown(operation, x, y)
+            return not_computed(operation, x, y)
         if operation in ("udiv", "urem") and y == 0:
             raise Fault("a division by zero")
         if operation in self.uncomputed:

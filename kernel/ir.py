@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +24,10 @@ from kernel.headers import wrapped
 from kernel.instructions import LINE, Instruction, constant, decoded, width_of
 
 UNOPTIMISED = ["-O0", "-Xclang", "-disable-O0-optnone", "-fno-discard-value-names", "-fno-sanitize=all"]
+
+
+ATOMIC = ("atomic_t", "atomic64_t")
+"""Types of words that only operations touch which need no lock."""
 
 
 class NotFollowed(NotImplementedError):
@@ -69,10 +73,20 @@ class Function:
         ]
 
     def loop(self, number: int = 0, of: int = 1) -> str:
-        """The block where a turn of a loop begins, of a function with so many. Raises NotFollowed if it has more or less."""
-        if len(self.loops) != of:
-            raise NotFollowed(f"{self.name} has {len(self.loops)} loops, not {of}")
-        return self.loops[number]
+        """The block where a turn of a loop begins, of a function with so many but for those that fill memory byte by byte.
+
+        Raises NotFollowed if it has more or less."""
+        loops = [head for head in self.loops if not self.fills(head)]
+        if len(loops) != of:
+            raise NotFollowed(f"{self.name} has {len(loops)} loops, not {of}")
+        return loops[number]
+
+    def fills(self, head: str) -> bool:
+        """Whether a loop does nothing but to store a byte in each turn."""
+        inside = [block for block in self.blocks if self.reaches(head, block) and self.reaches(block, head)]
+        code = [one for block in inside for one in self.blocks[block]]
+        widths = [one.operands[0].width for one in code if one.operation == "store"]
+        return widths == [8] and not any(one.operation == "call" for one in code)
 
     @property
     def entry(self) -> str:
@@ -154,12 +168,20 @@ class Module:
             for function in module.functions
             if not function.is_declaration
         }
+        self.fills: dict[tuple[str, str], Any] = {}  # loops that fill memory, by function and block, see kernel.fills
         self.aliases: dict[str, str] = {}  # names of functions by what others call them
         self.constants = {
             name: (kind, [constant(value) for value in re.findall(r"(?:ptr|i\d+) ([^,]+)", values)])
             for name, kind, values in re.findall(r"^@([\w.]+) = [\w ]*?constant (%[\w.]+) \{ (.*?) \}", text, re.M)
         }
         """Structs whose values never change."""
+        self.variables = {
+            name: (kind, int(begins) if begins.lstrip("-").isdigit() else 0)
+            for name, kind, begins in re.findall(
+                r"^@([\w.]+) = [a-z_ ]*?\bglobal (ptr|i\d+|%[\w.]+) ([^,\s]+)", text, re.M
+            )
+        }
+        """Words and structs of the file that may change: their types, and what a word begins with."""
         self._nodes = {reference: node_of(node) for reference, node in re.findall(r"^(!\d+) = (.*)$", text, re.M)}
 
     def has(self, function: str) -> bool:
@@ -229,11 +251,13 @@ class Module:
     def _members(self, struct: dict[str, str], base: int, prefix: str) -> Iterator[tuple[int, Field]]:
         for member in map(self._node, re.findall(r"!\d+", self._node(struct["elements"])["text"])):
             offset, label = base + int(member["offset"] or 0) // 8, prefix + (member["name"] or "?")
-            inner = self._node(member["baseType"])
+            inner, is_atomic = self._node(member["baseType"]), False
             while inner["kind"] == "!DIDerivedType" and inner["tag"] != "DW_TAG_pointer_type":
+                is_atomic = is_atomic or inner["name"] in ATOMIC
                 inner = self._node(inner["baseType"])  # a typedef
             if inner["tag"] == "DW_TAG_structure_type":
-                yield from self._members(inner, offset, label + ".")
+                for place, known in self._members(inner, offset, label + "."):
+                    yield place, replace(known, type=ATOMIC[0]) if is_atomic else known
             else:
                 yield offset, Field(label, int(member["size"] or 0), self._type_of(member["baseType"]))
 

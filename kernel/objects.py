@@ -40,6 +40,8 @@ class Pointer:
     def __eq__(self, other: object) -> bool:
         """Raises NotFollowed where it is not known whether two objects are one. Objects that overlap have a `vaddr` each."""
         if not isinstance(other, Pointer):
+            if getattr(self.object, "may_be_null", False):
+                raise NotFollowed(f"{self.object.name} is compared with NULL, and may be that")
             return False
         one, another = getattr(self.object, "vaddr", None), getattr(other.object, "vaddr", None)
         if one is not None and another is not None:
@@ -71,6 +73,9 @@ class Opaque:
     reached: BaseException | None = None
     may_be_another: bool = True
     """It may be what another one is of which that is said."""
+    may_be_null: bool = False
+    variable: str = ""
+    """The file's variable that leads to it."""
 
     def load(self, *_: Any) -> Any:
         raise self.reached or NotFollowed(f"{self.name} is read or written, of which nothing is known")

@@ -20,6 +20,10 @@ BINARY = {"add", "sub", "mul", "udiv", "urem", "and", "or", "xor", "shl", "lshr"
 """The operations of `arithmetic`."""
 
 
+ERRORS = 2**64 - 4095
+"""From here on, addresses are error numbers, as IS_ERR() knows; no object lies there."""
+
+
 @dataclass(frozen=True)
 class Unknown:
     """A word that is not computed: it is known only how it would be. No branch may depend on it."""
@@ -30,6 +34,15 @@ class Unknown:
 
     def __bool__(self) -> bool:
         raise NotFollowed("a branch depends on what is not computed here")
+
+
+def not_computed(operation: str, x: Any, y: Any) -> Any:
+    """An operation on what is not computed; but a quotient times its divisor, as roundup() has it, takes no division."""
+    for quotient, divisor in ((x, y), (y, x)):
+        whole = operation == "mul" and isinstance(quotient, Unknown) and quotient.operation == "udiv"
+        if whole and not isinstance(divisor, Unknown) and not isinstance(quotient.x, Unknown) and quotient.y == divisor:
+            return quotient.x - quotient.x % divisor
+    return Unknown(operation, x, y)
 
 
 def arithmetic(operation: str, width: int, x: Any, y: Any) -> Any:
@@ -89,6 +102,8 @@ def compare(predicate: str, width: int, x: Any, y: Any) -> Any:
             raise NotFollowed("an address is compared with a number")
         if predicate in ("eq", "ne"):
             return (isinstance(x, Pointer) and x == y) == (predicate == "eq")
+        if isinstance(y, int) and y >= ERRORS and predicate[0] == "u":
+            return predicate in ("ult", "ule")
         if not (isinstance(x, Pointer) and isinstance(y, Pointer) and is_same(x.object, y.object)):
             raise NotFollowed("addresses are compared")
         return compare(predicate, 64, x.offset, y.offset)

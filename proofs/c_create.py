@@ -38,7 +38,7 @@ class Device:
         for other in self.others:
             other["dev"] = Pointer(self.view, 0)
         page_size = path.one_of("page_size", PAGE_SIZE)
-        self.interpreter = self.code.interpreter(page_size=page_size, **self.externals())
+        self.interpreter = self.code.interpreter(page_size=page_size, path=path, **self.externals())
         self.interpreter.uncomputed = frozenset({"udiv", "urem"})
 
     def seen(self, struct: str, **options: Any) -> View:
@@ -170,10 +170,14 @@ class Device:
             at = at.object.cells[at.offset]
         return pools
 
+    def lists(self, pool: Any) -> bool:
+        """Whether the pool is in the list, before the others or behind them."""
+        return self.listed() in ([pool, *self.others], [*self.others, pool])
+
     def left(self) -> list[Any]:
         """What an operation has left that was not there before."""
         others = [pool for pool in self.listed() if pool not in self.others]
-        return [*self.memory, *others, *self.resources, *self.said]
+        return [*self.memory, *others, *self.resources]
 
     def show_rules(self) -> None:
         """After an operation: of the file, and of mutexes."""
@@ -194,9 +198,7 @@ def create_makes_a_pool_or_leaves_nothing(path: Any, subject: Code) -> None:
     if pool is None:
         path.show_claim(claims.failed_create_leaves_nothing_behind, device.left())
     else:
-        path.show(
-            "the pool is in its device's list, whose others stay", lambda: device.listed() == [pool, *device.others]
-        )
+        path.show("the pool is in its device's list, whose others stay", lambda: device.lists(pool))
     device.show_rules()
 
 
@@ -216,10 +218,11 @@ def destroy_removes_the_file_of_the_last_pool(path: Any, subject: Code) -> None:
     path.follow("a pool is created", lambda: pool is not None)
     if path.one_of("destroyed is", "the pool", "NULL") == "NULL":
         device.interpreter.call("dma_pool_destroy", 0)
-        path.show("nothing changes", lambda: not device.freed and device.listed() == [pool, *device.others])
+        path.show("nothing changes", lambda: not device.freed and device.lists(pool))
     else:
         device.interpreter.call("dma_pool_destroy", Pointer(pool, 0))
         path.show("the pool is gone, and no other", lambda: device.freed == [pool] and not device.left())
+        path.show("nothing is said", lambda: not device.said)
     device.show_rules()
 
 
@@ -250,5 +253,5 @@ def managed_pool_is_destroyed_once(path: Any, subject: Code) -> None:
     destroyed = [one for one in device.freed if one in pools]
     rest = [pool for pool in reversed(pools) if pool not in gone]
     path.show_claim(claims.managed_pool_is_destroyed_once, destroyed, [*gone, *rest])
-    path.show("nothing is left, and nothing was said", lambda: not device.left())
+    path.show("nothing is left, and nothing was said", lambda: not device.left() + device.said)
     device.show_rules()

@@ -66,7 +66,7 @@ def destroy_leaks_exactly_the_busy_pages(path: Any, subject: Code) -> None:
     def about(here: Pointer, after: Pointer) -> dict[str, Pointer]:
         return {"page": here + -here.object.offset_of(LINK), "next page": after + -page.offset_of(LINK), "link": here}
 
-    interpreter = code.interpreter(debug, **device.externals())
+    interpreter = code.interpreter(debug, path=path, **device.externals())
     frame = interpreter.enter("dma_pool_destroy", Pointer(pool, 0))
     begins = interpreter.advance(frame, frame.function.loop())
     if begins is None:

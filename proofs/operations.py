@@ -222,22 +222,33 @@ def poison_is_looked_for(path: Any, subject: Any) -> None:
     interpreter, frame, head, block = pool.looks_for_poison(read)
     size, link = pool.geometry.size, pool.LINK
     begins = interpreter.advance(frame, head)
-    path.follow(
-        "it begins behind the link", lambda: begins is not None and [*begins.values()] == [link] and not pool.log
-    )
-    (name,) = begins
-    at = path.number("byte of the block")
-    path.assume("the bytes before it were looked at", lambda: link <= at and at <= size)
-    goes_on = interpreter.resume(frame, {name: at})
-    if goes_on is None and not seen:
-        path.show("all bytes were looked at", lambda: at == size)
+    path.follow("it begins, and nothing was said", lambda: begins is not None and not pool.log)
+    upwards = None
+    if byte == POOL_POISON_FREED and interpreter.resume(frame, begins) is not None:
+        upwards = bool(seen.pop() == block + link)
+    if frame.returned:
+        path.show("there is no byte to look at", lambda: size == link and not seen)
         path.show_claim(claims.reports_are_the_kernels, pool.log, [])
         return
-    path.show("one byte is looked at, in the block", lambda: len(seen) == 1 and seen[0] == block + at and at < size)
+    number = path.number("turns before")
+    path.assume("the bytes of these turns were looked at", lambda: number <= size - link)
+    goes_on = interpreter.resume(frame, pool.having_looked_at(begins, number))
+    if goes_on is None and not seen:
+        path.show("all bytes were looked at", lambda: number == size - link)
+        path.show_claim(claims.reports_are_the_kernels, pool.log, [])
+        return
+    path.show("one byte is looked at", lambda: len(seen) == 1 and number < size - link)
+    at = seen[0] - block
+    path.show("it is behind the link, in the block", lambda: at >= link and at < size)
+    path.show(
+        "it is none of those before, all of which lie above it, or below",
+        lambda: upwards is None or at == (link + number if upwards else size - 1 - number),
+    )
     path.show_claim(claims.reports_are_the_kernels, pool.log, [] if byte == POOL_POISON_FREED else ["said"])
+    following = pool.having_looked_at(begins, number + 1)
     path.follow(
         "the loop goes on with the next byte, after poison",
-        lambda: goes_on == {name: at + 1} if byte == POOL_POISON_FREED else goes_on is None,
+        lambda: goes_on == following if byte == POOL_POISON_FREED else goes_on is None,
     )
 
 

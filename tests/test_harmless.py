@@ -16,11 +16,12 @@ needs_a_compiler()
 
 HARMLESS: dict[str, Any] = {}
 for file in sorted(Path(__file__).parent.glob("harmless_*.toml")):
-    HARMLESS |= tomllib.loads(file.read_text())
+    for version, changes in tomllib.loads(file.read_text()).items():
+        HARMLESS.setdefault(version, {}).update(changes)
 CHANGES = [
     pytest.param(version, name, marks=[pytest.mark.thorough] * change.get("thorough", False))
-    for version, changes in HARMLESS.items()
-    for name, change in changes.items()
+    for version, of_version in HARMLESS.items()
+    for name, change in of_version.items()
 ]
 LAYOUT = ("layout_stays_between_boundaries", "free_list_holds_the_free_blocks", "total_counts_the_blocks")
 """What is proved again where a change does not say what it is about."""

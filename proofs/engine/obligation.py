@@ -251,7 +251,9 @@ def result_of(
         try:
             explained = obligation.explain(outcome.values)
         except NotImplementedError as changed:
-            verdict, why, explained = Verdict.NOT_FOLLOWED, str(changed), None
+            of_the_claim = outcome.broken in ("", obligation.claim.name)
+            why = str(changed) if of_the_claim else f"not shown: {outcome.broken}; {changed}"
+            verdict, explained = Verdict.NOT_FOLLOWED, None
         except Exception as failure:
             raised = f"{type(failure).__name__}: {failure}"
             if is_of_the_prover(failure):

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from kernel.environment import GFP_DIRECT_RECLAIM, GFP_ZERO
-from kernel.execute import Frame, Interpreter
+from kernel.execute import Frame, Interpreter, variable
+from kernel.fills import after, steps
 from kernel.ir import Field, NotFollowed
 from kernel.objects import Fault, Pointer, Struct
 from model import claims
 from proofs.subjects.c_last_turn import Laid, LastTurn
 from proofs.subjects.c_pool import NUMA_NO_NODE, Code, named_device
-from proofs.subjects.c_turns import Variables, names_of
+from proofs.subjects.c_turns import Variables
 from proofs.subjects.c_views import Views
 
 
@@ -52,6 +53,7 @@ class Operations:
         """The code, with what it calls, and `more` of that."""
         return self.code.interpreter(
             self.debug,
+            path=self.path,
             kmalloc=self.kmalloc,
             kfree=self.kfree,
             dma_alloc_coherent=self.dma_alloc_coherent,
@@ -117,8 +119,16 @@ class Operations:
 
     def looked_over(self, arrived: Variables) -> Variables:
         """Nobody wrote to a free block: the loop over the bytes behind its link says nothing, and ends."""
-        names = names_of(arrived, byte=self.LINK)
-        return {names["byte"]: self.geometry.size}
+        return self.having_looked_at(arrived, self.geometry.size - self.LINK)
+
+    def having_looked_at(self, arrived: Variables, nbytes: Any) -> Variables:
+        """The variables of that loop after so many turns, whether it goes up or down. Raises NotFollowed for another loop."""
+        name, head = self.poison_loop()
+        known = {variable(one): how for one, how in steps(self.code.debugging.function(name), head).items()}
+        if others := [one for one, (_, step) in known.items() if step == 0]:
+            reason = f"what {others[0]} holds in any turn of the loop over a block's bytes is not known"
+            raise NotFollowed(reason).at(self.code.debugging.place(name, head))
+        return after(known, nbytes, arrived)
 
     def poison_loop(self) -> tuple[str, str]:
         """Over the bytes of a block: its function, and where a turn begins."""

@@ -51,7 +51,7 @@ class PageInC:
             self.pool[name] = getattr(self.geometry, name)
         self.page["vaddr"], self.page["dma"] = Pointer(self.memory, 0), self.dma
         self.given: dict[Slot, Any] = {}
-        self.interpreter = self.code.interpreter()
+        self.interpreter = self.code.interpreter(path=self.path)
 
     def any_value(self, struct: Struct, field: Field) -> Any:
         value = self.given[struct.name, struct.offset_of(field.name)] = self.any(struct, field)

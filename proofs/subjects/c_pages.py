@@ -62,7 +62,7 @@ class PageTreeInC:
         return 0 if node is None else Pointer(self.pages.view(node), 0)
 
     def find(self, address: Any) -> Any:
-        interpreter = self.code.interpreter()
+        interpreter = self.code.interpreter(path=self.path)
         frame = interpreter.enter("pool_find_page", Pointer(self.pool, 0), address)
         again = one_turn(interpreter, frame, frame.function.loop(), here=self.pages.pointer(self.root))
         following = None if again is None else self.pages.node(again["here"])
@@ -80,7 +80,9 @@ class PageTreeInC:
 
     def insert(self, page: Any) -> Any:
         """With the tree hanging in the pool, or, as in a turn that is not the first, on any other page."""
-        interpreter = self.code.interpreter(rb_insert_color=lambda node, _: self._rebalance(self.pages.node(node)))
+        interpreter = self.code.interpreter(
+            path=self.path, rb_insert_color=lambda node, _: self._rebalance(self.pages.node(node))
+        )
         frame = interpreter.enter("pool_insert_page", Pointer(self.pool, 0), self.page(page))
         begins = interpreter.advance(frame, frame.function.loop())
         if begins is None:
@@ -175,7 +177,7 @@ def found_in_list(code: Code, path: Any, page: Any, allocation: Any, more: bool,
     """Whether pool_find_page finds the first page of a list. Raises ReachedTail where its loop goes on with the others."""
     path.assume("a page has bytes, as an int counts them", lambda: allocation < 2**31)
     path.assume("the page lies in the address space", lambda: page.dma + allocation <= 2**64)
-    interpreter = code.interpreter(debug=lookup_case(code) != "")
+    interpreter = code.interpreter(debug=lookup_case(code) != "", path=path)
     pages = ListInC(code, interpreter.module, path, page, allocation, more)
     frame = interpreter.enter("pool_find_page", Pointer(pages.pool, 0), address)
     begins = interpreter.advance(frame, frame.function.loop())

@@ -5,18 +5,19 @@ Memory for the pool itself is always there. `proofs.subjects.c_loop` has the lay
 
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from impl.layout import Geometry
 from kernel.build import Source
-from kernel.environment import GFP_ZERO, by_kernel_names, inline_in_headers, objects_of
+from kernel.environment import GFP_ZERO, by_kernel_names, from_caches, inline_in_headers, objects_of
 from kernel.execute import MEMORY, Interpreter
 from kernel.ir import Field, Module, NotFollowed, ir_of
-from kernel.objects import Fault, Pointer, Struct
+from kernel.objects import Fault, Opaque, Pointer, Struct
 from kernel.promises import promises_of
 from model.promises import SERIES, V6_12, VERSIONS, Promises
 from proofs.engine.path import Body
+from proofs.engine.symbolic import Number
 from proofs.subjects.c_names import CREATED, Names, functions_of, names_of
 from proofs.subjects.subject import PAGE_SIZE
 
@@ -72,11 +73,16 @@ class Code:
         place = self.module.place(function, block) if block else self.module.place_of(function)
         return NotFollowed(reason).at(place)
 
-    def interpreter(self, debug: bool = False, page_size: Any = None, **externals: Any) -> Interpreter:
-        """Of the code of debug builds, or of the others; code that reads a page size that is not given is not followed."""
+    def interpreter(
+        self, debug: bool = False, page_size: Any = None, path: Any = None, **externals: Any
+    ) -> Interpreter:
+        """Of the code of debug builds, or of the others; code that reads a page size that is not given is not followed. The
+        file's own variables hold any number of the path's; without one, what they hold from the start."""
         given = {name: lambda *_: 0 for name in QUIET} | {"lock_is_held_type": lambda *_: 1} | MEMORY | externals
         module = self.debugging if debug else self.module
+        given |= {} if "kmalloc" not in given else from_caches(module, given)
         interpreter = Interpreter(module, by_kernel_names(given), objects_of(given), replaced=inline_in_headers(given))
+        interpreter.any_global = partial(any_global, module, path)
         if page_size is not None:
             known = Struct("PAGE_SIZE", {0: Field("value", 64)}, {0: page_size})
             interpreter.globals["poolproof_page_size"] = Pointer(known, 0)
@@ -89,6 +95,15 @@ class Code:
         if self.module.function(name) != self.debugging.function(name):
             raise self.not_followed(f"{name} is another one in debug builds", name)
         return name
+
+
+def any_global(module: Module, path: Any, variable: Struct, known: Field) -> Any:
+    """What a variable of the file, or a field of one, may hold; or, of a number without a path, what it has from the start."""
+    name = f"{variable.name}.{known.name}".removesuffix(".")
+    if known.type.endswith("*"):
+        return Pointer(Opaque(f"what {name} leads to", may_be_null=True, variable=variable.name), 0)
+    begins = module.variables[variable.name][1] % 2**known.width
+    return begins if path is None else path.number(name, known.width)
 
 
 def of_function(module: Module, function: str, body: Body) -> Body:
@@ -142,7 +157,8 @@ def created(code: Code, size: Any, align: Any, boundary: Any, page_size: Any) ->
         made.fits_in(nbytes)
         return Pointer(made, 0)
 
-    interpreter = code.interpreter(page_size=page_size, kmalloc=memory)
+    path = next((one.path for one in (size, align, boundary, page_size) if isinstance(one, Number)), None)
+    interpreter = code.interpreter(page_size=page_size, path=path, kmalloc=memory)
     interpreter.uncomputed = frozenset({"udiv", "urem"})
     made = call_create(interpreter, Pointer(device, 0), size, align, boundary)
     return made.object if isinstance(made, Pointer) else None
@@ -177,6 +193,7 @@ class PoolsFile:
         self.rows: list[tuple[Any, ...]] = []
         self.interpreter = code.interpreter(
             page_size=PAGE_SIZE,
+            path=getattr(self, "path", None),
             scnprintf=self.printed,
             sysfs_emit=self.printed,
             sysfs_emit_at=self.printed,

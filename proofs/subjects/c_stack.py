@@ -167,6 +167,9 @@ class CStack(Operations, AnyStack):
         self.first_page = self.views.view("dma_page", self, {})  # in the list, after a new one
         self.view["page_list.next"] = self.first_page.at("page_list.next")
         self.first_page["page_list.prev"] = self.view.at("page_list.next")
+        self.last_page: View | None = None  # known if the code asks for it
+        self.at_the_end: Any = None
+        self.views.keep(self.view, "page_list.prev", self, "last_link")
         self.page_memory = NewPage("the page", may_be_another=False)
         self.page_memory.pool = self
 
@@ -252,11 +255,36 @@ class CStack(Operations, AnyStack):
     def result(self, frame: Frame) -> Any:
         got, new = super().result(frame), self.header
         if new is not None and not new.freed:
-            link, head, first = (one.at("page_list.next") for one in (new, self.view, self.first_page))
-            around_it = new["page_list.next"], new["page_list.prev"]
-            to_it = self.view["page_list.next"], self.first_page["page_list.prev"]
-            self.path.show("a new page is listed", lambda: around_it == (first, head) and to_it == (link, link))
+            link, head = new.at("page_list.next"), self.view.at("page_list.next")
+            if self.last_page is None:
+                first, expected = self.first_page, (self.first_page.at("page_list.next"), head, link, link)
+                links = (
+                    new["page_list.next"],
+                    new["page_list.prev"],
+                    self.view["page_list.next"],
+                    first["page_list.prev"],
+                )
+            else:
+                last, expected = self.last_page, (head, self.last_page.at("page_list.next"), link, link)
+                links = new["page_list.next"], new["page_list.prev"], last["page_list.next"], self.last_link
+            self.path.show("a new page is listed", lambda: links == expected)
         return got
+
+    @property
+    def last_link(self) -> Any:
+        """The link of the last page of the list, which is the first one if there are no others."""
+        if self.at_the_end is None:
+            self.last_page = self.first_page
+            if self.path.one_of("the list has", "one page", "others") == "others":
+                self.last_page = self.views.view("dma_page", self, {})
+                self.last_page.may_be_another = True
+            self.last_page["page_list.next"] = self.view.at("page_list.next")
+            self.at_the_end = self.last_page.at("page_list.next")
+        return self.at_the_end
+
+    @last_link.setter
+    def last_link(self, link: Any) -> None:
+        self.at_the_end = link
 
     def pointer(self, vaddr: Any) -> Any:
         return self.views.to(vaddr)
@@ -289,7 +317,8 @@ class CStack(Operations, AnyStack):
         interpreter = self.interpreter()
         interpreter.cuts.clear()
         interpreter.externals |= dict.fromkeys(("memset", "llvm.memset.p0.i64"), lambda *_: 0)
-        frame = interpreter.enter("pool_check_block", Pointer(self.view, 0), Pointer(Bytes(read), at), 0)
+        flags = self.path.number("flags", 32)
+        frame = interpreter.enter("pool_check_block", Pointer(self.view, 0), Pointer(Bytes(read), at), flags)
         return interpreter, frame, self.poison_loop()[1], at
 
     def taken_back(self, *_: Any) -> None:

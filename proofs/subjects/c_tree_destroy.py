@@ -78,8 +78,7 @@ class VisitedInC:
     """A tree of a few pages, which dma_pool_destroy visits: lib/rbtree.c gives the first page, and the next one."""
 
     def __init__(self, path: Any, code: Code, rbtree: Module) -> None:
-        del path
-        self.code, self.rbtree = code, rbtree
+        self.path, self.code, self.rbtree = path, code, rbtree
         self.root: Any = None
         self.pages = Pages(code)
 
@@ -103,7 +102,7 @@ class VisitedInC:
         in_a_ring(of.at("dma_pools.next"), pool.at("pools.next"))
         pool["page_tree.rb_node"], pool["dev"], pool["allocation"] = self.pages.pointer(self.root), Pointer(of, 0), 1
         more = {"rb_first_postorder": self._first, "rb_next_postorder": self._following}
-        interpreter = self.code.interpreter(**device.externals() | more)
+        interpreter = self.code.interpreter(path=self.path, **device.externals() | more)
         interpreter.replaced["pool_free_page"] = lambda _, page, __: device.kfree(page)
         frame = interpreter.enter("dma_pool_destroy", Pointer(pool, 0))
         begins = interpreter.advance(frame, frame.function.loop())

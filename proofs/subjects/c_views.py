@@ -9,7 +9,7 @@ from typing import Any
 
 import z3
 
-from kernel.ir import Field, NotFollowed
+from kernel.ir import ATOMIC, Field, NotFollowed
 from kernel.objects import Fault, Pointer, Struct, View
 from proofs.engine.symbolic import Number
 from proofs.subjects.c_pool import Code
@@ -72,7 +72,8 @@ class Locked:
         self.others_ran = True
 
     def touched(self, view: View, name: str) -> None:
-        if not (self.taken or view.private or self.races or name in SET_BY_CREATE):
+        is_atomic = view.fields[view.offset_of(name)].type in ATOMIC
+        if not (self.taken or view.private or self.races or is_atomic or name in SET_BY_CREATE):
             self.misuse.append(f"{view.name}.{name} is touched without pool->lock")
 
     def needed(self, function: str) -> None:

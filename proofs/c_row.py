@@ -10,27 +10,46 @@ from kernel.objects import Pointer
 from model import claims
 from model.promises import SERIES, V6_1
 from proofs.subjects.c_pool import Code, PoolsFile, geometry_of
+from proofs.subjects.subject import PAGE_SIZE
 
 
 class File(PoolsFile):
-    """The file of a device with one pool, of which every field is any number, as is every one of its first page."""
+    """The file of a device with two pools, the second of which is looked at: every field is any number, as is every one of its
+    first page. The other's row has any number of bytes, so that this one begins anywhere."""
 
     def __init__(self, path: Any, code: Code) -> None:
         self.path = path
         self.pool, self.page, self.next_page = (code.struct(name) for name in ("dma_pool", "dma_page", "dma_page"))
         for struct in (self.pool, self.page):
             struct.any_value = lambda of, field: path.number(f"{of.name}.{field.name}", field.width)
-        super().__init__(code, self.pool, self.page, self.next_page)
+        other = code.struct("dma_pool")
+        other.any_value = self.pool.any_value
+        self.written, self.is_right = 0, True
+        for name in ("size", "boundary", "allocation"):
+            other[name] = path.number(f"the other's {name}")
+        path.assume_claim(claims.admitted_geometry_is_ordered, geometry_of(other))
+        super().__init__(code, self.pool, self.page, self.next_page, before=(other,))
         self.interpreter.uncomputed = frozenset({"udiv"})
 
     def place(self, name: str, page: Pointer | int) -> Any:
         """What a variable of the walk holds at a page: its link, or the page itself, before which the link's bytes are."""
         return page + -self.page.offset_of(self.links_at) if name == "page" and isinstance(page, Pointer) else page
 
+    def printed(self, to: Pointer, room: Any, *text: Any) -> Any:
+        """Each has to begin where the one before it ends."""
+        super().printed(to, room, *text)
+        self.is_right = self.is_right and bool(to.offset == self.written and room == PAGE_SIZE - self.written)
+        nbytes = self.path.number(f"bytes that are printed at {len(self.rows)}")
+        self.path.assume("the rows fit the file", lambda: nbytes < 100)
+        self.written = self.written + nbytes
+        return nbytes
+
     def show_row(self, in_use: Any, pages: Any) -> None:
-        self.path.follow("one row is printed", lambda: len(self.rows) == 1)
-        name, printed, _, size, number = self.rows[0]
+        self.path.follow("two rows are printed", lambda: len(self.rows) == 2)
+        name, printed, _, size, number = self.rows[-1]
         right = {
+            "the place": self.is_right,
+            "how much is printed in all": self.frame.result == self.written,
             "the name": name == self.pool.at("name"),
             "the blocks in use": printed == in_use,
             "the size": size == self.pool["size"],
@@ -56,6 +75,7 @@ def row_counts_the_pages(path: Any, subject: Code) -> None:
     path.assume_claim(claims.admitted_geometry_is_ordered, geometry_of(file.pool))
     walk = file.frame.function.loop(1, of=2)
     begins = file.interpreter.advance(file.frame, walk)
+    begins = begins and file.interpreter.resume(file.frame, begins)  # the other pool's has no turn
     path.follow("the walk through the pages begins", lambda: begins is not None)
     assert begins is not None
     (at,) = (name for name, value in begins.items() if isinstance(value, Pointer))
@@ -81,4 +101,4 @@ def row_counts_the_pages(path: Any, subject: Code) -> None:
         lambda: in_use < 2**31 and (subject.promises is SERIES or in_use + counts["blocks"] < 2**31),
     )
     path.show_claim(claims.counters_do_not_wrap, then["blocks"], counts["blocks"], in_use)
-    path.show_claim(claims.reports_are_the_kernels, file.rows, [])
+    path.show_claim(claims.reports_are_the_kernels, file.rows[1:], [])

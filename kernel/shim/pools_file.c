@@ -104,6 +104,16 @@ int sysfs_emit_at(char *to, int at, const char *format, ...)
 	return nbytes;
 }
 
+/* Have the file say what it holds: as many bytes as it returns, as sysfs gives to a reader. */
+static void show(void)
+{
+	ssize_t nbytes = show_file(pools_file, device, content);
+
+	if (nbytes > 0 && nbytes < CONTENT_BYTES - 1 && content[nbytes - 1] != '\n')
+		breaks("reports_are_the_kernels", NULL, "the file pools ends within a row, by the number of bytes that it returns");
+	content[nbytes < 0 ? 0 : nbytes < CONTENT_BYTES ? nbytes : CONTENT_BYTES - 1] = 0;
+}
+
 /* Read the file, and put the pool's own row into the reply. */
 void read_pools_file(void)
 {
@@ -119,13 +129,13 @@ void read_pools_file(void)
 		if (others[n])
 			show_file(others[n], device, content);
 	content[0] = 0;
-	show_file(pools_file, device, content);
+	show();
 	check_return();
 	running = interrupted;
 	irqs_off = were_off;
 	poolproof_page_size = page_size;
 	if (!put_row(&reply, content))
-		fault("the file pools has no row of another pool of the device");
+		breaks("reports_are_the_kernels", NULL, "the file pools has no row of another pool of the device");
 	reading_pools_file = false;
 }
 
@@ -145,7 +155,7 @@ bool read_pools_file_at_once(u64 *in_use, u64 *number_of_pages)
 	no_reader = 0;
 	begin(GFP_KERNEL, false);
 	reading_pools_file = true;
-	show_file(pools_file, device, content);
+	show();
 	check_return();
 	reading_pools_file = false;
 	happens(UNLOCKS, &no_reader, sizeof(no_reader), CALLER);

@@ -176,11 +176,12 @@ def geometry_of(pool: Struct | None) -> Geometry | None:
 
 
 class PoolsFile:
-    """The file of a device with one pool, about to be printed; the pool has these pages, the first one or two of a walk."""
+    """The file of a device, about to be printed: of a pool that has these pages, the first one or two of a walk; and, before it
+    in the list, of pools without pages."""
 
-    def __init__(self, code: Code, pool: Struct, *pages: Struct) -> None:
+    def __init__(self, code: Code, pool: Struct, *pages: Struct, before: tuple[Struct, ...] = ()) -> None:
         device = code.struct("device")
-        in_a_ring(device.at("dma_pools.next"), pool.at("pools.next"))
+        in_a_ring(device.at("dma_pools.next"), *(one.at("pools.next") for one in (*before, pool)))
         in_tree = code.promises is SERIES
         self.links_at = node_field(pages[0], 0) if in_tree else "page_list.next"
         self.places = [page.at(self.links_at) for page in pages]
@@ -190,21 +191,25 @@ class PoolsFile:
         else:
             self.end = pool.at(self.links_at)
             in_a_ring(self.end, *self.places)
+        for other in before:
+            other["page_tree.rb_node" if in_tree else self.links_at] = 0 if in_tree else other.at(self.links_at)
         self.rows: list[tuple[Any, ...]] = []
         self.interpreter = code.interpreter(
             page_size=PAGE_SIZE,
             path=getattr(self, "path", None),
             scnprintf=self.printed,
-            sysfs_emit=self.printed,
-            sysfs_emit_at=self.printed,
+            sysfs_emit=lambda to, *text: self.printed(to, PAGE_SIZE, *text),
+            sysfs_emit_at=lambda to, at, *text: self.printed(to + at, PAGE_SIZE - at, *text),
             rb_first=lambda root: root.object.load(root.offset, 64),
             rb_next=lambda _: (*self.places, self.end)[1],
         )
         self.frame = self.interpreter.enter("pools_show", Pointer(device, 0), 0, Pointer(Struct("buf", {}), 0))
 
-    def printed(self, *arguments: Any) -> int:
-        if len(arguments) == 8:  # where, how much room, the format; name, in use, total, size, pages
-            self.rows.append(arguments[3:])
+    def printed(self, to: Pointer, room: Any, *text: Any) -> Any:
+        """How many bytes are printed."""
+        del to, room
+        if len(text) == 6:  # the format; name, in use, total, size, pages
+            self.rows.append(text[1:])
         return 1
 
 

@@ -6,46 +6,20 @@ the same for pages in a tree.
 
 from typing import Any
 
+from impl.pool import POOL_POISON_FREED
 from kernel.ir import NotFollowed
 from kernel.objects import Pointer, Struct
 from model import claims
+from proofs.subjects.c_device import LoggedDevice
 from proofs.subjects.c_pool import Code, in_a_ring
 from proofs.subjects.c_turns import roles
 
-POISON = 0xA7  # POOL_POISON_FREED
 LINK = "page_list.next"
-
-
-class Device:
-    """Notes in one log what is written to the page's memory, what is given back, what is said, and what is freed."""
-
-    def __init__(self) -> None:
-        self.seen: list[Any] = []
-        self.freed: list[Any] = []
-
-    def load(self, *_: Any) -> Any:
-        raise NotFollowed("the page's memory is read")
-
-    store = load
-
-    def fill(self, offset: Any, nbytes: Any, byte: int) -> None:
-        self.seen.append(("filled", offset, nbytes, byte % 256))
-
-    def kfree(self, what: Pointer) -> None:
-        self.freed.append(what.object)
-        what.object.freed = True
-
-    def externals(self) -> dict[str, Any]:
-        return {
-            "kfree": self.kfree,
-            "poolproof_log": lambda *_: self.seen.append("busy"),
-            "dma_free_coherent": lambda _, nbytes, vaddr, dma: self.seen.append(("given back", nbytes, vaddr, dma)),
-        }
 
 
 def destroy_leaks_exactly_the_busy_pages(path: Any, subject: Code) -> None:
     """Of v6.12, all pages are busy if a block of any is in use."""
-    code, device = subject, Device()
+    code, device = subject, LoggedDevice()
     debug = path.one_of("debug", False, True)
     pool, page, following, of = (code.struct(name) for name in ("dma_pool", "dma_page", "dma_page", "device"))
     allocation, dma, count = path.number("allocation"), path.number("dma"), path.number("blocks in use")
@@ -89,7 +63,7 @@ def destroy_leaks_exactly_the_busy_pages(path: Any, subject: Code) -> None:
     given_back = [what for what in device.seen if what[0] == "given back"]
     path.show_claim(claims.destroy_leaks_exactly_the_busy_pages, [] if given_back else [1], [1] if busy else [])
     path.show("a busy page is reported, and left alone", lambda: not busy or device.seen == ["busy"])
-    filled = [("filled", 0, allocation, POISON)] if debug and not code.stacks else []
+    filled = [("filled", 0, allocation, POOL_POISON_FREED)] if debug and not code.stacks else []
     as_got = ("given back", allocation, Pointer(device, 0), dma)
     path.show("any other is given back as it was got", lambda: busy or device.seen == [*filled, as_got])
     if rest == "none":

@@ -44,6 +44,13 @@ def imports_of(file: Path) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
+def test_in_proofs_nobody_imports_upward() -> None:
+    """The bodies stand on the subjects, and these on the engine."""
+    for folder, below in (("subjects", "engine|subjects"), ("engine", "engine")):
+        for file in (ROOT / "proofs" / folder).glob("*.py"):
+            assert not re.search(rf"^ *(from|import) proofs(?!\.({below})\b)", file.read_text(), re.M), file
+
+
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_a_package_imports_only_what_it_may(package: str) -> None:
     files = list((ROOT / package).glob("**/*.py"))

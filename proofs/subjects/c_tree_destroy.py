@@ -8,7 +8,7 @@ from kernel.execute import Interpreter
 from kernel.ir import Module, NotFollowed
 from kernel.objects import Opaque, Pointer, Struct
 from kernel.words import Unknown
-from proofs.c_destroy import Device
+from proofs.subjects.c_device import LoggedDevice
 from proofs.subjects.c_lists import CPool
 from proofs.subjects.c_pages import Pages
 from proofs.subjects.c_pool import Code, in_a_ring
@@ -98,7 +98,7 @@ class VisitedInC:
         return self.pages.pointer(self._next_postorder(self.pages.node(node)))
 
     def postorder(self) -> Iterator[Node]:
-        device, pool, of = Device(), self.code.struct("dma_pool"), self.code.struct("device")
+        device, pool, of = LoggedDevice(), self.code.struct("dma_pool"), self.code.struct("device")
         in_a_ring(of.at("dma_pools.next"), pool.at("pools.next"))
         pool["page_tree.rb_node"], pool["dev"], pool["allocation"] = self.pages.pointer(self.root), Pointer(of, 0), 1
         more = {"rb_first_postorder": self._first, "rb_next_postorder": self._following}

@@ -100,7 +100,7 @@ def tried(run: Trace, kernel: KernelFile, real: Source) -> str:
     except BrokenClaim as broken:
         if broken.claim.name == run.claim:
             return f"confirmed in {named(real)}"
-        return f"not confirmed in {named(real)}: it breaks {broken.claim.name} there: {broken.happened}"
+        return f"in {named(real)}, it breaks {broken.claim.name} instead: {broken.happened}"
     except TimeoutError:
         return f"cannot be tried in {named(real)}: a step takes too long"
     if lockstep.ended:

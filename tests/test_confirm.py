@@ -29,7 +29,7 @@ def test_a_break_is_confirmed_and_what_breaks_nothing_is_not() -> None:
     assert said.startswith("not confirmed in Linux 6.12.")
     assert "it breaks no claim there; at the end: bytes 0 to 64 of a page" in said
     otherwise = replace(loads(known.read_text()), claim="no_room_is_wasted")
-    assert ": it breaks in_use_counts_the_live_blocks there: " in confirmed(otherwise, kernel)
+    assert ", it breaks in_use_counts_the_live_blocks instead: " in confirmed(otherwise, kernel)
     # On the terminal, in JUnit XML and in SARIF.
     found = EngineVerdict(
         "hunt", "x/kernel", str(SOUND.claim), "kernel", "BROKEN", "SEARCHED", False, 0, "", {}, of_trace(SOUND)

@@ -135,11 +135,13 @@ void read_pools_file(void)
 	nbytes = kernel_read(file, content, sizeof(content) - 1, &at);
 	__fput_sync(file);
 	check_return();
+	if (nbytes > 0 && nbytes < (ssize_t)sizeof(content) - 1 && content[nbytes - 1] != '\n')
+		breaks("reports_are_the_kernels", NULL, "the file pools ends within a row, by the number of bytes that it returns");
 	content[max_t(ssize_t, nbytes, 0)] = 0;
 	running = interrupted;
 	poolproof_page_size = page_size;
 	if (!put_row(&reply, content))
-		fault("the file pools has no row of another pool of the device");
+		breaks("reports_are_the_kernels", NULL, "the file pools has no row of another pool of the device");
 	reading_pools_file = false;
 }
 

@@ -44,7 +44,7 @@ ORDERS, PRUNED = (
 UNFINISHED, DRAWN = "callers at once that have more orders", "order of callers at once by priorities"
 """What a hunt counts."""
 
-MOST_TURNS = 8
+MOST_ROUNDS = 8
 """Of a part of a hunt, each past what broke in those before."""
 
 HUNTED = ("oracle", "series", "v6.1-as-it-is", "v6.12")
@@ -171,12 +171,12 @@ class Parts:
         parts += [*([self.swept, self.at_once] if sweeps else []), self.drawn]
         for part in parts:
             if not self.broken or self.shrinks:
-                for _ in range(MOST_TURNS):
-                    if not self.turn(part):
+                for _ in range(MOST_ROUNDS):
+                    if not self.round(part):
                         break
 
-    def turn(self, part: Callable[[], Iterable[BrokenClaim | None]]) -> bool:
-        """Run a part; whether it breaks something new, so that it is worth another turn."""
+    def round(self, part: Callable[[], Iterable[BrokenClaim | None]]) -> bool:
+        """Run a part; whether it breaks something new, so that it is worth another round."""
         before = len(self.broken)
         for one in part():
             if one is not None:

@@ -26,7 +26,7 @@ from proofs.subjects.any_tree import (
 
 obligation = Obligations(__name__)
 
-Trees = Callable[[Any], Any]
+TreeKind = Callable[[Any], Any]
 """Any tree on a path, with the code that works on it: of `impl.rbtree`, or of C."""
 
 
@@ -107,7 +107,7 @@ explain = from_this_state("all is well afterwards, but perhaps nearer to the roo
 
 @obligation(claims.tree_is_balanced, "series", Theory.INTEGERS, explain=explain, case="insert_turn")
 @obligation(claims.tree_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain, case="insert_turn")
-def insert_turn(path: Any, subject: Trees = AnyTree) -> None:
+def insert_turn(path: Any, subject: TreeKind = AnyTree) -> None:
     """A red node, whose parent may be red, or which may be the root. A new page is such a node."""
     tree = subject(path)
     node = AnyNode(tree, "the node", True, path.number("black height"))
@@ -120,7 +120,7 @@ def insert_turn(path: Any, subject: Trees = AnyTree) -> None:
 
 @obligation(claims.tree_is_balanced, "series", Theory.INTEGERS, explain=explain, case="erase_turn")
 @obligation(claims.tree_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain, case="erase_turn")
-def erase_turn(path: Any, subject: Trees = AnyTree) -> None:
+def erase_turn(path: Any, subject: TreeKind = AnyTree) -> None:
     """A place, or the root, with one black node too few on every way down."""
     tree = subject(path)
     height = path.number("black height")
@@ -166,7 +166,7 @@ def any_leftmost(tree: Any, node: AnyNode) -> AnyNode:
 
 @obligation(claims.tree_is_balanced, "series", Theory.INTEGERS, explain=explain, case="erase")
 @obligation(claims.tree_keeps_pages_in_order, "series", Theory.INTEGERS, explain=explain, case="erase")
-def erase(path: Any, subject: Trees = AnyTree) -> None:
+def erase(path: Any, subject: TreeKind = AnyTree) -> None:
     """Any page; what is left to repair is left to `erase_turn`."""
     tree = subject(path)
     places: list[Place] = []  # where the repair begins; the list's `append` returns None, which ends it there

@@ -19,7 +19,7 @@ from proofs.subjects.subject import ReachedTail
 
 obligation = Obligations(__name__)
 
-Trees = Callable[[Any], Any]
+Walks = Callable[[Any], Any]
 """The steps of a walk through a tree on a path: `_leftmost`, `_next`, `_deepest` and `_next_postorder`."""
 
 
@@ -58,7 +58,7 @@ def move_of(step: Any, node: Node) -> Move:
     return given if isinstance(given, tuple) else (GIVES, given)
 
 
-def descents(path: Any, subject: Trees) -> Any:
+def descents(path: Any, subject: Walks) -> Any:
     """A tree of which the first page of a subtree, in either order, is what its own proof says."""
     tree = subject(path)
     path.by(claims.walk_follows_the_order, tree, "_leftmost", lambda node: (FIRST, node), "first_page")
@@ -89,7 +89,7 @@ explain = from_this_state("the walk goes on with the next page")
 
 
 @obligation(claims.walk_follows_the_order, "series", Theory.INTEGERS, explain=explain, case="first_page")
-def walk_starts_at_the_first_page(path: Any, subject: Trees = in_python) -> None:
+def walk_starts_at_the_first_page(path: Any, subject: Walks = in_python) -> None:
     tree = subject(path)
     node = Node(0)
     parts = any_subtrees(path, node)
@@ -100,7 +100,7 @@ def walk_starts_at_the_first_page(path: Any, subject: Trees = in_python) -> None
 
 
 @obligation(claims.walk_follows_the_order, "series", Theory.INTEGERS, explain=explain, case="next_page")
-def walk_goes_to_the_next_page(path: Any, subject: Trees = in_python) -> None:
+def walk_goes_to_the_next_page(path: Any, subject: Walks = in_python) -> None:
     """From a node into its right subtree; or, from the last page of the subtree below a node, to where that hangs.
 
     A right child's subtree ends where its parent's does, so the code has to go on as it would from the parent.
@@ -140,14 +140,14 @@ class Steps:
 
 
 @obligation(claims.walk_follows_the_order, "series", Theory.INTEGERS, explain=explain, case="all_pages")
-def walk_gives_each_page(path: Any, subject: Trees = in_python) -> None:
+def walk_gives_each_page(path: Any, subject: Walks = in_python) -> None:
     """The walk gives the first page, then the next one, until there is none."""
     steps = Steps(path, subject(path), claims.walk_follows_the_order, "_leftmost", "_next")
     path.show_claim(claims.walk_follows_the_order, list(steps.tree), steps.pages)
 
 
 @obligation(claims.destroy_reads_no_freed_page, "series", Theory.INTEGERS, explain=explain, case="first_page")
-def postorder_starts_at_the_bottom(path: Any, subject: Trees = in_python) -> None:
+def postorder_starts_at_the_bottom(path: Any, subject: Walks = in_python) -> None:
     tree = subject(path)
     node = Node(0)
     parts = any_subtrees(path, node)
@@ -156,7 +156,7 @@ def postorder_starts_at_the_bottom(path: Any, subject: Trees = in_python) -> Non
 
 
 @obligation(claims.destroy_reads_no_freed_page, "series", Theory.INTEGERS, explain=explain, case="next_page")
-def postorder_goes_to_the_sibling_or_up(path: Any, subject: Trees = in_python) -> None:
+def postorder_goes_to_the_sibling_or_up(path: Any, subject: Walks = in_python) -> None:
     """From the last page of the subtree below a node, which is that node. What it has below it is freed by then, and so is
     its left sibling; its right sibling is to come."""
     tree = descents(path, subject)
@@ -177,7 +177,7 @@ def postorder_goes_to_the_sibling_or_up(path: Any, subject: Trees = in_python) -
 
 
 @obligation(claims.destroy_reads_no_freed_page, "series", Theory.INTEGERS, explain=explain, case="all_pages")
-def postorder_gives_each_page(path: Any, subject: Trees = in_python) -> None:
+def postorder_gives_each_page(path: Any, subject: Walks = in_python) -> None:
     """The walk asks for the page after one before it gives that one away."""
     steps = Steps(path, subject(path), claims.destroy_reads_no_freed_page, "_deepest", "_next_postorder")
     given = []

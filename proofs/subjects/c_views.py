@@ -41,15 +41,15 @@ class Locked:
         """What the code of one operation, which begins, calls."""
         self.was_taken = self.others_ran = False
         return {
-            "spin_lock": lambda lock: self.turn(True, lock),
-            "spin_unlock": lambda lock: self.turn(False, lock),
+            "spin_lock": lambda lock: self.take_or_drop(True, lock),
+            "spin_unlock": lambda lock: self.take_or_drop(False, lock),
             "poolproof_irqs": self.interrupts,
             "poolproof_races": self.race,
             "lock_is_held_type": lambda *_: int(self.taken),
             "poolproof_lockdep": lambda: self.misuse.append(NOT_AS_ASSERTED),
         }
 
-    def turn(self, taken: bool, lock: Any) -> None:
+    def take_or_drop(self, taken: bool, lock: Any) -> None:
         if self.guarded is not None and getattr(lock, "object", None) is not self.guarded:
             raise NotFollowed("a spinlock is taken or dropped that is not the pool's")
         if self.taken == taken:

@@ -284,7 +284,8 @@ def totals(state: Statements) -> None:
     row = of_function(
         code.module, "pools_show", about(row_has_the_counts if code.stacks else row_counts_the_pages, code)
     )
-    state.prove(claims.reports_are_the_kernels, row, explain_natively, "row")
+    for of_the_row in (claims.reports_are_the_kernels, claims.locking_rules_are_kept):
+        state.prove(of_the_row, row, explain_natively, "row")
     if code.promises is SERIES:
         state.prove(claims.counters_do_not_wrap, row, explain_natively, "row")
 

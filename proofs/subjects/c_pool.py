@@ -180,7 +180,7 @@ class PoolsFile:
     in the list, of pools without pages."""
 
     def __init__(self, code: Code, pool: Struct, *pages: Struct, before: tuple[Struct, ...] = ()) -> None:
-        device = code.struct("device")
+        device = self.seen(code, "device")
         in_a_ring(device.at("dma_pools.next"), *(one.at("pools.next") for one in (*before, pool)))
         in_tree = code.promises is SERIES
         self.links_at = node_field(pages[0], 0) if in_tree else "page_list.next"
@@ -202,8 +202,17 @@ class PoolsFile:
             sysfs_emit_at=lambda to, at, *text: self.printed(to + at, PAGE_SIZE - at, *text),
             rb_first=lambda root: root.object.load(root.offset, 64),
             rb_next=lambda _: (*self.places, self.end)[1],
+            **self.mutexes(),
         )
         self.frame = self.interpreter.enter("pools_show", Pointer(device, 0), 0, Pointer(Struct("buf", {}), 0))
+
+    def seen(self, code: Code, struct: str) -> Struct:
+        """A struct whose list of pools is looked through."""
+        return code.struct(struct)
+
+    def mutexes(self) -> dict[str, Any]:
+        """What takes and releases them, if a proof asks."""
+        return {}
 
     def printed(self, to: Pointer, room: Any, *text: Any) -> Any:
         """How many bytes are printed."""

@@ -187,7 +187,7 @@ class CPool(Operations, AnyPool):
         of the loop begins, and the block's offset."""
         page, _ = first_with_room(self)
         self.read_byte = lambda _, offset: read(offset)
-        interpreter, frame = self.started(flags=self.path.number("flags"))
+        interpreter, frame = self.started(self.path.one_of("zero", False, True))
         interpreter.cuts.clear()
         return interpreter, frame, self.poison_loop()[1], page.blocks["the first"]
 

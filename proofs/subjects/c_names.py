@@ -10,7 +10,7 @@ from kernel.instructions import Global
 from kernel.ir import Field, Module, NotFollowed
 from kernel.objects import Pointer, Struct
 
-LAYS, FINDS = "pool_initialise_page", "pool_find_page"
+LAYS, FINDS, SHOWS = "pool_initialise_page", "pool_find_page", "pools_show"
 
 CREATED = ((1000, 8, 2048, 4096), (600, 8, 1024, 8192))
 """Arguments of dma_pool_create, and the page size: so the pool's size, boundary and allocation are told apart."""
@@ -43,7 +43,8 @@ def renamed(one: Field, ours: dict[str, str]) -> Field:
 
 def functions_of(module: Module) -> dict[str, str]:
     """The functions that have other names than ours: what lays a page out is called in the end by dma_pool_alloc, and gets the
-    pool and a page; what finds a page is called by dma_pool_free, and gets the pool and an address."""
+    pool and a page; what finds a page is called by dma_pool_free, and gets the pool and an address; what prints the file pools
+    has the parameters of each file of a device (show_pools before Linux 5.15)."""
     found = {}
     if LAYS not in module.functions:
         lay = [
@@ -59,6 +60,9 @@ def functions_of(module: Module) -> dict[str, str]:
         found[FINDS] = [
             name for name in called(module, "dma_pool_free") if kinds(module, name) == ["dma_pool*", "dma_addr_t"]
         ]
+    if SHOWS not in module.functions:
+        of_a_file = ["device*", "device_attribute*", "char*"]
+        found[SHOWS] = [name for name in module.functions if kinds(module, name) == of_a_file]
     return {ours: theirs[0] for ours, theirs in found.items() if len(theirs) == 1}
 
 

@@ -4,6 +4,7 @@ from itertools import combinations, pairwise
 from typing import Any
 
 from impl.v6_12 import NULL
+from kernel.environment import GFP_ZERO
 from kernel.execute import Frame, Interpreter
 from kernel.ir import NotFollowed
 from kernel.objects import Opaque, Pointer, Struct, View
@@ -317,7 +318,7 @@ class CStack(Operations, AnyStack):
         interpreter = self.interpreter()
         interpreter.cuts.clear()
         interpreter.externals |= dict.fromkeys(("memset", "llvm.memset.p0.i64"), lambda *_: 0)
-        flags = self.path.number("flags", 32)
+        flags = self.path.one_of("flags", 0, GFP_ZERO)
         frame = interpreter.enter("pool_check_block", Pointer(self.view, 0), Pointer(Bytes(read), at), flags)
         return interpreter, frame, self.poison_loop()[1], at
 

@@ -74,7 +74,7 @@ def kernels(named: list[str]) -> dict[str, Source]:
     found = {folder.name: find(folder) for folder in sorted(KERNELS.glob("v*"))}
     if not found and not named:
         print(
-            "bench: no kernel is measured in C: `make kernels` gets three, or name one with --kernel", file=sys.stderr
+            "bench: no kernel is measured in C: run `make kernels`, or name one with --kernel", file=sys.stderr
         )
     for path in named:
         source = find(path)

@@ -73,9 +73,7 @@ def kernels(named: list[str]) -> dict[str, Source]:
         return {}
     found = {folder.name: find(folder) for folder in sorted(KERNELS.glob("v*"))}
     if not found and not named:
-        print(
-            "bench: no kernel is measured in C: run `make kernels`, or name one with --kernel", file=sys.stderr
-        )
+        print("bench: no kernel is measured in C: run `make kernels`, or name one with --kernel", file=sys.stderr)
     for path in named:
         source = find(path)
         name = source.file.stem if source.file.stem != "dmapool" else source.file.parent.name

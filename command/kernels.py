@@ -2,8 +2,9 @@
 
 import argparse
 
-from command.line import Status, unknown
+from command.line import Status
 from kernel.fetch import RC, SUITES, fetch
+from model.bad_input import BadInput
 
 BY_NAME_ONLY = {False: (RC,), True: (RC, "v5.10")}
 """What is fetched only if it is named; of full trees, what no real kernel has been built from, too."""
@@ -21,7 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Status:
     for version in options.versions:
         if version not in SUITES:
-            raise unknown("kernel", version, SUITES)
+            raise BadInput(f"there is no kernel {version!r} to fetch; there are {', '.join(SUITES)}")
     for version in options.versions or [version for version in SUITES if version not in BY_NAME_ONLY[options.full]]:
         fetch(version, options.full)
     return Status.EXPECTED

@@ -114,6 +114,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Status:
+    if not options.patches:
+        raise BadInput("name a file of patches, or commits as A..B")
     out, meant = Path(options.out), announced(options)
     promises = options.promises or promises_beside(options.patches)
     try_out(None, options.out)
@@ -315,7 +317,7 @@ def of_proofs(results: list[Result], odd: list[Result]) -> list[str]:
     """What is proved of the last version, and what is otherwise than of the base."""
     proved = [result for result in results if result.verdict == "PROVED" and not result.undermined]
     refuted = [result for result in results if result.verdict == "REFUTED" and result not in odd]
-    claims = len({result.claim for result in proved})
+    claims = len({result.claim for result in proved} - {result.claim for result in odd})
     lines = [f"Proved of the result, for all inputs: {claims} claims, in {len(proved)} of {len(results)} obligations"]
     lines[0] += f"; {len(refuted)} refuted, as known of the base" if refuted else ""
     told = causes(sorted(odd, key=lambda result: result.verdict != "REFUTED"))

@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from shlex import quote
 from types import MappingProxyType
 from typing import Any
 
@@ -83,7 +84,7 @@ class KernelFile:
 
     def as_make_takes_it(self) -> str:
         real = " REAL=1" if self.source.real else ""
-        return f"KERNEL={self.path}" + (f" PROMISES={self.promises}" if self.promises else "") + real
+        return f"KERNEL={quote(self.path)}" + (f" PROMISES={quote(self.promises)}" if self.promises else "") + real
 
 
 BOUNDS: dict[str, Callable[[Any], bool]] = {

@@ -211,14 +211,16 @@ class Module:
         places: dict[str, set[tuple[int, int]]] = {}
         for reference in {one.location for one in self.function(function).blocks[block] if one.location}:
             column = self._node(reference)["column"]
-            place = re.search(r"\((\S+):(\d+)\)$", self._place("", reference))
+            place = re.search(r"\((.+):(\d+)\)$", self._place("", reference))
             if column and place:
                 places.setdefault(place[1], set()).add((int(place[2]), int(column)))
         if not places:
             return ""
-        own = re.search(r"\((\S+):\d+\)$", self.place_of(function))
+        own = re.search(r"\(([^()]+):\d+\)$", self.place_of(function))
         file = own[1] if own and own[1] in places else min(places)  # what a header has inlined is not the file's
-        return " ".join([file, function, *(f"{line}.{column}" for line, column in sorted(places[file]))])
+        return " ".join(
+            [file.replace(" ", "_"), function, *(f"{line}.{column}" for line, column in sorted(places[file]))]
+        )
 
     def lines_of_head(self, function: str) -> list[int]:
         """The lines of a function's declaration, and of the brace that opens it."""

@@ -74,9 +74,10 @@ def times_of(module: Module, file: str, times: Mapping[int, int]) -> dict[str, i
     or none from there to a return.
     """
     found: dict[str, int] = {}
+    begins = f"{file.replace(' ', '_')} "
     for name, function in module.functions.items():
         codes = {block: module.code_of(name, block) for block in function.blocks}
-        if not codes[function.entry].startswith(f"{file} "):
+        if not codes[function.entry].startswith(begins):
             continue
         lines = {block: lines_of(code) for block, code in codes.items()}
         alone = {line for line in set().union(*lines.values()) if sum(line in of for of in lines.values()) == 1}
@@ -86,7 +87,7 @@ def times_of(module: Module, file: str, times: Mapping[int, int]) -> dict[str, i
         for block in function.blocks:
             sure = [run[other] for other in function.blocks if function.passes(other, block)]
             found[codes[block]] = max(run[block], max(sure, default=0))
-    return {code: number for code, number in found.items() if code.startswith(f"{file} ")}
+    return {code: number for code, number in found.items() if code.startswith(begins)}
 
 
 def functions_of(source: Source) -> dict[str, set[str]]:

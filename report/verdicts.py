@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from hunt.revisions import KernelFile
@@ -247,4 +248,4 @@ def replaying(file: Path | str, on: str, kernel: KernelFile | None = None) -> st
     if on != KERNEL:
         return f"make replay TRACE={file} ON={on}"
     assert kernel is not None, "the revision `kernel` needs a kernel's file"
-    return f"make replay TRACE={file} {kernel.as_make_takes_it()}"
+    return f"make replay TRACE={quote(str(file))} {kernel.as_make_takes_it()}"

@@ -108,8 +108,9 @@ int sysfs_emit_at(char *to, int at, const char *format, ...)
 static void show(void)
 {
 	ssize_t nbytes = show_file(pools_file, device, content);
+	bool fits = poolproof_page_size >= CONTENT_BYTES; /* a smaller page cuts what callers at once read */
 
-	if (nbytes > 0 && nbytes < CONTENT_BYTES - 1 && content[nbytes - 1] != '\n')
+	if (fits && nbytes > 0 && nbytes < CONTENT_BYTES - 1 && content[nbytes - 1] != '\n')
 		breaks("reports_are_the_kernels", NULL, "the file pools ends within a row, by the number of bytes that it returns");
 	content[nbytes < 0 ? 0 : nbytes < CONTENT_BYTES ? nbytes : CONTENT_BYTES - 1] = 0;
 }

@@ -3,6 +3,7 @@
 import os
 from contextlib import suppress
 from dataclasses import replace
+from shlex import quote
 
 from hunt.revisions import KernelFile
 from hunt.watchdog import begin, watchdog
@@ -75,7 +76,7 @@ def how_to_confirm(source: Source) -> str:
         return (
             "where KERNEL is a full tree, as `make kernels FULL=1` fetches, findings can be confirmed in a real kernel"
         )
-    return f"`make real KERNEL={path}` lets findings be confirmed in a real kernel"
+    return f"`make real KERNEL={quote(str(path))}` lets findings be confirmed in a real kernel"
 
 
 def confirmed(run: Trace, kernel: KernelFile) -> str:

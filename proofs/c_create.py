@@ -11,7 +11,7 @@ from kernel.ir import Field
 from kernel.objects import Fault, FunctionPointer, Pointer, Struct, View
 from model import claims
 from proofs.subjects.c_pool import NUMA_NO_NODE, Code, call_create, in_a_ring
-from proofs.subjects.c_views import NOT_AS_ASSERTED
+from proofs.subjects.c_views import NOT_AS_ASSERTED, Mutexes
 from proofs.subjects.subject import PAGE_SIZE
 
 ENOENT, ENOMEM = 2**32 - 2, 2**32 - 12
@@ -24,16 +24,16 @@ class Device:
         self.path, self.code, self.refuses = path, code, refuses
         self.file = others > 0
         self.file_under: list[Struct] | None = None  # the mutexes under which it was made and removed each time
-        self.mutexes: list[Struct] = []
-        self.misuse: list[str] = []
+        self.mutexes = Mutexes(code)
+        self.misuse = self.mutexes.misuse
         self.said: list[str] = []
         self.memory: list[Struct] = []  # what was given, and not given back
         self.freed: list[Struct] = []
         self.resources: list[tuple[Struct, str]] = []  # of the device, each with the function that gives it up
         self.releases: dict[int, str] = {}  # of each resource that was allocated, by its id
         self.nodes: list[Any] = []  # where memory is asked for
-        self.view = self.seen("device")
-        self.others = [self.seen("dma_pool") for _ in range(others)]
+        self.view = self.mutexes.seen("device")
+        self.others = [self.mutexes.seen("dma_pool") for _ in range(others)]
         in_a_ring(self.view.at("dma_pools.next"), *(other.at("pools.next") for other in self.others))
         for other in self.others:
             other["dev"] = Pointer(self.view, 0)
@@ -41,24 +41,14 @@ class Device:
         self.interpreter = self.code.interpreter(page_size=page_size, path=path, **self.externals())
         self.interpreter.uncomputed = frozenset({"udiv", "urem"})
 
-    def seen(self, struct: str, **options: Any) -> View:
-        """A struct whose links in the list of pools are touched under a mutex only, as long as others know of it."""
-        known = self.code.struct(struct)
-        return View(known.name, known.fields, place=known.place, touched=self.touched, **options)
-
-    def touched(self, view: View, name: str) -> None:
-        if name.startswith(("dma_pools.", "pools.")) and not (view.private or self.mutexes):
-            self.misuse.append(f"{view.name}.{name} is touched without a mutex")
-
     def externals(self) -> dict[str, Any]:
         return {
             "kmalloc": self.kmalloc,
             "kfree": self.kfree,
-            "mutex_lock": self.mutex_lock,
-            "mutex_unlock": self.mutex_unlock,
+            **self.mutexes.externals(),
             "device_create_file": self.device_create_file,
             "device_remove_file": self.device_remove_file,
-            "lock_is_held_type": lambda lock, _: int(lock.object in self.mutexes),
+            "lock_is_held_type": lambda lock, _: int(lock.object in self.mutexes.held),
             "poolproof_lockdep": lambda: self.misuse.append(NOT_AS_ASSERTED),
             "devres_alloc": self.devres_alloc,
             "devres_add": self.devres_add,
@@ -75,7 +65,7 @@ class Device:
         self.nodes.append(node)
         if not self.serves("kmalloc"):
             return 0
-        new = self.seen("dma_pool", unwritten=0 if flags & GFP_ZERO else Fault, private=True)
+        new = self.mutexes.seen("dma_pool", unwritten=0 if flags & GFP_ZERO else Fault, private=True)
         new.fits_in(nbytes)
         self.memory.append(new)
         return Pointer(new, 0)
@@ -88,17 +78,6 @@ class Device:
         self.memory.remove(what.object)
         self.freed.append(what.object)
         what.object.freed = True
-
-    def mutex_lock(self, lock: Pointer) -> None:
-        if lock.object in self.mutexes:
-            self.misuse.append("a mutex is taken twice")
-        self.mutexes.append(lock.object)
-
-    def mutex_unlock(self, lock: Pointer) -> None:
-        if lock.object not in self.mutexes:
-            self.misuse.append("a mutex is released that is not held")
-        else:
-            self.mutexes.remove(lock.object)
 
     def device_create_file(self, *_: Any) -> int:
         if self.file:
@@ -116,8 +95,8 @@ class Device:
         self.file = False
 
     def under_a_common_mutex(self) -> None:
-        before = self.mutexes if self.file_under is None else self.file_under
-        self.file_under = [lock for lock in before if lock in self.mutexes]
+        before = self.mutexes.held if self.file_under is None else self.file_under
+        self.file_under = [lock for lock in before if lock in self.mutexes.held]
         if not self.file_under:
             self.misuse.append("the file pools is made and removed under no common mutex")
 
@@ -181,9 +160,8 @@ class Device:
 
     def show_rules(self) -> None:
         """After an operation: of the file, and of mutexes."""
-        held = ["a mutex is held"] * bool(self.mutexes)
         self.path.show_claim(claims.pools_file_exists_while_pools_do, self.file, len(self.listed()))
-        self.path.show_claim(claims.locking_rules_are_kept, "; ".join([*self.misuse, *held]))
+        self.path.show_claim(claims.locking_rules_are_kept, self.mutexes.left())
 
 
 def any_arguments(path: Any) -> tuple[Any, Any, Any]:

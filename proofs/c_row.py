@@ -6,10 +6,11 @@ total is right, `proofs.counting` shows.
 
 from typing import Any
 
-from kernel.objects import Pointer, Struct, View
+from kernel.objects import Pointer, Struct
 from model import claims
 from model.promises import SERIES, V6_1
 from proofs.subjects.c_pool import Code, PoolsFile, geometry_of
+from proofs.subjects.c_views import Mutexes
 from proofs.subjects.subject import PAGE_SIZE
 
 
@@ -19,8 +20,7 @@ class File(PoolsFile):
 
     def __init__(self, path: Any, code: Code) -> None:
         self.path = path
-        self.held: list[Struct] = []  # mutexes
-        self.misuse: list[str] = []
+        self.mutexes = Mutexes(code)
         self.pool = self.seen(code, "dma_pool")
         self.page, self.next_page = code.struct("dma_page"), code.struct("dma_page")
         for struct in (self.pool, self.page):
@@ -35,24 +35,11 @@ class File(PoolsFile):
         self.interpreter.uncomputed = frozenset({"udiv"})
 
     def seen(self, code: Code, struct: str) -> Struct:
-        known = code.struct(struct)
-        return View(known.name, known.fields, place=known.place, touched=self.touched)
+        del code
+        return self.mutexes.seen(struct)
 
-    def touched(self, view: View, name: str) -> None:
-        if name.startswith(("dma_pools.", "pools.")) and not self.held:
-            self.misuse.append(f"{view.name}.{name} is touched without a mutex")
-
-    def mutexes(self) -> dict[str, Any]:
-        return {
-            "mutex_lock": lambda lock: self.held.append(lock.object),
-            "mutex_unlock": lambda lock: self.release(lock.object),
-        }
-
-    def release(self, mutex: Struct) -> None:
-        if mutex not in self.held:
-            self.misuse.append("a mutex is released that is not held")
-        else:
-            self.held.remove(mutex)
+    def externals(self) -> dict[str, Any]:
+        return self.mutexes.externals()
 
     def place(self, name: str, page: Pointer | int) -> Any:
         """What a variable of the walk holds at a page: its link, or the page itself, before which the link's bytes are."""
@@ -81,8 +68,7 @@ class File(PoolsFile):
         self.path.show_claim(
             claims.reports_are_the_kernels, [what for what, is_right in right.items() if is_right], [*right]
         )
-        held = ["a mutex is held"] * bool(self.held)
-        self.path.show_claim(claims.locking_rules_are_kept, "; ".join([*self.misuse, *held]))
+        self.path.show_claim(claims.locking_rules_are_kept, self.mutexes.left())
 
 
 def row_has_the_counts(path: Any, subject: Code) -> None:

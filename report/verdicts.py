@@ -246,6 +246,6 @@ def replaying(file: Path | str, on: str, kernel: KernelFile | None = None) -> st
     """The command that replays a trace on a revision; `kernel` is the file that the revision `kernel` stands for, and its path
     is as the user named it, from the folder in which the commands run."""
     if on != KERNEL:
-        return f"make replay TRACE={file} ON={on}"
+        return f"make replay TRACE={quote(str(file))} ON={on}"
     assert kernel is not None, "the revision `kernel` needs a kernel's file"
     return f"make replay TRACE={quote(str(file))} {kernel.as_make_takes_it()}"

@@ -202,7 +202,7 @@ class PoolsFile:
             sysfs_emit_at=lambda to, at, *text: self.printed(to + at, PAGE_SIZE - at, *text),
             rb_first=lambda root: root.object.load(root.offset, 64),
             rb_next=lambda _: (*self.places, self.end)[1],
-            **self.mutexes(),
+            **self.externals(),
         )
         self.frame = self.interpreter.enter("pools_show", Pointer(device, 0), 0, Pointer(Struct("buf", {}), 0))
 
@@ -210,8 +210,8 @@ class PoolsFile:
         """A struct whose list of pools is looked through."""
         return code.struct(struct)
 
-    def mutexes(self) -> dict[str, Any]:
-        """What takes and releases them, if a proof asks."""
+    def externals(self) -> dict[str, Any]:
+        """What the code calls besides, if a proof asks."""
         return {}
 
     def printed(self, to: Pointer, room: Any, *text: Any) -> Any:

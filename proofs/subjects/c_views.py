@@ -89,6 +89,42 @@ class Locked:
         return "; ".join([*self.misuse, *at_the_end])
 
 
+class Mutexes:
+    """The mutexes that an operation holds, of which one has to guard the list of a device's pools; and what goes wrong."""
+
+    def __init__(self, code: Code) -> None:
+        self.code = code
+        self.held: list[Struct] = []
+        self.misuse: list[str] = []
+
+    def seen(self, struct: str, **options: Any) -> View:
+        """A struct whose links in the list of pools are touched under a mutex only, as long as others know of it."""
+        known = self.code.struct(struct)
+        return View(known.name, known.fields, place=known.place, touched=self.touched, **options)
+
+    def touched(self, view: View, name: str) -> None:
+        if name.startswith(("dma_pools.", "pools.")) and not (view.private or self.held):
+            self.misuse.append(f"{view.name}.{name} is touched without a mutex")
+
+    def externals(self) -> dict[str, Callable[..., Any]]:
+        return {"mutex_lock": self.lock, "mutex_unlock": self.unlock}
+
+    def lock(self, mutex: Pointer) -> None:
+        if mutex.object in self.held:
+            self.misuse.append("a mutex is taken twice")
+        self.held.append(mutex.object)
+
+    def unlock(self, mutex: Pointer) -> None:
+        if mutex.object not in self.held:
+            self.misuse.append("a mutex is released that is not held")
+        else:
+            self.held.remove(mutex.object)
+
+    def left(self) -> str:
+        """All misuse, by the end of an operation."""
+        return "; ".join([*self.misuse, *["a mutex is held"] * bool(self.held)])
+
+
 class Views:
     """The views of one pool's structs, and the pointers of C that links of Python stand for."""
 

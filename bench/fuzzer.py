@@ -34,7 +34,7 @@ class EmptyMachine(PoolMachine):
 
     @initialize(data=st.data())
     def create(self, data: st.DataObject) -> None:
-        data.draw(surroundings(self.revision.promises.clips_the_boundary))
+        data.draw(surroundings(self.revision.promises))
         self.lockstep = SimpleNamespace(target=self)
         self.tally.steps += 1
 

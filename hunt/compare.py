@@ -296,7 +296,7 @@ def draw(
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(surroundings(DrawingMachine.revision.promises.clips_the_boundary, numbers), st.integers(0, 2**64 - 1))
+    @given(surroundings(DrawingMachine.revision.promises, numbers), st.integers(0, 2**64 - 1))
     def draw_one(drawn: Surroundings, number: int) -> None:
         """Hypothesis draws the pool; what is done to it needs no more than dice."""
         random, machine = Random(number), DrawingMachine()

@@ -13,6 +13,7 @@ from hunt.machine import PoolMachine
 from hunt.operations import OPERATIONS, OTHER_ADDRESS
 from hunt.surroundings import EDGES, Surroundings
 from model.checks import BrokenClaim
+from model.promises import Promises
 from model.trace import Create, Kernel
 
 NUMBERS = {operation.name: number for number, operation in enumerate(OPERATIONS)}
@@ -170,11 +171,11 @@ def pool(
     return Surroundings(kernel, arguments, where, *EDGES[where], scattered, tidy, hostile, OPERATIONS)
 
 
-def runs(clips_the_boundary: bool) -> Iterator[Run]:
-    """The directed runs of a hunt in a revision that clips the boundary to the allocation, or does not admit a larger one."""
+def runs(promises: Promises) -> Iterator[Run]:
+    """The directed runs of a hunt in a revision with these promises."""
     places = list(EDGES)
     for number, (size, align, boundary, page_size) in enumerate(GEOMETRIES):
-        if not clips_the_boundary and boundary > page_size:
+        if not promises.clips_the_boundary and boundary > page_size:
             continue
         name = ("a name of more than 31 characters, which is cut", "pool", "")[number % 3]
         for calls, debug in ((USE, False), (USE, True), (MISUSE, False), (MISUSE, True), (WAITING, bool(number % 2))):
@@ -183,6 +184,8 @@ def runs(clips_the_boundary: bool) -> Iterator[Run]:
             yield Run(pool(size, align, boundary, kernel, where, name=name, tidy=number % 2 == 0), calls)
     for debug in (False, True):
         yield Run(pool(64, 1, 0, Kernel(64, debug), tidy=True), OUTAGE)
+        for calls in (USE, MISUSE) if promises.boot_options else ():
+            yield Run(pool(64, 1, 0, Kernel(64, debug, boot=not debug), tidy=True), calls)
     for size, debug, names, choice in product((32, 16), (False, True), CORRUPTION.values(), (0, 4, 12, 20)):
         calls = tuple(Call(name, choice) for name in names)
         yield Run(pool(size, 1, 0, Kernel(64, debug), hostile="anything"), calls)
@@ -201,7 +204,7 @@ def run_all(hunter: type[PoolMachine], most: int | None = None) -> list[BrokenCl
     take minutes.
     """
     found: dict[str, BrokenClaim] = {}
-    for run in runs(hunter.revision.promises.clips_the_boundary):
+    for run in runs(hunter.revision.promises):
         machine = hunter()
         try:
             run_one(machine, run)

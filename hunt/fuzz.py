@@ -24,7 +24,8 @@ from hunt.revisions import KernelFile, revisions
 from hunt.shrink import measure, smallest
 from hunt.sweep import PAGE_SIZE, SWEPT, sweep
 from hunt.watchdog import begin, watchdog
-from kernel.pool import lines_run, rules_of_the_server
+from kernel.places import lines_run
+from kernel.pool import rules_of_the_server
 from model.checks import ABOUT_REPORTS, BrokenClaim
 from model.claims import Claim, debug_is_on_where_it_was, locking_rules_are_kept
 from model.lockstep import Lockstep
@@ -130,7 +131,7 @@ def hunt(
         done.announced = frozenset(one.claim.name for one in broken if kernel.is_announced(one.claim.name))
         by_steps |= {"locking_rules_are_kept", *rules_of_the_server(kernel.source.real)}
         if shutil.which("addr2line"):
-            done.lines = lines_run(kernel.source)
+            done.lines = lines_run(kernel.source.file)
     done.checked |= dict.fromkeys(by_steps, hunter.tally.steps)
     if on_the_way.shrinks and done.found:
         on_the_way.so_far("what was found is made smaller")

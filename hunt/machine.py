@@ -61,7 +61,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @initialize(data=st.data())
     def create(self, data: st.DataObject) -> None:
-        self.begin(data.draw(surroundings(self.revision.promises.clips_the_boundary, self.numbers)))
+        self.begin(data.draw(surroundings(self.revision.promises, self.numbers)))
 
     def begin(self, drawn: Surroundings) -> None:
         self.drawn = drawn

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from hunt.operations import OPERATIONS, Operation, write_to_the_link
+from model.promises import Promises
 from model.trace import Create, Kernel
 
 
@@ -40,8 +41,8 @@ FAR_BOUNDARIES = tuple(1 << bit for bit in (12, 16, 20, 31, 32, 63))
 
 
 @st.composite
-def surroundings(draw: st.DrawFn, clips_the_boundary: bool, numbers: tuple[int, ...] = ()) -> Surroundings:
-    """`numbers` are those of the code under test, ascending, from 1 on."""
+def surroundings(draw: st.DrawFn, promises: Promises, numbers: tuple[int, ...] = ()) -> Surroundings:
+    """Of a pool with these promises; `numbers` are those of the code under test, ascending, from 1 on."""
     # First, since what is drawn late varies less. One kind alone leaves the pool sound until then.
     hostile = draw(st.sampled_from(["", "", "writes", "anything"]))
     # Pages this small fill and empty within a few steps; the kernels' own are among them.
@@ -66,14 +67,15 @@ def surroundings(draw: st.DrawFn, clips_the_boundary: bool, numbers: tuple[int, 
     if draw(st.integers(0, 15)) == 15:  # mostly arguments that are refused
         size, align = draw(st.integers(0, page_size)), draw(st.integers(0, 2 * page_size))
         boundary = draw(st.integers(0, 2 * page_size))
-    if not clips_the_boundary:
+    if not promises.clips_the_boundary:
         boundary = min(boundary, page_size)
     name = draw(st.sampled_from(["pool", "", "a name of more than 31 characters, which is cut"]))
     where = draw(st.sampled_from(list(EDGES)))
     debug, init_on_alloc, init_on_free = draw(st.tuples(st.booleans(), st.booleans(), st.booleans()))
+    boot = draw(st.sampled_from([None, None, not debug])) if promises.boot_options else None
     weights = draw(st.tuples(*(st.sampled_from(operation.weights) for operation in OPERATIONS)))
     return Surroundings(
-        Kernel(page_size, debug, init_on_alloc, init_on_free),
+        Kernel(page_size, debug, init_on_alloc, init_on_free, boot=boot),
         Create(size, align, boundary, name),
         where,
         *EDGES[where],

@@ -2,10 +2,13 @@
 
 import re
 import subprocess
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 
+from kernel.compiler import BuildError
 from kernel.headers import SHIM
+from kernel.worker import take_times_run
 
 COPY = "dmapool.c"
 """The file beside the program that runs it: a program outlives the folder that its file was in."""
@@ -90,3 +93,27 @@ def structs_of(program: Path) -> list[tuple[str, int, list[tuple[int, str]]]]:
         elif kind and kind[1] == "member" and depth == "2" and structs and named and number:
             structs[-1][2].append((int(number[1]), named[1]))
     return structs
+
+
+def lines_run(file: Path) -> Counter[int]:
+    """How often each line of the file was run in this process since this was last called: of a line with several basic
+    blocks, the one that was run most often. Raises BuildError where addr2line is missing."""
+    programs: dict[Path, dict[int, int]] = {}
+    for (program, pc), times in take_times_run().items():
+        programs.setdefault(program, {})[pc] = times
+    lines: Counter[int] = Counter()
+    for program, counts in programs.items():
+        try:
+            command = ["addr2line", "-a", "-i", "-e", str(program)]
+            asked = "".join(f"{pc - 1:#x}\n" for pc in counts)
+            said = subprocess.run(command, input=asked, capture_output=True, text=True, check=False).stdout
+        except OSError:
+            raise BuildError("addr2line is missing, which tells the lines that were run: install binutils") from None
+        own = file_of(program) or str(file)  # the same text may have been built first where another file is
+        of_program: dict[int, int] = {}
+        places = re.split(r"^0x[0-9a-f]+\n", said, flags=re.M)[1:]  # of each address, with those that it is inlined in
+        for place, times in zip(places, counts.values(), strict=True):
+            for line in re.findall(rf"^{re.escape(own)}:(\d+)", place, re.M):
+                of_program[int(line)] = max(times, of_program.get(int(line), 0))
+        lines.update(of_program)
+    return lines

@@ -7,8 +7,8 @@ raised here; the next pool gets a new one.
 import re
 import struct
 import subprocess
-from collections import Counter
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from kernel.build import Source, Variant, build
 from kernel.callers import run_callers
 from kernel.compiler import BuildError
 from kernel.headers import SHIM
-from kernel.places import file_of, line_of, place_of, with_fields
+from kernel.places import line_of, place_of, with_fields
 from kernel.protocol import (
     ALLOC,
     BATCH,
@@ -55,7 +55,6 @@ from kernel.worker import (
     SECONDS_OF_A_BATCH,
     KernelFault,
     processor,
-    take_times_run,
     worker_of,
 )
 from model.claims import locking_rules_are_kept
@@ -98,7 +97,9 @@ def _built(source: Source, variant: Variant, _: int) -> Path:
 class KernelPool:
     """A pool of a kernel's own code. Make one with `KernelPool.create`."""
 
-    def __init__(self, program: Path, memory: Memory, dma_bits: int = 64, past: Collection[str] = ()) -> None:
+    def __init__(
+        self, program: Path, memory: Memory, dma_bits: int = 64, past: Collection[str] = (), boot: bool = False
+    ) -> None:
         self.memory = memory
         self.past = past
         self.dma_bits = dma_bits
@@ -107,7 +108,7 @@ class KernelPool:
         self._row: str | Exception = ""
         self._took = 0, 0  # the latest batch
         self._opened = b""  # memory that the worker does not know yet
-        self._worker = worker_of(program, self)
+        self._worker = worker_of(program, self, boot)
         memory.bytes_at = self._bytes_at
 
     @classmethod
@@ -130,7 +131,10 @@ class KernelPool:
         allocation is made to fail. Raises BuildError."""
         kernel = Kernel(**options)
         variant = replace(variant, debug=kernel.debug)
-        pool = cls(program_of(source, variant), memory, variant.dma_bits, past)
+        boot = kernel.sets_options() and (kernel.boot is not None or not turn_debugging_off(source))
+        if source.real and boot and boot_options(source):
+            raise TraceError("boot options of the file's own are set in the shim only")
+        pool = cls(program_of(source, variant), memory, variant.dma_bits, past, boot)
         flags = kernel.init_on_alloc + 2 * kernel.init_on_free + 4 * processor() + UNFAILING * unfailing
         flags += DEBUG_BUILD * (kernel.debug and source.real)
         admitted, _ = pool._run(
@@ -348,32 +352,48 @@ class KernelPool:
             self._worker.stop()
 
 
+def boot_options(source: Source) -> list[str]:
+    """The names of the file's own; none where only a real kernel builds it. Raises BuildError."""
+    try:
+        return _options_of(program_of(replace(source, real=False), Variant(debug=True)))
+    except BuildError:
+        if source.real:
+            return []
+        raise
+
+
+@lru_cache(maxsize=64)
+def _options_of(program: Path) -> list[str]:
+    return subprocess.run([str(program)], capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def poisons(source: Source, debug: bool, boot: bool) -> bool:
+    """Whether a block is poisoned in a build with the configuration for debugging or not, with its boot options or not. It
+    raises what a pool raises."""
+    memory = Memory(lambda _: 2**32)
+    arguments = (replace(source, real=False), Variant(), "pool", memory, 64, 1, 0)
+    pool = KernelPool.create(*arguments, unfailing=True, debug=debug, boot=boot)
+    block = None if pool is None else pool.alloc()
+    return block is not None and bytes(memory.block(block[0], 64)) == b"\xa9" * 64
+
+
+def turn_debugging_off(source: Source) -> bool:
+    """Whether the file's own boot options do that, of a build that is configured for it. Raises BuildError."""
+    try:
+        return bool(boot_options(source)) and _turn_debugging_off(source, source.file.stat().st_mtime_ns)
+    except OSError as error:
+        raise BuildError(f"{source.file}: {error.strerror}") from error
+
+
+@lru_cache(maxsize=64)
+def _turn_debugging_off(source: Source, _: int) -> bool:
+    with suppress(TimeoutError, RuleError, KernelFault):  # for a hunt to find
+        return poisons(source, debug=True, boot=False) and not poisons(source, debug=True, boot=True)
+    return False
+
+
 def rules_of_the_server(real: bool = False) -> set[str]:
     """The claims that the shim itself holds a pool to, whatever is run, or the server in a `real` kernel: it raises a RuleError
     that names one."""
     files = [*(SHIM.parent / "real" if real else SHIM).glob("*.c"), SHIM / "serve.h"]
     return {name for file in files for name in re.findall(r'breaks\("(\w+)"', file.read_text())}
-
-
-def lines_run(source: Source) -> Counter[int]:
-    """How often each line of the file was run in this process since this was last called: of a line with several basic
-    blocks, the one that was run most often. Raises BuildError where addr2line is missing."""
-    programs: dict[Path, dict[int, int]] = {}
-    for (program, pc), times in take_times_run().items():
-        programs.setdefault(program, {})[pc] = times
-    lines: Counter[int] = Counter()
-    for program, counts in programs.items():
-        try:
-            command = ["addr2line", "-a", "-i", "-e", str(program)]
-            asked = "".join(f"{pc - 1:#x}\n" for pc in counts)
-            said = subprocess.run(command, input=asked, capture_output=True, text=True, check=False).stdout
-        except OSError:
-            raise BuildError("addr2line is missing, which tells the lines that were run: install binutils") from None
-        own = file_of(program) or str(source.file)  # the same text may have been built first where another file is
-        of_program: dict[int, int] = {}
-        places = re.split(r"^0x[0-9a-f]+\n", said, flags=re.M)[1:]  # of each address, with those that it is inlined in
-        for place, times in zip(places, counts.values(), strict=True):
-            for line in re.findall(rf"^{re.escape(own)}:(\d+)", place, re.M):
-                of_program[int(line)] = max(times, of_program.get(int(line), 0))
-        lines.update(of_program)
-    return lines

@@ -12,7 +12,7 @@ from typing import Any
 
 from kernel.build import Source, Variant
 from kernel.compiler import BuildError
-from kernel.pool import KernelPool
+from kernel.pool import KernelPool, boot_options, poisons
 from model.claims import locking_rules_are_kept
 from model.memory import Memory
 from model.promises import BETTER, SERIES, V6_1, V6_12, Promises
@@ -186,6 +186,10 @@ def always_debugs(source: Source) -> bool:
     return Trial(source, 32, blocks=1).content(0, 32) == b"\xa9" * 32
 
 
+def debugs_at_boot(source: Source) -> bool:
+    return bool(boot_options(source)) and poisons(source, debug=False, boot=True)
+
+
 TRIED: dict[str, Callable[[Source], Any]] = {
     look.__name__: look
     for look in (
@@ -204,6 +208,7 @@ TRIED: dict[str, Callable[[Source], Any]] = {
         keeps_a_tree,
         leaks_every_page,
         always_debugs,
+        debugs_at_boot,
     )
 }
 """By the names of fields of `Promises`, but for `keeps_a_tree`."""
@@ -218,6 +223,8 @@ AS_IT_IS = (
     "reports_of_free",
     "reports_of_foreign_dma",
     "always_debugs",
+    "boot_options",
+    "debugs_at_boot",
 )
 """What a file may do in its own way: it is held to that."""
 
@@ -232,7 +239,7 @@ def promises_of(source: Source) -> Promises:
 
 @lru_cache(maxsize=64)
 def _promises_of(source: Source, _: int) -> Promises:
-    seen = dict[str, Any]()
+    seen: dict[str, Any] = {"boot_options": ", ".join(boot_options(source))}
     for name, look in TRIED.items():
         try:
             seen[name] = look(source)
@@ -248,7 +255,7 @@ def _promises_of(source: Source, _: int) -> Promises:
     if agreeing(V6_1) > agreeing(V6_12):
         like = SERIES if seen.get("keeps_a_tree") or seen.get("notices_overlap") else V6_1
     better: dict[str, Any] = {name: value for name, value in seen.items() if name in BETTER and value is BETTER[name]}
-    return replace(like, **better, **{name: seen[name] for name in AS_IT_IS if name in seen})
+    return replace(like, **(better | {name: seen[name] for name in AS_IT_IS if name in seen}))
 
 
 def revision_of(source: Source, promises: Promises | None = None, variant: Variant | None = None) -> Revision:

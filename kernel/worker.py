@@ -65,8 +65,8 @@ class KernelFault(Exception):
 class Worker:
     """A process that runs one program, and the memory that it shares with this one."""
 
-    def __init__(self, program: Path) -> None:
-        self.program = program
+    def __init__(self, program: Path, boot: bool) -> None:
+        self.program, self.boot = program, boot
         self.file = os.memfd_create("poolproof")
         os.ftruncate(self.file, ARENA + SCRATCH + 4 * TEXT)
         self.memory = memoryview(mmap.mmap(self.file, ARENA + SCRATCH + 4 * TEXT))
@@ -100,7 +100,7 @@ class Worker:
 
     def command(self, channel: int) -> list[str]:
         if self.program.name != KERNEL:
-            return [str(self.program), str(channel), str(self.file)]
+            return [str(self.program), str(channel), str(self.file), *["boot"] * self.boot]
         self.files = tempfile.TemporaryDirectory()  # where the kernel lays a file with the number of its process
         return [str(self.program), f"poolproof={channel},{self.file}", f"uml_dir={self.files.name}/", *BOOT]
 
@@ -206,19 +206,20 @@ os.register_at_fork(after_in_child=forget_workers)
 atexit.register(stop_workers)
 
 
-def worker_of(program: Path, owner: object) -> Worker:
-    """A worker for a new pool, whose memory is given to it. A kernel is booted once, and serves one pool after the other."""
-    idle = [worker for worker in WORKERS if worker.program == program]
+def worker_of(program: Path, owner: object, boot: bool = False) -> Worker:
+    """A worker for a new pool, whose memory is given to it; with the program's own boot options, if `boot` says so. A kernel is
+    booted once, and serves one pool after the other."""
+    idle = [worker for worker in WORKERS if (worker.program, worker.boot) == (program, boot)]
     runs = program.name == KERNEL and bool(idle)
     if len(WORKERS) < MOST_WORKERS and not runs and all(worker.owner is not None for worker in idle):
-        worker = Worker(program)
+        worker = Worker(program, boot)
     else:
         worker = (idle or WORKERS)[0]
         WORKERS.remove(worker)
-        if worker.program != program:
+        if worker not in idle:
             worker.stop()
             TIMES_RUN.update(worker.take_times_run())
-            worker.program = program
+            worker.program, worker.boot = program, boot
     WORKERS.append(worker)
     worker.owner = owner
     worker.start()

@@ -86,6 +86,9 @@ class Revision:
         )
 
     def held_to(self, kernel: Kernel) -> Kernel:
-        """The kernel whose pools this one's are compared with: past the break that debugging is off, one without it, so that
-        nothing is told of what follows from that."""
-        return replace(kernel, debug=False) if debug_is_on_where_it_was.name in self.past else kernel
+        """The kernel whose pools this one's are compared with: one with debugging where a boot option turns it on; past the
+        break that debugging is off where only the configuration has it on, one without it, so that nothing is told of what
+        follows from that."""
+        on = kernel.sets_options() and self.promises.debugs_at_boot
+        configured = kernel.debug and debug_is_on_where_it_was.name not in self.past
+        return replace(kernel, debug=on or configured, boot=None)

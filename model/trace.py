@@ -47,10 +47,15 @@ class Kernel:
     init_on_alloc: bool = False
     init_on_free: bool = False
     remapped: bool = False  # coherent memory is not in the linear map, as on ARM without coherent caches
+    boot: bool | None = None  # whether the file's own boot options are set; None: as `debug` is
 
     def options(self) -> dict[str, Any]:
-        """What a pool is created with: all but what the device's memory is made with."""
-        return {name: value for name, value in vars(self).items() if name != "remapped"}
+        """What a pool is created with: all but what the device's memory is made with, and boot options that are as usual."""
+        return {name: value for name, value in vars(self).items() if name != "remapped" and value is not None}
+
+    def sets_options(self) -> bool:
+        """Whether the file's own boot options are set."""
+        return self.debug if self.boot is None else self.boot
 
 
 @dataclass(frozen=True)

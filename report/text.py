@@ -122,7 +122,8 @@ def break_in_words(scene: Scene) -> str:
 def options_of(kernel: Kernel) -> list[str]:
     """What a kernel was built and booted with, as far as that is not usual."""
     page = [f"pages of {kernel.page_size} bytes"] if kernel.page_size != Kernel().page_size else []
-    return page + [name for name, value in vars(kernel).items() if value is True]
+    boot = [] if kernel.boot is None else [f"the file's own boot options {'' if kernel.boot else 'not '}set"]
+    return page + [name for name, value in vars(kernel).items() if value is True and name != "boot"] + boot
 
 
 def surroundings(kernel: Kernel) -> str:

@@ -9,7 +9,8 @@ from command.main import main
 from command.report import Said, write_coverage
 from hunt.revisions import kernel_file
 from kernel.build import Source, Variant
-from kernel.pool import KernelPool, lines_run
+from kernel.places import lines_run
+from kernel.pool import KernelPool
 from model.memory import Memory
 from proofs.catalogue import catalogue_of
 from proofs.engine.obligation import Result, Settings
@@ -50,14 +51,14 @@ def test_a_line_is_proved_by_a_proof_that_holds_only(source: Source, proved: Res
 
 
 def test_a_line_is_hunted_if_a_run_has_come_there(source: Source, proved: Result) -> None:
-    lines_run(source)  # of tests before this one
+    lines_run(source.file)  # of tests before this one
     for allocs in (1, 2):
         pool = KernelPool.create(source, Variant(optimised=False), "pool", Memory(), 16, 1, 0)
         assert pool is not None
         for vaddr, dma in [pool.alloc() or (0, 0) for _ in range(allocs)]:
             pool.free(vaddr, dma)
         pool.destroy()
-    coverage = coverage_of(source, [proved], lines_run(source))
+    coverage = coverage_of(source, [proved], lines_run(source.file))
     lines = annotated(coverage)
 
     def at(code: str) -> tuple[str, int]:

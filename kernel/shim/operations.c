@@ -49,6 +49,8 @@ void check_return(void)
 		misuse_unless_known(running.late_write, "a free writes to its block after it has released the lock, when it may be another's");
 }
 
+bool with_options; /* are to be set: once, as the kernel sets them */
+
 /* A new machine: nothing of an earlier pool is left. */
 void reset(void)
 {
@@ -64,6 +66,9 @@ void reset(void)
 	begin(GFP_KERNEL, false);
 	device = allocate(device_bytes, GFP_KERNEL | __GFP_ZERO, CALLER);
 	boot(device, DEVICE, request.flags & 1, request.flags & 2);
+	if (with_options)
+		set_options();
+	with_options = false;
 	run_initcalls();
 	objects = 0;
 }

@@ -110,8 +110,12 @@ int main(int count, char **arguments)
 {
 	int file;
 
-	if (count != 3)
-		return 2;
+	if (count == 1) {
+		for (size_t n = 0; option(n); n++)
+			puts(option(n));
+		return 0;
+	}
+	with_options = count == 4;
 	channel = atoi(arguments[1]);
 	file = atoi(arguments[2]);
 	if (!map_arena(file) || !map_heap())

@@ -116,6 +116,9 @@ extern unsigned long poolproof_page_size; /* PAGE_SIZE of the code under test */
 
 void boot(struct device *device, const char *name, bool fills_on_alloc, bool fills_on_free);
 void run_initcalls(void);
+const char *option(size_t number); /* the name of one of the file's own boot options; NULL if there are fewer */
+void set_options(void);
+extern bool with_options;
 struct list_head *pools_of(struct device *device);
 ssize_t show_file(const struct device_attribute *attr, struct device *device, char *to);
 const char *name_of_file(const struct device_attribute *attr);

@@ -52,4 +52,13 @@ void poolproof_lockdep(void);
 	static initcall_t __attribute__((__used__, __section__("poolproof_initcalls"))) __name = __function
 #endif
 
+/* Boot options are looked for in a section of ours: the kernel's linker script is not used. */
+#ifdef __setup_param
+#undef __setup_param
+#define __setup_param(str, unique_id, fn, early)                                                                   \
+	static const char __setup_str_##unique_id[] = str;                                                         \
+	static struct obs_kernel_param __attribute__((__used__, __section__("poolproof_options")))                 \
+	__setup_##unique_id = { __setup_str_##unique_id, fn, early }
+#endif
+
 #pragma GCC diagnostic error "-Wundef"

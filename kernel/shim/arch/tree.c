@@ -8,6 +8,7 @@
 #include <linux/init.h>
 #include <linux/jump_label.h>
 #include <linux/lockdep.h>
+#include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -52,6 +53,47 @@ void run_initcalls(void)
 		maple_tree_init();
 	for (initcall_t *call = __start_poolproof_initcalls; call < __stop_poolproof_initcalls; call++)
 		(*call)();
+}
+
+/* The file's own boot options: of __setup() and early_param(), and of module_param() and core_param(). */
+
+extern struct obs_kernel_param __start_poolproof_options[] __weak, __stop_poolproof_options[] __weak;
+extern const struct kernel_param __start___param[] __weak, __stop___param[] __weak;
+bool static_key_initialized = true; /* as it is when options are read */
+
+#define PARAMETER(name, parse)                                               \
+	int param_set_##name(const char *value, const struct kernel_param *parameter) \
+	{                                                                    \
+		return parse;                                                \
+	}                                                                    \
+	const struct kernel_param_ops param_ops_##name = { .set = param_set_##name }
+PARAMETER(bool, kstrtobool(value, parameter->arg));
+PARAMETER(int, kstrtoint(value, 0, parameter->arg));
+PARAMETER(uint, kstrtouint(value, 0, parameter->arg));
+
+const char *option(size_t number)
+{
+	size_t before = __stop_poolproof_options - __start_poolproof_options;
+
+	if (number < before)
+		return __start_poolproof_options[number].str;
+	return number - before < __stop___param - __start___param ? __start___param[number - before].name : NULL;
+}
+
+/* Each as who wants it would: a flag by its name alone, and what has a value with one that means yes. */
+void set_options(void)
+{
+	static const char *const yes[] = { "on", "1" };
+
+	for (struct obs_kernel_param *one = __start_poolproof_options; one < __stop_poolproof_options; one++)
+		if (!one->early && !strchr(one->str, '='))
+			one->setup_func((char *)"");
+		else
+			for (size_t n = 0; n < ARRAY_SIZE(yes); n++)
+				one->setup_func((char *)yes[n]);
+	for (const struct kernel_param *one = __start___param; one < __stop___param; one++)
+		for (size_t n = 0; n < ARRAY_SIZE(yes); n++)
+			one->ops->set(yes[n], one);
 }
 
 struct list_head *pools_of(struct device *device)

@@ -14,7 +14,7 @@ from hunt.operations import OPERATIONS, OTHER_ADDRESS
 from hunt.surroundings import EDGES, Surroundings
 from model.checks import BrokenClaim
 from model.promises import Promises
-from model.trace import Create, Kernel
+from model.trace import LONG_NAME, Create, Kernel
 
 NUMBERS = {operation.name: number for number, operation in enumerate(OPERATIONS)}
 
@@ -177,7 +177,7 @@ def runs(promises: Promises) -> Iterator[Run]:
     for number, (size, align, boundary, page_size) in enumerate(GEOMETRIES):
         if not promises.clips_the_boundary and boundary > page_size:
             continue
-        name = ("a name of more than 31 characters, which is cut", "pool", "")[number % 3]
+        name = (LONG_NAME, "pool", "")[number % 3]
         for calls, debug in ((USE, False), (USE, True), (MISUSE, False), (MISUSE, True), (WAITING, bool(number % 2))):
             kernel = Kernel(page_size, debug, init_on_alloc=number % 4 == 1, init_on_free=number % 4 >= 2)
             where = places[number % len(places)]

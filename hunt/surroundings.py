@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from hunt.operations import OPERATIONS, Operation, write_to_the_link
 from model.promises import Promises
-from model.trace import Create, Kernel
+from model.trace import LONG_NAME, Create, Kernel
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def surroundings(draw: st.DrawFn, promises: Promises, numbers: tuple[int, ...] =
         boundary = draw(st.integers(0, 2 * page_size))
     if not promises.clips_the_boundary:
         boundary = min(boundary, page_size)
-    name = draw(st.sampled_from(["pool", "", "a name of more than 31 characters, which is cut"]))
+    name = draw(st.sampled_from(["pool", "", LONG_NAME]))
     where = draw(st.sampled_from(list(EDGES)))
     debug, init_on_alloc, init_on_free = draw(st.tuples(st.booleans(), st.booleans(), st.booleans()))
     boot = draw(st.sampled_from([None, None, not debug])) if promises.boot_options else None

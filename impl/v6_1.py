@@ -76,11 +76,13 @@ class V6_1Pool(Pool):
 
     def _walk(self, page: Page, chain: int, free_blks: int, offset: int) -> str:  # noqa: ARG002
         """v6.1 follows a list to its end (before patch 05): in as many steps as bytes, it has ended or runs in a circle."""
-        for _ in range(self.geometry.allocation):
-            if chain == offset or chain >= self.geometry.allocation:
-                return ALREADY_FREE if chain == offset else ""
+        turns = self.geometry.allocation
+        while chain != offset and chain < self.geometry.allocation:
+            if turns == 0:
+                raise TimeoutError(f"dma_pool_free never ends: the free list of {page.vaddr:016x} runs in a circle")
+            turns -= 1
             chain = page.link(chain)
-        raise TimeoutError(f"dma_pool_free never ends: the free list of {page.vaddr:016x} runs in a circle")
+        return ALREADY_FREE if chain == offset else ""
 
     def _find_page(self, vaddr: int, dma: int) -> Page | None:  # noqa: ARG002
         """`pool_find_page` (before patch 10)."""

@@ -4,7 +4,7 @@ The environment, of which a proof gives what matters to it: spin_lock, spin_unlo
 interrupts were off; kmalloc(nbytes, flags), kfree; dma_alloc_coherent, dma_free_coherent, devres_alloc; init_on_alloc() and
 init_on_free(), the boot options; poolproof_log; poolproof_races(1 or -1), around an access that is meant to race; might_alloc,
 might_sleep, mutex_lock, mutex_unlock; lock_is_held_type, and poolproof_lockdep() where that is otherwise than lockdep's
-assertions expect; strscpy. `kernel/shim/` does the same for a program.
+assertions expect. `kernel/shim/` does the same for a program.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,8 +13,8 @@ from typing import Any
 
 from kernel.instructions import Global, Local
 from kernel.ir import Module, NotFollowed
-from kernel.objects import Opaque, Pointer, Struct
-from kernel.words import wrap
+from kernel.objects import Fault, Opaque, Pointer, Struct
+from kernel.words import Unknown, wrap
 
 External = Callable[..., Any]
 
@@ -38,7 +38,7 @@ SAME: dict[str, tuple[str, Sequence[int]]] = {
     "_raw_spin_unlock_bh": ("spin_unlock", (0,)),
     "fs_reclaim_acquire": ("might_alloc", (0,)),
     "__might_sleep": ("might_sleep", ANY),
-    "sized_strscpy": ("strscpy", ANY),
+    "sized_strscpy": ("strscpy", (0, 1, 2)),
     **dict.fromkeys(("_dev_err", "_dev_warn", "_printk", "printk", "warn_slowpath_fmt"), ("poolproof_log", ANY)),
 }
 """Other names of functions of the environment, and the places of the arguments that these have."""
@@ -55,6 +55,32 @@ def product(x: Any, y: Any) -> dict[int, Any]:
     if not isinstance(y, int):
         raise NotFollowed("two numbers are multiplied, of which neither is known")
     return {0: wrap(x * y, 64), 1: y != 0 and x > (2**64 - 1) // y}
+
+
+def write_text(to: Any, nbytes: Any, always_ends: bool = True) -> Unknown:
+    """A text is written into a field of characters, of at most so many bytes; what it says, and how long it is, nobody knows.
+
+    Raises Fault if the field is smaller; and NotFollowed for what is no field, or where the text may be left without an end."""
+    fields = to.object.fields if isinstance(to, Pointer) and isinstance(to.object, Struct) else {}
+    if not isinstance(nbytes, int) or to.offset not in fields:
+        raise NotFollowed("a text is written, and how much room there is for it is not known")
+    room, name = fields[to.offset].width // 8, f"{to.object.name}.{fields[to.offset].name}"
+    if nbytes > room:
+        raise Fault(f"up to {nbytes} bytes of a text are written into {name}, which has {room}")
+    if nbytes == room and not always_ends:
+        raise NotFollowed(f"a text of {nbytes} bytes has no end in {name}")
+    return Unknown("the length of a text", to, nbytes)
+
+
+def write_formatted(to: Any, nbytes: Any, *_: Any) -> Unknown:
+    return write_text(to, nbytes)
+
+
+TEXTS: dict[str, External] = {
+    **dict.fromkeys(("strscpy", "strlcpy"), lambda to, _, nbytes: write_text(to, nbytes)),
+    **dict.fromkeys(("kernel_snprintf", "scnprintf"), write_formatted),
+    "strncpy": lambda to, _, nbytes: write_text(to, nbytes, always_ends=False),
+}
 
 
 INTRINSICS: dict[str, External] = {

@@ -66,6 +66,10 @@ class Step:
     happened: str = dataclasses.field(default="", kw_only=True)
 
 
+LONG_NAME = "a name of more than 31 characters, which is cut"
+"""Of a pool; struct dma_pool keeps 31 of them."""
+
+
 @dataclass(frozen=True)
 class Create(Step):
     """`dma_pool_create`; sizes in bytes."""

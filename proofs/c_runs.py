@@ -21,6 +21,7 @@ from model.lockstep import replay
 from model.promises import SERIES
 from model.trace import (
     FLAGS,
+    LONG_NAME,
     Alloc,
     Create,
     Destroy,
@@ -68,7 +69,10 @@ def runs() -> Iterator[Trace]:
                     live.append(f"block {number}")
         yield Trace((*steps, PoolInfo(), Destroy()), kernel)
     elsewhere = Free("block 1", dma_plus=2**40)  # in no page
-    yield Trace((Create(64), Alloc("block 1"), elsewhere, PoolInfo(), Free("block 1"), Destroy()), Kernel(debug=True))
+    yield Trace(
+        (Create(64, name=LONG_NAME), Alloc("block 1"), elsewhere, PoolInfo(), Free("block 1"), Destroy()),
+        Kernel(debug=True),
+    )
 
 
 def page_of(chance: random.Random, number: int) -> PageChoice | None:

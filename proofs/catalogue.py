@@ -24,6 +24,7 @@ from proofs import (
     layout,
     lookup,
     operations,
+    page_scan,
     struct_page,
     tree,
     walk,
@@ -49,6 +50,7 @@ STATED_BY = (
     corrupted,
     interleaving,
     operations,
+    page_scan,
     struct_page,
     walk,
 )

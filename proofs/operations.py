@@ -1,30 +1,26 @@
-"""What an alloc and a free leave alone, and the lock that guards the rest; and what only debug builds of C, or v6.1's C, do.
+"""What an alloc and a free leave alone, and the lock that guards the rest; and what only debug builds of C do.
 
 A `subject` is the kind of pool that a body is about: impl/'s, or a kernel's own.
 """
 
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 from impl.lock import LockingError
 from impl.pool import POOL_POISON_FREED
 from impl.v6_12 import NULL
-from kernel.objects import Pointer
 from model import claims
 from proofs import block_stack
 from proofs.engine.obligation import Obligations, from_this_state
 from proofs.engine.path import Theory
 from proofs.fills import DRIVERS
 from proofs.fills import explain as explain_fills
-from proofs.free_list import PageDevice, free_any_block, has_a_block_in_use, show_page
+from proofs.free_list import PageDevice, free_any_block, has_a_block_in_use
 from proofs.subjects.arbitrary import (
     FITS,
     INSIDE,
     AnyPool,
     any_page,
-    around,
-    chain,
     first_with_room,
     put_in_list,
 )
@@ -249,86 +245,4 @@ def poison_is_looked_for(path: Any, subject: Any) -> None:
     path.follow(
         "the loop goes on with the next byte, after poison",
         lambda: goes_on == following if byte == POOL_POISON_FREED else goes_on is None,
-    )
-
-
-# v6.1, whose list has all pages: a turn of its scan, the scan's end, and a free. Any page, at any place in the list.
-
-
-def in_the_list(path: Any, pool: Any, page: Any) -> None:
-    """The pages around it are any."""
-    link, head = page.avail_page_link, pool.avail_page_list
-    before = path.one_of("before it in the list", "none", "others") == "others"
-    after = path.one_of("after it in the list", "none", "others") == "others"
-    link.prev, link.next = SimpleNamespace(next=link) if before else head, SimpleNamespace(prev=link) if after else head
-    head.next, head.prev = SimpleNamespace(prev=head) if before else link, SimpleNamespace(next=head) if after else link
-
-
-def links(pool: Any, page: Any) -> list[Any]:
-    link, head = page.avail_page_link, pool.avail_page_list
-    return [link.next, link.prev, head.next, head.prev]
-
-
-def first_of(page: Any) -> list[Any]:
-    """The addresses of the first free block, if there is one."""
-    return [(page.vaddr + at, page.dma + at) for name, at in page.blocks.items() if name == "the first"]
-
-
-def alloc_looks_at_any_page(path: Any, subject: Any) -> None:
-    """A turn of the scan, at any page: it takes it if it has room, or goes on with the one after it, and leaves all alone."""
-    pool = subject(path, "debug")
-    page = any_page(pool)
-    in_the_list(path, pool, page)
-    linked, live, free, offset = links(pool, page), page.in_use, chain(pool, page), page.offset
-    interpreter, frame = pool.started(path.one_of("zero", False, True))
-    begins = interpreter.advance(frame, frame.function.loops[0])
-    first = Pointer(pool.views.pointer(pool.avail_page_list.next).object, 0)
-    path.follow("the scan begins with the first page", lambda: begins is not None and [*begins.values()] == [first])
-    (name,) = begins
-    goes_on = interpreter.resume(frame, {name: pool.at(page)})
-    path.show(
-        "the list is as it was", lambda: all(one is other for one, other in zip(links(pool, page), linked, strict=True))
-    )
-    if goes_on is None:
-        path.show_claim(claims.allocated_block_was_free, pool.result(frame), first_of(page))
-        show_page(pool, page, live + 1, free[1:])
-        return
-    path.show("a page is passed only if it has no room", lambda: not free)
-    following = Pointer(pool.views.pointer(page.avail_page_link.next).object, 0)
-    path.follow("the scan goes on with the next", lambda: goes_on == {name: following})
-    path.show("the page is as it was", lambda: page.in_use == live and page.offset is offset and not page.writes)
-
-
-def alloc_at_the_end_of_the_list(path: Any, subject: Any) -> None:
-    """No page has room: the lock is dropped, others change the list, a page is added or there is no memory."""
-    pool = subject(path, "debug")
-    pool.has_a_block()
-    device = PageDevice(pool, pool.block_offset("the first block"))
-    interpreter, frame = pool.started(path.one_of("zero", False, True))
-    begins = interpreter.advance(frame, frame.function.loops[0])
-    others = put_in_list(pool, [], " before")
-    (name,) = begins or [""]
-    over = interpreter.resume(frame, {name: Pointer(pool.view, pool.view.offset_of("page_list.next"))})
-    path.show("the scan is over", lambda: over is None)
-    listed, torn = around(pool.avail_page_list)
-    page, others = pool.found, device.others if device.requests else others
-    if page is None:
-        path.show("there is no block", lambda: pool.result(frame) is None)
-        path.show_claim(claims.list_is_a_ring, torn, listed, others)
-        return
-    path.show_claim(claims.list_is_a_ring, torn, listed, [page, *others])
-    path.show_claim(claims.allocated_block_was_free, pool.result(frame), first_of(page))
-    show_page(pool, page, 1, ["the tail"] if "the tail" in page.blocks else [])
-
-
-def free_a_block_in_use(path: Any, subject: Any) -> None:
-    pool = subject(path, "debug", "init_on_free")
-    page = any_page(pool)
-    has_a_block_in_use(pool, page)
-    in_the_list(path, pool, page)
-    linked, live, free = links(pool, page), page.in_use, chain(pool, page)
-    free_any_block(pool, page)
-    show_page(pool, page, live - 1, ["the block", *free])
-    path.show(
-        "the list is as it was", lambda: all(one is other for one, other in zip(links(pool, page), linked, strict=True))
     )

@@ -171,6 +171,8 @@ void *alloc_for(gfp_t allowed, unsigned fails, gfp_t zero, dma_addr_t *dma);
 void free_block(u64 vaddr, u64 dma);
 void free_by(bool by_interrupt, u64 vaddr, u64 dma);
 void reset(void);
+#define NAME_ROOM (1ul << 16)
+extern char *behind_the_name; /* so many bytes that nobody can read */
 bool create_pool(unsigned fails, const char *name, size_t size, size_t align, size_t boundary);
 void create_other_pool(void);
 void destroy_pools(void);

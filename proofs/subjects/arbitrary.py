@@ -7,11 +7,11 @@ after the first one: they are `the tail`, whose first block is a number and whos
 pages with room they are the pages after the second one, of whose links only the ends exist.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
-from impl.list_head import ListHead
+from impl.list_head import ListHead, list_add
 from impl.lock import Lock
 from impl.pool import FREE_LINK, Page, Pool
 from impl.rbtree import PageTree
@@ -164,6 +164,9 @@ class AnyPool(Pool):
     def assume_disjoint(self, one: Any, other: Any) -> None:
         self.assume_claim(claims.blocks_are_disjoint, one, other, self.geometry.size)
 
+    def has_room(self, page: AnyPage) -> bool:
+        return bool(page.in_use < self.blks_per_alloc)
+
     def has_a_block(self) -> None:
         self.assume(A_BLOCK, lambda: self.blks_per_alloc >= 1)
 
@@ -184,11 +187,41 @@ class AnyPool(Pool):
         return page
 
 
-class AnyV6_1Pool(AnyPool):
-    """The same of v6.1: what it does in its own way is of `V6_1Pool`."""
+class AnyV6_1Pool(AnyPool, V6_1Pool):
+    """The same of v6.1, whose list has the pages without room as well."""
 
-    _fill_allocated = V6_1Pool._fill_allocated
-    _fill_freed = V6_1Pool._fill_freed
+    TURNS = 0  # v6.1 counts none
+
+    def __init__(self, path: Any, *options: str, needs: tuple[str, ...] = EVERYTHING) -> None:
+        super().__init__(path, *options, needs=needs)
+        self.page_list: Any = PageList(self.avail_page_list)
+        path.by(claims.lookup_finds_the_page_of_an_address, self, "_find_page", lambda *_: self.found)
+
+    def has_room(self, page: AnyPage) -> bool:
+        return super().has_room(page) and bool(page.offset < self.geometry.allocation)
+
+    def scan(self, page: AnyPage | None, zero: bool) -> Any:
+        """Alloc, when its scan of the pages is at this one, or at the end of the list. Raises ReachedTail if it goes on."""
+        self.page_list.at = self.avail_page_list if page is None else page.avail_page_link
+        return self.alloc(zero)
+
+
+class PageList:
+    """v6.1's list of pages: the page where a scan is, which is the first one if none is named; what follows is a list again."""
+
+    def __init__(self, head: ListHead) -> None:
+        self.head = head
+        self.at: Any = None
+
+    def __iter__(self) -> Iterator[Any]:
+        link = self.at or self.head.next
+        if link is not self.head:
+            yield link.owner
+            raise ReachedTail(link.next)
+
+    def insert(self, place: int, page: Page) -> None:
+        assert place == 0
+        list_add(page.avail_page_link, self.head)
 
 
 def any_page(pool: AnyPool) -> AnyPage:
@@ -200,7 +233,7 @@ def any_page(pool: AnyPool) -> AnyPage:
 def first_with_room(pool: AnyPool) -> tuple[AnyPage, list[Any]]:
     """Any page with room, the first of those, and the others behind it."""
     page = pool.page("the page")
-    pool.path.assume("the page is the first of those with room", lambda: page.in_use < pool.blks_per_alloc)
+    pool.path.assume("the page is the first of those with room", lambda: pool.has_room(page))
     return page, put_in_list(pool, [page])[1:]
 
 

@@ -15,6 +15,7 @@ from proofs.subjects.c_operations import Operations
 from proofs.subjects.c_pool import Code, is_inside, lookup_case
 from proofs.subjects.c_turns import Variables, names_of
 from proofs.subjects.c_views import Lists, Locked, fits
+from proofs.subjects.subject import ReachedTail
 
 LINK = 4
 """Bytes of the link in a free block."""
@@ -118,6 +119,30 @@ class CPool(Operations, AnyPool):
         del pool
         self.locked.needed("pool_find_page")
         return self.at(self.page_tree.find(dma))
+
+    def scan(self, page: AnyPage | None, zero: bool) -> Any:
+        """As `AnyV6_1Pool` does: the scan is any turn of the first loop."""
+        interpreter, frame = self.started(zero)
+        begins = interpreter.advance(frame, frame.function.loops[0])
+        first = self.linked(self.avail_page_list)
+        self.path.follow(
+            "the scan begins with the first page", lambda: begins is not None and [*begins.values()] == [first]
+        )
+        assert begins is not None
+        (name,) = begins
+        end = Pointer(self.view, self.view.offset_of(f"{self.head_field}.next"))
+        goes_on = interpreter.resume(frame, {name: end if page is None else self.at(page)})
+        if goes_on is None:
+            return self.result(frame)
+        self.path.show("the scan ends with the list", lambda: page is not None)
+        assert page is not None
+        following = self.linked(page.avail_page_link)
+        self.path.follow("the scan goes on with the next", lambda: goes_on == {name: following})
+        raise ReachedTail
+
+    def linked(self, link: Any) -> Pointer:
+        """The pointer to the page, or the pool, with the next link."""
+        return Pointer(self.views.pointer(link.next).object, 0)
 
     # What the code calls, and what stands for its loops.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from impl.layout import Geometry
 from kernel.build import Source
-from kernel.environment import GFP_ZERO, by_kernel_names, from_caches, inline_in_headers, objects_of
+from kernel.environment import GFP_ZERO, TEXTS, by_kernel_names, from_caches, inline_in_headers, objects_of
 from kernel.execute import MEMORY, Interpreter
 from kernel.ir import Field, Module, NotFollowed, ir_of
 from kernel.objects import Fault, Opaque, Pointer, Struct
@@ -22,8 +22,6 @@ from proofs.subjects.c_names import CREATED, Names, functions_of, names_of
 from proofs.subjects.subject import PAGE_SIZE
 
 QUIET = [
-    "strscpy",
-    "strlcpy",
     "spin_lock_init",
     "spin_lock",
     "spin_unlock",
@@ -78,7 +76,9 @@ class Code:
     ) -> Interpreter:
         """Of the code of debug builds, or of the others; code that reads a page size that is not given is not followed. The
         file's own variables hold any number of the path's; without one, what they hold from the start."""
-        given = {name: lambda *_: 0 for name in QUIET} | {"lock_is_held_type": lambda *_: 1} | MEMORY | externals
+        given = (
+            {name: lambda *_: 0 for name in QUIET} | {"lock_is_held_type": lambda *_: 1} | MEMORY | TEXTS | externals
+        )
         module = self.debugging if debug else self.module
         given |= {} if "kmalloc" not in given else from_caches(module, given)
         interpreter = Interpreter(module, by_kernel_names(given), objects_of(given), replaced=inline_in_headers(given))
@@ -166,9 +166,10 @@ def created(code: Code, size: Any, align: Any, boundary: Any, page_size: Any) ->
 
 def call_create(interpreter: Interpreter, *arguments: Any) -> Any:
     """Call dma_pool_create, with a device, a size, an align and a boundary; Linux 6.16 and later have it inline in a header."""
+    name = Pointer(Opaque("the pool's name"), 0)
     if "dma_pool_create_node" in interpreter.module.functions:
-        return interpreter.call("dma_pool_create_node", 0, *arguments, NUMA_NO_NODE)
-    return interpreter.call("dma_pool_create", 0, *arguments)
+        return interpreter.call("dma_pool_create_node", name, *arguments, NUMA_NO_NODE)
+    return interpreter.call("dma_pool_create", name, *arguments)
 
 
 def geometry_of(pool: Struct | None) -> Geometry | None:

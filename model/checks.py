@@ -116,6 +116,14 @@ def messages_in_words(messages: list[str]) -> str:
     return f"the messages: {messages}" if messages else "no message"
 
 
+def difference_in_words(content: bytes, wanted: bytes, of: str = "the block") -> tuple[str, str]:
+    """The bytes from the first wrong one on: what they should be, and what they are."""
+    start = next(place for place, byte in enumerate(content) if byte != wanted[place])
+    end, more = min(start + 8, len(content)), " …" if start + 8 < len(content) else ""
+    where = f"bytes {start} to {end} of {of}:"
+    return f"{where} {wanted[start:end].hex(' ')}{more}", f"{where} {content[start:end].hex(' ')}{more}"
+
+
 def in_words(fault: Exception) -> str:
     """A fault that names its claim says all in its message; any other says what it is by its class."""
     return str(fault) if hasattr(fault, "claim") else f"{type(fault).__name__}: {fault}"
@@ -188,7 +196,7 @@ class Checks:
             start, nbytes = vaddr - page.vaddr, min(allocation, len(page.data))  # less, where less was asked for
             self._check(record, claims.block_lies_inside_its_page, start, size, nbytes)
             self._check(record, claims.no_block_crosses_a_boundary, start, size, geometry.boundary)
-            self._check(record, claims.blocks_are_aligned, dma - page.dma, self.align)
+            self._check(record, claims.blocks_are_aligned, start, self.align)
         # Blocks in use don't overlap, so it is enough to look at the neighbours.
         place = bisect_left(self._starts, vaddr)
         for other in self._starts[max(place - 1, 0) : place + 1]:
@@ -199,7 +207,11 @@ class Checks:
                 )
                 self._break(record, claims.blocks_are_disjoint, lambda: description)  # noqa: B023
         if not self.corrupted_by:
-            self._check(record, claims.allocated_block_was_free, (vaddr, dma), oracle.free_blocks(vaddr))
+            free = oracle.free_blocks(vaddr)
+            if free and not claims.handle_is_the_blocks_address(dma, free[0][1]):
+                addresses = f"DMA address {free[0][1]:#x}, where the block is", f"DMA address {dma:#x}"
+                self._break(record, claims.handle_is_the_blocks_address, lambda: addresses)
+            self._check(record, claims.allocated_block_was_free, (vaddr, dma), free)
 
     def _check_fill(self, record: Record, content: bytes, zero: bool) -> None:
         """What a block holds that is handed out. In a debug build it was poisoned, when its page was new or when it was
@@ -209,17 +221,29 @@ class Checks:
             expected, happened = "poison in a block, with CONFIG_SLUB_DEBUG_ON", "it is as the device gave it"
             self._break(record, claims.debug_is_on_where_it_was, lambda: (expected, happened))
         if not claims.allocated_block_is_filled(content, zero, self.debug):
-            holds = f"a block that holds {content[:8].hex(' ')}{' …' * (len(content) > 8)}"
-            filled = "a block of zeros" if zero else "a block that is filled with a9"
-            self._break(record, claims.allocated_block_is_filled, lambda: (filled, holds))
+            description = difference_in_words(content, bytes([0 if zero else 0xA9]) * len(content))
+            self._break(record, claims.allocated_block_is_filled, lambda: description)
 
     def _check_content(self, record: Record, name: str) -> None:
         """The pool has not written to a block in use."""
         block = self.blocks[name]
         read = bytes(self.memory.block(block.vaddr, len(block.content)))
         if not claims.live_block_is_left_alone(block.content, read):
-            description = f"block {name!r} as the driver left it", f"it holds {read[:8].hex(' ')} …"
+            wanted, found = difference_in_words(read, block.content, f"block {name!r}")
+            description = f"{wanted}, as the driver left it", found
             self._break(record, claims.live_block_is_left_alone, lambda: description)
+
+    def _check_freed(self, record: Record, vaddr: int) -> None:
+        """What a block holds that is taken back, but for its link."""
+        read, link = (
+            bytes(self.memory.block(vaddr, self._live_oracle().geometry.size)),
+            self.revision.promises.smallest_block,
+        )
+        if not claims.freed_block_is_filled(read, self.debug, self.kernel.init_on_free, link):
+            fill = bytes([0xA7 if self.debug else 0]) * len(read)
+            wanted, holds = difference_in_words(read, read[:link] + fill[link:])
+            said = "".join(f"; the pool says: {one}" for one in self._live_target().log[self._messages_seen :])
+            self._break(record, claims.freed_block_is_filled, lambda: (wanted, holds + said))
 
     def _check_reports(self, record: Record) -> None:
         """Compare the row and the messages, after every step."""

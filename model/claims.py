@@ -304,6 +304,14 @@ def allocated_block_was_free(block: tuple[int, int], free: Collection[tuple[int,
     return block in free
 
 
+@claim(
+    "The DMA address that comes with a block is the one at which the device finds the block.",
+    "dma_pool_alloc; struct dma_block",
+)
+def handle_is_the_blocks_address(handle: int, dma: int) -> bool:
+    return handle == dma
+
+
 claim = claims_about("what is in a block")
 
 

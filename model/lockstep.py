@@ -264,11 +264,7 @@ class Lockstep(Checks):
         if name is not None:
             self._take_back(name)
         if proper and not self.corrupted_by:
-            read = bytes(self.memory.block(vaddr, oracle.geometry.size))
-            said = "".join(f"; the pool says: {message}" for message in target.log[self._messages_seen :])
-            record.description = lambda: ("the fill of a freed block", f"it holds {read[:8].hex(' ')} …{said}")
-            link = self.revision.promises.smallest_block
-            self._check(record, claims.freed_block_is_filled, read, self.debug, self.kernel.init_on_free, link)
+            self._check_freed(record, vaddr)
         said = "the block is taken back" if proper else "a report, and no change"
         done = said if not self.corrupted_by else "nobody knows"
         record.description = lambda: (said, done)

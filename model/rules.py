@@ -13,7 +13,10 @@ def patch_08_changes_nothing(before: Sequence[Any], after: Sequence[Any]) -> boo
     return list(before) == list(after)
 
 
-@claim("Destroying a pool gives back every page without blocks in use, and no other.", "dma_pool_destroy; patch 08")
+@claim(
+    "Destroying a pool gives back every page without blocks in use, and no other, and frees all else that is the pool's.",
+    "dma_pool_destroy; patch 08",
+)
 def destroy_leaks_exactly_the_busy_pages(left: Collection[int], busy: Collection[int]) -> bool:
     return sorted(left) == sorted(busy)
 
@@ -69,7 +72,10 @@ def operations_are_linearizable(order: Sequence[Any] | None) -> bool:
     return order is not None
 
 
-@claim("The pool touches no memory but its pages', and its code does not fail.", "mm/dmapool.c")
+@claim(
+    "The pool touches no memory but its own, its code does not fail, and an allocation that fails leaves no memory behind.",
+    "mm/dmapool.c",
+)
 def pool_stays_in_its_memory(fault: str) -> bool:
     return not fault
 

@@ -50,6 +50,7 @@ class Strip:
     before: int = 0
     after: int = 0
     misaddressed: tuple[str, ...] = ()  # blocks whose DMA address is not where they are, and where it points to
+    pointed: tuple[int, ...] = ()  # offsets that such addresses point to
 
     @property
     def drawn(self) -> list[Cell]:

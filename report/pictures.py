@@ -30,7 +30,8 @@ class Box:
 
 @dataclass(frozen=True)
 class StripPicture:
-    """A page of memory. Ticks are offsets that are written, walls are boundaries, arcs are links of the free list."""
+    """A page of memory. Ticks are offsets that are written, walls are boundaries, arcs are links of the free list; at what is
+    `pointed`, a device finds a block that is elsewhere."""
 
     strip: Strip
     boxes: list[Box]
@@ -38,6 +39,7 @@ class StripPicture:
     walls: list[float]
     end: float | None
     arcs: list[tuple[float, float]]
+    pointed: list[float]
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def strip_picture(strip: Strip) -> StripPicture:
         [x(offset) for offset in strip.boundaries if offset != strip.nbytes],
         x(strip.nbytes) if strip.start <= strip.nbytes <= strip.end else None,
         [(round(middle[start], 1), round(middle[end], 1)) for start, end in dict.fromkeys(strip.arrows)],
+        [x(offset) for offset in strip.pointed if strip.start <= offset < strip.end],
     )
 
 

@@ -133,6 +133,7 @@ def moment_of_page(page: LaidPage) -> Moment:
         [],
         boundaries,
         misaddressed=misaddressed[:MOST_STRIPS],
+        pointed=tuple(dma for offset, dma in page.blocks if dma not in (None, offset))[:MOST_STRIPS],
     )
     first = next((cell.start for cell in cells if cell.wrong), 0)
     return focused(Moment([strip]), (None, first)) or Moment([])
@@ -198,7 +199,7 @@ def moment_of(run: Lockstep, inside: Inside, step: Step | None, broken: claims.C
         misaddressed = tuple(
             f"{name}: its DMA address {dma:#x} is {pointed_to(run, dma)}, and the block at offset {vaddr - first}"
             for vaddr, (name, dma) in given.items()
-            if first <= vaddr < end and dma - page.dma != vaddr - first
+            if first <= vaddr < end and is_misaddressed(run, vaddr, dma)
         )
         strips.append(
             Strip(
@@ -211,6 +212,11 @@ def moment_of(run: Lockstep, inside: Inside, step: Step | None, broken: claims.C
                 arrows,
                 boundaries,
                 misaddressed=misaddressed,
+                pointed=tuple(
+                    dma - page.dma
+                    for vaddr, (_, dma) in given.items()
+                    if is_misaddressed(run, vaddr, dma) and 0 <= dma - page.dma < len(page.data)
+                ),
             )
         )
     if latest is None or inside.tree is None:
@@ -229,6 +235,13 @@ def moment_of(run: Lockstep, inside: Inside, step: Step | None, broken: claims.C
         found=path[-1] if path and 0 <= latest[1] - path[-1] < allocation else None,
         right_path=way_down(inside.tree, right.dma) if right is not None else [],
     )
+
+
+def is_misaddressed(run: Lockstep, vaddr: int, dma: int) -> bool:
+    """Whether a DMA address is not the one of what is at a virtual address."""
+    offset = run.memory.offset(vaddr)
+    page = run.memory.mappings.get(vaddr - offset)
+    return page is not None and dma - page.dma != offset
 
 
 def pointed_to(run: Lockstep, dma: int) -> str:

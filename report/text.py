@@ -222,6 +222,9 @@ def page(strip: Strip) -> list[str]:
         {cell.start for cell in strip.cells} | wrong | {strip.end}, key=lambda at: (at not in wrong, at)
     ):
         write(ruler, column(offset), number(offset))
+    for offset in strip.pointed:
+        if strip.start <= offset < strip.end:
+            write(marks, column(offset), "↑ DMA address")
     if strip.start <= strip.nbytes < strip.end:
         write(marks, column(strip.nbytes), "▲ end of the page")
     for offset in [*strip.boundaries, *([strip.nbytes] if strip.nbytes == strip.end else [])]:

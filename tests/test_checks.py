@@ -136,7 +136,7 @@ LIARS: list[tuple[type[Pool], tuple[Step, ...], str]] = [
     (FindsNoRoom, (A, B), "no_room_is_wasted"),
     (FailsAlways, (A,), "alloc_fails_only_without_memory"),
     (IsOneByteOff, (A,), "no_block_crosses_a_boundary"),
-    (GivesAnotherDma, (A,), "allocated_block_was_free"),
+    (GivesAnotherDma, (A,), "handle_is_the_blocks_address"),
     (FillsNothing, (A,), "allocated_block_is_filled"),
     (HandsOutTwice, (A, Free("a"), B, C), "reports_are_the_kernels"),
     (LeavesWhatIsFreed, (A, Free("a")), "freed_block_is_filled"),

@@ -68,6 +68,7 @@ TRUE_AND_FALSE: dict[str, tuple[tuple[Any, ...], list[tuple[Any, ...]]]] = {
     "free_list_holds_the_free_blocks": (([4, 0], {0, 4}), [([4], {0, 4}), ([4, 4], {4})]),
     "in_use_counts_the_live_blocks": ((3, 3), [(3, 4), (4, 3)]),
     "alloc_fails_only_without_memory": ((True, False), [(True, True), (False, False)]),
+    "handle_is_the_blocks_address": ((1, 1), [(1, 2), (2, 1)]),
     "allocated_block_was_free": (((1, 2), [(1, 2)]), [((1, 3), [(1, 2)])]),
     "allocated_block_is_filled": (
         (bytes(4), True, True),

@@ -70,16 +70,22 @@ class Page(Node):
         self.in_use = 0  # blocks
         self.offset = 0  # of the first free block; at least `allocation` if there is none
 
+    def bytes_at(self, offset: int, nbytes: int) -> memoryview:
+        """Raises ValueError for bytes that are not in the page."""
+        if not 0 <= offset <= len(self.data) - nbytes:
+            raise ValueError(f"{nbytes} bytes at offset {offset} are not in their page of {len(self.data)} bytes")
+        return self.data[offset : offset + nbytes]
+
     def link(self, offset: int) -> int:
         """`*(int *)(page->vaddr + offset)`: what the free block at `offset` links to."""
-        following: int = FREE_LINK.unpack_from(self.data, offset)[0]
+        following: int = FREE_LINK.unpack(self.bytes_at(offset, FREE_LINK.size))[0]
         return following
 
     def set_link(self, offset: int, following: int) -> None:
-        FREE_LINK.pack_into(self.data, offset, following)
+        FREE_LINK.pack_into(self.bytes_at(offset, FREE_LINK.size), 0, following)
 
     def fill(self, offset: int, nbytes: int, byte: int) -> None:
-        self.data[offset : offset + nbytes] = bytes([byte]) * nbytes
+        self.bytes_at(offset, nbytes)[:] = bytes([byte]) * nbytes
 
     def is_filled(self, offset: int, nbytes: int, byte: int) -> bool:
         return bytes(self.data[offset : offset + nbytes]).count(byte) == nbytes

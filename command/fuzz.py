@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from random import SystemRandom
@@ -12,7 +13,7 @@ from command.files import put_json, try_out
 from command.line import Status, add_json, add_kernel, add_profile, kernel_of, number, say_how_to_confirm, unknown
 from hunt import profiles
 from hunt.confirm import named, where_it_builds
-from hunt.events import KNOWN_BREAK, missed
+from hunt.events import KNOWN_BREAK, VIOLATION, missed
 from hunt.fuzz import DRAWN, HUNTED, ORDERS, PRUNED, UNFINISHED, Hunt, hunt
 from hunt.numbers import why_none
 from hunt.revisions import REVISIONS, KernelFile, check_promises, revisions
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace) -> Status:
     hunted = options.revisions or ([KERNEL] if kernel is not None else list(HUNTED))
     to_read = sys.stderr if options.json == "-" else sys.stdout
     if kernel is not None:
-        print(f"{kernel.source}\n{why}{kernel.in_words()}", file=to_read, flush=True)
+        print(f"{kernel.source}\n{why}{wrapped(kernel.in_words())}", file=to_read, flush=True)
     hunts = hunt_all(hunted, options.seed, options.profile, kernel, to_read)
     put_json(options.json, [one.to_json() for one in hunts])
     if options.json != "-":
@@ -101,6 +102,10 @@ def run(options: argparse.Namespace) -> Status:
         print(f"\n{kernel.source}", file=to_read)
         say_how_to_confirm(kernel.source, hunts[0].findings)
     return Status.SURPRISE if any(one.findings for one in hunts) or any(holes.values()) else Status.EXPECTED
+
+
+def wrapped(text: str) -> str:
+    return textwrap.fill(text, 120, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
 
 
 def look_where(options: argparse.Namespace) -> str:
@@ -170,7 +175,8 @@ def table(hunts: list[Hunt]) -> str:
     """What happened how often, a column for each revision."""
     width = max(15, *(len(hunt.revision) + 2 for hunt in hunts))
     sound = [hunt for hunt in hunts if not hunt.found]  # of the others, what broke is described instead
-    events = sorted({event for hunt in sound for event in hunt.tally.events})
+    # A damaged pool promises nothing: what it breaks then is counted to show that hunts get there, and is no finding.
+    events = sorted({event for hunt in sound for event in hunt.tally.events if not event.startswith(VIOLATION)})
     rows = [("", [hunt.revision for hunt in hunts])]
     rows.append(("steps", [f"{hunt.tally.steps:,}" for hunt in hunts]))
     rows.append(("steps per second", [f"{hunt.tally.steps / hunt.seconds:,.0f}" for hunt in hunts]))

@@ -98,7 +98,7 @@ def run(options: argparse.Namespace) -> Status:
     where = Where(options.kernel, options.executor, options.jobs, options.fresh)
     results = prove_named(names, settings, where, show_progress, options.seeds)
     if options.json != "-":
-        print(as_text(results, time.perf_counter() - started))
+        print(as_text(results, time.perf_counter() - started, options.kernel or ""))
     put_json(options.json, as_json(results))
     put_traces(options.traces, {result.short_name: result.counterexample for result in results})
     if options.smt2 is not None:
@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> Status:
     if options.json != "-" and not all(result.as_expected for result in results):
         # Of each cause, the first.
         first = {cause_of(one) or one.obligation: one for one in reversed(results) if not one.too_dear}
-        found = [of_proof(result) for result in results if result in first.values()]
+        found = [of_proof(result, options.kernel or "") for result in results if result in first.values()]
         findings = surprises(found, None if options.kernel is None else native(options.kernel))
         show(findings)
         say_how_to_confirm(source, [one for one in findings if one.scene is not None])

@@ -28,7 +28,9 @@ SKIPPED, STOPPED = 125, 255
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("trace", metavar="TRACE", help="a JSON file; see model/trace.py")
-    parser.add_argument("--on", metavar="REVISION", help=f"one of {', '.join(REVISIONS)}; default: series")
+    parser.add_argument(
+        "--on", metavar="REVISION", help=f"one of {', '.join(REVISIONS)}; default: the one in TRACE's name, or series"
+    )
     add_kernel(parser, "run")
     parser.add_argument("--shrink", metavar="FILE", help="write a smaller trace that breaks the same claim")
     parser.add_argument(
@@ -81,11 +83,16 @@ def read(file: str) -> Trace:
         raise BadInput(f"{file}: {error}; {A_TRACE}") from error
 
 
+def made_for(file: str) -> str:
+    """The revision that the name of a trace's file says, as v6.12-layout_ends.json; else the series."""
+    return next((part for part in Path(file).stem.split("-") if part in REVISIONS), "series")
+
+
 def replayed(options: argparse.Namespace) -> Status:
     if options.kernel is not None and options.on is not None:
         raise BadInput(f"--on {options.on} and --kernel {options.kernel}: name one of them")
     kernel = kernel_of(options)
-    on = KERNEL if kernel is not None else options.on or "series"
+    on = KERNEL if kernel is not None else options.on or made_for(options.trace)
     if on not in revisions(kernel):
         raise unknown("revision", on, REVISIONS)
     trace = read(options.trace)

@@ -120,7 +120,7 @@ def ask(engine: str, folder: Path, profile: str, kernel: KernelFile | None, said
         results = prove_named(list(catalogue_of(path)), Settings(smt2=True), Where(path, None, jobs), show_progress)
         write_smt2(results, folder / "smt2")
         said.results += results
-        said.verdicts += [of_proof(result) for result in results]
+        said.verdicts += [of_proof(result, path or "") for result in results]
     elif engine == "crosshair":
         from command.crosshair import FUNCTIONS, check_all
 

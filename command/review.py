@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -39,7 +40,7 @@ from proofs.run import Where, prove_named
 from report.prover import causes
 from report.runs import findings_of, keep, scene_on, with_real_runs
 from report.text import SMALL_PAGES, break_in_words, described, show_progress
-from report.verdicts import of_hunt, of_proof, replaying
+from report.verdicts import ADVICE, SHOWN, of_hunt, of_proof, replaying
 
 MOST_LINES = 40
 
@@ -130,7 +131,7 @@ def run(options: argparse.Namespace) -> Status:
         known, _ = prove(kernels[0].path, options.jobs, {one.obligation for one in odd})
         before = {(one.obligation, one.verdict) for one in known}
         odd = [result for result in odd if (result.obligation, result.verdict) not in before]
-    head = [f"base: {base}", f"  {kernels[0].in_words()}"]
+    head = [f"base: {base}", f"  {kernels[0].in_words(brief=True)}"]
     head.append(f"with {len(patches)} patch{'es' * (len(patches) > 1)} of {options.patches}: {sources[-1]}")
     head += of_proofs(results, odd) if not why_none else [f"Nothing is proved of the result: {why_none}"]
     traces = sources[-1].file.parents[2] / "traces"
@@ -142,7 +143,9 @@ def run(options: argparse.Namespace) -> Status:
     findings = sum(one.findings for one in said)
     print("\n".join(shortened(head, said, out / "index.html")))
     kernel = kernels[-1]
-    verdicts = with_real_runs([*map(of_proof, results), *of_hunt(looked[-1].hunt)], kernel)
+    verdicts = with_real_runs(
+        [*(of_proof(result, kernel.path) for result in results), *of_hunt(looked[-1].hunt)], kernel
+    )
     found = findings_of(verdicts, out / "traces", kernel)
     tallies = {KERNEL: dict(sorted(looked[-1].hunt.tally.events.items()))}
     with usable(options.out):
@@ -167,7 +170,8 @@ def patched(base: Source, patches: list[Patch]) -> tuple[list[Patch], list[tuple
         shutil.rmtree(folder, ignore_errors=True)
         if OTHER_BASE in str(error):
             fitting = [os.path.relpath(tree) for tree in fetched() if fits(patches, find(tree))]
-            raise BuildError(f"{error}{f': BASE={fitting[0]} is' if fitting else '; no fetched kernel is'}") from None
+            fits_one = f": `BASE={quote(fitting[0])}` is" if fitting else "; no fetched kernel is"
+            raise BuildError(f"{error}{fits_one}") from None
         raise
 
 
@@ -316,10 +320,13 @@ def exported_and_not_run(looked: Looked) -> list[str]:
 def of_proofs(results: list[Result], odd: list[Result]) -> list[str]:
     """What is proved of the last version, and what is otherwise than of the base."""
     proved = [result for result in results if result.verdict == "PROVED" and not result.undermined]
-    refuted = [result for result in results if result.verdict == "REFUTED" and result not in odd]
     claims = len({result.claim for result in proved} - {result.claim for result in odd})
     lines = [f"Proved of the result, for all inputs: {claims} claims, in {len(proved)} of {len(results)} obligations"]
-    lines[0] += f"; {len(refuted)} refuted, as known of the base" if refuted else ""
+    for verdict in ("REFUTED", *ADVICE):
+        of_result = [result in odd for result in results if result.verdict == verdict]
+        counts = {"new": sum(of_result), "known": of_result.count(False)}
+        said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        lines[0] += f"; {SHOWN.get(verdict, verdict.lower())}: {said}" if said else ""
     told = causes(sorted(odd, key=lambda result: result.verdict != "REFUTED"))
     told = [line for line in told if not line.startswith("    ")]  # without the names of the obligations
     more = [f"  … {len(told) - MOST_CAUSES} more causes"] if len(told) > MOST_CAUSES else []

@@ -27,6 +27,9 @@ memory: below 4 GiB / memory: at the top of the address space / memory: up to th
 """
 """What a hunt has to meet, whatever the target."""
 
+VIOLATION = "violation: "
+"""Begins what counts a claim that pools broke after a driver had damaged them."""
+
 EXPECTED_OF_CORRUPTION = """
 a page overlaps another from below / violation: in_use_counts_the_live_blocks / violation: blocks_are_disjoint
 """

@@ -259,7 +259,7 @@ class Parts:
             self.seconds += time.perf_counter() - started
 
 
-def in_order(broken: BrokenClaim) -> tuple[bool, bool, tuple[int, int, str]]:
+def in_order(broken: BrokenClaim) -> tuple[bool, bool, tuple[int, bool, int, str]]:
     """Causes before what follows from them: misused locks and lost debugging first, then what fewer steps show, and last what
     is about reports."""
     about_reports = broken.claim in ABOUT_REPORTS

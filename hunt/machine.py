@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from hunt import watchdog
-from hunt.events import KNOWN_BREAK, Tally
+from hunt.events import KNOWN_BREAK, VIOLATION, Tally
 from hunt.numbers import with_neighbours
 from hunt.operations import OPERATIONS
 from hunt.surroundings import Surroundings, surroundings
@@ -139,7 +139,7 @@ class PoolMachine(RuleBasedStateMachine):
             else:
                 watchdog.end()
         for claim in list(lockstep.violations)[before:]:
-            self.count(f"violation: {claim}")
+            self.count(f"{VIOLATION}{claim}")
         if lockstep.ended and not lockstep.corrupted_by and not self.depth:
             self.count(KNOWN_BREAK)
         if lockstep.target is None or lockstep.corrupted_by:

@@ -76,12 +76,13 @@ class KernelFile:
     def is_announced(self, claim: str | None) -> bool:
         return claim in (*self.announced, *self.promised[1])
 
-    def in_words(self) -> str:
-        """What the file is held to, and how that is known."""
+    def in_words(self, brief: bool = False) -> str:
+        """What the file is held to, and how that is known; `brief` says what is otherwise than in the version it is like."""
         promises, announced = self.promised
         how = "as trying it shows" if self.promises is None else f"as {self.promises} says"
         meant = [*announced, *self.announced]
-        return f"held to this, {how}: {promises}" + (f"; meant to change: {', '.join(meant)}" if meant else "")
+        said = promises.in_brief() if brief else promises
+        return f"held to this, {how}: {said}" + (f"; meant to change: {', '.join(meant)}" if meant else "")
 
     def as_make_takes_it(self) -> str:
         real = " REAL=1" if self.source.real else ""

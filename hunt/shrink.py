@@ -1,6 +1,7 @@
 """Makes a trace that breaks a claim smaller, for as long as the same claim breaks.
 
-A trace is smaller if it has fewer steps, or as many, and is shorter as text, or comes before the other one.
+A trace is smaller if it has fewer steps; or as many, and pages as kernels have them; or is shorter as text, or comes before the
+other one.
 """
 
 import json
@@ -68,10 +69,10 @@ def smaller_and_smaller(trace: Trace, replayed: Replayed) -> Iterator[Trace]:
             return
 
 
-def measure(trace: Trace) -> tuple[int, int, str]:
+def measure(trace: Trace) -> tuple[int, bool, int, str]:
     steps = tuple(map(without_outcome, trace.steps))
     text = json.dumps(replace(trace, steps=steps).to_json())
-    return number_of_steps(steps), len(text), text
+    return number_of_steps(steps), trace.kernel.page_size != Kernel().page_size, len(text), text
 
 
 def without_outcome(step: Step) -> Step:
@@ -164,7 +165,7 @@ def variants_of(thing: Step | Kernel | PageChoice | Turn) -> Iterator[Any]:
         elif value is True:
             simpler = [False]
         elif type(value) is int and field.name == "page_size":
-            simpler = [value // 2]
+            simpler = [Kernel().page_size, value // 2]
         elif type(value) is int:
             sign = -1 if value < 0 else 1
             bits = range(abs(value).bit_length() - 1, -1, -1)

@@ -93,7 +93,8 @@ class Source:
 
     def __str__(self) -> str:
         how = "in User Mode Linux" if self.real else ""
-        return f"{self.file} ({', '.join(filter(None, [self.version(), f'SHA-256 {self.digest()}', how]))})"
+        file = self.file.relative_to(Path.cwd()) if Path.cwd() in self.file.parents else self.file
+        return f"{file} ({', '.join(filter(None, [self.version(), f'SHA-256 {self.digest()}', how]))})"
 
     def blamed(self, error: str) -> str:
         return error.replace(str(self.file), self.shown) if self.shown else error

@@ -67,6 +67,10 @@ class Promises:
         options = [f"its boot options are {self.boot_options}"] if self.boot_options else []
         return "; ".join([f"what {self.like} promises", "fresh blocks ascend", *map(self.in_words, names), *options])
 
+    def in_brief(self) -> str:
+        """Only what is promised otherwise than by the revision that it is like."""
+        return "; ".join([f"what {self.like} promises", *map(self.in_words, filter(self.differs, IN_WORDS))])
+
     def differs(self, name: str) -> bool:
         """From what the revision promises that it is like."""
         return bool(getattr(self, name) != getattr(VERSIONS[self.like], name))

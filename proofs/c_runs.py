@@ -11,6 +11,7 @@ from itertools import chain, cycle
 from typing import Any
 
 from kernel.compiler import BuildError
+from kernel.ir import NotFollowed
 from kernel.promises import revision_of
 from kernel.worker import KernelFault
 from model import claims
@@ -207,8 +208,7 @@ def explain_natively(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counte
         return found
     if found := broken(code).any():
         return replace(found, actual=f"a step breaks this inside of the pool; what a run shows of it: {found.actual}")
-    why = "this step does not hold of the code, but no run was found that shows anything wrong"
-    raise code.not_followed(why, "dma_pool_alloc")
+    raise NotFollowed("this step does not hold of the code, but no run was found that shows anything wrong")
 
 
 def explain_count(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from hashlib import sha256
+from shlex import quote
 
 from kernel.build import find
 from kernel.execute import RUN
@@ -76,7 +77,9 @@ def catalogue_of_kernel(path: str) -> Catalogue:
     try:
         return compiled(path, digest_of_kernel(path))
     except NotFollowed as not_followed:
-        raise BadInput(f"{path}: the prover cannot follow it: {not_followed}; hunt only: make fuzz") from not_followed
+        raise BadInput(
+            f"{path}: the prover cannot follow it: {not_followed}; hunt only: make fuzz KERNEL={quote(path)}"
+        ) from not_followed
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from model.claims import CLAIMS
 from model.geometry import counted
-from report.verdicts import ADVICE, SHOWN, TOO_DEAR, against, too_dear
+from report.verdicts import ADVICE, SHOWN, TOO_DEAR, advice, against, too_dear
 
 if TYPE_CHECKING:  # or whoever reads a report would need Z3
     from proofs.engine.obligation import Result
@@ -19,8 +19,9 @@ COVERED = (
 """Of the proofs about a kernel's file."""
 
 
-def as_text(results: "list[Result]", seconds: float) -> str:
-    """The results by claim, with the refutations in words; what has the same cause is told once."""
+def as_text(results: "list[Result]", seconds: float, kernel: str = "") -> str:
+    """The results by claim, with the refutations in words; what has the same cause is told once. `kernel` is the path of the
+    file that they are about."""
     lines = []
     in_order = sorted(results, key=lambda result: list(CLAIMS).index(result.claim))
     told: dict[str, str] = {}
@@ -28,7 +29,7 @@ def as_text(results: "list[Result]", seconds: float) -> str:
         lines += ["", f"{claim}: {CLAIMS[claim].sentence}"]
         for result in of_claim:
             cause = cause_of(result)
-            lines += lines_of_result(result, told.get(cause, ""))
+            lines += lines_of_result(result, told.get(cause, ""), kernel)
             if cause:
                 told.setdefault(cause, result.obligation)
     odd = [result for result in results if not result.as_expected]
@@ -43,7 +44,7 @@ def as_text(results: "list[Result]", seconds: float) -> str:
         "",
         f"{counted(len(results), 'obligation')} in {seconds:.1f} s: {counts}; {len(odd)} not as expected.{earlier}",
     ]
-    lines += causes(odd)
+    lines += causes(odd, kernel)
     not_proved_here = dict.fromkeys(claim for result in results for claim in result.not_proved_here)
     if not_proved_here:
         lines.append(f"  These proofs rest on claims that were not proved here: {', '.join(not_proved_here)}.")
@@ -69,7 +70,7 @@ def cause_of(result: "Result") -> str:
     return f"{result.verdict}: {trace}" if "trace" in result.counterexample else ""
 
 
-def causes(odd: "list[Result]") -> list[str]:
+def causes(odd: "list[Result]", kernel: str = "") -> list[str]:
     """What is not as expected: an entry for each cause, with what it is about."""
     lines, of_cause = [], dict[str, list["Result"]]()
     for result in odd:
@@ -80,7 +81,8 @@ def causes(odd: "list[Result]") -> list[str]:
             lost = ", ".join(first.undermined)
             lines.append(f"  {first.obligation} is PROVED, but rests on {lost}, so that it says nothing here.")
         elif len(about) == 1:
-            lines.append(f"  {first.obligation} {what_is_odd(first)}.")
+            why = f": {first.why}" if first.verdict == "NOT_FOLLOWED" and first.why else ""
+            lines.append(f"  {first.obligation} {what_is_odd(first)}{why}.")
         else:
             why = first.why or (first.counterexample or {}).get("actual", "")
             verdict = SHOWN.get(first.verdict, first.verdict)
@@ -89,7 +91,7 @@ def causes(odd: "list[Result]") -> list[str]:
             lines.append(f"  {len(about)} obligations are {verdict} for one cause ({of}): {why}")
             lines += [f"    {name}" for name in names]
             if first.verdict in ADVICE:
-                lines.append(f"    to do: {ADVICE[first.verdict]}")
+                lines.append(f"    to do: {advice(first.verdict, kernel)}")
     return lines
 
 
@@ -101,7 +103,7 @@ def what_is_odd(result: "Result") -> str:
     return f"{said}: what fails is “{result.broken}”" if result.verdict == result.expected else said
 
 
-def lines_of_result(result: "Result", told: str = "") -> list[str]:
+def lines_of_result(result: "Result", told: str = "", kernel: str = "") -> list[str]:
     """One result: a line, and what people need to understand a refutation, unless the same was `told` of another one."""
     where = " ".join(part for part in (result.revision, result.theory, result.case) if part)
     expected = "" if result.as_expected else f", {against(result.verdict, result.expected)}"
@@ -131,7 +133,7 @@ def lines_of_result(result: "Result", told: str = "") -> list[str]:
     if result.why:
         lines.append(f"           because  {result.why}")
     if result.verdict in ADVICE:
-        lines.append(f"           to do    {ADVICE[result.verdict]}")
+        lines.append(f"           to do    {advice(result.verdict, kernel)}")
     return lines
 
 

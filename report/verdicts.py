@@ -40,6 +40,12 @@ ADVICE = {
 }
 """What to do about verdicts that say nothing of a claim."""
 
+
+def advice(verdict: str, kernel: str = "") -> str:
+    """What to do about a verdict that says nothing, with the kernel's path."""
+    return ADVICE[verdict].replace("KERNEL=…", f"KERNEL={quote(kernel) if kernel else '…'}")
+
+
 SMT2 = "SMT-LIB 2"
 """The evidence that is a file, beside the page."""
 
@@ -120,8 +126,8 @@ class EngineVerdict:
         return said
 
 
-def of_proof(result: "Result") -> EngineVerdict:
-    """The prover's verdict on an obligation."""
+def of_proof(result: "Result", kernel: str = "") -> EngineVerdict:
+    """The prover's verdict on an obligation, which may be about a kernel's file."""
     evidence = {
         "theory": {"Z": "all non-negative integers", "u32": "words of 32 bits", "u64": "words of 64 bits"}[
             result.theory
@@ -135,7 +141,7 @@ def of_proof(result: "Result") -> EngineVerdict:
     if result.why:
         evidence["because"] = result.why
     if result.verdict in ADVICE:
-        evidence["to do"] = ADVICE[result.verdict]
+        evidence["to do"] = advice(result.verdict, kernel)
     if result.undermined:
         evidence[SAYS_NOTHING] = f"it rests on {', '.join(result.undermined)}"
     if result.too_dear:

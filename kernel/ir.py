@@ -21,7 +21,8 @@ from typing import Any
 from kernel.build import MEANING, MISTAKES, PLAIN, Source, Variant, kernel_flags
 from kernel.compiler import BuildError, explained, run
 from kernel.headers import wrapped
-from kernel.instructions import LINE, Instruction, constant, decoded, width_of
+from kernel.instructions import LINE, Instruction, Local, constant, decoded, width_of
+from kernel.switches import only_set_at_boot, set_by_options
 
 UNOPTIMISED = ["-O0", "-Xclang", "-disable-O0-optnone", "-fno-discard-value-names", "-fno-sanitize=all"]
 
@@ -178,10 +179,13 @@ class Module:
         self.variables = {
             name: (kind, int(begins) if begins.lstrip("-").isdigit() else 0)
             for name, kind, begins in re.findall(
-                r"^@([\w.]+) = [a-z_ ]*?\bglobal (ptr|i\d+|%[\w.]+) ([^,\s]+)", text, re.M
+                r"^@([\w.]+) = [a-z_ ]*?\bglobal (ptr|i\d+|%[\w.]+) (?:\{.*?i32 )?([^,\s]+)", text, re.M
             )
         }
-        """Words and structs of the file that may change: their types, and what a word begins with."""
+        """Words and structs of the file that may change: their types, and what a word, or a static key, begins with."""
+        self.options, self.parameters = set_by_options(text)
+        self.switches = {name: self.variables[name][1] for name in only_set_at_boot(text) if name in self.variables}
+        """Variables that nobody sets but boot options, and what they hold without these."""
         self._nodes = {reference: node_of(node) for reference, node in re.findall(r"^(!\d+) = (.*)$", text, re.M)}
 
     def has(self, function: str) -> bool:
@@ -192,6 +196,19 @@ class Module:
         if not self.has(name):
             raise NotFollowed(f"there is no function {name}")
         return self.functions[self.aliases.get(name, name)]
+
+    @functools.cache  # noqa: B019  (a process has few modules)
+    def read_by(self, function: str, *blocks: str) -> frozenset[str]:
+        """The objects of the file that a function mentions, or what it calls, in all its blocks or in these."""
+        code = self.function(function).blocks
+        mentioned = {
+            name
+            for block in blocks or code
+            for one in code[block]
+            for operand in one.operands
+            if (name := getattr(operand.value, "name", None)) and not isinstance(operand.value, Local)
+        }
+        return frozenset(mentioned).union(*(self.read_by(name) for name in mentioned if name in self.functions))
 
     def place(self, function: str, block: str, instruction: Instruction | None = None) -> str:
         """The function, the file and the line of an instruction, or of the first of a block that has one; "" if none has."""

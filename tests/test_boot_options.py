@@ -2,12 +2,21 @@
 
 from pathlib import Path
 
+import pytest
+
 from hunt.directed import run_all
 from hunt.machine import machine
 from hunt.revisions import kernel_file
+from kernel.build import Source
+from kernel.ir import NotFollowed, ir_of
 from kernel.pool import boot_options, turn_debugging_off
 from kernel.promises import promises_of, revision_of
-from tests.kernels import changed, hunt, needs_a_compiler
+from kernel.switches import only_set_at_boot
+from model.promises import V6_12
+from proofs.compiled import obligations_of
+from proofs.engine.obligation import Settings, prove
+from proofs.subjects.c_pool import Code, booted
+from tests.kernels import changed, fetched, hunt, needs_a_compiler
 
 needs_a_compiler()
 
@@ -76,3 +85,42 @@ def test_a_bug_behind_a_key_is_found(tmp_path: Path) -> None:
     file = with_a_key(tmp_path, BY_A_FLAG, "\tmemset(vaddr, POOL_POISON_FREED, pool->size);\n", "")
     found = run_all(machine(revision_of(kernel_file(str(file)).source)))
     assert {one.claim.name for one in found} >= {"debug_is_on_where_it_was", "freed_block_is_filled"}
+
+
+def test_the_prover_follows_what_they_set(tmp_path: Path) -> None:
+    in_the_loop = "\t\tif (offset + pool->size > next_boundary) {", "\t\tif (static_key_enabled(&checks) && 0) {"
+    source = Source(with_a_key(tmp_path, BY_A_VALUE, *in_the_loop), fetched("v6.12").tree)
+    plain, debugging = ir_of(source), ir_of(source, debug=True)
+    assert (plain.switches, debugging.switches, booted(plain)) == ({"checks": 0}, {"checks": 1}, {"checks": 1})
+    with pytest.raises(NotFollowed, match=r"checks is read in a loop, and is set at boot, in .*dmapool.c:\d+"):
+        Code(source, plain, debugging, V6_12).alike("pool_initialise_page")
+
+
+@pytest.mark.parametrize(("poison", "verdict"), [("POOL_POISON_FREED", "PROVED"), ("0", "REFUTED")])
+def test_the_prover_refutes_a_bug_behind_a_key(tmp_path: Path, poison: str, verdict: str) -> None:
+    source = Source(
+        with_a_key(tmp_path, BY_A_FLAG, "memset(vaddr, POOL_POISON_FREED", f"memset(vaddr, {poison}"),
+        fetched("v6.12").tree,
+    )
+    assert prove(obligations_of(source)["freed_block_is_filled/kernel/u64"], Settings()).verdict == verdict
+
+
+def test_what_others_set_as_well_may_hold_anything() -> None:
+    options = """
+@checks = internal global i8 0, align 1
+@level = internal global i32 3, align 4
+@other = internal global i32 3, align 4
+@__setup_f = internal global { ptr, ptr, i32 } { ptr @__setup_str_f, ptr @f, i32 0 }, section "poolproof_options", align 8
+@__param_level = internal constant { ptr, ptr, ptr, i16, i8 } { ptr @s, ptr null, ptr @param_ops_int, i16 292, { ptr @level } }
+define internal i32 @f(ptr %0) {
+  store i8 1, ptr @checks
+}
+define void @g() {
+  %1 = load i8, ptr @checks
+  store i32 1, ptr @other
+}
+"""
+    assert only_set_at_boot(options) == {"checks", "level"}
+    assert only_set_at_boot(options.replace("i16 292", "i16 420")) == {"checks"}
+    assert only_set_at_boot(options.replace("ptr @other", "ptr @checks")) == {"level", "other"}
+    assert only_set_at_boot(options.replace("  %1 =", "  call i32 @f(ptr null)\n  %1 =")) == set()

@@ -10,10 +10,11 @@ from typing import Any
 
 from impl.layout import Geometry
 from kernel.build import Source
-from kernel.environment import GFP_ZERO, TEXTS, by_kernel_names, from_caches, inline_in_headers, objects_of
+from kernel.environment import GFP_ZERO, TEXTS, Reads, by_kernel_names, from_caches, inline_in_headers, objects_of
 from kernel.execute import MEMORY, Interpreter
 from kernel.ir import Field, Module, NotFollowed, ir_of
 from kernel.objects import Fault, Opaque, Pointer, Struct
+from kernel.pool import turn_debugging_off
 from kernel.promises import promises_of
 from model.promises import SERIES, V6_12, VERSIONS, Promises
 from proofs.engine.path import Body
@@ -89,11 +90,16 @@ class Code:
         return interpreter
 
     def alike(self, name: str) -> str:
-        """The function, which has to be the same with debugging code and without: what is proved of one is used of the other.
+        """The function, which has to be the same with debugging code and without, and to read nothing in a loop that is set at
+        boot: what is proved of one is used of the other.
 
         Raises NotFollowed."""
-        if self.module.function(name) != self.debugging.function(name):
+        function = self.module.function(name)
+        if function != self.debugging.function(name):
             raise self.not_followed(f"{name} is another one in debug builds", name)
+        for block in (block for block in function.blocks if function.reaches(block, block)):
+            if read := self.module.switches.keys() & self.module.read_by(name, block):
+                raise self.not_followed(f"{min(read)} is read in a loop, and is set at boot", name)
         return name
 
 
@@ -102,8 +108,36 @@ def any_global(module: Module, path: Any, variable: Struct, known: Field) -> Any
     name = f"{variable.name}.{known.name}".removesuffix(".")
     if known.type.endswith("*"):
         return Pointer(Opaque(f"what {name} leads to", may_be_null=True, variable=variable.name), 0)
+    if variable.name in module.switches:
+        return module.switches[variable.name] % 2**known.width
     begins = module.variables[variable.name][1] % 2**known.width
     return begins if path is None else path.number(name, known.width)
+
+
+def booted(module: Module) -> dict[str, int]:
+    """What the variables hold that are only set at boot, where the file's own boot options are set; what a handler does that is
+    not followed may be any."""
+    interpreter = Interpreter(module, {"kstrtobool": partial(parsed, 8), "kstrtoint": partial(parsed, 32)})
+    interpreter.globals["static_key_initialized"] = Pointer(Reads("static_key_initialized", lambda: 1), 0)
+    try:
+        for function in module.options:
+            interpreter.call(function, Pointer(Struct("an option's text", {}), 0))
+    except NotImplementedError:
+        return {}
+    set_by_functions = {name for name in module.switches if name in interpreter.globals}
+    held = {name: interpreter.globals[name].object for name in set_by_functions}
+    return (
+        module.switches
+        | {name: one.load(0, one.fields[0].width) for name, one in held.items()}
+        | {name: value for name, value in module.parameters.items() if name in module.switches}
+    )
+
+
+def parsed(width: int, text: Any, to: Pointer) -> int:
+    """An option's text says yes, or 1."""
+    del text
+    to.object.store(to.offset, width, 1)
+    return 0
 
 
 def of_function(module: Module, function: str, body: Body) -> Body:
@@ -129,6 +163,8 @@ def compile_file(source: Source) -> Code:
     code = Code(source, ir_of(source), ir_of(source, debug=True), VERSIONS[promises_of(source).like])
     for module in (code.module, code.debugging):
         module.aliases.update(functions_of(module))
+    if code.debugging.switches and not turn_debugging_off(source):
+        code.debugging.switches = booted(code.debugging)
     pools = []
     for size, align, boundary, page_size in CREATED:
         with suppress(Exception):  # the code may fail in any way

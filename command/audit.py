@@ -22,7 +22,7 @@ from kernel.build import KERNELS, find
 from kernel.random_calls import Differs, Held, functions_of, hold_to_native
 from model.bad_input import BadInput
 from model.geometry import counted
-from proofs.audit import NO_BUG, NOT_FOLLOWED, SAYS_NOTHING, Audit, audit_body, needed_by_others
+from proofs.audit import LOST, NO_BUG, SAYS_NOTHING, Audit, audit_body, needed_by_others
 from proofs.catalogue import OBLIGATIONS, Catalogue, catalogue_of, what_runs_here
 from proofs.engine.budgets import put_budgets
 from proofs.engine.executors import executor
@@ -233,7 +233,7 @@ def broken(bug: Bug, lemma: list[str], resting: list[str]) -> dict[str, str]:
         if result["obligation"] in became:
             says_nothing = result["verdict"] == "PROVED" and result["undermined"]
             lost = bug.kernel and result["verdict"] == "NOT_FOLLOWED"
-            became[result["obligation"]] = SAYS_NOTHING if says_nothing else NOT_FOLLOWED if lost else result["verdict"]
+            became[result["obligation"]] = SAYS_NOTHING if says_nothing else LOST if lost else result["verdict"]
     return became
 
 

@@ -59,7 +59,7 @@ def table_of_claims() -> str:
             f"`{claim.name}`",
             claim.sentence,
             claim.source,
-            "<br>".join([*of_python, *(["your C u64"] if claim.name in PROVED_OF_C else [])]) or "hunted only",
+            "<br>".join([*of_python, *stated_of_c(claim)]) or "hunted only",
             "<br>".join(refuted),
             "<br>".join(f"`{name}`" for name in seeded_bugs(claim)),
             "<br>".join(f"`{name}`" for name in traces_of(claim)),
@@ -67,6 +67,15 @@ def table_of_claims() -> str:
         lines.append("| " + " | ".join(cells) + " |")
     needed = [f"- `{claim.name}`: {claim.drivers}" for claim in CLAIMS.values() if claim.drivers]
     return "\n".join([*lines, "", "Which drivers need it:", "", *needed]) + "\n"
+
+
+def stated_of_c(claim: Claim) -> list[str]:
+    """That a claim is proved of C, and the modules of proofs/ that show or state it of C alone, if there are any."""
+    if claim.name not in PROVED_OF_C:
+        return []
+    files = sorted([*(ROOT / "proofs").glob("compiled*.py"), *(ROOT / "proofs").glob("c_*.py")])
+    named = [file.stem for file in files if re.search(rf"\bclaims\.{claim.name}\b", file.read_text())]
+    return ["your C u64" + (f" (`{'`, `'.join(named)}`)" if named else "")]
 
 
 def seeded_bugs(claim: Claim) -> list[str]:

@@ -184,7 +184,7 @@ class Parts:
                 self.broken[one.key] = min(self.broken.get(one.key, one), one, key=lambda one: measure(one.trace))
         if (off := debug_is_on_where_it_was.name) in self.broken and off not in self.hunter.revision.past:
             self.broken = {name: one for name, one in self.broken.items() if name == off or self.breaks(one, past=off)}
-        self.hunter.revision = self.past()
+        self.hunter.revision = self.past_what_broke()
         return self.shrinks and len(self.broken) > before and not any(one.never_ends for one in self.broken.values())
 
     def breaks(self, one: BrokenClaim, past: str) -> bool:
@@ -201,7 +201,7 @@ class Parts:
             pass  # the run goes on otherwise
         return False
 
-    def past(self) -> Revision:
+    def past_what_broke(self) -> Revision:
         """What is hunted in, past what has broken so far."""
         return self.revision.going_past(self.broken)
 
@@ -215,17 +215,19 @@ class Parts:
             return directed.run_all(self.hunter, most=None if self.shrinks else 1)
 
     def edges(self) -> Iterable[BrokenClaim | None]:
-        self.hunter.tally.events[CREATED], found = run_edges(self.past(), self.numbers, self.so_far, self.pools)
+        self.hunter.tally.events[CREATED], found = run_edges(
+            self.past_what_broke(), self.numbers, self.so_far, self.pools
+        )
         return [found]
 
     def deep(self) -> Iterable[BrokenClaim | None]:
         of_c = self.source is not None
-        self.hunter.tally.events[DEPTH], found = run_deep(self.past(), self.numbers, of_c, self.so_far)
+        self.hunter.tally.events[DEPTH], found = run_deep(self.past_what_broke(), self.numbers, of_c, self.so_far)
         return [found]
 
     def swept(self) -> Iterable[BrokenClaim | None]:
         page_sizes = (PAGE_SIZE,) if self.name == "oracle" else ()  # it walks from byte to byte
-        swept = sweep(self.past(), self.source, page_sizes, self.numbers, self.so_far)
+        swept = sweep(self.past_what_broke(), self.source, page_sizes, self.numbers, self.so_far)
         self.hunter.tally.events |= {SWEPT: swept.pools, "block of the sweep": swept.blocks}
         return [swept.broken]
 
@@ -233,10 +235,10 @@ class Parts:
         if self.revision.together is None or (self.source is not None and self.source.real):
             return []
         most = max(FEWEST_ORDERS, 3 * self.wanted.max_examples)
-        met = meet_all(self.past(), most, IN_PYTHON if self.source is None else MEETINGS, self.so_far)
+        met = meet_all(self.past_what_broke(), most, IN_PYTHON if self.source is None else MEETINGS, self.so_far)
         self.hunter.tally.events |= {ORDERS: met.orders, PRUNED: met.pruned, UNFINISHED: met.unfinished}
         if met.broken is None:
-            met = meet_by_priorities(self.past(), most // 15, self.so_far)
+            met = meet_by_priorities(self.past_what_broke(), most // 15, self.so_far)
             self.hunter.tally.events[DRAWN] = met.orders
         return [met.broken]
 

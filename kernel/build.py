@@ -147,8 +147,8 @@ class Variant:
 def find(kernel: str | Path) -> Source:
     """The source that a path names: a kernel tree, TREE@COMMIT for a commit of a git tree, or a single file.
 
-    A file that is in no tree is compiled with the headers of the newest kernel that `make kernels` has fetched. Raises
-    BuildError.
+    A file that is in no whole tree is compiled with the headers of the newest kernel that fits, of what `make kernels` has
+    fetched. Raises BuildError.
     """
     if not str(kernel):
         raise BuildError("the path of the kernel is empty; a kernel tree is expected, or a single dmapool.c")

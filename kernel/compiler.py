@@ -53,7 +53,8 @@ def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
 
 
 def explained(said: str, file: Path, tree: Path) -> str:
-    """A compiler's first error, in one line that begins with the place in the file, and ends with the tree of the headers."""
+    """A compiler's first error, in one line that begins with the place in the file; of an unknown name, it ends with whose
+    headers were used."""
     said = said.replace("\u2018", "'").replace("\u2019", "'")
     if header := re.search(
         r"^(.*?):\d+(?::\d+)?: fatal error: '?([\w./-]+\.h)'?(?:: No such| file not found)", said, re.M

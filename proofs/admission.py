@@ -151,8 +151,8 @@ def explain_overrun(inputs: dict[str, Any]) -> Counterexample:
     assert kept is not None
     blocks, _ = STACK_IN_PYTHON.place(kept, 2)
     second = number(blocks[1][0])
-    past = f"block 2 lies at {second}, past the page's end, for {second} + {number(kept.size)} wraps around"
-    return replace(explained, actual=f"{explained.actual}; {past}", page=page_of(kept, blocks))
+    outside = f"block 2 lies at {second}, past the page's end, for {second} + {number(kept.size)} wraps around"
+    return replace(explained, actual=f"{explained.actual}; {outside}", page=page_of(kept, blocks))
 
 
 def explain_endless(inputs: dict[str, Any]) -> Counterexample:

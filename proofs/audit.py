@@ -18,7 +18,7 @@ from proofs.engine.path import code_of
 from proofs.engine.solver import DEFAULT_LIMIT, Solver
 
 SAYS_NOTHING = "PROVED, but rests on what is broken"
-NOT_FOLLOWED = "not followed any more"
+LOST = "not followed any more"
 NO_BUG = "no seeded bug breaks it"
 NEEDED_BY = "PROVED, but needed by "
 
@@ -44,11 +44,9 @@ class Audit:
             return False
         if self.expected == Verdict.REFUTED.value:
             return True
-        needed = all(
-            became in (NOT_FOLLOWED, "REFUTED") or became.startswith(NEEDED_BY) for became in self.dropped.values()
-        )
+        needed = all(became in (LOST, "REFUTED") or became.startswith(NEEDED_BY) for became in self.dropped.values())
         noticed = bool(self.bugs) and all(became == "REFUTED" for became in self.bugs.values())
-        rests = all(became in (SAYS_NOTHING, NOT_FOLLOWED, "REFUTED") for became in self.lemmas.values())
+        rests = all(became in (SAYS_NOTHING, LOST, "REFUTED") for became in self.lemmas.values())
         return needed and noticed and rests
 
 
@@ -95,7 +93,7 @@ def without(premise: str, obligation: Obligation, limit: int, catalogue: Catalog
             another = other.body is not obligation.body or other.theory is not obligation.theory
             if alike and another and refuted(other, limit, premise).verdict is Verdict.REFUTED:
                 return NEEDED_BY + other.name
-    return NOT_FOLLOWED if verdict is Verdict.NOT_FOLLOWED and obligation.revision == KERNEL else verdict.value
+    return LOST if verdict is Verdict.NOT_FOLLOWED and obligation.revision == KERNEL else verdict.value
 
 
 def needed_by_others(results: list[Audit]) -> None:
@@ -103,7 +101,7 @@ def needed_by_others(results: list[Audit]) -> None:
     that C's objects are views of."""
     for result in results:
         for premise, became in result.dropped.items():
-            others = [one.obligation for one in results if one.dropped.get(premise) in ("REFUTED", NOT_FOLLOWED)]
+            others = [one.obligation for one in results if one.dropped.get(premise) in ("REFUTED", LOST)]
             if became == "PROVED" and others:
                 result.dropped[premise] = NEEDED_BY + others[0]
 

@@ -107,10 +107,11 @@ def catalogue_of(kernel: str | None) -> Catalogue:
 
 
 def digest_of_kernel(path: str) -> str:
-    """Of all that is compiled: the file, its tree's headers and lib/, the shim; and of the compiler. Raises BuildError."""
+    """Of all that is compiled: the file, with its name, which results have beside the lines of C; its tree's headers and lib/,
+    the shim; and of the compiler. Raises BuildError."""
     source = find(path)
     contents = [sha256(file.read_bytes()).hexdigest() for file in (source.file, *sorted(SHIM.rglob("*.[ch]")))]
-    return cache.digest_of(contents, stamp(source.whole_tree()), clang())
+    return cache.digest_of(source.file.name, contents, stamp(source.whole_tree()), clang())
 
 
 def key_of(obligation: Obligation, settings: Settings, compiled_from: str | None = None) -> str:

@@ -80,8 +80,8 @@ def wrong_page(
     if trouble:
         actual, blocks = trouble, 1
     elif number and odd + size > allocation:
-        past = odd + size - allocation
-        actual = f"block {number} starts at offset {odd} and ends at {odd + size}, {past} bytes past the page's end"
+        beyond = odd + size - allocation
+        actual = f"block {number} starts at offset {odd} and ends at {odd + size}, {beyond} bytes past the page's end"
         blocks = number
     elif number > len(promised):
         actual = f"block {number} starts at offset {odd}, where none should be"

@@ -12,7 +12,7 @@ from command.audit import audit_all, break_lemmas, bugs_of
 from impl.words import unsigned_int
 from model import claims
 from model.bad_input import BadInput
-from proofs.audit import NEEDED_BY, NO_BUG, NOT_FOLLOWED, SAYS_NOTHING, Audit, audit_body, needed_by_others
+from proofs.audit import LOST, NEEDED_BY, NO_BUG, SAYS_NOTHING, Audit, audit_body, needed_by_others
 from proofs.catalogue import OBLIGATIONS
 from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample, Obligation, Obligations
@@ -118,7 +118,7 @@ def test_proofs_about_a_kernel_are_audited(tmp_path: Path) -> None:
 
 def test_a_premise_of_a_kernels_proof_is_needed_where_another_proof_needs_it() -> None:
     idle = {"a premise": "PROVED", "another": "PROVED"}
-    results = [Audit("one", "PROVED", idle), Audit("other", "PROVED", {"a premise": NOT_FOLLOWED})]
+    results = [Audit("one", "PROVED", idle), Audit("other", "PROVED", {"a premise": LOST})]
     needed_by_others(results)
     assert results[0].dropped == {"a premise": NEEDED_BY + "other", "another": "PROVED"}
 

@@ -9,13 +9,13 @@ import tempfile
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
-from math import prod
 from pathlib import Path
 from textwrap import shorten
 
 from command.files import try_out, usable
 from command.line import Status, add_real, add_seed, number, say_how_to_confirm
-from hunt.compare import EDGES, OBSERVED, RUNS, Comparison, compare, confirmed_difference, draw
+from hunt.compare import OBSERVED, RUNS, Comparison, compare, confirmed_difference, draw
+from hunt.edges import at_edges
 from kernel.build import Source, Variant, find
 from kernel.patches import FORMS, Patch, applied, read_patches
 from kernel.pool import program_of
@@ -76,13 +76,11 @@ def run(options: argparse.Namespace) -> Status:
 
 def two(before: Source, after: Source, options: argparse.Namespace) -> Status:
     built(before, after)
-    files = f"before: {before}\nafter:  {after}"
-    print(files, flush=True)
+    print(f"before: {before}\nafter:  {after}", flush=True)
     done = compare(before, after, draw([before, after], options.seed, options.runs, show_progress), show_progress)
     show_progress("")
     print(f"{counted(done.runs, 'pool')}, {counted(done.steps, 'step')}, seed {options.seed}: {summary(done)}")
     print("\n".join(differences(done, f"compare-{before.label()}-{after.label()}", before, after)))
-    print(f"\n{files}")
     say_how_to_confirm(after, done.smallest)
     return Status.SURPRISE if done.smallest else Status.EXPECTED
 
@@ -117,10 +115,10 @@ def series(before: Source, patches: list[Patch], options: argparse.Namespace) ->
                 ]
             former = source
         print("\nIn how many of the pools a step first differs in what.", end=" ")
-        edges = prod(map(len, EDGES))
+        edges = len(at_edges())
         number = f"{options.runs:,} that are drawn, seed {options.seed}"
         print(f"For each patch: {edges:,} pools near 2^32, the directed runs, and {number}.")
-        print("\n".join([*details, "", files]))
+        print("\n".join(details))
         say_how_to_confirm(before, differs)
         return Status.SURPRISE if differs else Status.EXPECTED
 

@@ -327,6 +327,8 @@ def of_proofs(results: list[Result], odd: list[Result]) -> list[str]:
         counts = {"new": sum(of_result), "known": of_result.count(False)}
         said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
         lines[0] += f"; {SHOWN.get(verdict, verdict.lower())}: {said}" if said else ""
+    undermined = sum(result.verdict == "PROVED" and bool(result.undermined) for result in results)
+    lines[0] += f"; {undermined} rest on what is not proved" if undermined else ""
     told = causes(sorted(odd, key=lambda result: result.verdict != "REFUTED"))
     told = [line for line in told if not line.startswith("    ")]  # without the names of the obligations
     more = [f"  … {len(told) - MOST_CAUSES} more causes"] if len(told) > MOST_CAUSES else []

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import product
 from random import Random
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from hunt import directed, profiles
 from hunt.confirm import in_a_real_kernel, named
+from hunt.edges import at_edges
 from hunt.events import Tally
 from hunt.machine import Dice, PoolMachine
 from hunt.numbers import of_kernel, with_neighbours
@@ -39,13 +39,6 @@ OBSERVED = {
     "end": "crashes, misused locks, loops without an end",
 }
 """What a driver, a device and a reader of the logs can see of a step."""
-
-EDGES = (
-    (0, 1, 15, 16, 4095, 4096, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**32 + 16, 2**63, 2**64 - 1),
-    (0, 1, 2, 3, 2**12, 2**31, 2**32, 2**63),
-    (0, 1, 16, 2**12, 2**31, 2**32, 2**63, 2**64 - 1),
-)
-"""Sizes, aligns and boundaries about which a word of 32 or 64 bits can be wrong. No device has pages of such sizes."""
 
 SHADOW = range(0x100000000000, 0x200000000000)
 """Where User Mode Linux has KASAN's shadow: CONFIG_KASAN_SHADOW_OFFSET, and an eighth of 2^47 bytes from there."""
@@ -269,7 +262,7 @@ def draw(
     """What to run the `sources` with, to compare them with each other: at the `edges` of words, the directed runs, and `runs`
     that are drawn, with the numbers that are in any of them. Raises BuildError."""
     first, *others = sources
-    drawn = [Trace((Create(*edge), Alloc("a"), Destroy())) for edge in product(*EDGES)] if edges else []
+    drawn = [Trace((pool, Alloc("a"), Destroy())) for pool in at_edges()] if edges else []
 
     class DrawingMachine(PoolMachine):
         """Notes what it does to a Python revision, a pool at a time."""

@@ -19,21 +19,24 @@ CREATED = "create at an edge"
 """What a hunt counts."""
 
 WORDS = (2**16, 2**20, 2**31, 2**32)
-SIZES = (0, 1, 4095, 4096, 4097, *with_neighbours(WORDS), 2**32 + 16, 2**63, 2**64 - 1)
+SIZES = (0, 1, 15, 16, 4095, 4096, 4097, *with_neighbours(WORDS), 2**32 + 16, 2**63, 2**64 - 1)
 ALIGNS = (1, 0, 3, 16, 2**12, 2**31, 2**32, 2**63)
 BOUNDARIES = (0, 1, 16, 2**12, *with_neighbours(WORDS), 2**63, 2**64 - 1)
 
 AFTERWARDS = (Alloc("a"), Alloc("b"), Free("a"), Free("b"), Destroy())
 
 
-def pools(promises: Promises, numbers: frozenset[int] = frozenset(), more: tuple[Create, ...] = ()) -> Iterator[Create]:
-    """Pools at the edges, and at those of the numbers, and `more`; aligns that matter little have fewer of them."""
+def at_edges(numbers: frozenset[int] = frozenset()) -> list[Create]:
+    """Pools at the edges, and at those of the numbers; aligns that matter little have fewer of them."""
     sizes = sorted({*SIZES, *with_neighbours(numbers)})
     boundaries = sorted({*BOUNDARIES, *numbers, *(1 << number.bit_length() for number in numbers if number < 2**63)})
     drawn = [Create(size, 1, boundary) for size, boundary in product(sizes, boundaries)]
-    drawn += [Create(*arguments) for arguments in product(SIZES, ALIGNS[1:], (0, 2**12, 2**32))]
-    drawn += more
-    yield from (pool for pool in drawn if not is_a_known_defect(pool, promises))
+    return drawn + [Create(*arguments) for arguments in product(SIZES, ALIGNS[1:], (0, 2**12, 2**32))]
+
+
+def pools(promises: Promises, numbers: frozenset[int] = frozenset(), more: tuple[Create, ...] = ()) -> Iterator[Create]:
+    """Those, and `more`, in which no version's defect is known."""
+    yield from (pool for pool in [*at_edges(numbers), *more] if not is_a_known_defect(pool, promises))
 
 
 def is_a_known_defect(pool: Create, promises: Promises) -> bool:

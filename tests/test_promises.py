@@ -72,6 +72,11 @@ def test_what_only_this_file_does_worse_is_no_promise(tmp_path: Path) -> None:
     assert promises_of(here) == V6_12
 
 
+def test_a_wrong_dma_address_is_not_taken_for_a_promise(tmp_path: Path) -> None:
+    """A free with it is reported, as any other with it is."""
+    assert promises_of(changed("v6.12", tmp_path, "last = block;", "last = block; first->dma = 0;")) == V6_12
+
+
 def test_what_cannot_be_tried_is_not_guessed(tmp_path: Path) -> None:
     assert promises_of(tiny(tmp_path, "__builtin_trap();")).like in ("v6.12", "v6.1-as-it-is")
 

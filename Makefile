@@ -6,11 +6,9 @@ RUN := $(VENV)/bin/python
 OF_KERNEL = $(if $(KERNEL),--kernel "$(KERNEL)") $(if $(PROMISES),--promises "$(PROMISES)")
 OF_RUN = $(OF_KERNEL) $(if $(REAL),--real)
 OF_HUNT = $(OF_RUN) $(addprefix --announce=,$(ANNOUNCE))
-ifeq ($(origin KERNEL) $(KERNEL),command line )
-  $(error KERNEL is empty: name a kernel tree, or a mm/dmapool.c)
-endif
-$(foreach name,BASE BEFORE AFTER PATCHES MBOX TRACE PROMISES,$(if $(filter command,$(firstword $(origin $(name)))),$(if $($(name)),, \
-  $(error $(name) is empty: name one, or leave it out))))
+GIVEN := command environment
+$(foreach name,KERNEL BASE BEFORE AFTER PATCHES MBOX TRACE PROMISES,$(if $(filter $(GIVEN),$(firstword $(origin $(name)))), \
+  $(if $($(name)),,$(error $(name) is empty: name one, or leave it out))))
 $(foreach name,REAL SHRINK QUICK FULL,$(eval override $(name) := $(filter-out 0 no,$($(name)))))
 ifneq ($(and $(KERNEL),$(ON)),)
   $(error ON=$(ON) and KERNEL=$(KERNEL): name one of them)

@@ -22,7 +22,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Status:
     for version in options.versions:
         if version not in SUITES:
-            raise BadInput(f"there is no kernel {version!r} to fetch; there are {', '.join(SUITES)}")
+            raise BadInput(
+                f"there is no kernel {version!r} to fetch; Debian has {', '.join(SUITES)}; name a tree of any other with KERNEL="
+            )
     for version in options.versions or [version for version in SUITES if version not in BY_NAME_ONLY[options.full]]:
         fetch(version, options.full)
     return Status.EXPECTED

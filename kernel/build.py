@@ -164,7 +164,7 @@ def find(kernel: str | Path) -> Source:
     if not path.is_file():
         if path.exists():
             raise BuildError(f"{kernel}: this is no file with text; a kernel tree is expected, or a single dmapool.c")
-        fetched = "; `make kernels` fetches what is in there" if path.is_relative_to(KERNELS) else ""
+        fetched = "; `make kernels` fetches v5.10, v6.1, v6.12 and the newest" if path.is_relative_to(KERNELS) else ""
         raise BuildError(f"{kernel}: there is no such file; a kernel tree is expected, or a single dmapool.c{fetched}")
     if path.suffix != ".c":
         raise BuildError(f"{kernel}: not a C file; a kernel tree is expected, or a single dmapool.c")

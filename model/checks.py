@@ -152,6 +152,7 @@ class Checks:
         self.oracle: Oracle | None = None
         self.align = 1  # of blocks, in bytes
         self.blocks: dict[str, DriversBlock] = {}
+        self.others: set[int] = set()  # the virtual addresses of blocks of another pool
         self.in_use: dict[int, str] = {}  # the names of the blocks in use, by virtual address
         self.in_use_of_pool = 0
         self.first_uses: dict[
@@ -383,8 +384,7 @@ class Checks:
         (vaddr, dma), start, geometry = block, self.memory.offset(block[0]), self._live_oracle().geometry
 
         def described() -> str:
-            others = (other.vaddr for other in self.blocks.values() if other.of_other_pool)
-            page = "another pool's memory" if vaddr - start in others else f"a page of {geometry.allocation}"
+            page = "another pool's memory" if vaddr - start in self.others else f"a page of {geometry.allocation}"
             return f"bytes {start} to {start + geometry.size} of {page}, at DMA address {dma:#x}"
 
         return described

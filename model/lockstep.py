@@ -351,6 +351,7 @@ class Lockstep(Checks):
         mapping = self.memory.alloc_coherent(self._live_oracle().geometry.size)
         assert mapping is not None
         self.shadow.add(Mapping(mapping.vaddr, mapping.dma, memoryview(bytearray(len(mapping.data)))))
+        self.others.add(mapping.vaddr)
         self._give(step.block, mapping.vaddr, mapping.dma, b"\xee", of_other_pool=True)
         record.description = lambda: ("", f"a block at DMA address {mapping.dma:#x}")
 
@@ -389,8 +390,6 @@ def rerun(run: Trace, lockstep: Lockstep, before_a_step: Callable[[], None] = la
         lockstep.run(step)
         if isinstance(step, Create) and lockstep.target is None:
             break
-    if lockstep.should_be_refused is not None:
-        raise lockstep.should_be_refused
-    for broken in lockstep.violations.values():
+    for broken in filter(None, (lockstep.should_be_refused, *lockstep.violations.values())):
         raise broken
     return lockstep.trace()

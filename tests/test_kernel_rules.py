@@ -51,3 +51,17 @@ def test_a_lock_that_a_corrupted_pool_keeps_is_found(tmp_path: Path) -> None:
     corruption = (Create(64), Alloc("a"), Free("a"), Write("a", 0, "01"), Write("a", 20, "01"), Alloc("b"))
     broken = broken_by(Trace(corruption, Kernel(debug=True)), revision_of(source))
     assert broken.claim.name == "locking_rules_are_kept"
+
+
+@pytest.mark.parametrize("flags", ["GFP_KERNEL", "GFP_ATOMIC", "GFP_NOWAIT"])
+def test_a_store_in_an_xarray_may_need_memory(tmp_path: Path, flags: str) -> None:
+    """With the spinlock held, only flags that do not sleep are right."""
+    pop = "\tstruct dma_block *block = pool->next_block;\n\n\tif (block) {\n"
+    declared = "#include <linux/xarray.h>\nstatic DEFINE_XARRAY(known);\n\nstruct dma_block {\n"
+    store = f"\t\tif (xa_is_err(xa_store(&known, (unsigned long)block, block, {flags})))\n\t\t\treturn NULL;\n"
+    source = changed("v6.12", tmp_path, "struct dma_block {\n", declared, pop, pop + store)
+    use = Trace((Create(64), Alloc("a"), Free("a")))
+    if flags != "GFP_KERNEL":
+        assert replay(use, revision_of(source)).steps
+        return
+    assert "may sleep, and is called with a lock held: it has GFP_KERNEL" in str(broken_by(use, revision_of(source)))

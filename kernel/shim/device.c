@@ -193,8 +193,8 @@ void *dma_alloc_attrs(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp_t 
 	running.own_again = heap_used;
 	irqs_off = off;
 	held = held_before;
-	budget = rest + 64 * (long)nbytes;
-	budget_of_operation = of_all + 64 * (long)nbytes;
+	budget = rest + BLOCKS_A_BYTE * (long)nbytes;
+	budget_of_operation = of_all + BLOCKS_A_BYTE * (long)nbytes;
 	if (!request.flags)
 		return NULL;
 	running.pages++;

@@ -268,10 +268,16 @@ static void *allocate_from(int node, struct kmem_cache *cache, gfp_t flags, cons
 	return object;
 }
 
+/* Who asks for an object so that it costs nothing, as xa_store() does first, gets none, and then has to ask as it may. */
+static bool asks_again(gfp_t flags)
+{
+	return running.refused = !running.refused && !(flags & (__GFP_DIRECT_RECLAIM | __GFP_HIGH));
+}
+
 #define FROM_A_CACHE(node, name, ...)                                  \
 	void *name(struct kmem_cache *cache, __VA_ARGS__)              \
 	{                                                              \
-		return allocate_from(node, cache, flags, CALLER);      \
+		return asks_again(flags) ? NULL : allocate_from(node, cache, flags, CALLER); \
 	}
 FROM_A_CACHE(NUMA_NO_NODE, kmem_cache_alloc, gfp_t flags)
 FROM_A_CACHE(NUMA_NO_NODE, kmem_cache_alloc_noprof, gfp_t flags)

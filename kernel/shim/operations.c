@@ -29,7 +29,7 @@ __attribute__((weak)) struct dma_pool *dma_pool_create(const char *name, struct 
 void begin(gfp_t allowed, bool by_interrupt)
 {
 	/* Far more than honest code needs, which looks at each byte of the pool's pages a few times. */
-	budget = budget_of_operation = 1000000 + 64 * (long)bytes_given;
+	budget = budget_of_operation = 1000000 + BLOCKS_A_BYTE * (long)bytes_given;
 	running = (struct operation){ .allowed = allowed, .by_interrupt = by_interrupt, .node = NUMA_NO_NODE, .objects = objects, .own = heap_used, .others = SIZE_MAX };
 	irqs_off = by_interrupt;
 }

@@ -53,6 +53,7 @@ typedef u32 dma_addr_t;
 typedef u64 dma_addr_t;
 #endif
 
+#define __GFP_HIGH 0x20u
 #define __GFP_IO 0x40u
 #define __GFP_FS 0x80u
 #define __GFP_ZERO 0x100u
@@ -154,6 +155,7 @@ struct operation { /* while it waits for a page, other operations run */
 	size_t objects; /* how many there were when it began */
 	size_t own, others, own_again; /* offsets in the heap: where its objects begin, those of operations meanwhile, its own again */
 	size_t pages; /* that the device has given for it, and that it has not given back */
+	bool refused; /* a request without need was, and the next one is not */
 	bool unlocked; /* it has released a spinlock, and taken none since */
 	const void *late_write; /* the code that has written to a block after that, if any has */
 };
@@ -292,6 +294,7 @@ int format_cut(char *to, size_t size, const char *format, va_list arguments); /*
 
 #define TEXT_BYTES (1ul << 20) /* of a program: of this many, it is known how often they are run */
 
+#define BLOCKS_A_BYTE 512 /* basic blocks: what honest code may take, an xa_store() of each byte among it */
 extern long budget, budget_of_operation; /* basic blocks that are left, and that there were */
 extern const char __executable_start[], etext[]; /* where the linker has put the program, and its code ends */
 extern u32 *times_run; /* shared memory: how often each basic block was, by its place in the program */

@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> Status:
     for version in options.versions:
         if version not in SUITES:
             raise BadInput(
-                f"there is no kernel {version!r} to fetch; Debian has {', '.join(SUITES)}; name a tree of any other with KERNEL="
+                f"there is no kernel {version!r} to fetch; Debian has {', '.join(SUITES)}; of any other, name a tree: KERNEL="
             )
     for version in options.versions or [version for version in SUITES if version not in BY_NAME_ONLY[options.full]]:
         fetch(version, options.full)

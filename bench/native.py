@@ -159,8 +159,10 @@ def check(kernel: KernelFile, wanted: Create, operations: list[Operation]) -> tu
             return seconds, Violation(claims.alloc_fails_only_without_memory, number, f"operation {number} gives none")
         if vaddr in live:
             return seconds, Violation(claims.blocks_are_disjoint, number, f"{given}, which block {live[vaddr]} is")
-        if start not in gives or page >= len(device) or dma != device[page] + start:
+        if start not in gives or page >= len(device):
             return seconds, Violation(claims.allocated_block_was_free, number, given)
+        if dma != device[page] + start:
+            return seconds, Violation(claims.handle_is_the_blocks_address, number, given)
         live[vaddr] = block
     numbers = numbers_in(row)
     assert numbers is not None

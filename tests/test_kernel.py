@@ -269,8 +269,8 @@ def test_what_breaks_in_volume_is_a_trace(tmp_path: Path, monkeypatch: pytest.Mo
         "v6.12", tmp_path, broken, broken + "\n	if ((unsigned long)block / 128 % 100 == 99)\n		*handle += 4;"
     )
     ran = command("volume", "--kernel", source.file, "--operations=50000")
-    assert (ran.status, "allocated_block_was_free is BROKEN" in ran.out) == (1, True)
-    written = loads((tmp_path / f"volume-allocated_block_was_free-128-{source.label()}.json").read_text())
+    assert (ran.status, "handle_is_the_blocks_address is BROKEN" in ran.out) == (1, True)
+    written = loads((tmp_path / f"volume-handle_is_the_blocks_address-128-{source.label()}.json").read_text())
     assert broken_by(written, revision_of(source))
 
 

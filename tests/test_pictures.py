@@ -60,9 +60,9 @@ def test_a_page_is_drawn_as_the_code_lays_it_out(case: str) -> None:
     assert "!!" in text
     if case == "below another":  # the block across the boundary is seen whole
         assert re.search(r"│!+ free !+││", text)
-    assert ("the block at offset 32 has the DMA address of offset 0" in text) == (
-        case == "with the DMA address of another"
-    )
+    misaddressed = case == "with the DMA address of another"
+    assert ("the block at offset 32 has the DMA address of offset 0" in text) == misaddressed
+    assert ("↑ DMA address" in text) == misaddressed == bool(strip_picture(strip).pointed)
 
 
 def test_the_page_of_a_proof_is_drawn_unless_a_run_shows_the_same() -> None:

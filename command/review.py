@@ -74,7 +74,7 @@ class Said:
         sees = f"{self.sees}{f': {kinds}' if kinds and brief else ':' if kinds else ''}"
         most = 1 if brief else MOST_BREAKS
         lines = self.lines + [line for _, run in self.breaks[:most] for line in run]
-        if more := [name for name, _ in self.breaks[most:]]:
+        if more := dict.fromkeys(name for name, _ in self.breaks[most:]):
             lines.append(f"and, by traces beside {self.trace}: {', '.join(more)}")
         lines += [f"- {kind}: {change}" for kind, change in self.differences if not brief]
         return [f"{self.head}: {sees}", *(f"    {line}" for line in lines)]
@@ -132,7 +132,8 @@ def run(options: argparse.Namespace) -> Status:
         before = {(one.obligation, one.verdict) for one in known}
         odd = [result for result in odd if (result.obligation, result.verdict) not in before]
     head = [f"base: {base}", f"  {kernels[0].in_words(brief=True)}"]
-    head.append(f"with {len(patches)} patch{'es' * (len(patches) > 1)} of {options.patches}: {sources[-1]}")
+    newest = f" of version {patches[0].version}, the newest," * (patches[0].version > 1)
+    head.append(f"with {len(patches)} patch{'es' * (len(patches) > 1)}{newest} of {options.patches}: {sources[-1]}")
     head += of_proofs(results, odd) if not why_none else [f"Nothing is proved of the result: {why_none}"]
     traces = sources[-1].file.parents[2] / "traces"
     said = [

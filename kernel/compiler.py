@@ -70,6 +70,9 @@ def explained(said: str, file: Path, tree: Path) -> str:
     if not where.startswith(str(file)):  # in a macro of a header: where the file uses it
         used = re.search(rf"^\s*({re.escape(str(file))}:\d+:\d+): ", said[found.end() :], re.M)
         where = used[1] if used else where
+    unknown = re.match(r"[^\n]*\n\s*(?:\d+ \| )?(\w+)\(", said[found.start() :])
+    if unknown is not None and "defaults to 'int'" in message:
+        message = f"there is no macro {unknown[1]}; {message}"
     error = f"{where}: it does not compile: {message}"
     if re.search(r"poolproof_page_size|variably modified|variable.length array|is not constant", message):
         return f"{error}; PAGE_SIZE is no constant here: it is chosen for each pool, see {ARCH / 'file.h'}"

@@ -74,6 +74,7 @@ def refusal_of(source: Source) -> str:
         ),
         ("", "struct xb_array all;", "storage size of 'all' isn't known; the headers are those of "),
         ("", "xb_initcall(start);", "type defaults to 'int' in declaration of 'xb_initcall'"),
+        ("", "xb_groups(start)\nstatic int all;", "there is no macro xb_groups; "),
         ("", "#if PAGE_SIZE > 4096\n#endif", "PAGE_SIZE is no constant here: it is chosen for each pool"),
         ("", "static char all[PAGE_SIZE];", "PAGE_SIZE is no constant here: it is chosen for each pool"),
         ("", "#if CONFIG_ANY > 1\n#endif", '"CONFIG_ANY" is not defined'),

@@ -12,7 +12,7 @@ from model.trace import Alloc, Create, Free, OtherPool, Trace, Write
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Theory
 from proofs.subjects.stack import AnyStack, Block, GivenPage, KnownBlocks
-from proofs.subjects.subject import PAGE_SIZE, ReachedTail
+from proofs.subjects.subject import PAGE_SIZE, ReachedTail, give_back
 
 obligation = Obligations(__name__)
 
@@ -61,7 +61,7 @@ def take_back(path: Any, subject: Any = AnyStack, anywhere: bool = False) -> tup
     """Free of a live block, on a stack of any size; the pool, and the block, which may be `anywhere` if that is no matter."""
     pool = subject(path, debug=path.one_of("debug", False, True), init_on_free=path.one_of("init_on_free", False, True))
     freed = pool.any_block("freed", anywhere)
-    pool.free(freed.vaddr, freed.dma)
+    give_back(pool, freed.vaddr, freed.dma)
     return pool, freed
 
 
@@ -119,7 +119,8 @@ def double_free_is_refused(path: Any, subject: Any = AnyStack) -> None:
     )
     was_free = bool(sought == top.vaddr or (pool.tail != NULL and sought == pool.tail))
     try:
-        refused = pool._block_err(sought, path.number("dma that is freed"))
+        pool.sought = path.number("dma that is freed")
+        refused = pool._block_err(sought, pool.sought)
     except ReachedTail:
         path.show("nothing but the tail is left to look through", lambda: not was_free)
         return
@@ -134,7 +135,7 @@ def refused_free_changes_nothing(path: Any, subject: Any = AnyStack) -> None:
         pool.put(free)
     else:
         pool.below = [free]
-    pool.free(free.vaddr, free.dma)
+    give_back(pool, free.vaddr, free.dma)
     path.show("it is reported", lambda: len(pool.log) == 1)
     counted_otherwise = ["in use"] * bool(pool.nr_active != pool.live)
     linked_otherwise = ["the stack"] * (pool.stack() != pool.promised())
@@ -216,7 +217,7 @@ def freed_twice(path: Any, subject: Any) -> tuple[AnyStack, Block]:
     """A pool without debugging, whose topmost free block was freed again."""
     pool = subject(path, debug=False)
     free = pool.put(pool.any_block("free block"))
-    pool.free(free.vaddr, free.dma)
+    give_back(pool, free.vaddr, free.dma)
     return pool, free
 
 
@@ -254,7 +255,7 @@ def a_block_freed_twice_is_handed_out_twice(path: Any, subject: Any = AnyStack) 
 def a_free_with_anothers_dma_address_is_believed(path: Any, subject: Any = AnyStack) -> None:
     pool = subject(path, debug=True)
     freed = pool.any_block("freed")
-    pool.free(freed.vaddr, path.number("dma of another"))
+    give_back(pool, freed.vaddr, path.number("dma of another"))
     path.show_claim(claims.allocated_block_was_free, pool.alloc(), [(freed.vaddr, freed.dma)])
 
 

@@ -15,6 +15,7 @@ from proofs.engine.obligation import Obligations, from_this_state
 from proofs.engine.path import Theory
 from proofs.free_list import PageDevice
 from proofs.subjects.arbitrary import AnyPage, AnyPool, put_in_list
+from proofs.subjects.subject import give_back
 
 obligation = Obligations(__name__)
 
@@ -95,5 +96,5 @@ def corrupted_free_leaves_an_offset_inside(path: Any) -> None:
     path.assume_claim(claims.lookup_finds_the_page_of_an_address, page.dma, pool.geometry.allocation, dma, True)
     path.assume("they are of the same byte", lambda: vaddr - page.vaddr == dma - page.dma)
     path.by(claims.double_free_is_refused, pool, "_is_refused", lambda *_: path.one_of("it is refused", False, True))
-    pool.free(vaddr, dma)
+    give_back(pool, vaddr, dma)
     path.show(claims.block_starts_in_a_page.name, lambda: pool.next_starts_inside(page))

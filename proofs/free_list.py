@@ -29,7 +29,7 @@ from proofs.subjects.arbitrary import (
     first_with_room,
     put_in_list,
 )
-from proofs.subjects.subject import ReachedTail, about, any_cursor, any_geometry
+from proofs.subjects.subject import ReachedTail, about, any_cursor, any_geometry, give_back
 
 obligation = Obligations(__name__)
 
@@ -54,7 +54,7 @@ def free_block(pool: AnyPool, page: AnyPage, block: Any, refused: bool = False) 
     """Free a block of a page; whether debug builds refuse that, a lemma says."""
     pool.found = page
     pool.path.by(claims.double_free_is_refused, pool, "_is_refused", lambda *_: refused)
-    pool.free(page.vaddr + block, page.dma + block)
+    give_back(pool, page.vaddr + block, page.dma + block)
 
 
 def free_any_block(pool: AnyPool, page: AnyPage) -> Any:
@@ -199,7 +199,7 @@ def double_free_breaks_the_list(path: Any, subject: Any = AnyPool) -> None:
     path.assume("a block is in use and another is free", lambda: page.in_use >= 1 and page.in_use < pool.blks_per_alloc)
     put_in_list(pool, [page])
     free, block = chain(pool, page), page.blocks["the first"]
-    pool.free(page.vaddr + block, page.dma + block)
+    give_back(pool, page.vaddr + block, page.dma + block)
     path.show_claim(claims.free_list_holds_the_free_blocks, chain(pool, page), free)
 
 

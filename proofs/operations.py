@@ -25,6 +25,7 @@ from proofs.subjects.arbitrary import (
     put_in_list,
 )
 from proofs.subjects.stack import SMALLEST_BLOCK, AnyStack
+from proofs.subjects.subject import give_back
 
 obligation = Obligations(__name__)
 
@@ -139,7 +140,7 @@ def live_block_beside_a_stack_is_left_alone(path: Any, subject: Any = AnyStack) 
     pool.init_on_alloc = path.one_of("init_on_alloc", False, True)
     block, size = pool.any_block("the block"), pool.any_size()
     if path.one_of("operation", "alloc", "free") == "free":
-        pool.free(block.vaddr, block.dma)
+        give_back(pool, block.vaddr, block.dma)
     else:
         pool.put(block)
         pool.alloc(path.one_of("zero", False, True))
@@ -181,7 +182,7 @@ def freed_block_of_a_stack_is_filled(path: Any, subject: Any = AnyStack) -> None
     block, size = pool.any_block("the block", anywhere=True), pool.any_size()
     distance = path.number("distance of the byte from the block's start")
     path.assume("the byte is in the block, behind the link", lambda: distance < size and distance >= SMALLEST_BLOCK)
-    pool.free(block.vaddr, block.dma)
+    give_back(pool, block.vaddr, block.dma)
     byte = filled_with(pool, block, distance, DRIVERS)
     path.show_claim(claims.freed_block_is_filled, bytes([byte]), pool.debug, pool.init_on_free, 0)
 
@@ -191,8 +192,8 @@ def free_of_an_address_in_no_page_is_refused(path: Any, subject: Any = AnyStack)
     """Of a debug build; others believe the address."""
     pool = subject(path, debug=True, init_on_free=path.one_of("init_on_free", False, True))
     block = pool.any_block("the block", anywhere=True)
-    path.by(claims.lookup_finds_the_page_of_an_address, pool, "_find_page", lambda _: None, pool.LOOKUP)
-    pool.free(block.vaddr, block.dma)
+    path.by(claims.lookup_finds_the_page_of_an_address, pool, "_find_page", pool.finds(None), pool.LOOKUP)
+    give_back(pool, block.vaddr, block.dma)
     path.show("it is reported", lambda: len(pool.log) == 1)
     linked_otherwise = ["the stack"] * (pool.stack() != pool.promised())
     changes = [*pool.writes, *["in use"] * bool(pool.nr_active != pool.live), *linked_otherwise]

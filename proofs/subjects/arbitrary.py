@@ -19,7 +19,7 @@ from impl.v6_1 import V6_1Pool
 from impl.words import INT_MAX
 from model import claims
 from model.claims import Claim
-from proofs.subjects.subject import ReachedTail, any_geometry
+from proofs.subjects.subject import ReachedTail, any_geometry, show_sought
 
 END = "no block: a link that is not inside the page"
 A_BLOCK = "a page has a block"
@@ -110,11 +110,13 @@ class AnyPool(Pool):
         self.avail_page_list = ListHead()
         self.memory: Any = None
         self.found: AnyPage | None = None
+        self.sought: Any = None  # the DMA address that is freed
         self.page_tree = PageTree(self.geometry.allocation)
         path.by(claims.lookup_finds_the_page_of_an_address, self.page_tree, "find", self._found_by_tree, self.LOOKUP)
         self.insertion_gives(lambda _: None)
 
-    def _found_by_tree(self, dma: Any) -> Any:  # noqa: ARG002
+    def _found_by_tree(self, dma: Any) -> Any:
+        show_sought(self.path, self, dma)
         return self.found
 
     def insertion_gives(self, given: Callable[[Page], Page | None]) -> None:
@@ -195,7 +197,7 @@ class AnyV6_1Pool(AnyPool, V6_1Pool):
     def __init__(self, path: Any, *options: str, needs: tuple[str, ...] = EVERYTHING) -> None:
         super().__init__(path, *options, needs=needs)
         self.page_list: Any = PageList(self.avail_page_list)
-        path.by(claims.lookup_finds_the_page_of_an_address, self, "_find_page", lambda *_: self.found)
+        path.by(claims.lookup_finds_the_page_of_an_address, self, "_find_page", lambda _, dma: self._found_by_tree(dma))
 
     def has_room(self, page: AnyPage) -> bool:
         return super().has_room(page) and bool(page.offset < self.geometry.allocation)

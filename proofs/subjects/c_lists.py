@@ -224,7 +224,8 @@ class CPool(Operations, AnyPool):
         before = page.offset, page.in_use
         fits(page.in_use, 32)
         fits(self.blks_per_alloc, 32)
-        addresses = page.vaddr + offset, page.dma + offset
+        self.sought = page.dma + offset
+        addresses = page.vaddr + offset, self.sought
         frame = interpreter.enter("dma_pool_free", Pointer(self.view, 0), *addresses)
         begins = interpreter.advance(frame, self.walk_loop())
         self.path.follow("it walks through the free list", lambda: begins is not None)

@@ -5,6 +5,7 @@ whoever reads or writes a block of the tail fails. What an operation leaves is r
 have to be, above that same tail. `tests/test_stubs.py` holds it to the stack with bytes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from impl.layout import Geometry
 from impl.pool import POOL_POISON_FREED, Options
 from impl.v6_12 import DMA_BLOCK, NULL, V6_12Pool
 from model import claims
-from proofs.subjects.subject import PAGE_SIZE, ReachedTail
+from proofs.subjects.subject import PAGE_SIZE, ReachedTail, show_sought
 
 SMALLEST_BLOCK = DMA_BLOCK.size
 
@@ -60,6 +61,7 @@ class AnyStack(V6_12Pool):
         unread = Geometry(SMALLEST_BLOCK, PAGE_SIZE, PAGE_SIZE)  # no operation on the stack looks at it
         super().__init__("pool", KnownBlocks(self), unread, Options(debug=debug, init_on_free=init_on_free))
         self.path = path
+        self.sought: Any = None  # the DMA address that is freed
         self.writes: list[Any] = []
         self.fills: list[tuple[Block, Any, Any, int]] = []  # which block, from where on, how many bytes, with what
         self.tail = path.number("tail")  # the virtual address of the first block of the tail; NULL if it has none
@@ -72,9 +74,18 @@ class AnyStack(V6_12Pool):
         self.pages = path.number("pages")
         self.nr_active, self.nr_blocks, self.nr_pages = self.live, self.blocks, self.pages
         path.by(claims.blocks_are_disjoint, self, "_laid_offsets", lambda: iter(self.page.offsets))
-        path.by(claims.lookup_finds_the_page_of_an_address, self, "_find_page", lambda _: self.page, self.LOOKUP)
+        path.by(claims.lookup_finds_the_page_of_an_address, self, "_find_page", self.finds(self.page), self.LOOKUP)
         if not walks:
             path.by(claims.double_free_is_refused, self, "_is_free", self._is_known_to_be_free)
+
+    def finds(self, page: GivenPage | None) -> Callable[[Any], GivenPage | None]:
+        """What stands for a lookup that finds this page."""
+
+        def find(dma: Any) -> GivenPage | None:
+            show_sought(self.path, self, dma)
+            return page
+
+        return find
 
     def block(self, name: str, vaddr: Any, dma: Any, anywhere: bool = False) -> Block:
         """A block of the pool. Its address is not NULL, nor another known block's, nor that of the tail's first."""

@@ -30,6 +30,17 @@ class ReachedTail(BaseException):
         self.sought = sought
 
 
+def give_back(pool: Any, vaddr: Any, dma: Any) -> None:
+    """Free a block, whose page is found by this DMA address."""
+    pool.sought = dma
+    pool.free(vaddr, dma)
+
+
+def show_sought(path: Any, pool: Any, dma: Any) -> None:
+    """Show that a page is looked for by the address that `give_back` was given, for which a lemma says what is found."""
+    path.show("the page is looked for by the DMA address that is freed", lambda: dma == pool.sought)
+
+
 class Turn(NamedTuple):
     """What a turn of the loop does."""
 

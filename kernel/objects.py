@@ -187,11 +187,11 @@ class Kept(NamedTuple):
 class View(Struct):
     """A struct of which the fields that are `kept`, by offset, live elsewhere; the others are cells.
 
-    `touched` is given the view and the name of the field at every access.
+    `touched` is given the view, the name of the field, and whether it is written, at every access.
     """
 
     kept: dict[int, Kept] = field(default_factory=dict)
-    touched: Callable[["View", str], None] = lambda *_: None
+    touched: Callable[["View", str, bool], None] = lambda *_: None
     written: set[int] = field(default_factory=set)
     """Of an unwritten object: the fields that are kept elsewhere and were written."""
 
@@ -215,14 +215,14 @@ class View(Struct):
 
     def load(self, offset: Word, width: int) -> Any:
         self._check(offset, width)
-        self.touched(self, self.fields[offset].name)
+        self.touched(self, self.fields[offset].name, False)
         if offset not in self.kept or (self.unwritten is not None and offset not in self.written):
             return super().load(offset, width)
         return self.kept[offset].read()
 
     def store(self, offset: Word, width: int, value: Any) -> None:
         self._check(offset, width)
-        self.touched(self, self.fields[offset].name)
+        self.touched(self, self.fields[offset].name, True)
         self.written.add(offset)
         if offset not in self.kept:
             super().store(offset, width, value)

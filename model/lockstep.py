@@ -357,8 +357,6 @@ class Lockstep(Checks):
 
     def _destroy(self, record: Record) -> None:
         target, oracle = self._live_target(), self._live_oracle()
-        for name in self.live():
-            self._check_content(record, name)
         self._call(record, target.destroy)
         if not self.corrupted_by:
             oracle.destroy()
@@ -366,6 +364,8 @@ class Lockstep(Checks):
             record.description = lambda: (f"pages leaked: {len(busy)}", f"pages leaked: {len(left)}")
             self._check(record, claims.destroy_leaks_exactly_the_busy_pages, left, busy)
             self._check_messages(record)
+        for name in self.live():
+            self._check_content(record, name)
         self.destroyed, self.target, self.oracle = self.target, None, None
 
     def _block(self, name: str) -> DriversBlock:

@@ -137,7 +137,9 @@ class Device:
         """The pool, if one is created with this size, align and boundary."""
         call: Any = self.interpreter.call if managed else call_create
         ahead = ("dmam_pool_create", 0) if managed else (self.interpreter,)
+        self.mutexes.creating = True
         made = call(*ahead, Pointer(self.view, 0), *arguments)
+        self.mutexes.creating = False
         return made.object if isinstance(made, Pointer) else None
 
     def listed(self) -> list[Struct]:
@@ -178,6 +180,22 @@ def create_makes_a_pool_or_leaves_nothing(path: Any, subject: Code) -> None:
     else:
         path.show("the pool is in its device's list, whose others stay", lambda: device.lists(pool))
     device.show_rules()
+
+
+def managed_pool_is_what_is_asked_for(path: Any, subject: Code) -> None:
+    """dma_pool_create gets what dmam_pool_create is given."""
+    device, passed, asked = Device(path, subject, refuses=False), list[Any](), any_arguments(path)
+    name = "dma_pool_create_node" if subject.module.has("dma_pool_create_node") else "dma_pool_create"
+
+    def create(*given: Any) -> int:
+        passed.append(given)
+        return 0
+
+    device.interpreter.replaced[name] = create
+    device.create(True, *asked)
+    for _, of, *given in passed:
+        path.show("it is of the device", lambda of=of: of.object is device.view)
+        path.show(claims.create_admits_what_is_promised.name, lambda given=given: tuple(given[:3]) == asked)
 
 
 def structs_are_on_the_node(path: Any, subject: Code) -> None:

@@ -23,7 +23,9 @@ def destroy_leaks_exactly_the_busy_pages(path: Any, subject: Code) -> None:
     debug = path.one_of("debug", False, True)
     pool, page, following, of = (code.struct(name) for name in ("dma_pool", "dma_page", "dma_page", "device"))
     allocation, dma, count = path.number("allocation"), path.number("dma"), path.number("blocks in use")
-    path.assume("a page has bytes, as an int counts them", lambda: allocation < 2**31 and count < 2**31)
+    path.assume(
+        "a page has bytes, as an int counts them", lambda: allocation >= 1 and allocation < 2**31 and count < 2**31
+    )
     pool["allocation"], page["dma"], page["vaddr"], pool["dev"] = allocation, dma, Pointer(device, 0), Pointer(of, 0)
     (pool if code.stacks else page)["nr_active" if code.stacks else "in_use"] = count
     others = [code.struct("dma_pool").at("pools.next")] * path.one_of("other pools of the device", 0, 1)
@@ -63,9 +65,9 @@ def destroy_leaks_exactly_the_busy_pages(path: Any, subject: Code) -> None:
     given_back = [what for what in device.seen if what[0] == "given back"]
     path.show_claim(claims.destroy_leaks_exactly_the_busy_pages, [] if given_back else [1], [1] if busy else [])
     path.show("a busy page is reported, and left alone", lambda: not busy or device.seen == ["busy"])
-    filled = [("filled", 0, allocation, POOL_POISON_FREED)] if debug and not code.stacks else []
-    as_got = ("given back", allocation, Pointer(device, 0), dma)
-    path.show("any other is given back as it was got", lambda: busy or device.seen == [*filled, as_got])
+    poisoned, as_got = ("filled", 0, allocation, POOL_POISON_FREED), ("given back", allocation, Pointer(device, 0), dma)
+    promised = [[poisoned, as_got]] * debug + [[as_got]] * (code.stacks or not debug)
+    path.show("any other is given back as it was got", lambda: busy or device.seen in promised)
     if rest == "none":
         over = interpreter.resume(frame, again)
         path.show("at last, the pool is freed", lambda: over is None and device.freed == [page, pool])

@@ -49,9 +49,10 @@ def making(state: Any) -> None:
         (c_create.create_makes_a_pool_or_leaves_nothing, "create", (failed, *rules)),
         (c_create.destroy_removes_the_file_of_the_last_pool, "destroy", rules),
         (c_create.managed_pool_is_destroyed_once, "managed", (once, *rules)),
+        (c_create.managed_pool_is_what_is_asked_for, "managed", (claims.create_admits_what_is_promised,)),
         (c_create.pool_that_is_not_managed_is_left_alone, "not_managed", (once,)),
     ):
-        if managed or once not in about_it:
+        if managed or "managed" not in case:
             every(state, about_it, of_function(module, "dma_pool_destroy", about(body, code)), case)
 
 

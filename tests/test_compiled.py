@@ -124,12 +124,12 @@ def test_flags_are_in_the_low_bits_of_an_address() -> None:
 
 
 def test_a_view_keeps_its_fields_elsewhere() -> None:
-    elsewhere, touched = [41], list[str]()
-    view = View("pair", MODULE.struct("pair")[0], touched=lambda _, name: touched.append(name))
+    elsewhere, touched = [41], list[tuple[str, bool]]()
+    view = View("pair", MODULE.struct("pair")[0], touched=lambda _, name, writes: touched.append((name, writes)))
     view.keep("large", lambda: elsewhere[0], lambda value: elsewhere.__setitem__(0, value))
     view.store(8, 64, view.load(8, 64) + 1)
     view.store(0, 32, 7)
-    assert (elsewhere, view["small"], touched) == ([42], 7, ["large", "large", "small"])
+    assert (elsewhere, view["small"], touched) == ([42], 7, [("large", False), ("large", True), ("small", True)])
     view.unwritten, view.written = Fault, set()
     with pytest.raises(Fault, match="before it is written"):
         view.load(8, 64)

@@ -14,6 +14,7 @@ from proofs.subjects.arbitrary import put_in_list
 from proofs.subjects.c_lists import CPool
 from proofs.subjects.c_pool import compile_file
 from proofs.subjects.c_stack import CStack
+from proofs.subjects.subject import give_back
 from tests.kernels import TINY, fetched, needs_a_compiler, tiny
 
 needs_a_compiler()
@@ -44,7 +45,7 @@ def test_a_stack_of_c_is_the_native_one(debug: bool) -> None:
         elif blocks[step] in live or debug:
             reports = len(native.log) - len(stack.log)
             for pool in (native, stack):
-                pool.free(*blocks[step])
+                give_back(pool, *blocks[step])
             assert len(native.log) - len(stack.log) == reports
             live = [block for block in live if block != blocks[step]]
     assert stack.nr_active == len(live)
@@ -83,7 +84,7 @@ def test_a_list_of_c_is_the_native_one(debug: bool) -> None:
     assert (page_at[0] + vaddr.offset, dma) == native.alloc()
     assert (page.in_use, page.offset) == (2, 2 * BLOCK)
     pool._is_refused = lambda *_: False  # type: ignore[method-assign]
-    pool.free(page.vaddr + BLOCK, page.dma + BLOCK)
+    give_back(pool, page.vaddr + BLOCK, page.dma + BLOCK)
     native.free(*blocks[1])
     vaddr, dma = pool.alloc()
     assert (page_at[0] + vaddr.offset, dma) == native.alloc()

@@ -239,6 +239,7 @@ int _mutex_trylock_nest_lock(struct mutex *lock, void *outer)
 
 void mutex_unlock(struct mutex *lock)
 {
+	note_newest_pool();
 	release(state_of_mutex(lock), kind_of(lock), CALLER);
 }
 

@@ -86,9 +86,27 @@ bool has_managed_pools(void)
 	return dmam_pool_create && dmam_pool_destroy;
 }
 
+#define ARGUMENTS device, 40, 16, 1024 /* of which a pool keeps a size of 48, the boundary, and the page size */
+
 struct dma_pool *create_managed(void)
 {
-	return dmam_pool_create("managed", device, 64, 8, 0);
+	return dmam_pool_create("managed", ARGUMENTS);
+}
+
+/* Where another pool of these arguments has one of these numbers, a managed one has it as well. */
+void check_managed(const struct dma_pool *managed)
+{
+	struct dma_pool *other = dma_pool_create("other", ARGUMENTS);
+	const u32 *expected = (u32 *)other, *found = (u32 *)managed;
+	size_t nbytes = 0;
+
+	if (other)
+		object_of((u8 *)other - heap, &nbytes);
+	for (size_t n = 0; n < nbytes / sizeof(*expected); n++)
+		if ((expected[n] == 48 || expected[n] == 1024 || expected[n] == poolproof_page_size) && found[n] != expected[n])
+			breaks("create_admits_what_is_promised", NULL,
+			       "a managed pool of size 40, align 16 and boundary 1024 has %u where another pool has %u", found[n], expected[n]);
+	dma_pool_destroy(other);
 }
 
 void destroy_managed(struct dma_pool *managed)

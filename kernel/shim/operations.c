@@ -106,6 +106,19 @@ void create_other_pool(void)
 		fault("the device gets no second pool");
 }
 
+/* Once a mutex is released, others may see a pool that is in the device's list, the first or the last. */
+void note_newest_pool(void)
+{
+	const struct list_head *ends[] = { pools_of(device)->next, pools_of(device)->prev };
+
+	for (size_t n = 0; n < ARRAY_SIZE(ends); n++) {
+		size_t offset = (u8 *)ends[n] - heap;
+
+		if (offset >= running.own && offset < heap_used)
+			running.seen = object_of(offset, &running.seen_bytes);
+	}
+}
+
 char *behind_the_name;
 
 /* A driver's copy of a name: nothing can be read behind its end. */

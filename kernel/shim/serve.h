@@ -208,6 +208,9 @@ static void try_managed_pools(void)
 	if (!has_managed_pools())
 		return;
 	first = create_one_managed();
+	begin(GFP_KERNEL, false);
+	check_managed(first);
+	check_return();
 	second = create_one_managed();
 	begin(GFP_KERNEL, false);
 	destroy_managed(first);

@@ -153,6 +153,7 @@ struct operation { /* while it waits for a page, other operations run */
 	unsigned allocations, fails; /* how many it has requested so far; and which one fails, from 1 on */
 	bool failed, page_requested; /* whether that one has failed; whether a page was requested of the device, which fault injection did not refuse */
 	size_t objects; /* how many there were when it began */
+	size_t seen, seen_bytes; /* of its objects, the pool that others have seen */
 	size_t own, others, own_again; /* offsets in the heap: where its objects begin, those of operations meanwhile, its own again */
 	size_t pages; /* that the device has given for it, and that it has not given back */
 	bool refused; /* a request without need was, and the next one is not */
@@ -167,6 +168,7 @@ extern bool destroyed;
 extern bool destroying; /* nobody else uses the pool */
 
 void begin(gfp_t allowed, bool by_interrupt);
+void note_newest_pool(void);
 void check_return(void);
 gfp_t flags_of_caller(unsigned kind); /* a driver, an interrupt handler, and who writes to a disk; as in model/trace.py */
 void *alloc_for(gfp_t allowed, unsigned fails, gfp_t zero, dma_addr_t *dma);
@@ -241,6 +243,7 @@ char *content_of(size_t caller);
 
 void forget_resources(void);
 size_t resources_of_the_device(void);
+void check_managed(const struct dma_pool *managed);
 bool has_managed_pools(void);
 struct dma_pool *create_managed(void);
 void destroy_managed(struct dma_pool *managed);

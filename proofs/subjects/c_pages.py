@@ -36,8 +36,8 @@ class Pages(Nodes):
             view.keep("dma", lambda: node.dma, partial(setattr, node, "dma"))
         return view
 
-    def _touched(self, view: View, field: str) -> None:
-        raise NotFollowed(f"{view.name}.{field} of a subtree is touched")
+    def _touched(self, view: View, field: str, writes: bool) -> None:
+        raise NotFollowed(f"{view.name}.{field} of a subtree is {'written' if writes else 'read'}")
 
 
 class PageTreeInC:

@@ -71,7 +71,7 @@ class Locked:
             self.misuse.append(f"{function} may sleep, and pool->lock is taken")
         self.others_ran = True
 
-    def touched(self, view: View, name: str) -> None:
+    def touched(self, view: View, name: str, writes: bool) -> None:  # noqa: ARG002
         is_atomic = view.fields[view.offset_of(name)].type in ATOMIC
         if not (self.taken or view.private or self.races or is_atomic or name in SET_BY_CREATE):
             self.misuse.append(f"{view.name}.{name} is touched without pool->lock")
@@ -96,15 +96,21 @@ class Mutexes:
         self.code = code
         self.held: list[Struct] = []
         self.misuse: list[str] = []
+        self.creating = False
 
     def seen(self, struct: str, **options: Any) -> View:
-        """A struct whose links in the list of pools are touched under a mutex only, as long as others know of it."""
+        """A struct whose links in the list of pools are touched under a mutex only, as long as others know of it. What
+        `SET_BY_CREATE` names is written before, or under a mutex as well."""
         known = self.code.struct(struct)
         return View(known.name, known.fields, place=known.place, touched=self.touched, **options)
 
-    def touched(self, view: View, name: str) -> None:
-        if name.startswith(("dma_pools.", "pools.")) and not (view.private or self.held):
+    def touched(self, view: View, name: str, writes: bool) -> None:
+        if view.private or self.held:
+            return
+        if name.startswith(("dma_pools.", "pools.")):
             self.misuse.append(f"{view.name}.{name} is touched without a mutex")
+        elif writes and self.creating and name in SET_BY_CREATE:
+            self.misuse.append(f"{view.name}.{name} is written when others see the pool, without a mutex")
 
     def externals(self) -> dict[str, Callable[..., Any]]:
         return {"mutex_lock": self.lock, "mutex_unlock": self.unlock}

@@ -13,12 +13,15 @@ from kernel.pool import program_of
 from kernel.promises import revision_of
 from kernel.real.build import full_tree, is_built
 from model.checks import BrokenClaim
-from model.claims import locking_rules_are_kept
+from model.claims import destroy_leaks_exactly_the_busy_pages, locking_rules_are_kept
 from model.lockstep import Lockstep, replay, rerun
 from model.trace import Alloc, Create, Destroy, Free, Kernel, Trace, TraceError
 
 ONLY_CONCLUDED = ", without the "
 """What the shim says of a race: it concludes that there may be one, and no run shows it."""
+
+ONLY_COUNTED = "the pool is gone, and "
+"""What the shim says of objects that destroy leaves behind."""
 
 
 def in_a_real_kernel(source: Source) -> Source | None:
@@ -86,6 +89,8 @@ def confirmed(run: Trace, kernel: KernelFile) -> str:
         return ""
     if run.claim == locking_rules_are_kept.name and ONLY_CONCLUDED in run.last_step().happened:
         return f"cannot be tried in {named(real)}: the race is concluded from which locks are held, and no run shows it"
+    if run.claim == destroy_leaks_exactly_the_busy_pages.name and ONLY_COUNTED in run.last_step().happened:
+        return f"cannot be tried in {named(real)}: there, nobody counts a pool's objects"
     try:
         return tried(run, kernel, real)
     except (BuildError, TraceError) as error:

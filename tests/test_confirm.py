@@ -12,7 +12,7 @@ from hunt.revisions import kernel_file
 from kernel.headers import SHIM
 from kernel.pool import rules_of_the_server
 from kernel.promises import revision_of
-from model.trace import Alloc, Create, Trace, loads
+from model.trace import Alloc, Create, Destroy, Trace, loads
 from report.runs import in_text, surprises
 from report.verdicts import REAL, EngineVerdict, of_trace
 from tests.kernels import changed
@@ -56,7 +56,12 @@ def test_a_race_is_not_tried_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ONLY_CONCLUDED in (SHIM / "races.c").read_text()
     race = Trace((Create(64), Alloc("a", happened=f"it reads x{ONLY_CONCLUDED}lock")), claim="locking_rules_are_kept")
     assert confirmed(race, kernel).endswith(": the race is concluded from which locks are held, and no run shows it")
-    assert rules_of_the_server() == rules_of_the_server(real=True)
+    left = "destroy_leaks_exactly_the_busy_pages"
+    of_objects = Trace(
+        (Create(64), Destroy(happened="the pool is gone, and 1 of its objects of kmalloc are left")), claim=left
+    )
+    assert confirmed(of_objects, kernel).endswith(": there, nobody counts a pool's objects")
+    assert rules_of_the_server() == rules_of_the_server(real=True) | {left}
 
 
 def test_without_a_real_kernel_it_is_said_once_how_to_have_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -313,7 +313,7 @@ class Interpreter:
         if name in self.module.functions:
             return self.call(name, *values)
         if name not in self.externals:
-            raise NotFollowed(f"{frame.function.name} calls {name}, which is not known here")
+            raise NotFollowed(f"{frame.function.name} calls {name.removeprefix('kernel_')}, which is not known here")
         return self.externals[name](*values)
 
 

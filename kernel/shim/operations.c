@@ -120,6 +120,7 @@ void note_newest_pool(void)
 }
 
 char *behind_the_name;
+static int pools_node; /* that the pool is created for: 0 or 1, by its size */
 
 /* A driver's copy of a name: nothing can be read behind its end. */
 static char *of_a_driver(const char *name)
@@ -141,9 +142,9 @@ bool create_pool(unsigned fails, const char *given_name, size_t size, size_t ali
 
 	begin(GFP_KERNEL, false);
 	running.fails = fails;
-	if (dma_pool_create_node)
-		running.node = POOLS_NODE;
-	pool = dma_pool_create_node ? dma_pool_create_node(name, device, size, align, boundary, POOLS_NODE) :
+	pools_node = dma_pool_create_node ? (int)(size / 8 % 2) : NUMA_NO_NODE;
+	running.node = pools_node;
+	pool = dma_pool_create_node ? dma_pool_create_node(name, device, size, align, boundary, pools_node) :
 				      dma_pool_create(name, device, size, align, boundary);
 	check_return();
 	memset(name, '?', strlen(name)); /* the driver uses that memory for something else */
@@ -178,8 +179,7 @@ void *alloc_for(gfp_t allowed, unsigned fails, gfp_t zero, dma_addr_t *dma)
 	begin(allowed, allowed == gfp_atomic);
 	running.fails = fails;
 	running.is_alloc = true;
-	if (dma_pool_create_node)
-		running.node = POOLS_NODE;
+	running.node = pools_node;
 	vaddr = dma_pool_alloc(pool, allowed | zero, dma);
 	check_return();
 	if (vaddr && (allowed & __GFP_DIRECT_RECLAIM) && !running.told)

@@ -61,7 +61,6 @@ typedef u64 dma_addr_t;
 #define GFP_KERNEL 0xcc0u
 #define GFP_NOIO 0xc00u
 #define NUMA_NO_NODE (-1)
-#define POOLS_NODE 1 /* that pools are created for */
 
 #define noinline __attribute__((noinline))
 #undef __always_inline

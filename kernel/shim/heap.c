@@ -14,6 +14,7 @@
 #define HEAP_BYTES (1ul << 28)
 #define COPY_BYTES 4096ul /* from one processor's copy to the next one's */
 #define COPIES_AT (HEAP_BYTES - (1ul << 24)) /* where memory for each processor is; no lock is expected there */
+#define MOST_NODE 1
 #define UNWRITTEN 0x5a /* what kmalloc gives */
 #define FREED 0x6b     /* what kfree leaves */
 #define LIVE 0x6c69766531323334ul
@@ -118,6 +119,8 @@ static void *object_in(size_t start, size_t end, size_t *used, size_t nbytes, gf
 static void *allocate_on(int node, size_t nbytes, gfp_t flags, const void *pc)
 {
 	check_gfp(flags, "an allocation", pc);
+	if (node < NUMA_NO_NODE || node > MOST_NODE)
+		fault("an allocation on node %d, which is not there", node);
 	if (running.node != NUMA_NO_NODE && node != running.node)
 		breaks("structs_are_on_the_node", pc, "%lu bytes are allocated on %s, of a pool for node %d", nbytes,
 		       node == NUMA_NO_NODE ? "any node" : "another node", running.node);

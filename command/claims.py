@@ -70,11 +70,12 @@ def table_of_claims() -> str:
 
 
 def stated_of_c(claim: Claim) -> list[str]:
-    """That a claim is proved of C, and the modules of proofs/ that show or state it of C alone, if there are any."""
+    """That a claim is proved of C, and the modules of proofs/ that show or state it of C, if there are any."""
     if claim.name not in PROVED_OF_C:
         return []
     files = sorted([*(ROOT / "proofs").glob("compiled*.py"), *(ROOT / "proofs").glob("c_*.py")])
     named = [file.stem for file in files if re.search(rf"\bclaims\.{claim.name}\b", file.read_text())]
+    named = [name for name in named if name not in ("c_runs", "c_counterexamples")]
     return ["your C u64" + (f" (`{'`, `'.join(named)}`)" if named else "")]
 
 

@@ -85,7 +85,8 @@ def read(file: str) -> Trace:
 
 def made_for(file: str) -> str:
     """The revision that the name of a trace's file says, as v6.12-layout_ends.json; else the series."""
-    return next((part for part in Path(file).stem.split("-") if part in REVISIONS), "series")
+    stem = Path(file).stem
+    return max((name for name in REVISIONS if f"-{name}-" in f"-{stem}-"), key=len, default="series")
 
 
 def replayed(options: argparse.Namespace) -> Status:

@@ -20,7 +20,7 @@ from model.trace import Alloc, Create, Destroy, Free, Kernel, Trace, TraceError
 ONLY_CONCLUDED = ", without the "
 """What the shim says of a race: it concludes that there may be one, and no run shows it."""
 
-ONLY_COUNTED = "the pool is gone, and "
+ONLY_COUNTED = "of its objects of kmalloc are left"
 """What the shim says of objects that destroy leaves behind."""
 
 

@@ -201,14 +201,14 @@ class Module:
     def read_by(self, function: str, *blocks: str) -> frozenset[str]:
         """The objects of the file that a function mentions, or what it calls, in all its blocks or in these."""
         code = self.function(function).blocks
-        mentioned = {
-            name
-            for block in blocks or code
-            for one in code[block]
-            for operand in one.operands
-            if (name := getattr(operand.value, "name", None)) and not isinstance(operand.value, Local)
-        }
-        return frozenset(mentioned).union(*(self.read_by(name) for name in mentioned if name in self.functions))
+        mentioned, ahead = set[str](), [code[block] for block in blocks or code]
+        while ahead:
+            values = [operand.value for one in ahead.pop() for operand in one.operands]
+            named = {getattr(value, "name", "") for value in values if not isinstance(value, Local)} - mentioned - {""}
+            mentioned |= named
+            for name in named & self.functions.keys():
+                ahead += self.functions[name].blocks.values()
+        return frozenset(mentioned)
 
     def place(self, function: str, block: str, instruction: Instruction | None = None) -> str:
         """The function, the file and the line of an instruction, or of the first of a block that has one; "" if none has."""

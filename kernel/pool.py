@@ -131,9 +131,9 @@ class KernelPool:
         allocation is made to fail. Raises BuildError."""
         kernel = Kernel(**options)
         variant = replace(variant, debug=kernel.debug)
-        boot = kernel.sets_options() and (kernel.boot is not None or not turn_debugging_off(source))
-        if source.real and boot and boot_options(source):
+        if source.real and kernel.boot and boot_options(source):
             raise TraceError("boot options of the file's own are set in the shim only")
+        boot = kernel.sets_options() and not source.real and (kernel.boot or not turn_debugging_off(source))
         pool = cls(program_of(source, variant), memory, variant.dma_bits, past, boot)
         flags = kernel.init_on_alloc + 2 * kernel.init_on_free + 4 * processor() + UNFAILING * unfailing
         flags += DEBUG_BUILD * (kernel.debug and source.real)

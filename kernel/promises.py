@@ -196,7 +196,7 @@ def always_debugs(source: Source) -> bool:
 
 
 def debugs_at_boot(source: Source) -> bool:
-    return bool(boot_options(source)) and poisons(source, debug=False, boot=True)
+    return not source.real and bool(boot_options(source)) and poisons(source, debug=False, boot=True)
 
 
 TRIED: dict[str, Callable[[Source], Any]] = {
@@ -248,7 +248,7 @@ def promises_of(source: Source) -> Promises:
 
 @lru_cache(maxsize=64)
 def _promises_of(source: Source, _: int) -> Promises:
-    seen: dict[str, Any] = {"boot_options": ", ".join(boot_options(source))}
+    seen: dict[str, Any] = {"boot_options": "" if source.real else ", ".join(boot_options(source))}  # not set there
     for name, look in TRIED.items():
         try:
             seen[name] = look(source)

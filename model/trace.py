@@ -47,7 +47,9 @@ class Kernel:
     init_on_alloc: bool = False
     init_on_free: bool = False
     remapped: bool = False  # coherent memory is not in the linear map, as on ARM without coherent caches
-    boot: bool | None = None  # whether the file's own boot options are set; None: as `debug` is
+    boot: bool | None = (
+        None  # whether the file's own options are set; None: in debug builds, unless they turn debug off
+    )
 
     def options(self) -> dict[str, Any]:
         """What a pool is created with: all but what the device's memory is made with, and boot options that are as usual."""

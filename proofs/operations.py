@@ -1,4 +1,4 @@
-"""What an alloc and a free leave alone, and the lock that guards the rest; and what only debug builds of C do.
+"""What an alloc and a free leave alone, and the lock that guards the rest; and of C alone: the search for poison, and nodes.
 
 A `subject` is the kind of pool that a body is about: impl/'s, or a kernel's own.
 """

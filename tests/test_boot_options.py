@@ -8,7 +8,7 @@ from hunt.directed import run_all
 from hunt.machine import machine
 from hunt.revisions import kernel_file
 from kernel.build import Source
-from kernel.ir import NotFollowed, ir_of
+from kernel.ir import Module, NotFollowed, ir_of
 from kernel.pool import boot_options, turn_debugging_off
 from kernel.promises import promises_of, revision_of
 from kernel.switches import only_set_at_boot
@@ -70,8 +70,12 @@ def with_a_key(folder: Path, declared: str, *more: str) -> Path:
 
 
 def test_a_hunt_sets_them_and_finds_nothing_in_a_sound_file(tmp_path: Path) -> None:
-    source = kernel_file(str(with_a_key(tmp_path, BY_A_VALUE))).source
-    assert (boot_options(source), promises_of(source).debugs_at_boot) == (["dmapool_checks"], True)
+    """Also where a handler writes to its text, and a parameter is of a type that is not set."""
+    options = BY_A_VALUE.replace("\tif (kstrtobool", "\t*wanted |= ' ';\n\tif (kstrtobool")
+    options += "#include <linux/moduleparam.h>\nstatic char *kind;\nmodule_param(kind, charp, 0444);\n"
+    source = kernel_file(str(with_a_key(tmp_path, options))).source
+    (own, parameter), promises = boot_options(source), promises_of(source)
+    assert (own, parameter.endswith("kind"), promises.debugs_at_boot) == ("dmapool_checks", True, True)
     assert hunt(source) > 5000
 
 
@@ -85,6 +89,14 @@ def test_a_bug_behind_a_key_is_found(tmp_path: Path) -> None:
     file = with_a_key(tmp_path, BY_A_FLAG, "\tmemset(vaddr, POOL_POISON_FREED, pool->size);\n", "")
     found = run_all(machine(revision_of(kernel_file(str(file)).source)))
     assert {one.claim.name for one in found} >= {"debug_is_on_where_it_was", "freed_block_is_filled"}
+
+
+def test_functions_may_call_each_other_in_turn() -> None:
+    code = "@x = global i32 0\n" + "".join(
+        f"define void @{name}() {{\n  call void @{other}()\n  %1 = load i32, ptr @x\n  ret void\n}}\n"
+        for name, other in ("fg", "gf")
+    )
+    assert Module(code).read_by("f") == {"f", "g", "x"}
 
 
 def test_the_prover_follows_what_they_set(tmp_path: Path) -> None:

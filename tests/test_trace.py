@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from command.replay import made_for
 from hunt.revisions import REVISIONS
 from kernel.once import ROOT
 from model.lockstep import replay
@@ -193,6 +194,11 @@ def test_a_past_counterexample_still_breaks_the_revision_in_its_name(file: Path,
     ran = command("replay", file, "--on", revision)
     assert (ran.status, f"{revision} breaks {loads(file.read_text()).claim}:" in ran.out) == (1, True)
     assert command("replay", file, "--on", "oracle").status == 0
+
+
+def test_the_longest_name_of_a_revision_in_a_files_name_counts() -> None:
+    files = ("x/v6.1-as-it-is-a_claim.json", "x/v6.12-a_claim-a_case.json", "mine.json")
+    assert [made_for(file) for file in files] == ["v6.1-as-it-is", "v6.12", "series"]
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ bool spinlock_held(void)
 void begin(gfp_t allowed, bool by_interrupt)
 {
 	/* As in the shim. */
-	poolproof_budget = poolproof_budget_of_operation = 1000000 + 64 * (long)bytes_given;
+	poolproof_budget = poolproof_budget_of_operation = 1000000 + 512 * (long)bytes_given;
 	running = (struct operation){ allowed, by_interrupt, current->lockdep_depth, preempt_count(), NUMA_NO_NODE };
 	if (by_interrupt)
 		local_irq_disable();

@@ -25,7 +25,7 @@ struct object {
 };
 
 u8 *heap;
-size_t heap_used, copies_used, objects;
+size_t heap_used, copies_used, objects, kernels_bytes;
 
 bool map_heap(void)
 {
@@ -271,16 +271,21 @@ static void *allocate_from(int node, struct kmem_cache *cache, gfp_t flags, cons
 	return object;
 }
 
-/* Who asks for an object so that it costs nothing, as xa_store() does first, gets none, and then has to ask as it may. */
-static bool asks_again(gfp_t flags)
+/*
+ * The first request that may neither sleep nor use reserves is refused, as it may always be, where the kernel's own lists make it:
+ * xa_store() asks again with its caller's flags. One of the file's own is refused by fault injection only, which takes it back.
+ */
+static bool asks_again(const struct kmem_cache *cache, gfp_t flags)
 {
-	return running.refused = !running.refused && !(flags & (__GFP_DIRECT_RECLAIM | __GFP_HIGH));
+	bool is_kernels = (size_t)((const u8 *)cache - heap) < kernels_bytes;
+
+	return running.refused = is_kernels && !running.refused && !(flags & (__GFP_DIRECT_RECLAIM | __GFP_HIGH));
 }
 
 #define FROM_A_CACHE(node, name, ...)                                  \
 	void *name(struct kmem_cache *cache, __VA_ARGS__)              \
 	{                                                              \
-		return asks_again(flags) ? NULL : allocate_from(node, cache, flags, CALLER); \
+		return asks_again(cache, flags) ? NULL : allocate_from(node, cache, flags, CALLER); \
 	}
 FROM_A_CACHE(NUMA_NO_NODE, kmem_cache_alloc, gfp_t flags)
 FROM_A_CACHE(NUMA_NO_NODE, kmem_cache_alloc_noprof, gfp_t flags)

@@ -252,6 +252,7 @@ void give_up_resources(void);
 
 extern u8 *heap;
 extern size_t heap_used, copies_used, objects; /* bytes; those of memory for each processor; objects that are not freed */
+extern size_t kernels_bytes; /* of the heap: what the kernel has allocated before the file's own code runs */
 
 bool map_heap(void);
 bool is_in_heap(const void *address);

@@ -31,7 +31,7 @@ class ReachedTail(BaseException):
 
 
 def give_back(pool: Any, vaddr: Any, dma: Any) -> None:
-    """Free a block, whose page is found by this DMA address."""
+    """Free a block, and note the DMA address by which the code has to look for its page."""
     pool.sought = dma
     pool.free(vaddr, dma)
 

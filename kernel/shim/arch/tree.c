@@ -15,6 +15,8 @@
 #include <linux/spinlock.h>
 
 void *allocate(size_t nbytes, gfp_t flags, const void *pc);
+const char *missing_at(u64 address);
+extern size_t heap_used, kernels_bytes;
 
 static_assert(__GFP_ZERO == 0x100 && GFP_KERNEL == 0xcc0 && GFP_NOIO == 0xc00, "the flags for memory are as in shim.h");
 const gfp_t gfp_atomic = GFP_ATOMIC;
@@ -51,6 +53,7 @@ void run_initcalls(void)
 		radix_tree_init();
 	if (maple_tree_init)
 		maple_tree_init();
+	kernels_bytes = heap_used;
 	for (initcall_t *call = __start_poolproof_initcalls; call < __stop_poolproof_initcalls; call++)
 		(*call)();
 }
@@ -83,17 +86,16 @@ const char *option(size_t number)
 /* Each as who wants it would: a flag by its name alone, and what has a value with one that means yes. */
 void set_options(void)
 {
-	static const char *const yes[] = { "on", "1" };
+	static const char texts[][4] = { "", "on", "1" };
+	static char text[sizeof(*texts)]; /* which may be written to, and kept, as the command line may */
 
 	for (struct obs_kernel_param *one = __start_poolproof_options; one < __stop_poolproof_options; one++)
-		if (!one->early && !strchr(one->str, '='))
-			one->setup_func((char *)"");
-		else
-			for (size_t n = 0; n < ARRAY_SIZE(yes); n++)
-				one->setup_func((char *)yes[n]);
+		for (size_t n = 0; n < ARRAY_SIZE(texts); n++)
+			if ((n == 0) == (!one->early && !strchr(one->str, '=')))
+				one->setup_func(memcpy(text, texts[n], sizeof(text)));
 	for (const struct kernel_param *one = __start___param; one < __stop___param; one++)
-		for (size_t n = 0; n < ARRAY_SIZE(yes); n++)
-			one->ops->set(yes[n], one);
+		for (size_t n = 1; n < ARRAY_SIZE(texts) && !missing_at((u64)one->ops); n++)
+			one->ops->set(memcpy(text, texts[n], sizeof(text)), one);
 }
 
 struct list_head *pools_of(struct device *device)

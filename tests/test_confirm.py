@@ -7,7 +7,7 @@ import pytest
 
 from hunt import confirm
 from hunt.compare import confirmed_difference, difference
-from hunt.confirm import ONLY_CONCLUDED, ONLY_COUNTED, confirmed, how_to_confirm
+from hunt.confirm import ONLY_COMPARED, ONLY_CONCLUDED, ONLY_COUNTED, confirmed, how_to_confirm
 from hunt.revisions import kernel_file
 from kernel.headers import SHIM
 from kernel.pool import rules_of_the_server
@@ -60,7 +60,11 @@ def test_a_race_is_not_tried_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ONLY_COUNTED in (SHIM / "operations.c").read_text()
     of_objects = Trace((Create(64), Destroy(happened=f"the pool is gone, and 1 {ONLY_COUNTED}")), claim=left)
     assert confirmed(of_objects, kernel).endswith(": there, nobody counts a pool's objects")
-    assert rules_of_the_server() == rules_of_the_server(real=True) | {left}
+    assert ONLY_COMPARED in (SHIM / "managed.c").read_text()
+    other = "create_admits_what_is_promised"
+    managed = Trace((Create(64, happened=f"{ONLY_COMPARED}40 has 2 where another pool has 1"),), claim=other)
+    assert confirmed(managed, kernel).endswith("what a managed pool is asked for")
+    assert rules_of_the_server() == rules_of_the_server(real=True) | {left, other}
 
 
 def test_without_a_real_kernel_it_is_said_once_how_to_have_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,6 +59,7 @@ def test_a_store_in_an_xarray_may_need_memory(tmp_path: Path, flags: str) -> Non
     pop = "\tstruct dma_block *block = pool->next_block;\n\n\tif (block) {\n"
     declared = "#include <linux/xarray.h>\nstatic DEFINE_XARRAY(known);\n\nstruct dma_block {\n"
     store = f"\t\tif (xa_is_err(xa_store(&known, (unsigned long)block, block, {flags})))\n\t\t\treturn NULL;\n"
+    store += "\t\txa_erase(&known, (unsigned long)block);\n"  # or else it outlives the pool, and its memory
     source = changed("v6.12", tmp_path, "struct dma_block {\n", declared, pop, pop + store)
     use = Trace((Create(64), Alloc("a"), Free("a")))
     if flags != "GFP_KERNEL":

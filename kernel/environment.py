@@ -62,9 +62,10 @@ def write_text(to: Any, nbytes: Any, always_ends: bool = True) -> Unknown:
 
     Raises Fault if the field is smaller; and NotFollowed for what is no field, or where the text may be left without an end."""
     fields = to.object.fields if isinstance(to, Pointer) and isinstance(to.object, Struct) else {}
-    if not isinstance(nbytes, int) or to.offset not in fields:
+    field = fields.get(to.offset) if isinstance(to, Pointer) else None
+    if not isinstance(nbytes, int) or field is None:
         raise NotFollowed("a text is written, and how much room there is for it is not known")
-    room, name = fields[to.offset].width // 8, f"{to.object.name}.{fields[to.offset].name}"
+    room, name = field.width // 8, f"{to.object.name}.{field.name}"
     if nbytes > room:
         raise Fault(f"up to {nbytes} bytes of a text are written into {name}, which has {room}")
     if nbytes == room and not always_ends:

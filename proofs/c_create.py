@@ -183,7 +183,7 @@ def create_makes_a_pool_or_leaves_nothing(path: Any, subject: Code) -> None:
 
 
 def managed_pool_is_what_is_asked_for(path: Any, subject: Code) -> None:
-    """dma_pool_create gets what dmam_pool_create is given."""
+    """dma_pool_create gets the device, size, align and boundary of dmam_pool_create; of the name, nothing is shown."""
     device, passed, asked = Device(path, subject, refuses=False), list[Any](), any_arguments(path)
     name = "dma_pool_create_node" if subject.module.has("dma_pool_create_node") else "dma_pool_create"
 

@@ -87,7 +87,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
 	if (has_address && missing_at((u64)info->si_addr))
 		end_with_text(FAULT, pc, "it uses %s, which is not modelled", missing_at((u64)info->si_addr));
 	if (has_address && behind_the_name && (u64)info->si_addr - (u64)behind_the_name < NAME_ROOM)
-		end_with_text(FAULT, pc, "it reads behind the end of the pool's name");
+		end_with_text(FAULT, pc, "it reads or writes behind the end of the pool's name");
 	/* Which of SIGSEGV and SIGBUS a wild address gives depends on the register that it is in. */
 	end_with(FAULT, number, has_address ? to_peer_address(info->si_addr) : 0, pc,
 		 number == SIGFPE ? "division by zero" : number == SIGILL ? "SIGILL" : "SIGSEGV");

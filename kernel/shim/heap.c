@@ -120,7 +120,7 @@ static void *allocate_on(int node, size_t nbytes, gfp_t flags, const void *pc)
 {
 	check_gfp(flags, "an allocation", pc);
 	if (node < NUMA_NO_NODE || node > MOST_NODE)
-		fault("an allocation on node %d, which is not there", node);
+		end_with_text(FAULT, pc, "memory is asked for on node %d, which is not there", node);
 	if (running.node != NUMA_NO_NODE && node != running.node)
 		breaks("structs_are_on_the_node", pc, "%lu bytes are allocated on %s, of a pool for node %d", nbytes,
 		       node == NUMA_NO_NODE ? "any node" : "another node", running.node);

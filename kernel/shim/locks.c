@@ -239,8 +239,9 @@ int _mutex_trylock_nest_lock(struct mutex *lock, void *outer)
 
 void mutex_unlock(struct mutex *lock)
 {
-	note_newest_pool();
 	release(state_of_mutex(lock), kind_of(lock), CALLER);
+	if (!held)
+		note_newest_pool();
 }
 
 /* lockdep_assert_held() and lockdep_assert_not_held() ask the first, and call the other where it is otherwise. */

@@ -93,20 +93,22 @@ struct dma_pool *create_managed(void)
 	return dmam_pool_create("managed", ARGUMENTS);
 }
 
-/* Where another pool of these arguments has one of these numbers, a managed one has it as well. */
+/* Where two other pools of these arguments have one of these numbers, a managed one has it as well. */
 void check_managed(const struct dma_pool *managed)
 {
-	struct dma_pool *other = dma_pool_create("other", ARGUMENTS);
-	const u32 *expected = (u32 *)other, *found = (u32 *)managed;
-	size_t nbytes = 0;
+	struct dma_pool *others[] = { dma_pool_create("other", ARGUMENTS), dma_pool_create("another", ARGUMENTS) };
+	const u32 *one = (u32 *)others[0], *another = (u32 *)others[1], *found = (u32 *)managed;
+	size_t nbytes = 0, of_managed = 0;
 
-	if (other)
-		object_of((u8 *)other - heap, &nbytes);
-	for (size_t n = 0; n < nbytes / sizeof(*expected); n++)
-		if ((expected[n] == 48 || expected[n] == 1024 || expected[n] == poolproof_page_size) && found[n] != expected[n])
+	object_of((u8 *)managed - heap, &of_managed);
+	if (one && another)
+		object_of((u8 *)one - heap, &nbytes);
+	for (size_t n = 0; n < nbytes / sizeof(*one) && nbytes == of_managed; n++)
+		if (one[n] == another[n] && (one[n] == 48 || one[n] == 1024 || one[n] == poolproof_page_size) && found[n] != one[n])
 			breaks("create_admits_what_is_promised", NULL,
-			       "a managed pool of size 40, align 16 and boundary 1024 has %u where another pool has %u", found[n], expected[n]);
-	dma_pool_destroy(other);
+			       "a managed pool of size 40, align 16 and boundary 1024 has %u where another pool has %u", found[n], one[n]);
+	dma_pool_destroy(others[1]);
+	dma_pool_destroy(others[0]);
 }
 
 void destroy_managed(struct dma_pool *managed)

@@ -106,7 +106,7 @@ void create_other_pool(void)
 		fault("the device gets no second pool");
 }
 
-/* Once a mutex is released, others may see a pool that is in the device's list, the first or the last. */
+/* Once the mutexes are released, others may see a pool that is in the device's list, the first or the last. */
 void note_newest_pool(void)
 {
 	const struct list_head *ends[] = { pools_of(device)->next, pools_of(device)->prev };

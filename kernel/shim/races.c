@@ -117,7 +117,12 @@ static __always_inline void on_access(const void *address, size_t nbytes, enum e
 	}
 	if (offset >= heap_used || nbytes > heap_used - offset || !nbytes)
 		return;
-	if (offset >= running.own && offset - running.seen >= running.seen_bytes && (offset < running.others || offset >= running.own_again))
+	if (offset - running.seen < running.seen_bytes) {
+		if (writes && !held && !destroying)
+			report_race(offset, nbytes, true, 0, pc);
+		return;
+	}
+	if (offset >= running.own && (offset < running.others || offset >= running.own_again))
 		return; /* an object of this operation, which nobody else can know yet */
 	under = written_under[offset];
 	if (writes && number_handed && !destroying)

@@ -97,20 +97,29 @@ class Mutexes:
         self.held: list[Struct] = []
         self.misuse: list[str] = []
         self.creating = False
+        self.linked_under: list[Struct] = []  # the mutexes that were held when the list of pools was last written
 
     def seen(self, struct: str, **options: Any) -> View:
         """A struct whose links in the list of pools are touched under a mutex only, as long as others know of it. What
-        `SET_BY_CREATE` names is written before, or under a mutex as well."""
+        `SET_BY_CREATE` names is written before a mutex is released under which the pool got into the list."""
         known = self.code.struct(struct)
         return View(known.name, known.fields, place=known.place, touched=self.touched, **options)
 
     def touched(self, view: View, name: str, writes: bool) -> None:
-        if view.private or self.held:
+        if view.private:
             return
         if name.startswith(("dma_pools.", "pools.")):
-            self.misuse.append(f"{view.name}.{name} is touched without a mutex")
-        elif writes and self.creating and name in SET_BY_CREATE:
-            self.misuse.append(f"{view.name}.{name} is written when others see the pool, without a mutex")
+            if writes and name.startswith("dma_pools."):
+                self.linked_under = list(self.held)
+            if not self.held:
+                self.misuse.append(f"{view.name}.{name} is touched without a mutex")
+        elif (
+            writes
+            and self.creating
+            and name in SET_BY_CREATE
+            and not all(one in self.held for one in self.linked_under)
+        ):
+            self.misuse.append(f"{view.name}.{name} is written when others see the pool")
 
     def externals(self) -> dict[str, Callable[..., Any]]:
         return {"mutex_lock": self.lock, "mutex_unlock": self.unlock}

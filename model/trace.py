@@ -23,9 +23,9 @@ from model.claims import CLAIMS
 
 VERSION = 1
 
-FLAGS = ("GFP_KERNEL", "GFP_ATOMIC", "GFP_NOIO")
+FLAGS = ("GFP_KERNEL", "GFP_ATOMIC", "GFP_NOIO", "GFP_KERNEL | GFP_DMA", "GFP_ATOMIC | __GFP_NOWARN")
 """GFP flags of callers of dma_pool_alloc: GFP_KERNEL may sleep and start I/O; GFP_ATOMIC, with interrupts off, may not sleep;
-GFP_NOIO may sleep, but start no I/O."""
+GFP_NOIO may sleep, but start no I/O. GFP_DMA32 is none of theirs: kmalloc reports who asks with it."""
 
 DEEPEST = 16
 """Allocations under way at once in a trace."""

@@ -230,7 +230,7 @@ void *alloc_for(gfp_t allowed, unsigned int fails, gfp_t zero, dma_addr_t *dma)
 {
 	void *vaddr;
 
-	begin(allowed, allowed == GFP_ATOMIC);
+	begin(allowed, !(allowed & __GFP_DIRECT_RECLAIM));
 	running.fails = fails;
 	running.node = node_of_pools();
 	vaddr = code->alloc(pool, allowed | zero, dma);

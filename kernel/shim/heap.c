@@ -75,7 +75,7 @@ bool fails_by_injection(void)
 
 const char *name_of_flags(gfp_t flags)
 {
-	static char number[2][16];
+	static char number[2][24];
 	static bool which;
 	gfp_t kind = flags & ~__GFP_ZERO;
 

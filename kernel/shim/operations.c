@@ -176,7 +176,7 @@ void *alloc_for(gfp_t allowed, unsigned fails, gfp_t zero, dma_addr_t *dma)
 {
 	void *vaddr;
 
-	begin(allowed, allowed == gfp_atomic);
+	begin(allowed, !(allowed & __GFP_DIRECT_RECLAIM));
 	running.fails = fails;
 	running.is_alloc = true;
 	running.node = pools_node;

@@ -7,7 +7,7 @@
 #define POOLPROOF_PROTOCOL_H
 
 enum { CREATE = 1, ALLOC, FREE, DESTROY, PAGE, BATCH, SWEEP, GO_ON, CALLERS, POOLS_FILE };
-#define CALLERS_FLAGS 3u /* a driver's, an interrupt handler's, and those of who writes to a disk; as in model/trace.py */
+#define CALLERS_FLAGS 5u /* FLAGS of model/trace.py */
 enum { DONE = 1, PAGE_WANTED, FAULT, HANG, MISUSE, MAY_GO_ON, BROKEN }; /* MISUSE of locks, of interrupts, of a caller; a claim is BROKEN */
 /* Of a create's flags; the lowest two are init_on_alloc and init_on_free, and the others the processor. */
 #define UNFAILING (1u << 31) /* no allocation of this pool fails by injection */

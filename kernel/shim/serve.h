@@ -76,7 +76,7 @@ static void create(void)
 
 gfp_t flags_of_caller(unsigned int kind)
 {
-	const gfp_t flags[CALLERS_FLAGS] = { GFP_KERNEL, gfp_atomic, GFP_NOIO };
+	const gfp_t flags[CALLERS_FLAGS] = { GFP_KERNEL, gfp_atomic, GFP_NOIO, GFP_KERNEL | GFP_DMA, gfp_atomic | __GFP_NOWARN };
 
 	return flags[kind % CALLERS_FLAGS];
 }

@@ -53,11 +53,13 @@ typedef u32 dma_addr_t;
 typedef u64 dma_addr_t;
 #endif
 
+#define GFP_DMA 0x1u
 #define __GFP_HIGH 0x20u
 #define __GFP_IO 0x40u
 #define __GFP_FS 0x80u
 #define __GFP_ZERO 0x100u
 #define __GFP_DIRECT_RECLAIM 0x400u
+#define __GFP_NOWARN 0x2000u
 #define GFP_KERNEL 0xcc0u
 #define GFP_NOIO 0xc00u
 #define NUMA_NO_NODE (-1)
@@ -169,7 +171,7 @@ extern bool destroying; /* nobody else uses the pool */
 void begin(gfp_t allowed, bool by_interrupt);
 void note_newest_pool(void);
 void check_return(void);
-gfp_t flags_of_caller(unsigned kind); /* a driver, an interrupt handler, and who writes to a disk; as in model/trace.py */
+gfp_t flags_of_caller(unsigned kind);
 void *alloc_for(gfp_t allowed, unsigned fails, gfp_t zero, dma_addr_t *dma);
 void free_block(u64 vaddr, u64 dma);
 void free_by(bool by_interrupt, u64 vaddr, u64 dma);

@@ -18,7 +18,7 @@ void *allocate(size_t nbytes, gfp_t flags, const void *pc);
 const char *missing_at(u64 address);
 extern size_t heap_used, kernels_bytes;
 
-static_assert(__GFP_ZERO == 0x100 && GFP_KERNEL == 0xcc0 && GFP_NOIO == 0xc00, "the flags for memory are as in shim.h");
+static_assert(__GFP_ZERO == 0x100 && GFP_KERNEL == 0xcc0 && GFP_NOIO == 0xc00 && GFP_DMA == 1 && __GFP_NOWARN == 0x2000, "the flags for memory are as in shim.h");
 const gfp_t gfp_atomic = GFP_ATOMIC;
 
 /* The machine: the boot options, the process that runs, and a device. */

@@ -20,7 +20,7 @@ from model.memory import Memory
 from model.pool import Oracle
 from model.promises import numbers_in
 from model.revision import Revision, Target
-from model.trace import Alloc, Free, Kernel, PageChoice, Step, Trace, TraceError
+from model.trace import NO_FAULT, Alloc, Free, Kernel, PageChoice, Step, Trace, TraceError
 
 T = TypeVar("T")
 
@@ -356,7 +356,7 @@ class Checks:
             self._break(record, claim, lambda: description)
             raise Ended from hang
         except Exception as fault:  # a crash of any kind is a finding
-            description = "no fault", in_words(fault)
+            description = NO_FAULT, in_words(fault)
             claim = claim_broken_by(fault)
             self._break(record, claim, lambda: description, getattr(fault, "place", ""))
             raise Ended from fault

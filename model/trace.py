@@ -68,6 +68,9 @@ class Step:
     happened: str = dataclasses.field(default="", kw_only=True)
 
 
+NO_FAULT = "no fault"
+"""What was expected of a step that a fault has ended: the fault says all."""
+
 LONG_NAME = "a name of more than 31 characters, which is cut"
 """Of a pool; struct dma_pool keeps 31 of them."""
 

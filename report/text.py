@@ -13,7 +13,7 @@ from model.claims import CLAIMS
 from model.geometry import counted, number
 from model.promises import numbers_in
 from model.revision import KERNEL, TreeNode
-from model.trace import Alloc, Create, Kernel, Step, Together
+from model.trace import NO_FAULT, Alloc, Create, Kernel, Step, Together
 from report.moment import Cell, Moment, Strip
 from report.scene import Scene, moment_of_lookup, moment_of_page
 from report.verdicts import EngineVerdict, refutation_in_words
@@ -40,7 +40,8 @@ def run_as_text(scene: Scene, on: str) -> str:
         return "\n".join([*lines, "", f"{on} breaks no claim."])
     claim = scene.broken.claim
     lines += ["", f"{on} breaks {claim.name}: {claim.sentence}", f"  {break_in_words(scene)}"]
-    lines += [f"  expected: {scene.broken.expected}", f"  happened: {scene.broken.happened}"]
+    if scene.broken.expected != NO_FAULT:
+        lines += [f"  expected: {scene.broken.expected}", f"  happened: {scene.broken.happened}"]
     if on == KERNEL and scene.messages:
         lines += ["  the kernel's messages in this step:", *(f"    {message}" for message in scene.messages)]
     for title, moment in (("before", scene.before), ("after", scene.after)):
@@ -86,8 +87,9 @@ def break_in_words(scene: Scene) -> str:
     asked = f"With size={number(create.size)}, align={number(create.align)}, boundary={number(create.boundary)}"
     asked += "".join(f", {option}" for option in options_of(scene.trace.kernel))
     strip, cell = (scene.after.marked if scene.after is not None else None) or (None, None)
-    happened = f"{described(scene.step)} → {broken.happened}; expected: {broken.expected}"
-    if broken.claim is claims.create_admits_what_is_promised:
+    happened = f"{described(scene.step)} → {broken.happened}"
+    happened += f"; expected: {broken.expected}" if broken.expected != NO_FAULT else ""
+    if broken.claim is claims.create_admits_what_is_promised and broken.expected != NO_FAULT:
         happened = f"there should be {broken.expected}, and there is {broken.happened}"
         if not broken.expected.startswith("a pool"):
             happened = f"a pool is created, although {broken.expected}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hunt.revisions import KernelFile
 from model.geometry import LaidPage, number
 from model.revision import KERNEL
-from model.trace import Trace, from_json
+from model.trace import NO_FAULT, Trace, from_json
 
 if TYPE_CHECKING:  # or whoever reads a report would need Z3 and Hypothesis
     from hunt.fuzz import Hunt
@@ -231,7 +231,8 @@ def refutation_in_words(verdict: EngineVerdict) -> str:
         named = found.inputs
     numbers = ", ".join(f"{name}={number(value)}" for name, value in named.items())
     rest = " and the rest 0, none or False" if len(named) < len(found.inputs) else ""
-    return f"{f'With {numbers}{rest}: ' if found.inputs else ''}{found.actual}. Expected: {found.expected}."
+    expected = f" Expected: {found.expected}." if found.expected != NO_FAULT else ""
+    return f"{f'With {numbers}{rest}: ' if found.inputs else ''}{found.actual}.{expected}"
 
 
 def message(verdict: EngineVerdict) -> str:

@@ -15,7 +15,7 @@ from kernel.promises import revision_of
 from model.checks import BrokenClaim
 from model.lockstep import replay
 from model.revision import KERNEL
-from model.trace import Create, Free, Kernel, Together, Trace, Turn, dumps, loads
+from model.trace import Create, Free, Kernel, PoolInfo, Together, Trace, Turn, dumps, loads
 from report.text import steps_of
 from tests.kernels import changed, fetched, needs_a_compiler
 
@@ -87,6 +87,14 @@ def test_a_block_that_two_callers_are_given_is_told_as_such(tmp_path: Path) -> N
         meet(revisions(file)[KERNEL], Meeting((Create(16), *alloc("x")), (alloc("a"), alloc("b"))))
     assert broken.value.claim.name == "operations_are_linearizable"
     assert broken.value.happened == "a: 0x100000010; b: 0x100000010"
+
+
+def test_a_fault_of_a_caller_who_reads_the_file_pools_is_told_as_such(tmp_path: Path) -> None:
+    begun = "\tINIT_LIST_HEAD(&retval->page_list);\n\tspin_lock_init(&retval->lock);\n"
+    end = "\tmutex_unlock(&pools_reg_lock);\n\treturn retval;\n"
+    source = changed("v6.1", tmp_path, begun, "", end, begun + end)
+    with pytest.raises(BrokenClaim, match=r"a lock is taken that is not initialised, or gone, in pools_show \("):
+        meet(revision_of(source), Meeting((Create(32),), ((Create(64),), (PoolInfo(),))))
 
 
 PUBLISHED = (

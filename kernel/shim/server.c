@@ -39,7 +39,7 @@ static size_t number_known;
 
 _Noreturn void end_with(u32 what, u64 a, u64 b, const void *pc, const char *text)
 {
-	if (reading_pools_file) { /* the operation itself is done */
+	if (reading_pools_file && !at_once) { /* the operation itself is done */
 		reply.row_failed = what;
 	} else {
 		reply.what = what;

@@ -4,9 +4,10 @@ The turns before are done, so that the page is the first of the list; the walk k
 the same for pages in a tree.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from impl.pool import POOL_POISON_FREED
+from kernel.execute import Frame, Interpreter
 from kernel.ir import NotFollowed
 from kernel.objects import Pointer, Struct
 from model import claims
@@ -17,9 +18,24 @@ from proofs.subjects.c_turns import roles
 LINK = "page_list.next"
 
 
-def destroy_leaks_exactly_the_busy_pages(path: Any, subject: Code) -> None:
-    """Of v6.12, all pages are busy if a block of any is in use."""
-    code, device = subject, LoggedDevice()
+class Turn(NamedTuple):
+    """A walk, by the end of a page's turn, and the link of the page behind it."""
+
+    device: LoggedDevice
+    pool: Struct
+    page: Struct
+    second: Pointer
+    busy: bool
+    debug: bool
+    is_last: bool
+    interpreter: Interpreter
+    frame: Frame
+    again: dict[str, Any]
+
+
+def at_its_turn(path: Any, code: Code) -> Turn:
+    """Any page. Of v6.12, all pages are busy if a block of any is in use."""
+    device = LoggedDevice()
     debug = path.one_of("debug", False, True)
     pool, page, following, of = (code.struct(name) for name in ("dma_pool", "dma_page", "dma_page", "device"))
     allocation, dma, count = path.number("allocation"), path.number("dma"), path.number("blocks in use")
@@ -58,16 +74,29 @@ def destroy_leaks_exactly_the_busy_pages(path: Any, subject: Code) -> None:
     assert again is not None
     then = about(second, after)
     path.follow("it goes on with the next page", lambda: all(again[name] == then[role] for name, role in means.items()))
+    return Turn(device, pool, page, second, count >= 1, debug, rest == "none", interpreter, frame, again)
+
+
+def busy_page_is_reported(path: Any, subject: Code) -> None:
+    turn = at_its_turn(path, subject)
+    said = [what for what in turn.device.seen if what == "busy"]
+    path.show_claim(claims.reports_are_the_kernels, said, ["busy"] if turn.busy else [])
+
+
+def destroy_leaks_exactly_the_busy_pages(path: Any, subject: Code) -> None:
+    device, pool, page, second, busy, debug, is_last, interpreter, frame, again = at_its_turn(path, subject)
     listed = pool[LINK] == second and second.object["page_list.prev"] == pool.at(LINK)
     path.show("no link to the page is left", lambda: claims.list_is_a_ring([] if listed else [page], [], []))
     path.show("the page is freed, and nothing else", lambda: device.freed == [page])
-    busy = count >= 1
-    given_back = [what for what in device.seen if what[0] == "given back"]
+    done = [what for what in device.seen if what != "busy"]
+    given_back = [what for what in done if what[0] == "given back"]
     path.show_claim(claims.destroy_leaks_exactly_the_busy_pages, [] if given_back else [1], [1] if busy else [])
-    path.show("a busy page is reported, and left alone", lambda: not busy or device.seen == ["busy"])
-    poisoned, as_got = ("filled", 0, allocation, POOL_POISON_FREED), ("given back", allocation, Pointer(device, 0), dma)
-    promised = [[poisoned, as_got]] * debug + [[as_got]] * (code.stacks or not debug)
-    path.show("any other is given back as it was got", lambda: busy or device.seen in promised)
-    if rest == "none":
+    path.show("a busy page is left alone", lambda: not busy or not done)
+    allocation = pool["allocation"]
+    poisoned = ("filled", 0, allocation, POOL_POISON_FREED)
+    as_got = ("given back", allocation, Pointer(device, 0), page["dma"])
+    promised = [[poisoned, as_got]] * debug + [[as_got]] * (subject.stacks or not debug)
+    path.show("any other is given back as it was got", lambda: busy or done in promised)
+    if is_last:
         over = interpreter.resume(frame, again)
         path.show("at last, the pool is freed", lambda: over is None and device.freed == [page, pool])

@@ -44,9 +44,7 @@ def lookups(state: Any) -> None:
         scan = about(lookup.scan, partial(found_in_list, code))
         module = code.debugging if case else code.module
         state.prove(claim, of_function(module, "pool_find_page", scan), explain_natively, case)
-        pages = about(c_destroy.destroy_leaks_exactly_the_busy_pages, code)
-        destroyed = of_function(code.module, "dma_pool_destroy", pages)
-        state.prove(claims.destroy_leaks_exactly_the_busy_pages, destroyed, explain_natively)
+        destroyed(state, c_destroy, code)
         return
     rbtree = rbtree_of(code.source)
     trees = Trees(lambda path, allocation: PageTreeInC(path, allocation, code, rbtree), ("insert_turn",))
@@ -63,9 +61,7 @@ def lookups(state: Any) -> None:
         theory = Theory.INTEGERS if of is claims.free_compares_few_addresses else Theory.U64
         about_c = of_function(code.module, function, about(body, trees))
         state.prove(of, about_c, explain_natively, case, theory=theory)
-    pools = about(destroy.destroy_leaks_exactly_the_busy_pages, partial(DestroyedInC, code))
-    destroyed = of_function(code.module, "dma_pool_destroy", pools)
-    state.prove(claims.destroy_leaks_exactly_the_busy_pages, destroyed, explain_natively)
+    destroyed(state, destroy, partial(DestroyedInC, code))
     if rbtree is not None:
         visited = about(walk.postorder_gives_each_page, partial(VisitedInC, code=code, rbtree=rbtree))
         each = of_function(code.module, "dma_pool_destroy", visited)
@@ -73,6 +69,16 @@ def lookups(state: Any) -> None:
         state.prove(postorder, each, explain_natively, "all_pages", theory=Theory.INTEGERS)
     misses = of_function(code.module, insert, about(tree.insertion_misses_a_page_from_below, trees))
     state.prove(disjoint, misses, explain_overlap, "any_alignment", Verdict.REFUTED)
+
+
+def destroyed(state: Any, bodies: Any, subject: Any) -> None:
+    """What becomes of a page, and what is said of it, by the bodies of a module."""
+    for claim, body, case in (
+        (claims.destroy_leaks_exactly_the_busy_pages, bodies.destroy_leaks_exactly_the_busy_pages, ""),
+        (claims.reports_are_the_kernels, bodies.busy_page_is_reported, "destroy"),
+    ):
+        about_c = of_function(state.code.module, "dma_pool_destroy", about(body, subject))
+        state.prove(claim, about_c, explain_natively, case)
 
 
 def rbtree(state: Any) -> None:

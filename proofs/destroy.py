@@ -34,19 +34,12 @@ class LoggingDevice:
 
 @obligation(claims.destroy_leaks_exactly_the_busy_pages, "series", Theory.U64, explain=explain)
 def destroy_leaks_exactly_the_busy_pages(path: Any, subject: Callable[..., AnyPool] = AnyPool) -> None:
-    """Any page, at its turn: the pages before it are done, those after it to come."""
-    pool = subject(path, "debug", needs=())
-    page = pool.page("the page")
-    device = LoggingDevice(pool, page)
-    others = put_in_list(pool, [page] if page.in_use < pool.blks_per_alloc else [])
-    each = "first_page", "next_page", "all_pages"
-    path.by(claims.destroy_reads_no_freed_page, pool.page_tree, "postorder", lambda: iter([page]), *each)
-    pool.destroy()
+    pool, page, device, others = at_its_turn(path, subject)
     busy = page.in_use >= 1
     given_back = ("given back", pool.geometry.allocation, page.vaddr, page.dma)
     leaked = [] if any(what[0] == "given back" for what in device.seen) else [1]
     path.show_claim(claims.destroy_leaks_exactly_the_busy_pages, leaked, [1] if busy else [])
-    path.show("a busy page is reported, and left alone", lambda: not busy or list(map(type, device.seen)) == [str])
+    path.show("a busy page is left alone", lambda: not busy or {*map(type, device.seen)} <= {str})
     poisoned = [(0, pool.geometry.allocation, POOL_POISON_FREED, False)] if pool.debug else []
     path.show(
         "any other is poisoned in debug builds, and then given back as it was got",
@@ -55,6 +48,26 @@ def destroy_leaks_exactly_the_busy_pages(path: Any, subject: Callable[..., AnyPo
     listed, torn = around(pool.avail_page_list)
     remaining = [other for other in others if other is not page]
     path.show("no link to it is left", lambda: claims.list_is_a_ring(torn, listed, remaining))
+
+
+@obligation(claims.reports_are_the_kernels, "series", Theory.U64, explain=explain, case="destroy")
+def busy_page_is_reported(path: Any, subject: Callable[..., AnyPool] = AnyPool) -> None:
+    _, page, device, _ = at_its_turn(path, subject)
+    said = ["busy" for what in device.seen if isinstance(what, str)]
+    path.show_claim(claims.reports_are_the_kernels, said, ["busy"] if page.in_use >= 1 else [])
+
+
+def at_its_turn(path: Any, subject: Callable[..., AnyPool]) -> tuple[Any, AnyPage, LoggingDevice, list[AnyPage]]:
+    """A pool that was destroyed, and any page, at its turn: the pages before it are done, those after it to come. Also the
+    device, and the other pages."""
+    pool = subject(path, "debug", needs=())
+    page = pool.page("the page")
+    device = LoggingDevice(pool, page)
+    others = put_in_list(pool, [page] if page.in_use < pool.blks_per_alloc else [])
+    each = "first_page", "next_page", "all_pages"
+    path.by(claims.destroy_reads_no_freed_page, pool.page_tree, "postorder", lambda: iter([page]), *each)
+    pool.destroy()
+    return pool, page, device, others
 
 
 class Tail:

@@ -105,6 +105,8 @@ void check_return(void)
 	bool off = irqs_disabled();
 
 	if (complaint[0]) {
+		if (str_has_prefix(complaint, "WARNING: ") && strstr(complaint, "mm/poolproof/")) /* WARN of the file itself */
+			breaks("reports_are_the_kernels", complaint_pc, "it says: %s", complaint);
 		if (strstr(complaint, "sleeping function") || strstr(complaint, "lock"))
 			end_with(MISUSE, 0, 0, complaint_pc, complaint);
 		end_with(FAULT, 0, 0, complaint_pc, complaint);

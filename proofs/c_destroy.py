@@ -4,6 +4,7 @@ The turns before are done, so that the page is the first of the list; the walk k
 the same for pages in a tree.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from impl.pool import POOL_POISON_FREED
@@ -14,6 +15,7 @@ from model import claims
 from proofs.subjects.c_device import LoggedDevice
 from proofs.subjects.c_pool import Code, in_a_ring
 from proofs.subjects.c_turns import roles
+from proofs.subjects.c_views import any_number
 
 LINK = "page_list.next"
 
@@ -44,6 +46,7 @@ def at_its_turn(path: Any, code: Code) -> Turn:
     )
     pool["allocation"], page["dma"], page["vaddr"], pool["dev"] = allocation, dma, Pointer(device, 0), Pointer(of, 0)
     (pool if code.stacks else page)["nr_active" if code.stacks else "in_use"] = count
+    pool.any_value = page.any_value = partial(any_number, path)
     others = [code.struct("dma_pool").at("pools.next")] * path.one_of("other pools of the device", 0, 1)
     in_a_ring(of.at("dma_pools.next"), pool.at("pools.next"), *others)
     rest = path.one_of("pages behind it", "none", "one", "more")

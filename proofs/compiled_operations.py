@@ -79,7 +79,8 @@ def operations_of(state: Any) -> None:
     if code.stacks and code.module.has("dma_pool_create_node"):
         body = about_c(code, operations.page_is_on_the_node, kind)
         state.prove(claims.structs_are_on_the_node, body, explain_natively, "page")
-    poison = about_c(code, operations.poison_is_looked_for, kind)
+    at_once = operations.poison_is_looked_for_at_once
+    poison = about_c(code, at_once if code.looks_at_once else operations.poison_is_looked_for, kind)
     state.prove(claims.reports_are_the_kernels, poison, explain_natively, "poison")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from impl.lock import LockingError
 from impl.pool import POOL_POISON_FREED
 from impl.v6_12 import NULL
+from kernel.objects import Opaque, Pointer
 from model import claims
 from proofs import block_stack
 from proofs.engine.obligation import Obligations, from_this_state
@@ -200,7 +201,27 @@ def free_of_an_address_in_no_page_is_refused(path: Any, subject: Any = AnyStack)
     path.show_claim(claims.refused_free_changes_nothing, changes)
 
 
-# The loop of debug builds over the bytes of a block, which is a lemma of other proofs about C.
+# How debug builds look at the bytes of a block, which is a lemma of other proofs about C: at once, or in a loop.
+
+
+def poison_is_looked_for_at_once(path: Any, subject: Any) -> None:
+    """memchr_inv finds the first of so many bytes that is another one."""
+    pool, asked = subject(path, debug=True), list[tuple[Any, ...]]()
+    written_to = path.one_of("a driver wrote to the free block", False, True)
+
+    def memchr_inv(start: Pointer, byte: Any, nbytes: Any) -> Any:
+        asked.append((start.offset, byte % 256, nbytes))
+        return Pointer(Opaque("a byte"), 0) if written_to and nbytes >= 1 else 0
+
+    interpreter, frame, block = pool.looks_for_poison(None)
+    interpreter.externals["memchr_inv"] = memchr_inv
+    interpreter.advance(frame)
+    size = pool.geometry.size
+    every = block + pool.LINK, POOL_POISON_FREED % 256, size - pool.LINK
+    path.show(
+        "every byte behind the link has to be poison", lambda: asked == [every] or (size == pool.LINK and not asked)
+    )
+    path.show_claim(claims.reports_are_the_kernels, pool.log, ["said"] if written_to and size > pool.LINK else [])
 
 
 def poison_is_looked_for(path: Any, subject: Any) -> None:
@@ -216,7 +237,8 @@ def poison_is_looked_for(path: Any, subject: Any) -> None:
         return byte
 
     pool = subject(path, debug=True)
-    interpreter, frame, head, block = pool.looks_for_poison(read)
+    interpreter, frame, block = pool.looks_for_poison(read)
+    _, head = pool.poison_loop()
     size, link = pool.geometry.size, pool.LINK
     begins = interpreter.advance(frame, head)
     path.follow("it begins, and nothing was said", lambda: begins is not None and not pool.log)

@@ -71,13 +71,15 @@ def kinds(module: Module, function: str) -> list[str]:
     return [module.parameter_type(function, one) for one in range(1, number + 1)]
 
 
-def called(module: Module, function: str) -> list[str]:
-    """The functions of the file that one calls in the end."""
+def called(module: Module, function: str, others: bool = False) -> list[str]:
+    """The functions of the file that one calls in the end; and `others`, that are not the file's."""
     known, ahead = list[str](), [function]
     while ahead:
-        blocks = module.functions[ahead.pop()].blocks.values() if ahead[-1] in module.functions else ()
+        at = ahead.pop()
+        blocks = module.functions[at].blocks.values() if at in module.functions else ()
         calls = {one.operands[-1].value for block in blocks for one in block if one.operation == "call"}
-        new = {call.name for call in calls if isinstance(call, Global) and call.name in module.functions} - set(known)
+        names = {call.name for call in calls if isinstance(call, Global)}
+        new = {name for name in names if others or name in module.functions} - set(known)
         known += sorted(new)
         ahead += sorted(new)
     return known

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from impl.pool import POOL_POISON_FREED
 from kernel.environment import GFP_DIRECT_RECLAIM, GFP_ZERO
 from kernel.execute import Frame, Interpreter, variable
 from kernel.fills import after, steps
@@ -108,8 +109,12 @@ class Operations:
     def interpreter(self) -> Interpreter:
         interpreter = self.running()
         if self.debug:
-            poison = self.path.lemma(claims.reports_are_the_kernels, self.looked_over, "poison")
-            interpreter.cuts[self.poison_loop()] = poison
+            looked_over = self.looked_over_at_once if self.code.looks_at_once else self.looked_over
+            poison = self.path.lemma(claims.reports_are_the_kernels, looked_over, "poison")
+            if self.code.looks_at_once:
+                interpreter.externals["memchr_inv"] = poison
+            else:
+                interpreter.cuts[self.poison_loop()] = poison
         return interpreter
 
     def laid(self, idle: bool) -> Laid:
@@ -120,6 +125,13 @@ class Operations:
     def looked_over(self, arrived: Variables) -> Variables:
         """Nobody wrote to a free block: the loop over the bytes behind its link says nothing, and ends."""
         return self.having_looked_at(arrived, self.geometry.size - self.LINK)
+
+    def looked_over_at_once(self, _: Pointer, byte: Any, nbytes: Any) -> int:
+        """The same of memchr_inv, which finds nothing."""
+        is_poison = byte % 256 == POOL_POISON_FREED and self.freed is None
+        behind_the_link = "memchr_inv looks for poison behind the link of a block that is handed out"
+        self.path.follow(behind_the_link, lambda: is_poison and nbytes == self.geometry.size - self.LINK)
+        return 0
 
     def having_looked_at(self, arrived: Variables, nbytes: Any) -> Variables:
         """The variables of that loop after so many turns, whether it goes up or down. Raises NotFollowed for another loop."""

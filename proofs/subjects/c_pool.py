@@ -19,7 +19,7 @@ from kernel.promises import promises_of
 from model.promises import SERIES, V6_12, VERSIONS, Promises
 from proofs.engine.path import Body
 from proofs.engine.symbolic import Number
-from proofs.subjects.c_names import CREATED, Names, functions_of, names_of
+from proofs.subjects.c_names import CREATED, Names, called, functions_of, names_of
 from proofs.subjects.subject import PAGE_SIZE
 
 QUIET = [
@@ -62,6 +62,11 @@ class Code:
     def stacks(self) -> bool:
         """Free blocks are a stack through the whole pool, not a list in each page."""
         return self.promises is V6_12
+
+    @property
+    def looks_at_once(self) -> bool:
+        """memchr_inv looks for bytes of a free block that are no poison, and no loop does."""
+        return "memchr_inv" in called(self.debugging, "dma_pool_alloc", others=True)
 
     def struct(self, name: str) -> Struct:
         """Of that name, or with its role. Raises NotFollowed if there is none."""

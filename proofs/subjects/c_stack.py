@@ -311,7 +311,7 @@ class CStack(Operations, AnyStack):
         except TakenBack:
             return False
 
-    def looks_for_poison(self, read: Any) -> tuple[Interpreter, Frame, str, Any]:
+    def looks_for_poison(self, read: Any) -> tuple[Interpreter, Frame, Any]:
         """pool_check_block, about to look through the bytes of a block; see `CPool.looks_for_poison`."""
         at = self.path.number("offset")
         self.path.assume("the block lies in a page", lambda: at < 2**31)
@@ -320,7 +320,7 @@ class CStack(Operations, AnyStack):
         interpreter.externals |= dict.fromkeys(("memset", "llvm.memset.p0.i64"), lambda *_: 0)
         flags = self.path.one_of("flags", 0, GFP_ZERO)
         frame = interpreter.enter("pool_check_block", Pointer(self.view, 0), Pointer(Bytes(read), at), flags)
-        return interpreter, frame, self.poison_loop()[1], at
+        return interpreter, frame, at
 
     def taken_back(self, *_: Any) -> None:
         raise TakenBack

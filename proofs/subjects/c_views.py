@@ -27,6 +27,13 @@ def fits(value: Any, width: int) -> Any:
     return value
 
 
+def any_number(path: Any, struct: Struct, known: Field) -> Any:
+    """What a field holds of which a proof knows nothing. Raises NotFollowed for an address."""
+    if known.type.endswith("*"):
+        raise NotFollowed(f"{struct.name}.{known.name} leads to what the proof does not know")
+    return fits(path.number(f"{struct.name}.{known.name}"), known.width)
+
+
 class Locked:
     """What is shared, and the lock that guards it: notes every misuse, in the order in which it happens."""
 
@@ -160,9 +167,7 @@ class Views:
         return view
 
     def any_value(self, view: Struct, known: Field) -> Any:
-        if known.type.endswith("*"):
-            raise NotFollowed(f"{view.name}.{known.name} leads to what the proof does not know")
-        return fits(self.path.number(f"{view.name}.{known.name}"), known.width)
+        return any_number(self.path, view, known)
 
     def keep(self, view: View, name: str, owner: Any, attribute: str) -> None:
         *on, last = attribute.split(".")

@@ -31,9 +31,10 @@ from kernel.once import ROOT
 from kernel.patches import FILE, OTHER_BASE, Patch, applied, of_commits, read_patches
 from model.bad_input import BadInput
 from model.claims import CLAIMS
+from model.geometry import counted
 from model.promises import Promises
 from model.revision import KERNEL
-from model.trace import Kernel, Trace
+from model.trace import Trace, TraceError
 from proofs.catalogue import catalogue_of
 from proofs.engine.obligation import Result, Settings
 from proofs.run import Where, prove_named
@@ -53,29 +54,41 @@ MOST_CAUSES = 4
 MOST_BREAKS = 4
 """Of a patch, that are shown with their runs."""
 
+OF_SMALL_PAGES = re.compile(r"\bpages of \d{1,3} bytes")
+"""In a run's sentence."""
+
+SEEN = {
+    "result": "results",
+    "content": "bytes of new blocks",
+    "memory": "coherent memory",
+    "messages": "messages",
+    "row": "rows",
+    "end": "faults",
+}
+"""The kinds of OBSERVED, in a word."""
+
 
 @dataclass
 class Said:
     """Of a patch: how many findings there are, what a driver sees, what is to be said of that, a line each; each claim that
-    breaks, with its lines; the trace of the last of these; and what differs first in how many pools, with an example."""
+    breaks, with its lines; where the traces of these are; and what differs first in how many pools, with an example."""
 
     head: str
     findings: int = 0
     sees: str = ""
     lines: list[str] = field(default_factory=list)
     breaks: list[tuple[str, list[str]]] = field(default_factory=list)
-    trace: Path = Path()
+    traces: Path = Path()
     differences: list[tuple[str, str]] = field(default_factory=list)
-    small_pages: bool = False
 
-    def text(self, brief: bool) -> list[str]:
-        """A line for a quiet patch; `brief` has one run, and of what differs the kinds."""
+    def text(self, most: int, brief: bool = False) -> list[str]:
+        """A line for a quiet patch; at `most` so many runs; if it is `brief`, of what differs the kinds."""
         kinds = ", ".join(kind for kind, _ in self.differences)
         sees = f"{self.sees}{f': {kinds}' if kinds and brief else ':' if kinds else ''}"
-        most = 1 if brief else MOST_BREAKS
         lines = self.lines + [line for _, run in self.breaks[:most] for line in run]
         if more := dict.fromkeys(name for name, _ in self.breaks[most:]):
-            lines.append(f"and, by traces beside {self.trace}: {', '.join(more)}")
+            runs = counted(len(self.breaks) - most, "more run")
+            lines.append(f"and {runs}, with traces in {self.traces}: {', '.join(more)}")
         lines += [f"- {kind}: {change}" for kind, change in self.differences if not brief]
         return [f"{self.head}: {sees}", *(f"    {line}" for line in lines)]
 
@@ -142,7 +155,7 @@ def run(options: argparse.Namespace) -> Status:
     for one, (_, why_before), (source, why) in zip(said, stages, stages[1:], strict=False):
         one.lines += [f"run in {named(source)} from here on: {why}"] if why and not why_before else []
     findings = sum(one.findings for one in said)
-    print("\n".join(shortened(head, said, out / "index.html")))
+    print("\n".join(shortened(head, said, outcome(said, odd, why_none), out / "index.html")))
     kernel = kernels[-1]
     verdicts = with_real_runs(
         [*(of_proof(result, kernel.path) for result in results), *of_hunt(looked[-1].hunt)], kernel
@@ -155,6 +168,19 @@ def run(options: argparse.Namespace) -> Status:
     if findings or odd:
         return Status.SURPRISE
     return Status.NO_ANSWER if why_none else Status.EXPECTED
+
+
+def outcome(said: list[Said], odd: list[Result], why_none: str) -> str:
+    """What the exit status is about."""
+    found = [
+        f"{counted(one.findings, 'finding')} of patch {one.head.partition('.')[0].strip()}"
+        for one in said
+        if one.findings
+    ]
+    found += [f"{counted(len(odd), 'obligation')} with another verdict than of the base"] if odd else []
+    if found:
+        return f"Status 1: {', '.join(found)}."
+    return "Status 2: no finding, but nothing is proved of the result." if why_none else "Status 0: no finding."
 
 
 def patched(base: Source, patches: list[Patch]) -> tuple[list[Patch], list[tuple[Source, str]]]:
@@ -272,20 +298,21 @@ def of_patch(number: int, patch: Patch, before: Looked, after: Looked, traces: P
         lines.append(f"{how}: {words}")
     known = {cause_of(trace) for trace in before.hunt.found}
     new = {cause_of(trace): trace for trace in reversed(after.hunt.found) if cause_of(trace) not in known}
+    new = {cause: trace for cause, trace in new.items() if not breaks_alike(trace, before.kernel, cause)}
+    said.traces = traces
     for place, trace in enumerate([*reversed(new.values())]):
         claim = CLAIMS[str(trace.claim)]
         said.findings += not kernel.is_announced(claim.name)
         how = "changes, as announced" if kernel.is_announced(claim.name) else "BREAKS"
-        said.trace = keep(trace, f"review-{number:02}-{place + 1}-{claim.name}", traces)
+        trace_file = keep(trace, f"review-{number:02}-{place + 1}-{claim.name}", traces)
         said.breaks.append((claim.name, run := []))
         if place >= MOST_BREAKS:
             continue
         scene, real = scene_on(trace, KERNEL, kernel), confirmed(trace, kernel)
-        said.small_pages |= trace.kernel.page_size < Kernel().page_size
         run.append(f"{how} {claim.name}: {claim.sentence}")
         real = f" {real[0].upper()}{real[1:]}." if real else ""
         run += [f"  {break_in_words(scene)}{real}"] if scene.broken is not None else []
-        run.append(f"  {replaying(said.trace, KERNEL, kernel)}")
+        run.append(f"  {replaying(trace_file, KERNEL, kernel)}")
     if unseen := sorted(before.hunt.checked.keys() - after.hunt.checked.keys()):
         lines.append(f"not looked at any more: {', '.join(unseen)}")
     if not_run := sorted(set(exported_and_not_run(after)) - set(exported_and_not_run(before))):
@@ -294,8 +321,16 @@ def of_patch(number: int, patch: Patch, before: Looked, after: Looked, traces: P
         found = comparison.smallest[kind]
         step = described(found.trace.last_step())
         change = f"{step}: {short(found.before.of[kind])}; now {short(found.after.of[kind])}"
-        said.differences.append((f"{kind} in {comparison.differing[kind]:,}", change))
+        said.differences.append((f"{SEEN[kind]} in {comparison.differing[kind]:,}", change))
     return said
+
+
+def breaks_alike(trace: Trace, kernel: KernelFile, cause: str) -> bool:
+    """Whether a run breaks the same in another version: a hunt in that may have missed it."""
+    with suppress(TraceError):
+        broken = scene_on(trace, KERNEL, kernel).broken
+        return broken is not None and cause_of(broken.trace) == cause
+    return False
 
 
 def cause_of(trace: Trace) -> str:
@@ -340,15 +375,20 @@ def short(text: str) -> str:
     return (text if len(text) <= 70 else f"{text[:69]}…") or "nothing"
 
 
-def shortened(head: list[str], said: list[Said], page: Path) -> list[str]:
-    """All of it; or, if that is more than a mail takes, without examples of what differs, or even without the last patches."""
-    last = ["", f"All of it: {os.path.relpath(page)}"]
-    if any(one.small_pages for one in said):
-        last[:0] = ["", f"({SMALL_PAGES})"]
-    full = [*head, *(line for one in said for line in ("", *one.text(brief=False))), *last]
-    brief = [*head, "", *(line for one in said for line in one.text(brief=True)), *last]
-    lines = full if len(full) <= MOST_LINES else brief
-    if len(lines) <= MOST_LINES:
-        return lines
+def shortened(head: list[str], said: list[Said], outcome: str, page: Path) -> list[str]:
+    """All of it; or, if that is more than a mail takes, without examples of what differs, with fewer runs of each patch, or
+    even without the last patches."""
+    last = ["", outcome, f"All of it: {os.path.relpath(page)}"]
+
+    def whole(most: int, brief: bool) -> list[str]:
+        blank = [""] * (not brief)
+        lines = [*head, *[""] * brief, *(line for one in said for line in (*blank, *one.text(most, brief)))]
+        small = [f"({SMALL_PAGES})"] if any(OF_SMALL_PAGES.search(line) for line in lines) else []
+        return [*lines, *small, *last]
+
+    tried = [whole(MOST_BREAKS, brief=False), *(whole(most, brief=True) for most in range(MOST_BREAKS, 0, -1))]
+    for lines in tried:
+        if len(lines) <= MOST_LINES:
+            return lines
     room = MOST_LINES - len(last) - 1
-    return [*lines[:room], f"… {len(lines) - len(last) - room} more lines", *last]
+    return [*tried[-1][:room], f"… {len(tried[-1]) - len(last) - room} more lines", *last]

@@ -1,6 +1,7 @@
 """What the shim has shown, run again in a real kernel, if one of that version has been built."""
 
 import os
+import re
 from contextlib import suppress
 from dataclasses import replace
 from shlex import quote
@@ -25,6 +26,9 @@ ONLY_COUNTED = "of its objects of kmalloc are left"
 
 ONLY_COMPARED = "a managed pool of size "
 """What the shim says of one that is not what its driver asks for."""
+
+OF_LIB = re.compile(r"a lock held: .*, in \w+ \((?:xarray|radix-tree|maple_tree|idr)\.c:")
+"""What the shim says of an allocation of the kernel's own, which sleeps where its first one is refused, as it is there."""
 
 
 def in_a_real_kernel(source: Source) -> Source | None:
@@ -116,5 +120,7 @@ def tried(run: Trace, kernel: KernelFile, real: Source) -> str:
         return f"cannot be tried in {named(real)}: a step takes too long"
     if lockstep.ended:
         return f"cannot be tried in {named(real)}: it ends before, at the first break of {locking_rules_are_kept.name}"
+    if OF_LIB.search(run.last_step().happened):
+        return f"not confirmed in {named(real)}: the kernel's own code gets there only where memory is short"
     last = lockstep.trace().last_step().happened
     return f"not confirmed in {named(real)}: it breaks no claim there" + (f"; at the end: {last}" if last else "")

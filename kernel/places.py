@@ -66,12 +66,17 @@ def with_fields(program: Path, pc: int, words: str) -> str:
     except OSError:
         return words
     offset, nbytes = int(about[2]), int(about[3])
+    found = dict[str, bool]()  # what it may be called, and whether that is sure
     for name, size, members in sorted(structs_of(program), key=lambda struct: -struct[1]):
         if size and nbytes % size == 0 and re.search(rf"\bstruct\s+{name}\s*\{{", text):
             below = [member for at, member in members if at <= offset % size]
             if below:
                 written = re.search(rf"\w+(?:->|\.){below[-1]}\b", text.splitlines()[int(line) - 1])
-                return words.replace(about[0], written[0] if written else f"{below[-1]} of a struct {name}")
+                called = written[0] if written else f"{below[-1]} of a struct {name}"
+                found[called] = written is not None or nbytes == size
+    sure = [called for called, is_sure in found.items() if is_sure]
+    if sure or len(found) == 1:  # or else it may be an array of any of several
+        return words.replace(about[0], sure[0] if sure else next(iter(found)))
     return words
 
 

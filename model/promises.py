@@ -27,7 +27,7 @@ from model.claims import (
     reports_are_the_kernels,
     total_counts_the_blocks,
 )
-from model.geometry import SMALLEST_BLOCK
+from model.geometry import SMALLEST_BLOCK, counted
 
 ALWAYS_KEPT = frozenset({locking_rules_are_kept, total_counts_the_blocks})
 KEPT_BY_THE_SERIES = ALWAYS_KEPT | {operations_end, block_starts_in_a_page}
@@ -78,6 +78,7 @@ class Promises:
     def in_words(self, name: str) -> str:
         """What a field says."""
         words, value = IN_WORDS[name], getattr(self, name)
+        value = counted(value, "byte") if name == "smallest_block" else value
         return words.format(value) if isinstance(words, str) else words[not value]
 
     def changes(self, before: "Promises") -> list[tuple[Claim, bool, str]]:
@@ -142,7 +143,7 @@ VERSIONS = {promises.like: promises for promises in (SERIES, V6_1, V6_12)}
 """What is promised where nothing is tried, by the revision of impl/ that keeps that."""
 
 IN_WORDS: dict[str, str | tuple[str, str]] = {
-    "smallest_block": "a block has at least {} bytes",
+    "smallest_block": "a block has at least {}",
     "columns": "the numbers of a row in the file pools are its columns {}, from the end",
     "reports_of_alloc": "a message about a block that was written to while it was free names {}",
     "reports_of_free": "a message about a wrong free names {}",

@@ -194,7 +194,7 @@ def claims_of(seen: BrokenClaim, stacks: bool) -> set[str]:
 def search(code: Code, claim: Claim, why: str) -> Counterexample | None:
     """A run that breaks a claim whose proof cannot follow the code; None if there is none."""
     found = broken(code).of(claim)
-    return found and replace(found, actual=f"{found.actual}; no proof follows the code: {why}")
+    return found and replace(found, actual=f"{found.actual}; the prover cannot follow the code: {why}")
 
 
 def explain_natively(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counterexample:

@@ -9,6 +9,7 @@ import pytest
 from hunt.fuzz import hunt
 from hunt.revisions import kernel_file
 from kernel.promises import promises_of, revision_of
+from model.checks import BrokenClaim
 from model.lockstep import replay
 from model.promises import V6_1, V6_12, Promises
 from model.revision import KERNEL
@@ -59,6 +60,15 @@ def test_a_block_may_be_smaller_than_a_link(tmp_path: Path) -> None:
     assert revision.promises.smallest_block == 1
     happened = replay(Trace((Create(1), Alloc("a"), Write("a", 0, "02"), Free("a"))), revision)
     assert happened.steps[-1].happened == "the block is taken back"
+
+
+def test_a_free_of_what_is_no_block_does_not_race_with_who_was_given_it(tmp_path: Path) -> None:
+    """It writes to what describes the block: its caller's fault, and no lock's."""
+    elsewhere = next(change["text"] for change in REDESIGNS if "struct dma_block *blocks" in str(change))
+    run = Trace((Create(64), Alloc("a"), Free("a"), Alloc("b"), Free("a", vaddr_plus=1)))
+    with pytest.raises(BrokenClaim) as broken:
+        replay(run, revision_of(changed("v6.12", tmp_path, *elsewhere)))
+    assert broken.value.claim.name == "in_use_counts_the_live_blocks"
 
 
 def test_a_mended_defect_is_held_to(tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from command import review
+from hunt.revisions import KernelFile
 from kernel.once import ROOT
-from model.trace import loads
+from model.trace import Alloc, Create, Trace, loads
 from proofs.engine.obligation import Result
-from tests.kernels import hunt_briefly
+from tests.kernels import changed, fetched, hunt_briefly
 from tests.running import Command
 from tests.test_compare import BOUNDARY, COMMENT, V6_1, mailed, needs_kernels
 
@@ -56,16 +57,29 @@ def test_a_series_is_reviewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert {path.name for path in out.iterdir()} >= {"index.html", "results.sarif", "junit.xml"}
 
 
+@needs_kernels
+def test_what_a_run_shows_of_the_version_before_is_not_new(tmp_path: Path) -> None:
+    run = Trace((Create(64), Alloc("a")), claim="in_use_counts_the_live_blocks")
+    lost = changed("v6.1", tmp_path, *LOST[1:])
+    assert review.breaks_alike(run, KernelFile("", lost), "in_use_counts_the_live_blocks")
+    assert not review.breaks_alike(run, KernelFile("", fetched("v6.1")), "in_use_counts_the_live_blocks")
+
+
 def test_a_review_of_whatever_length_fits_into_a_mail() -> None:
     breaks = [(name, [f"BREAKS {name}", "  what", "  replay"]) for name in "abc"]
     said = [review.Said(f"{number}. patch", 3, "a driver sees a change", [], breaks) for number in range(9)]
     for one in said:
         one.differences.append(("row in 2", "1; now 2"))
-    few, many, most = (review.shortened(["base", "proved"], said * times, Path("index.html")) for times in (1, 2, 9))
-    assert len(review.shortened(["base"], said[:2], Path("index.html"))) < review.MOST_LINES
-    assert max(map(len, (few, many, most))) <= review.MOST_LINES
-    assert "    and, by traces beside .: b, c" in most
-    assert "more lines" in most[-3]
+    status, page = "Status 1: 9 findings of patch 1.", Path("index.html")
+    few, some, many, most = (review.shortened(["base"], said * times, status, page) for times in (1, 1, 2, 9))
+    assert review.outcome(said[:2], [], "") == "Status 1: 3 findings of patch 0, 3 findings of patch 1."
+    assert review.outcome([], [], "") == "Status 0: no finding."
+    few, some = (review.shortened(["base"], said[:number], status, page) for number in (2, 4))
+    assert max(map(len, (few, some, many, most))) <= review.MOST_LINES
+    assert "- row in 2: 1; now 2" in "".join(few)
+    assert "    and 1 more run, with traces in .: c" in some
+    assert "    and 2 more runs, with traces in .: b, c" in most
+    assert "more lines" in most[-4]
     result = Result("o", "c", "kernel", "u64", "", "PROVED", "NOT_FOLLOWED", "", 0, 0, 0)
     odd = [replace(result, obligation=str(n), why=f"cause {n // 2}") for n in range(20)]
     told = review.of_proofs(odd, [*odd, replace(result, obligation="refuted", verdict="REFUTED")])

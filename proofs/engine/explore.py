@@ -180,7 +180,7 @@ def run_paths(
         except Unsupported as what:
             path.refusal = f"this encoding has no {what}"
         except NotImplementedError as what:
-            path.refusal, path.lost = f"cannot follow the code: {what}", True
+            path.refusal, path.lost = str(what), True
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as failure:

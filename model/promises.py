@@ -78,8 +78,9 @@ class Promises:
     def in_words(self, name: str) -> str:
         """What a field says."""
         words, value = IN_WORDS[name], getattr(self, name)
-        value = counted(value, "byte") if name == "smallest_block" else value
-        return words.format(value) if isinstance(words, str) else words[not value]
+        if isinstance(words, tuple):
+            return words[not value]
+        return words.format(counted(value, "byte") if name == "smallest_block" else value)
 
     def changes(self, before: "Promises") -> list[tuple[Claim, bool, str]]:
         """What is promised otherwise than before: the claim that it is about, whether it is better now, and both in words."""
@@ -87,7 +88,7 @@ class Promises:
             (
                 ABOUT.get(name, reports_are_the_kernels),
                 name in BETTER and getattr(self, name) is BETTER[name],
-                f"{self.in_words(name)}; before, {before.in_words(name)}",
+                f"{self.in_words(name)}; before, {before.in_words(name).removeprefix(common(name))}",
             )
             for name in IN_WORDS
             if getattr(self, name) != getattr(before, name)
@@ -114,6 +115,12 @@ def numbers_in(row: str) -> Row | None:
     """The four numbers that a row ends with; None if it does not."""
     numbers = row.split()[-4:]
     return Row(*map(int, numbers)) if len(numbers) == 4 and all(map(str.isdecimal, numbers)) else None
+
+
+def common(name: str) -> str:
+    """What the words of a field begin with, whatever it is."""
+    words = IN_WORDS[name]
+    return words.partition("{}")[0] if isinstance(words, str) else ""
 
 
 SERIES = Promises()
@@ -152,7 +159,10 @@ IN_WORDS: dict[str, str | tuple[str, str]] = {
     "clips_the_boundary": ("a boundary above the page is clipped", "a boundary is at most a page"),
     "counts_what_is_laid": ("the total counts the blocks that are laid", "the total is the page divided by the size"),
     "notices_foreign_dma": ("a free in no page is noticed", "a free in no page is noticed in debug builds only"),
-    "notices_wrong_vaddr": ("a free with another block's virtual address is noticed", "such a free is not noticed"),
+    "notices_wrong_vaddr": (
+        "a free with another block's virtual address is noticed",
+        "a free with another block's virtual address is not noticed",
+    ),
     "notices_overlap": ("a page that overlaps another is refused", "a page that overlaps another is not noticed"),
     "refuses_before_filling": ("a refused free fills nothing", "a refused free may have filled the block"),
     "leaks_every_page": ("destroy leaks all pages if a block is in use", "destroy leaks the pages in use only"),

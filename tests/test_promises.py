@@ -1,6 +1,7 @@
 """What a file promises is found by trying it; a change of that can be announced; a hunt goes past what it has found."""
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,15 @@ def test_a_free_of_what_is_no_block_does_not_race_with_who_was_given_it(tmp_path
     with pytest.raises(BrokenClaim) as broken:
         replay(run, revision_of(changed("v6.12", tmp_path, *elsewhere)))
     assert broken.value.claim.name == "in_use_counts_the_live_blocks"
+
+
+def test_what_changes_is_told_once() -> None:
+    told = {words for _, _, words in replace(V6_12, smallest_block=1).changes(V6_1)}
+    assert {
+        "a block has at least 1 byte; before, 4 bytes",
+        "a message about a wrong free names pool_block_err; before, dma_pool_free",
+        "a free in no page is noticed in debug builds only; before, a free in no page is noticed",
+    } <= told
 
 
 def test_a_mended_defect_is_held_to(tmp_path: Path) -> None:

@@ -26,7 +26,6 @@ PROVED_OF_C = CLAIMS.keys() - {
     "debug_is_on_where_it_was",
     "free_compares_few_addresses",
     "free_list_of_wrong_length_is_refused",
-    "handle_is_the_blocks_address",
     "insertion_keeps_pages_disjoint",
     "operations_are_linearizable",
     "operations_end",

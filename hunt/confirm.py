@@ -14,7 +14,7 @@ from kernel.pool import program_of
 from kernel.promises import revision_of
 from kernel.real.build import full_tree, is_built
 from model.checks import BrokenClaim
-from model.claims import create_admits_what_is_promised, destroy_leaks_exactly_the_busy_pages, locking_rules_are_kept
+from model.claims import create_admits_what_is_promised, locking_rules_are_kept, structs_are_freed
 from model.lockstep import Lockstep, replay, rerun
 from model.trace import Alloc, Create, Destroy, Free, Kernel, Trace, TraceError
 
@@ -96,7 +96,7 @@ def confirmed(run: Trace, kernel: KernelFile) -> str:
         return ""
     if run.claim == locking_rules_are_kept.name and ONLY_CONCLUDED in run.last_step().happened:
         return f"cannot be tried in {named(real)}: the race is concluded from which locks are held, and no run shows it"
-    if run.claim == destroy_leaks_exactly_the_busy_pages.name and ONLY_COUNTED in run.last_step().happened:
+    if run.claim == structs_are_freed.name and ONLY_COUNTED in run.last_step().happened:
         return f"cannot be tried in {named(real)}: there, nobody counts a pool's objects"
     if run.claim == create_admits_what_is_promised.name and ONLY_COMPARED in run.last_step().happened:
         return f"cannot be tried in {named(real)}: there, nobody looks at what a managed pool is asked for"

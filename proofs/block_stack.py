@@ -65,11 +65,14 @@ def take_back(path: Any, subject: Any = AnyStack, anywhere: bool = False) -> tup
     return pool, freed
 
 
+@obligation(claims.handle_is_the_blocks_address, REVISION, Theory.U64, explain=explain_stack)
 @obligation(claims.allocated_block_was_free, REVISION, Theory.U64, explain=explain_stack)
 def allocated_block_was_free(path: Any, subject: Any = AnyStack) -> None:
     pool, got = allocate(path, subject)
     path.show("a block is handed out", lambda: got is not None)
     path.show_claim(claims.allocated_block_was_free, got, [(block.vaddr, block.dma) for block in pool.free_blocks])
+    _, dma = got or (None, None)
+    path.show_claim(claims.handle_is_the_blocks_address, dma, pool.free_blocks[0].dma)
 
 
 @obligation(claims.alloc_fails_only_without_memory, REVISION, Theory.U64, explain=explain_stack)

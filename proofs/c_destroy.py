@@ -90,7 +90,7 @@ def destroy_leaks_exactly_the_busy_pages(path: Any, subject: Code) -> None:
     device, pool, page, second, busy, debug, is_last, interpreter, frame, again = at_its_turn(path, subject)
     listed = pool[LINK] == second and second.object["page_list.prev"] == pool.at(LINK)
     path.show("no link to the page is left", lambda: claims.list_is_a_ring([] if listed else [page], [], []))
-    path.show("the page is freed, and nothing else", lambda: device.freed == [page])
+    path.show_claim(claims.structs_are_freed, [] if device.freed == [page] else [page])
     done = [what for what in device.seen if what != "busy"]
     given_back = [what for what in done if what[0] == "given back"]
     path.show_claim(claims.destroy_leaks_exactly_the_busy_pages, [] if given_back else [1], [1] if busy else [])

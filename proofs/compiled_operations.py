@@ -59,6 +59,13 @@ def making(state: Any) -> None:
 STATED = [one for module in (free_list, page_scan, fills, block_stack, operations) for one in module.obligation.stated]
 """What is stated of impl/: of the series and of v6.1 about lists of offsets, of v6.12 about a stack."""
 
+ASKS_FOR_A_PAGE = (
+    free_list.alloc_with_a_new_page,
+    page_scan.alloc_at_the_end_of_the_list,
+    block_stack.alloc_fails_only_without_memory,
+)
+"""Bodies in which an allocation gets a page, or none; what C has of a page that it does not get, no Python has."""
+
 
 def operations_of(state: Any) -> None:
     """Whatever is stated of impl/ and a kind of pool, of this kind; and what is about C alone."""
@@ -70,7 +77,11 @@ def operations_of(state: Any) -> None:
     for one in STATED:
         if one.revision != like or "subject" not in signature(one.body).parameters:
             continue
-        body = bodies.setdefault(one.body, about_c(code, one.body, kind))
+        if one.body not in bodies:
+            bodies[one.body] = about_c(code, one.body, kind)
+            if one.body in ASKS_FOR_A_PAGE:
+                state.prove(claims.structs_are_freed, bodies[one.body], explain_natively, one.case or "alloc")
+        body = bodies[one.body]
         if one.expected is Verdict.PROVED:
             explain = explain_count if one.claim is claims.counters_do_not_wrap else explain_natively
             state.prove(one.claim, body, explain, one.case)

@@ -73,12 +73,13 @@ def lookups(state: Any) -> None:
 
 def destroyed(state: Any, bodies: Any, subject: Any) -> None:
     """What becomes of a page, and what is said of it, by the bodies of a module."""
-    for claim, body, case in (
-        (claims.destroy_leaks_exactly_the_busy_pages, bodies.destroy_leaks_exactly_the_busy_pages, ""),
-        (claims.reports_are_the_kernels, bodies.busy_page_is_reported, "destroy"),
-    ):
-        about_c = of_function(state.code.module, "dma_pool_destroy", about(body, subject))
-        state.prove(claim, about_c, explain_natively, case)
+    pages = of_function(
+        state.code.module, "dma_pool_destroy", about(bodies.destroy_leaks_exactly_the_busy_pages, subject)
+    )
+    said = of_function(state.code.module, "dma_pool_destroy", about(bodies.busy_page_is_reported, subject))
+    state.prove(claims.destroy_leaks_exactly_the_busy_pages, pages, explain_natively)
+    state.prove(claims.structs_are_freed, pages, explain_natively, "destroy")
+    state.prove(claims.reports_are_the_kernels, said, explain_natively, "destroy")
 
 
 def rbtree(state: Any) -> None:

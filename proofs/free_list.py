@@ -12,6 +12,7 @@ from typing import Any
 from impl.layout import Cursor, laid_blocks
 from impl.list_head import ListHead, list_add, list_del_init, list_empty
 from model import claims
+from model.claims import Claim
 from model.trace import Alloc, Create, Free, Kernel, Trace
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Body, Theory
@@ -40,6 +41,8 @@ INVARIANT = (
     claims.pages_with_room_are_listed,
     claims.list_is_a_ring,
 )
+
+HANDED_OUT = claims.allocated_block_was_free, claims.handle_is_the_blocks_address
 
 
 explain = from_this_state("the lists and counters agree with the blocks afterwards")
@@ -74,6 +77,14 @@ def show_page(pool: AnyPool, page: AnyPage, live: Any, free: list[str]) -> None:
     path.show_claim(claims.blocks_are_in_use_or_free, page.in_use, count, pool.blks_per_alloc)
 
 
+def show_handed_out(path: Any, page: Any, block: Any) -> None:
+    """The first free block of this page, if it has one, is what an allocation gives, and its DMA address with it."""
+    first = [(page.vaddr + at, page.dma + at) for name, at in page.blocks.items() if name == "the first"]
+    path.show_claim(claims.allocated_block_was_free, block, first)
+    for _, dma in first:
+        path.show_claim(claims.handle_is_the_blocks_address, block[1], dma)
+
+
 def show_invariant(pool: AnyPool, page: AnyPage, live: Any, free: list[str], others: list[Any]) -> None:
     """Show the invariant of a page, beside the other pages with room."""
     path = pool.path
@@ -85,31 +96,28 @@ def show_invariant(pool: AnyPool, page: AnyPage, live: Any, free: list[str], oth
     path.show("a link that is in no ring points at itself", lambda: bool(free) != list_empty(page.avail_page_link))
 
 
-def register(case: str) -> Callable[[Body], Body]:
-    """Make a body an obligation for each claim of the invariant."""
+def register(case: str, *handed_out: Claim) -> Callable[[Body], Body]:
+    """Make a body an obligation for each claim of the invariant, and for what is claimed of a block that is handed out."""
 
     def decorate(body: Body) -> Body:
-        for claim in INVARIANT:
+        for claim in (*handed_out, *INVARIANT):
             obligation(claim, "series", Theory.U64, explain=explain, case=case)(body)
         return body
 
     return decorate
 
 
-@register("alloc")
+@register("alloc", *HANDED_OUT)
 def alloc_from_a_page_with_room(path: Any, subject: Any = AnyPool) -> None:
     pool = subject(path, "debug")
     page, others = first_with_room(pool)
     live, free = page.in_use, chain(pool, page)
     block = pool.alloc(path.one_of("zero", False, True))
-    path.show(
-        "the first free block is given",
-        lambda: block == (page.vaddr + page.blocks["the first"], page.dma + page.blocks["the first"]),
-    )
+    show_handed_out(path, page, block)
     show_invariant(pool, page, live + 1, free[1:], others)
 
 
-@register("alloc_with_a_new_page")
+@register("alloc_with_a_new_page", *HANDED_OUT)
 def alloc_with_a_new_page(path: Any, subject: Any = AnyPool) -> None:
     """No page has room, so the lock is dropped around dma_alloc_coherent. By then, any other page may have room."""
     pool = subject(path, "debug")
@@ -125,10 +133,7 @@ def alloc_with_a_new_page(path: Any, subject: Any = AnyPool) -> None:
         path.show_claim(claims.list_is_a_ring, torn, listed, device.others)
         return
     free = ["the tail"] if "the tail" in page.blocks else []
-    path.show(
-        "the first block is given",
-        lambda: block == (page.vaddr + page.blocks["the first"], page.dma + page.blocks["the first"]),
-    )
+    show_handed_out(path, page, block)
     show_invariant(pool, page, 1, free, device.others)
 
 

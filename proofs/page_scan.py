@@ -12,7 +12,7 @@ from model.claims import Claim
 from proofs import fills, free_list, operations
 from proofs.engine.obligation import Obligations, from_this_state
 from proofs.engine.path import Body, Theory
-from proofs.free_list import PageDevice, free_any_block, has_a_block_in_use, show_page
+from proofs.free_list import HANDED_OUT, PageDevice, free_any_block, has_a_block_in_use, show_handed_out, show_page
 from proofs.subjects.arbitrary import AnyV6_1Pool, any_page, around, chain, put_in_list
 from proofs.subjects.subject import ReachedTail, about
 
@@ -50,11 +50,6 @@ def links(pool: Any, page: Any) -> list[Any]:
     return [link.next, link.prev, head.next, head.prev]
 
 
-def first_of(page: Any) -> list[Any]:
-    """The addresses of the first free block, if there is one."""
-    return [(page.vaddr + at, page.dma + at) for name, at in page.blocks.items() if name == "the first"]
-
-
 def alloc_looks_at_any_page(path: Any, subject: Any = AnyV6_1Pool) -> None:
     """A turn of the scan, at any page: it takes it if it has room, or goes on with the one after it, and leaves all alone."""
     pool = subject(path, "debug")
@@ -67,7 +62,7 @@ def alloc_looks_at_any_page(path: Any, subject: Any = AnyV6_1Pool) -> None:
         path.show("a page is passed only if it has no room", lambda: not free)
         path.show("the page is as it was", lambda: page.in_use == live and page.offset is offset and not page.writes)
     else:
-        path.show_claim(claims.allocated_block_was_free, block, first_of(page))
+        show_handed_out(path, page, block)
         show_page(pool, page, live + 1, free[1:])
     show_list_as_it_was(path, pool, page, linked)
 
@@ -86,7 +81,7 @@ def alloc_at_the_end_of_the_list(path: Any, subject: Any = AnyV6_1Pool) -> None:
         path.show_claim(claims.list_is_a_ring, torn, listed, others)
         return
     path.show_claim(claims.list_is_a_ring, torn, listed, [page, *others])
-    path.show_claim(claims.allocated_block_was_free, block, first_of(page))
+    show_handed_out(path, page, block)
     show_page(pool, page, 1, ["the tail"] if "the tail" in page.blocks else [])
 
 
@@ -102,11 +97,11 @@ def free_a_block_in_use(path: Any, subject: Any = AnyV6_1Pool) -> None:
 
 
 for case, body, shown in (
-    ("alloc", alloc_looks_at_any_page, (claims.allocated_block_was_free, *PAGE)),
+    ("alloc", alloc_looks_at_any_page, (*HANDED_OUT, *PAGE)),
     (
         "alloc_with_a_new_page",
         alloc_at_the_end_of_the_list,
-        (claims.allocated_block_was_free, *PAGE, claims.list_is_a_ring),
+        (*HANDED_OUT, *PAGE, claims.list_is_a_ring),
     ),
     ("free", free_a_block_in_use, PAGE),
 ):

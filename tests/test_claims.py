@@ -92,6 +92,7 @@ TRUE_AND_FALSE: dict[str, tuple[tuple[Any, ...], list[tuple[Any, ...]]]] = {
     ),
     "live_block_is_left_alone": ((b"a", b"a"), [(b"a", b"b"), *one_byte_wrong(b"a" * 16, b"a" * 16)]),
     "destroy_leaks_exactly_the_busy_pages": (([1], [1]), [([1], []), ([], [1])]),
+    "structs_are_freed": (([],), [(["the pool"],)]),
     "failed_create_leaves_nothing_behind": (([],), [(["the pool"],)]),
     "managed_pool_is_destroyed_once": (([1], [1]), [([], [1]), ([1, 1], [1]), ([2], [1])]),
     "pools_file_exists_while_pools_do": ((True, 2), [(False, 1), (True, 0)]),

@@ -17,7 +17,7 @@
 #define MOST_FREED (1ul << 19) /* pages that one operation gives back */
 
 struct batch batch;
-size_t bytes_given;
+size_t bytes_given, block_bytes;
 static unsigned long opened = ARENA_ADDRESS; /* all memory below was */
 
 void *from_peer_address(u64 vaddr)
@@ -132,8 +132,8 @@ void *poolproof_dma_alloc(struct device *dev, size_t nbytes, dma_addr_t *dma, gf
 		;
 	running = waiting;
 	local_irq_restore(irqs);
-	poolproof_budget = rest + 64 * (long)nbytes;
-	poolproof_budget_of_operation = of_all + 64 * (long)nbytes;
+	poolproof_budget = rest + BASIC_BLOCKS(nbytes, block_bytes);
+	poolproof_budget_of_operation = of_all + BASIC_BLOCKS(nbytes, block_bytes);
 	if (!request.flags)
 		return NULL;
 	*dma = request.b;

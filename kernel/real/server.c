@@ -92,8 +92,7 @@ bool spinlock_held(void)
 
 void begin(gfp_t allowed, bool by_interrupt)
 {
-	/* As in the shim. */
-	poolproof_budget = poolproof_budget_of_operation = 1000000 + 512 * (long)bytes_given;
+	poolproof_budget = poolproof_budget_of_operation = 1000000 + BASIC_BLOCKS(bytes_given, block_bytes);
 	running = (struct operation){ allowed, by_interrupt, current->lockdep_depth, preempt_count(), NUMA_NO_NODE };
 	if (by_interrupt)
 		local_irq_disable();
@@ -203,6 +202,7 @@ static int node_of_pools(void)
 
 bool create_pool(unsigned int fails, const char *name, size_t size, size_t align, size_t boundary)
 {
+	block_bytes = size;
 	begin(GFP_KERNEL, false);
 	running.fails = fails;
 	running.node = node_of_pools();

@@ -83,7 +83,7 @@ void destroy_pools(void);
 
 /* pages.c */
 extern struct batch batch;
-extern size_t bytes_given;
+extern size_t bytes_given, block_bytes; /* of the pool: what its pages have, and what a block was asked to have */
 void *open_page(u64 vaddr, u64 nbytes);
 void close_pages(void);
 void *from_peer_address(u64 vaddr);

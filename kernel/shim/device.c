@@ -20,7 +20,7 @@ struct page {
 struct batch batch;
 u8 *arena, *scratch;
 u64 peer_base;
-size_t bytes_given;
+size_t bytes_given, block_bytes;
 static struct block *freed; /* two for each page: its addresses, and its size */
 static struct page pages[MOST_PAGES];
 static size_t number_of_pages;
@@ -193,8 +193,8 @@ void *dma_alloc_attrs(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp_t 
 	running.own_again = heap_used;
 	irqs_off = off;
 	held = held_before;
-	budget = rest + BLOCKS_A_BYTE * (long)nbytes;
-	budget_of_operation = of_all + BLOCKS_A_BYTE * (long)nbytes;
+	budget = rest + BASIC_BLOCKS(nbytes, block_bytes);
+	budget_of_operation = of_all + BASIC_BLOCKS(nbytes, block_bytes);
 	if (!request.flags)
 		return NULL;
 	running.pages++;

@@ -103,7 +103,7 @@ void check_managed(const struct dma_pool *managed)
 	object_of((u8 *)managed - heap, &of_managed);
 	if (one && another)
 		object_of((u8 *)one - heap, &nbytes);
-	for (size_t n = 0; n < nbytes / sizeof(*one) && nbytes == of_managed; n++)
+	for (size_t n = 0; (n + 1) * sizeof(*one) <= nbytes && (n + 1) * sizeof(*one) <= of_managed; n++)
 		if (one[n] == another[n] && (one[n] == 48 || one[n] == 1024 || one[n] == poolproof_page_size) && found[n] != one[n])
 			breaks("create_admits_what_is_promised", NULL,
 			       "a managed pool of size 40, align 16 and boundary 1024 has %u where another pool has %u", found[n], one[n]);

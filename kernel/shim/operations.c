@@ -28,8 +28,7 @@ __attribute__((weak)) struct dma_pool *dma_pool_create(const char *name, struct 
 
 void begin(gfp_t allowed, bool by_interrupt)
 {
-	/* Far more than honest code needs, which looks at each byte of the pool's pages a few times. */
-	budget = budget_of_operation = 1000000 + BLOCKS_A_BYTE * (long)bytes_given;
+	budget = budget_of_operation = 1000000 + BASIC_BLOCKS(bytes_given, block_bytes);
 	running = (struct operation){ .allowed = allowed, .by_interrupt = by_interrupt, .node = NUMA_NO_NODE, .objects = objects, .own = heap_used, .others = SIZE_MAX };
 	irqs_off = by_interrupt;
 }
@@ -140,6 +139,7 @@ bool create_pool(unsigned fails, const char *given_name, size_t size, size_t ali
 	size_t start = heap_used;
 	char *name = of_a_driver(given_name);
 
+	block_bytes = size;
 	begin(GFP_KERNEL, false);
 	running.fails = fails;
 	pools_node = dma_pool_create_node ? (int)(size / 8 % 2) : NUMA_NO_NODE;
@@ -162,7 +162,7 @@ void destroy_pools(void)
 		breaks("pools_file_exists_while_pools_do", NULL,
 		       "the pool is gone, and the device's list has it still, or the file pools or another pool is gone as well");
 	if (objects - objects_of_other_pool > unused_pages) /* a page that overlaps another is leaked, with its descriptor */
-		breaks("destroy_leaks_exactly_the_busy_pages", NULL, "the pool is gone, and %lu of its objects of kmalloc are left",
+		breaks("structs_are_freed", NULL, "the pool is gone, and %lu of its objects of kmalloc are left",
 		       objects - objects_of_other_pool);
 	begin(GFP_KERNEL, false);
 	dma_pool_destroy(other_pool);

@@ -9,6 +9,11 @@
 enum { CREATE = 1, ALLOC, FREE, DESTROY, PAGE, BATCH, SWEEP, GO_ON, CALLERS, POOLS_FILE };
 #define CALLERS_FLAGS 5u /* FLAGS of model/trace.py */
 enum { DONE = 1, PAGE_WANTED, FAULT, HANG, MISUSE, MAY_GO_ON, BROKEN }; /* MISUSE of locks, of interrupts, of a caller; a claim is BROKEN */
+/*
+ * An operation HANGs once it has run more basic blocks than a million, and these for the pool's memory: far more than honest
+ * code needs, which looks at each byte a few times, and stores each block in an xarray.
+ */
+#define BASIC_BLOCKS(nbytes, block_bytes) (64l * (nbytes) + 512l * ((nbytes) / ((block_bytes) ? (block_bytes) : 1)))
 /* Of a create's flags; the lowest two are init_on_alloc and init_on_free, and the others the processor. */
 #define UNFAILING (1u << 31) /* no allocation of this pool fails by injection */
 #define DEBUG_BUILD (1u << 30) /* CONFIG_SLUB_DEBUG_ON, where one program has both builds */

@@ -94,7 +94,8 @@ static void alloc(void)
 		if (vaddr || running.page_requested || !running.failed || fails == running.allocations + CALLERS_FLAGS)
 			break;
 		if (leaks())
-			fault("no block is given, as request %u for memory was refused, but objects of kmalloc are left", fails);
+			breaks("structs_are_freed", NULL, "no block is given, as request %u for memory was refused, but objects of kmalloc are left",
+			       fails);
 		turn += fails > running.allocations; /* a page was asked for with a lock held; for another caller, it may be dropped */
 		reply.log_bytes = log_before;
 	}

@@ -219,7 +219,7 @@ extern struct batch batch;
 extern u8 *arena;
 extern u8 *scratch; /* shared memory: the pages that an operation gives back, and behind these the batches */
 extern u64 peer_base; /* the virtual address that the other process gives to the start of the arena */
-extern size_t bytes_given;
+extern size_t bytes_given, block_bytes; /* of the pool: what its pages have, and what a block was asked to have */
 
 bool map_arena(int file);
 void *open_page(u64 vaddr, u64 nbytes);
@@ -299,7 +299,6 @@ int format_cut(char *to, size_t size, const char *format, va_list arguments); /*
 
 #define TEXT_BYTES (1ul << 20) /* of a program: of this many, it is known how often they are run */
 
-#define BLOCKS_A_BYTE 512 /* basic blocks: what honest code may take, an xa_store() of each byte among it */
 extern long budget, budget_of_operation; /* basic blocks that are left, and that there were */
 extern const char __executable_start[], etext[]; /* where the linker has put the program, and its code ends */
 extern u32 *times_run; /* shared memory: how often each basic block was, by its place in the program */

@@ -168,7 +168,9 @@ class Operations:
 
     def result(self, frame: Frame) -> Any:
         header = self.header
-        self.path.show("no memory is left behind", lambda: header is None or header.freed or not header.private)
+        self.path.show_claim(
+            claims.structs_are_freed, [] if header is None or header.freed or not header.private else [1]
+        )
         if isinstance(frame.result, Pointer):
             return self.address(frame.result), self.given["dma"]
         self.path.follow("it returns a block or NULL", lambda: frame.result == 0)

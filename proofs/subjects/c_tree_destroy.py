@@ -8,6 +8,7 @@ from kernel.execute import Interpreter
 from kernel.ir import Module, NotFollowed
 from kernel.objects import Opaque, Pointer, Struct
 from kernel.words import Unknown
+from model import claims
 from proofs.subjects.c_device import LoggedDevice
 from proofs.subjects.c_lists import CPool
 from proofs.subjects.c_pages import Pages
@@ -56,7 +57,7 @@ class DestroyedInC(CPool):
         again = interpreter.resume(frame, begins or {})
         then = following if following == 0 else following + -here.offset
         self.path.follow("the walk goes on with the next page", lambda: again is not None and again[variable] == then)
-        self.path.show("the page is freed, and nothing else", lambda: self.gone == [struct])
+        self.path.show_claim(claims.structs_are_freed, [] if self.gone == [struct] else [struct])
         interpreter.resume(frame, dict.fromkeys(begins or {}, NOTHING) | {variable: 0})
         self.path.show("at last, the pool is freed", lambda: frame.returned and self.gone == [struct, self.view])
 

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-OPTION = re.compile(r'^@[\w.]+ = .*?\{ ptr @[\w.]+, ptr @([\w.]+), i32 \d+.*section "poolproof_options"', re.M)
-"""Of __setup() and early_param(), as kernel/shim/arch/file.h has them: the function."""
+OPTION = re.compile(r'^@[\w.]+ = .*?\{ ptr @([\w.]+), ptr @([\w.]+), i32 (\d+).*section "poolproof_options"', re.M)
+"""Of __setup() and early_param(), as kernel/shim/arch/file.h has them: the name, the function, and whether it is early."""
 
 PARAMETER = re.compile(r"^@__param_[\w.]+ = .*ptr @param_ops_(\w+), i16 (\d+), .*\{ ptr @([\w.]+) \}", re.M)
 """Of module_param() and core_param(): the type, who may write it later, and the variable."""
@@ -13,10 +13,13 @@ NUMBERS = ("bool", "int", "uint")
 """Types of parameters that are set to 1."""
 
 
-def set_by_options(text: str) -> tuple[list[str], dict[str, int]]:
-    """The functions that a file's boot options call, and the variables that they set to a number themselves."""
+def set_by_options(text: str) -> tuple[dict[str, bool], dict[str, int]]:
+    """The functions that a file's boot options call, and whether with a value: what is behind the name of __setup("name=") or
+    early_param("name"); and the variables that they set to a number themselves."""
+    with_value = set(re.findall(r'^@([\w.]+) = .*? c"[^"]*=', text, re.M))
+    functions = {function: early != "0" or name in with_value for name, function, early in OPTION.findall(text)}
     fixed = {name: 1 for kind, mode, name in PARAMETER.findall(text) if kind in NUMBERS and not int(mode) & 0o222}
-    return OPTION.findall(text), fixed
+    return functions, fixed
 
 
 def only_set_at_boot(text: str) -> set[str]:

@@ -11,7 +11,7 @@ from kernel.build import Source
 from kernel.ir import Module, NotFollowed, ir_of
 from kernel.pool import boot_options, turn_debugging_off
 from kernel.promises import promises_of, revision_of
-from kernel.switches import only_set_at_boot
+from kernel.switches import only_set_at_boot, set_by_options
 from model.promises import V6_12
 from proofs.compiled import obligations_of
 from proofs.engine.obligation import Settings, prove
@@ -106,6 +106,17 @@ def test_the_prover_follows_what_they_set(tmp_path: Path) -> None:
     assert (plain.switches, debugging.switches, booted(plain)) == ({"checks": 0}, {"checks": 1}, {"checks": 1})
     with pytest.raises(NotFollowed, match=r"checks is read in a loop, and is set at boot, in .*dmapool.c:\d+"):
         Code(source, plain, debugging, V6_12).alike("pool_initialise_page")
+    with pytest.raises(NotFollowed, match=r"checks is read, and is set at boot"):
+        Code(source, plain, debugging, V6_12).alike("pool_initialise_page", whole=True)
+
+
+def test_the_prover_knows_which_page_is_laid_out_otherwise_where_they_are_set(tmp_path: Path) -> None:
+    """The loop itself is the same."""
+    loop = "\twhile (offset + pool->size <= pool->allocation) {"
+    skips = loop, "\tif (static_key_enabled(&checks))\n\t\toffset = pool->size;\n" + loop
+    source = Source(with_a_key(tmp_path, BY_A_VALUE, *skips), fetched("v6.12").tree)
+    result = prove(obligations_of(source)["free_list_holds_the_free_blocks/kernel/u64/alloc"], Settings())
+    assert (result.verdict, "the first turn is at the page's start" in result.why) == ("NOT_FOLLOWED", True)
 
 
 @pytest.mark.parametrize(("poison", "verdict"), [("POOL_POISON_FREED", "PROVED"), ("0", "REFUTED")])
@@ -132,6 +143,8 @@ define void @g() {
   store i32 1, ptr @other
 }
 """
+    text = '@__setup_str_f = internal constant [8 x i8] c"checks=\\00"\n'
+    assert (set_by_options(options)[0], set_by_options(text + options)[0]) == ({"f": False}, {"f": True})
     assert only_set_at_boot(options) == {"checks", "level"}
     assert only_set_at_boot(options.replace("i16 292", "i16 420")) == {"checks"}
     assert only_set_at_boot(options.replace("ptr @other", "ptr @checks")) == {"level", "other"}

@@ -7,6 +7,7 @@ its variables hold, and what the blocks say. So a proof about alloc knows no mor
 from typing import Any, NamedTuple
 
 from kernel.execute import Frame, Interpreter, variable
+from kernel.objects import Pointer
 from model import claims
 from proofs.engine.path import AssumptionFailed
 from proofs.subjects.c_page import Slot
@@ -58,6 +59,11 @@ class LastTurn:
             "the last turn places no block", *((True,) if self.shape.idle_end else (False, True))
         )
         laid = self.pool.laid(self.is_idle)
+        of, where = self.shape.offset
+        if of == "phi":  # else a field, which is read only where it may be
+            begins = arrived[variable(where)]
+            begins_at = begins.offset if isinstance(begins, Pointer) else begins
+            self.path.follow("the first turn is at the page's start", lambda: begins_at == 0)
         if laid.last is None:  # it is the first one
             return arrived
         structs = {"dma_pool": self.pool.view, "dma_page": self.pool.header}

@@ -111,13 +111,9 @@ class CPool(Operations, AnyPool):
         self.assume_claim(claims.block_lies_inside_its_page, 0, self.geometry.size, self.geometry.allocation)
         return 0
 
-    def _found_by_tree(self, dma: Any) -> Any:
-        self.code.alike("pool_find_page")
-        return super()._found_by_tree(dma)
-
     def found_page(self, pool: Any, dma: Any) -> Any:
         del pool
-        self.locked.needed("pool_find_page")
+        self.known_to_find_pages()
         return self.at(self.page_tree.find(dma))
 
     def scan(self, page: AnyPage | None, zero: bool) -> Any:

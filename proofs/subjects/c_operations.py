@@ -11,7 +11,7 @@ from kernel.ir import Field, NotFollowed
 from kernel.objects import Fault, Pointer, Struct
 from model import claims
 from proofs.subjects.c_last_turn import Laid, LastTurn
-from proofs.subjects.c_pool import NUMA_NO_NODE, Code, named_device
+from proofs.subjects.c_pool import NUMA_NO_NODE, Code, lookup_case, named_device
 from proofs.subjects.c_turns import Variables
 from proofs.subjects.c_views import Views
 
@@ -104,7 +104,13 @@ class Operations:
         """What a page that the device gives begins with."""
         raise NotImplementedError
 
-    # What stands for loops.
+    # What stands for loops, and for pool_find_page.
+
+    def known_to_find_pages(self) -> None:
+        """pool_find_page runs, of which `lookup_case` says of which builds it is proved. Raises NotFollowed."""
+        self.locked.needed("pool_find_page")
+        if not lookup_case(self.code):
+            self.code.alike("pool_find_page", whole=True)
 
     def interpreter(self) -> Interpreter:
         interpreter = self.running()

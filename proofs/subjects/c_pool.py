@@ -94,17 +94,18 @@ class Code:
             interpreter.globals["poolproof_page_size"] = Pointer(known, 0)
         return interpreter
 
-    def alike(self, name: str) -> str:
-        """The function, which has to be the same with debugging code and without, and to read nothing in a loop that is set at
-        boot: what is proved of one is used of the other.
+    def alike(self, name: str, whole: bool = False) -> str:
+        """The function, which has to be the same with debugging code and without, and to read nothing that is set at boot, in
+        its loops or as a `whole`: what is proved of one is used of the other.
 
         Raises NotFollowed."""
         function = self.module.function(name)
         if function != self.debugging.function(name):
             raise self.not_followed(f"{name} is another one in debug builds", name)
-        for block in (block for block in function.blocks if function.reaches(block, block)):
+        for block in (block for block in function.blocks if whole or function.reaches(block, block)):
             if read := self.module.switches.keys() & self.module.read_by(name, block):
-                raise self.not_followed(f"{min(read)} is read in a loop, and is set at boot", name)
+                where = "" if whole else " in a loop"
+                raise self.not_followed(f"{min(read)} is read{where}, and is set at boot", name)
         return name
 
 
@@ -119,14 +120,21 @@ def any_global(module: Module, path: Any, variable: Struct, known: Field) -> Any
     return begins if path is None else path.number(name, known.width)
 
 
+EINVAL = 2**32 - 22
+"""What kstrtobool() makes of no text."""
+
+
 def booted(module: Module) -> dict[str, int]:
     """What the variables hold that are only set at boot, where the file's own boot options are set; what a handler does that is
     not followed may be any."""
-    interpreter = Interpreter(module, {"kstrtobool": partial(parsed, 8), "kstrtoint": partial(parsed, 32)})
+    interpreter = Interpreter(module, {})
     interpreter.globals["static_key_initialized"] = Pointer(Reads("static_key_initialized", lambda: 1), 0)
     try:
-        for function in module.options:
-            interpreter.call(function, Pointer(Struct("an option's text", {}), 0))
+        for function, has_value in module.options.items():
+            for name, width in (("kstrtobool", 8), ("kstrtoint", 32)):
+                interpreter.externals[name] = partial(parsed, width) if has_value else lambda *_: EINVAL
+            text = Struct("an option's text", {} if has_value else {0: Field("ends", 8)}, {} if has_value else {0: 0})
+            interpreter.call(function, Pointer(text, 0))
     except NotImplementedError:
         return {}
     set_by_functions = {name for name in module.switches if name in interpreter.globals}

@@ -201,7 +201,7 @@ class CStack(Operations, AnyStack):
 
     def found_page(self, pool: Any, dma: Any) -> Any:
         del pool
-        self.locked.needed("pool_find_page")
+        self.known_to_find_pages()
         return 0 if self._find_page(dma) is None else Pointer(self.page_memory, 0)
 
     def walked(self, arrived: Variables) -> Variables:

@@ -51,8 +51,9 @@ REVIEWS = ROOT / ".poolproof" / "reviews"
 MOST_CAUSES = 4
 """Of what is not proved otherwise than before, that are told."""
 
-MOST_BREAKS = 4
-"""Of a patch, that are shown with their runs."""
+MOST_RUNS = 4, 3, 2, 1
+MOST_BREAKS = MOST_RUNS[0]
+"""Of a patch, that are shown with their runs; fewer, where there is no room."""
 
 OF_SMALL_PAGES = re.compile(r"\bpages of \d{1,3} bytes")
 """In a run's sentence."""
@@ -81,15 +82,16 @@ class Said:
     traces: Path = Path()
     differences: list[tuple[str, str]] = field(default_factory=list)
 
-    def text(self, most: int, brief: bool = False) -> list[str]:
-        """A line for a quiet patch; at `most` so many runs; if it is `brief`, of what differs the kinds."""
-        kinds = ", ".join(kind for kind, _ in self.differences)
-        sees = f"{self.sees}{f': {kinds}' if kinds and brief else ':' if kinds else ''}"
+    def text(self, most: int, examples: int) -> list[str]:
+        """A line for a quiet patch; at `most` so many runs, and so many `examples` of what differs; if more does, its kinds."""
+        shown = self.differences[:examples]
+        kinds = ", ".join(kind for kind, _ in self.differences) if shown != self.differences else ""
+        sees = f"{self.sees}{f': {kinds}' if kinds else ':' if shown else ''}"
         lines = self.lines + [line for _, run in self.breaks[:most] for line in run]
         if more := dict.fromkeys(name for name, _ in self.breaks[most:]):
             runs = counted(len(self.breaks) - most, "more run")
             lines.append(f"and {runs}, with traces in {self.traces}: {', '.join(more)}")
-        lines += [f"- {kind}: {change}" for kind, change in self.differences if not brief]
+        lines += [f"- {kind}: {change}" for kind, change in shown]
         return [f"{self.head}: {sees}", *(f"    {line}" for line in lines)]
 
 
@@ -303,7 +305,7 @@ def of_patch(number: int, patch: Patch, before: Looked, after: Looked, traces: P
     for place, trace in enumerate([*reversed(new.values())]):
         claim = CLAIMS[str(trace.claim)]
         said.findings += not kernel.is_announced(claim.name)
-        how = "changes, as announced" if kernel.is_announced(claim.name) else "BREAKS"
+        how = "changes, as announced," if kernel.is_announced(claim.name) else "BREAKS"
         trace_file = keep(trace, f"review-{number:02}-{place + 1}-{claim.name}", traces)
         said.breaks.append((claim.name, run := []))
         if place >= MOST_BREAKS:
@@ -376,17 +378,21 @@ def short(text: str) -> str:
 
 
 def shortened(head: list[str], said: list[Said], outcome: str, page: Path) -> list[str]:
-    """All of it; or, if that is more than a mail takes, without examples of what differs, with fewer runs of each patch, or
-    even without the last patches."""
+    """All of it; or, if that is more than a mail takes, with one example of what differs by each patch, or none, with fewer
+    runs, or even without the last patches."""
     last = ["", outcome, f"All of it: {os.path.relpath(page)}"]
 
-    def whole(most: int, brief: bool) -> list[str]:
-        blank = [""] * (not brief)
-        lines = [*head, *[""] * brief, *(line for one in said for line in (*blank, *one.text(most, brief)))]
+    def whole(most: int, examples: int) -> list[str]:
+        blank = [""] * (examples == len(SEEN))
+        lines = [
+            *head,
+            *([] if blank else [""]),
+            *(line for one in said for line in (*blank, *one.text(most, examples))),
+        ]
         small = [f"({SMALL_PAGES})"] if any(OF_SMALL_PAGES.search(line) for line in lines) else []
         return [*lines, *small, *last]
 
-    tried = [whole(MOST_BREAKS, brief=False), *(whole(most, brief=True) for most in range(MOST_BREAKS, 0, -1))]
+    tried = [*(whole(MOST_BREAKS, examples) for examples in (len(SEEN), 1)), *(whole(most, 0) for most in MOST_RUNS)]
     for lines in tried:
         if len(lines) <= MOST_LINES:
             return lines

@@ -80,6 +80,8 @@ class Promises:
         words, value = IN_WORDS[name], getattr(self, name)
         if isinstance(words, tuple):
             return words[not value]
+        if name == "columns":
+            return words.format(", ".join(str(-column) for column in value))
         return words.format(counted(value, "byte") if name == "smallest_block" else value)
 
     def changes(self, before: "Promises") -> list[tuple[Claim, bool, str]]:
@@ -151,7 +153,7 @@ VERSIONS = {promises.like: promises for promises in (SERIES, V6_1, V6_12)}
 
 IN_WORDS: dict[str, str | tuple[str, str]] = {
     "smallest_block": "a block has at least {}",
-    "columns": "the numbers of a row in the file pools are its columns {}, from the end",
+    "columns": "the numbers in a row of the file pools are, from its end, its columns {}",
     "reports_of_alloc": "a message about a block that was written to while it was free names {}",
     "reports_of_free": "a message about a wrong free names {}",
     "reports_of_foreign_dma": "a message about a free in no page names {}",

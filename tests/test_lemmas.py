@@ -116,6 +116,16 @@ def test_what_a_lemma_rests_on_counts_too() -> None:
     assert with_what_undermines([top], LABELS - {search.label})[0].undermined == ["double_free_is_refused"]
 
 
+def test_another_case_of_a_claim_than_the_lemma_counts_where_it_is_a_premise_too() -> None:
+    lemma = proved("reports_are_the_kernels/series/u64/destroy")
+    other = replace(lemma, case="row", verdict="NOT_FOLLOWED")
+    top = proved(RESTING[1], rests_on=[lemma.claim], lemmas=[lemma.label], assumed=[])
+    assert with_what_undermines([top, lemma, other], LABELS)[0].undermined == []
+    assert with_what_undermines([replace(top, assumed=[lemma.claim]), lemma, other], LABELS)[0].undermined == [
+        lemma.claim
+    ]
+
+
 def test_a_proof_may_not_rest_on_itself(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """By way of a lemma; parts of one invariant may be premises of each other."""
     one = proved("layout_stays_between_boundaries/series/Z")

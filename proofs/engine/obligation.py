@@ -103,6 +103,7 @@ class Result:
     solver_seconds: float = 0.0  # of `seconds`, what Z3 took for queries that were not asked before in the same process
     premises: list[str] = field(default_factory=list)
     rests_on: list[str] = field(default_factory=list)
+    assumed: list[str] = field(default_factory=list)  # of these, the premises; the others are lemmas only
     lemmas: list[str] = field(default_factory=list)  # the proofs behind its stubs: claim, revision and case
     undermined: list[str] = field(default_factory=list)  # of both, what is not proved: so this proof says nothing
     not_proved_here: list[str] = field(default_factory=list)  # of both, what was not proved in the same run
@@ -295,6 +296,7 @@ def result_of(
                 + [lemma.claim for lemma in outcome.lemmas]
             )
         ),
+        assumed=[premise for premise in outcome.premises if premise in CLAIMS],
         lemmas=[label(lemma.claim, lemma.revision or obligation.revision, lemma.case) for lemma in outcome.lemmas],
         why=why,
         inputs=outcome.values,

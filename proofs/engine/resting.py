@@ -27,7 +27,12 @@ def with_what_undermines(results: list[Result], catalogue: Collection[str]) -> l
                 return result
             of_lemmas = {lemma.partition("/")[0] for lemma in result.lemmas}
             claims = [claim for claim in result.rests_on if claim != result.claim]
-            undermined = [claim for claim in claims if (claim, result.revision) in odd]  # noqa: B023
+            undermined = [
+                claim
+                for claim in claims
+                if (claim, result.revision) in odd  # noqa: B023
+                and (claim not in of_lemmas or claim in result.assumed)
+            ]
             missing = [c for c in claims if c not in of_lemmas and (c, result.revision) not in claims_present]
             for lemma in result.lemmas:
                 if lemma in unproved or lemma not in catalogue:  # noqa: B023

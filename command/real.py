@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> Status:
     print(f"{source}\nbuilt in {took:.0f} s, {built:.0f} s of a processor: {program}")
     if missing := lacking(REAL / key(full_tree(source)) / "objects"):
         print(f"this version has no CONFIG_{', CONFIG_'.join(missing)} for User Mode Linux")
-    print(f"from start to the first pool: {boot(source):.2f} s", flush=True)
+    print(f"from start to the first pool: {seconds_to_boot(source):.2f} s", flush=True)
     if options.trial is None:
         return Status.EXPECTED
     try_out(None, str(TRACES))  # where a run that shows a difference is kept
@@ -63,7 +63,7 @@ def cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def boot(source: Source) -> float:
+def seconds_to_boot(source: Source) -> float:
     """The seconds until the kernel has given the first block. Raises BadInput if it gives none."""
     started = time.perf_counter()
     try:

@@ -185,7 +185,7 @@ def runs(promises: Promises) -> Iterator[Run]:
     for debug in (False, True):
         yield Run(pool(64, 1, 0, Kernel(64, debug), tidy=True), OUTAGE)
         for calls in (USE, MISUSE) if promises.boot_options else ():
-            yield Run(pool(64, 1, 0, Kernel(64, debug, boot=not debug), tidy=True), calls)
+            yield Run(pool(64, 1, 0, Kernel(64, debug, with_options=not debug), tidy=True), calls)
     for size, debug, names, choice in product((32, 16), (False, True), CORRUPTION.values(), (0, 4, 12, 20)):
         calls = tuple(Call(name, choice) for name in names)
         yield Run(pool(size, 1, 0, Kernel(64, debug), hostile="anything"), calls)

@@ -29,7 +29,7 @@ def python(pool: Any, promises: Promises = SERIES, **views: Any) -> Revision:
     """A pool of impl/, created with the options of the kernel that a trace names."""
 
     def create(name: str, memory: Any, size: int, align: int, boundary: int, **options: Any) -> Any:
-        options.pop("boot", None)  # it has no boot options of its own
+        options.pop("with_options", None)  # it has no boot options of its own
         return pool.create(name, memory, size, align, boundary, Options(**options))
 
     return Revision(create, promises, together=run_callers, **views)

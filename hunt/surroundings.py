@@ -72,10 +72,10 @@ def surroundings(draw: st.DrawFn, promises: Promises, numbers: tuple[int, ...] =
     name = draw(st.sampled_from(["pool", "", LONG_NAME]))
     where = draw(st.sampled_from(list(EDGES)))
     debug, init_on_alloc, init_on_free = draw(st.tuples(st.booleans(), st.booleans(), st.booleans()))
-    boot = draw(st.sampled_from([None, None, not debug])) if promises.boot_options else None
+    with_options = draw(st.sampled_from([None, None, not debug])) if promises.boot_options else None
     weights = draw(st.tuples(*(st.sampled_from(operation.weights) for operation in OPERATIONS)))
     return Surroundings(
-        Kernel(page_size, debug, init_on_alloc, init_on_free, boot=boot),
+        Kernel(page_size, debug, init_on_alloc, init_on_free, with_options=with_options),
         Create(size, align, boundary, name),
         where,
         *EDGES[where],

@@ -46,7 +46,7 @@ class CoherentMemory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How the kernel was built and booted."""
+    """How the kernel was configured, and its boot options."""
 
     page_size: int = 4096  # bytes
     debug: bool = False  # CONFIG_SLUB_DEBUG_ON

@@ -22,7 +22,7 @@ from kernel.build import MEANING, MISTAKES, PLAIN, Source, Variant, kernel_flags
 from kernel.compiler import BuildError, explained, run
 from kernel.headers import wrapped
 from kernel.instructions import LINE, Instruction, Local, constant, decoded, width_of
-from kernel.switches import only_set_at_boot, set_by_options
+from kernel.switches import only_set_by_options, set_by_options
 
 UNOPTIMISED = ["-O0", "-Xclang", "-disable-O0-optnone", "-fno-discard-value-names", "-fno-sanitize=all"]
 
@@ -184,7 +184,7 @@ class Module:
         }
         """Words and structs of the file that may change: their types, and what a word, or a static key, begins with."""
         self.options, self.parameters = set_by_options(text)
-        self.switches = {name: self.variables[name][1] for name in only_set_at_boot(text) if name in self.variables}
+        self.switches = {name: self.variables[name][1] for name in only_set_by_options(text) if name in self.variables}
         """Variables that nobody sets but boot options, and what they hold without these."""
         self._nodes = {reference: node_of(node) for reference, node in re.findall(r"^(!\d+) = (.*)$", text, re.M)}
 

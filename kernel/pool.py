@@ -98,7 +98,7 @@ class KernelPool:
     """A pool of a kernel's own code. Make one with `KernelPool.create`."""
 
     def __init__(
-        self, program: Path, memory: Memory, dma_bits: int = 64, past: Collection[str] = (), boot: bool = False
+        self, program: Path, memory: Memory, dma_bits: int = 64, past: Collection[str] = (), with_options: bool = False
     ) -> None:
         self.memory = memory
         self.past = past
@@ -108,7 +108,7 @@ class KernelPool:
         self._row: str | Exception = ""
         self._took = 0, 0  # the latest batch
         self._opened = b""  # memory that the worker does not know yet
-        self._worker = worker_of(program, self, boot)
+        self._worker = worker_of(program, self, with_options)
         memory.bytes_at = self._bytes_at
 
     @classmethod
@@ -131,10 +131,10 @@ class KernelPool:
         allocation is made to fail. Raises BuildError."""
         kernel = Kernel(**options)
         variant = replace(variant, debug=kernel.debug)
-        if source.real and kernel.boot and boot_options(source):
+        if source.real and kernel.with_options and boot_options(source):
             raise TraceError("boot options of the file's own are set in the shim only")
-        boot = kernel.sets_options() and not source.real and (kernel.boot or not turn_debugging_off(source))
-        pool = cls(program_of(source, variant), memory, variant.dma_bits, past, boot)
+        sets = kernel.sets_options() and not source.real and (kernel.with_options or not turn_debugging_off(source))
+        pool = cls(program_of(source, variant), memory, variant.dma_bits, past, sets)
         flags = kernel.init_on_alloc + 2 * kernel.init_on_free + 4 * processor() + UNFAILING * unfailing
         flags += DEBUG_BUILD * (kernel.debug and source.real)
         admitted, _ = pool._run(
@@ -367,12 +367,12 @@ def _options_of(program: Path) -> list[str]:
     return subprocess.run([str(program)], capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def poisons(source: Source, debug: bool, boot: bool) -> bool:
+def poisons(source: Source, debug: bool, with_options: bool) -> bool:
     """Whether a block is poisoned in a build with the configuration for debugging or not, with its boot options or not. It
     raises what a pool raises."""
     memory = Memory(lambda _: 2**32)
     arguments = (replace(source, real=False), Variant(), "pool", memory, 64, 1, 0)
-    pool = KernelPool.create(*arguments, unfailing=True, debug=debug, boot=boot)
+    pool = KernelPool.create(*arguments, unfailing=True, debug=debug, with_options=with_options)
     block = None if pool is None else pool.alloc()
     return block is not None and bytes(memory.block(block[0], 64)) == b"\xa9" * 64
 
@@ -388,7 +388,7 @@ def turn_debugging_off(source: Source) -> bool:
 @lru_cache(maxsize=64)
 def _turn_debugging_off(source: Source, _: int) -> bool:
     with suppress(TimeoutError, RuleError, KernelFault):  # for a hunt to find
-        return poisons(source, debug=True, boot=False) and not poisons(source, debug=True, boot=True)
+        return poisons(source, debug=True, with_options=False) and not poisons(source, debug=True, with_options=True)
     return False
 
 

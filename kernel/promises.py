@@ -195,8 +195,8 @@ def always_debugs(source: Source) -> bool:
     return Trial(source, 32, blocks=1).content(0, 32) == b"\xa9" * 32
 
 
-def debugs_at_boot(source: Source) -> bool:
-    return not source.real and bool(boot_options(source)) and poisons(source, debug=False, boot=True)
+def debugs_by_option(source: Source) -> bool:
+    return not source.real and bool(boot_options(source)) and poisons(source, debug=False, with_options=True)
 
 
 TRIED: dict[str, Callable[[Source], Any]] = {
@@ -217,7 +217,7 @@ TRIED: dict[str, Callable[[Source], Any]] = {
         keeps_a_tree,
         leaks_every_page,
         always_debugs,
-        debugs_at_boot,
+        debugs_by_option,
     )
 }
 """By the names of fields of `Promises`, but for `keeps_a_tree`."""
@@ -233,7 +233,7 @@ AS_IT_IS = (
     "reports_of_foreign_dma",
     "always_debugs",
     "boot_options",
-    "debugs_at_boot",
+    "debugs_by_option",
 )
 """What a file may do in its own way: it is held to that."""
 

@@ -22,7 +22,7 @@ def set_by_options(text: str) -> tuple[dict[str, bool], dict[str, int]]:
     return functions, fixed
 
 
-def only_set_at_boot(text: str) -> set[str]:
+def only_set_by_options(text: str) -> set[str]:
     """The objects that a file's own code does nothing with but to read them, if it is no boot option's function."""
     functions, fixed = set_by_options(text)
     if not functions and not fixed:

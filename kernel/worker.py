@@ -46,7 +46,7 @@ MOST_WORKERS = 4
 KERNEL = "linux"
 """The name of a program that is a whole kernel, which boots; kernel/real/ builds it."""
 
-BOOT = ("mem=256M", "loglevel=5", "stderr=1", "printk.time=0", "no_hash_pointers", "kasan.fault=panic")
+COMMAND_LINE = ("mem=256M", "loglevel=5", "stderr=1", "printk.time=0", "no_hash_pointers", "kasan.fault=panic")
 """What a kernel boots with: warnings and worse are messages, with addresses as they are; what KASAN reports ends it."""
 
 LIBC = ctypes.CDLL(None)
@@ -65,8 +65,8 @@ class KernelFault(Exception):
 class Worker:
     """A process that runs one program, and the memory that it shares with this one."""
 
-    def __init__(self, program: Path, boot: bool) -> None:
-        self.program, self.boot = program, boot
+    def __init__(self, program: Path, with_options: bool) -> None:
+        self.program, self.with_options = program, with_options
         self.file = os.memfd_create("poolproof")
         os.ftruncate(self.file, ARENA + SCRATCH + 4 * TEXT)
         self.memory = memoryview(mmap.mmap(self.file, ARENA + SCRATCH + 4 * TEXT))
@@ -100,9 +100,9 @@ class Worker:
 
     def command(self, channel: int) -> list[str]:
         if self.program.name != KERNEL:
-            return [str(self.program), str(channel), str(self.file), *["boot"] * self.boot]
+            return [str(self.program), str(channel), str(self.file), *["options"] * self.with_options]
         self.files = tempfile.TemporaryDirectory()  # where the kernel lays a file with the number of its process
-        return [str(self.program), f"poolproof={channel},{self.file}", f"uml_dir={self.files.name}/", *BOOT]
+        return [str(self.program), f"poolproof={channel},{self.file}", f"uml_dir={self.files.name}/", *COMMAND_LINE]
 
     def wait_for(self, seconds: int) -> None:
         """Have an answer be late after so long."""
@@ -206,20 +206,20 @@ os.register_at_fork(after_in_child=forget_workers)
 atexit.register(stop_workers)
 
 
-def worker_of(program: Path, owner: object, boot: bool = False) -> Worker:
-    """A worker for a new pool, whose memory is given to it; with the program's own boot options, if `boot` says so. A kernel is
-    booted once, and serves one pool after the other."""
-    idle = [worker for worker in WORKERS if (worker.program, worker.boot) == (program, boot)]
+def worker_of(program: Path, owner: object, with_options: bool = False) -> Worker:
+    """A worker for a new pool, whose memory is given to it; with the program's own boot options, if `with_options` says so. A
+    kernel is booted once, and serves one pool after the other."""
+    idle = [worker for worker in WORKERS if (worker.program, worker.with_options) == (program, with_options)]
     runs = program.name == KERNEL and bool(idle)
     if len(WORKERS) < MOST_WORKERS and not runs and all(worker.owner is not None for worker in idle):
-        worker = Worker(program, boot)
+        worker = Worker(program, with_options)
     else:
         worker = (idle or WORKERS)[0]
         WORKERS.remove(worker)
         if worker not in idle:
             worker.stop()
             TIMES_RUN.update(worker.take_times_run())
-            worker.program, worker.boot = program, boot
+            worker.program, worker.with_options = program, with_options
     WORKERS.append(worker)
     worker.owner = owner
     worker.start()

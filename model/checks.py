@@ -219,7 +219,7 @@ class Checks:
         allocated."""
         unlinked = content[self.revision.promises.smallest_block :]
         if unlinked and not zero and not claims.debug_is_on_where_it_was(self.debug, is_poisoned(unlinked)):
-            expected = f"poison, with {'its boot options set' if self.kernel.boot else 'CONFIG_SLUB_DEBUG_ON'}"
+            expected = f"poison, with {'its boot options set' if self.kernel.with_options else 'CONFIG_SLUB_DEBUG_ON'}"
             self._break(record, claims.debug_is_on_where_it_was, lambda: (expected, "it is as the device gave it"))
         if not claims.allocated_block_is_filled(content, zero, self.debug):
             description = difference_in_words(content, bytes([0 if zero else 0xA9]) * len(content))

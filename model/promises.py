@@ -58,7 +58,7 @@ class Promises:
     columns: tuple[int, ...] = (-4, -3, -2, -1)
     always_debugs: bool = False  # in each build as debug builds do
     boot_options: str = ""  # of its own: their names
-    debugs_at_boot: bool = False  # in each build as debug builds do, if they are set
+    debugs_by_option: bool = False  # in each build as debug builds do, if they are set
     keeps: frozenset[Claim] = KEPT_BY_THE_SERIES  # also out of contract
     keeps_in_debug_builds: frozenset[Claim] = KEPT_BY_THE_SERIES | {free_list_of_wrong_length_is_refused}
 
@@ -169,7 +169,7 @@ IN_WORDS: dict[str, str | tuple[str, str]] = {
     "refuses_before_filling": ("a refused free fills nothing", "a refused free may have filled the block"),
     "leaks_every_page": ("destroy leaks all pages if a block is in use", "destroy leaks the pages in use only"),
     "always_debugs": ("each build is a debug build", "only debug builds are"),
-    "debugs_at_boot": ("a boot option turns debugging on", "no boot option turns debugging on"),
+    "debugs_by_option": ("a boot option turns debugging on", "no boot option turns debugging on"),
 }
 """What the fields say, of those that are true or false in both cases."""
 
@@ -191,6 +191,6 @@ ABOUT = {
     "refuses_before_filling": refused_free_changes_nothing,
     "leaks_every_page": destroy_leaks_exactly_the_busy_pages,
     "always_debugs": allocated_block_is_filled,
-    "debugs_at_boot": debug_is_on_where_it_was,
+    "debugs_by_option": debug_is_on_where_it_was,
 }
 """The claim that is announced where a field is meant to change; of the others, `reports_are_the_kernels`."""

@@ -89,6 +89,6 @@ class Revision:
         """The kernel whose pools this one's are compared with: one with debugging where a boot option turns it on; past the
         break that debugging is off where only the configuration has it on, one without it, so that nothing is told of what
         follows from that."""
-        on = kernel.sets_options() and self.promises.debugs_at_boot
+        on = kernel.sets_options() and self.promises.debugs_by_option
         configured = kernel.debug and debug_is_on_where_it_was.name not in self.past
-        return replace(kernel, debug=on or configured, boot=None)
+        return replace(kernel, debug=on or configured, with_options=None)

@@ -40,14 +40,14 @@ class TraceError(Exception):
 
 @dataclass(frozen=True)
 class Kernel:
-    """How the kernel was built and booted."""
+    """How the kernel was configured, and its boot options."""
 
     page_size: int = 4096  # bytes
     debug: bool = False  # CONFIG_SLUB_DEBUG_ON
     init_on_alloc: bool = False
     init_on_free: bool = False
     remapped: bool = False  # coherent memory is not in the linear map, as on ARM without coherent caches
-    boot: bool | None = (
+    with_options: bool | None = (
         None  # whether the file's own options are set; None: in debug builds, unless they turn debug off
     )
 
@@ -57,7 +57,7 @@ class Kernel:
 
     def sets_options(self) -> bool:
         """Whether the file's own boot options are set."""
-        return self.debug if self.boot is None else self.boot
+        return self.debug if self.with_options is None else self.with_options
 
 
 @dataclass(frozen=True)

@@ -122,14 +122,18 @@ def break_in_words(scene: Scene) -> str:
 
 
 def options_of(kernel: Kernel) -> list[str]:
-    """What a kernel was built and booted with, as far as that is not usual."""
+    """How a kernel was configured, and its boot options, as far as that is not usual."""
     page = [f"pages of {kernel.page_size} bytes"] if kernel.page_size != Kernel().page_size else []
-    boot = [] if kernel.boot is None else [f"the file's own boot options {'' if kernel.boot else 'not '}set"]
-    return page + [name for name, value in vars(kernel).items() if value is True and name != "boot"] + boot
+    options = (
+        []
+        if kernel.with_options is None
+        else [f"the file's own boot options {'' if kernel.with_options else 'not '}set"]
+    )
+    return page + [name for name, value in vars(kernel).items() if value is True and name != "with_options"] + options
 
 
 def surroundings(kernel: Kernel) -> str:
-    """How the kernel was built and booted, as far as that is not usual."""
+    """How the kernel was configured, and its boot options, as far as that is not usual."""
     options = options_of(kernel)
     if kernel.page_size < Kernel().page_size:
         options[0] += f": {SMALL_PAGES}"

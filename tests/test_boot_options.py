@@ -11,11 +11,11 @@ from kernel.build import Source
 from kernel.ir import Module, NotFollowed, ir_of
 from kernel.pool import boot_options, turn_debugging_off
 from kernel.promises import promises_of, revision_of
-from kernel.switches import only_set_at_boot, set_by_options
+from kernel.switches import only_set_by_options, set_by_options
 from model.promises import V6_12
 from proofs.compiled import obligations_of
 from proofs.engine.obligation import Settings, prove
-from proofs.subjects.c_pool import Code, booted
+from proofs.subjects.c_pool import Code, with_options_set
 from tests.kernels import changed, fetched, hunt, needs_a_compiler
 
 needs_a_compiler()
@@ -75,14 +75,14 @@ def test_a_hunt_sets_them_and_finds_nothing_in_a_sound_file(tmp_path: Path) -> N
     options += "#include <linux/moduleparam.h>\nstatic char *kind;\nmodule_param(kind, charp, 0444);\n"
     source = kernel_file(str(with_a_key(tmp_path, options))).source
     (own, parameter), promises = boot_options(source), promises_of(source)
-    assert (own, parameter.endswith("kind"), promises.debugs_at_boot) == ("dmapool_checks", True, True)
+    assert (own, parameter.endswith("kind"), promises.debugs_by_option) == ("dmapool_checks", True, True)
     assert hunt(source) > 5000
 
 
 def test_what_turns_debugging_off_is_not_set_in_debug_builds(tmp_path: Path) -> None:
     source = kernel_file(str(with_a_key(tmp_path, ONLY_OFF))).source
     assert turn_debugging_off(source)
-    assert not promises_of(source).debugs_at_boot
+    assert not promises_of(source).debugs_by_option
 
 
 def test_a_bug_behind_a_key_is_found(tmp_path: Path) -> None:
@@ -103,10 +103,14 @@ def test_the_prover_follows_what_they_set(tmp_path: Path) -> None:
     in_the_loop = "\t\tif (offset + pool->size > next_boundary) {", "\t\tif (static_key_enabled(&checks) && 0) {"
     source = Source(with_a_key(tmp_path, BY_A_VALUE, *in_the_loop), fetched("v6.12").tree)
     plain, debugging = ir_of(source), ir_of(source, debug=True)
-    assert (plain.switches, debugging.switches, booted(plain)) == ({"checks": 0}, {"checks": 1}, {"checks": 1})
-    with pytest.raises(NotFollowed, match=r"checks is read in a loop, and is set at boot, in .*dmapool.c:\d+"):
+    assert (plain.switches, debugging.switches, with_options_set(plain)) == (
+        {"checks": 0},
+        {"checks": 1},
+        {"checks": 1},
+    )
+    with pytest.raises(NotFollowed, match=r"checks is read in a loop, and is set by a boot option, in .*dmapool.c:\d+"):
         Code(source, plain, debugging, V6_12).alike("pool_initialise_page")
-    with pytest.raises(NotFollowed, match=r"checks is read, and is set at boot"):
+    with pytest.raises(NotFollowed, match=r"checks is read, and is set by a boot option"):
         Code(source, plain, debugging, V6_12).alike("pool_initialise_page", whole=True)
 
 
@@ -145,7 +149,7 @@ define void @g() {
 """
     text = '@__setup_str_f = internal constant [8 x i8] c"checks=\\00"\n'
     assert (set_by_options(options)[0], set_by_options(text + options)[0]) == ({"f": False}, {"f": True})
-    assert only_set_at_boot(options) == {"checks", "level"}
-    assert only_set_at_boot(options.replace("i16 292", "i16 420")) == {"checks"}
-    assert only_set_at_boot(options.replace("ptr @other", "ptr @checks")) == {"level", "other"}
-    assert only_set_at_boot(options.replace("  %1 =", "  call i32 @f(ptr null)\n  %1 =")) == set()
+    assert only_set_by_options(options) == {"checks", "level"}
+    assert only_set_by_options(options.replace("i16 292", "i16 420")) == {"checks"}
+    assert only_set_by_options(options.replace("ptr @other", "ptr @checks")) == {"level", "other"}
+    assert only_set_by_options(options.replace("  %1 =", "  call i32 @f(ptr null)\n  %1 =")) == set()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bugs import BUGS
-from command.real import boot
+from command.real import seconds_to_boot
 from hunt.compare import compare, draw
 from hunt.confirm import where_it_builds
 from hunt.revisions import REVISIONS
@@ -179,7 +179,7 @@ def test_a_boot_that_hangs_is_ended(boots: str, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("kernel.pool.real_kernel", lambda _: program)
     monkeypatch.setattr("kernel.worker.SECONDS", 1)
     with pytest.raises(BadInput, match="the kernel boots, and runs no pool: no answer within 1 seconds"):
-        boot(replace(fetched("v6.12"), file=program, real=True))
+        seconds_to_boot(replace(fetched("v6.12"), file=program, real=True))
 
 
 def test_a_tree_that_is_not_full_is_no_kernel(tmp_path: Path) -> None:

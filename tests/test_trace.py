@@ -44,7 +44,11 @@ pages = st.builds(PageChoice, dma=st.none() | words, meanwhile=st.just(()) | st.
         unique_by=lambda a: a.block,
         max_size=4,
     ),
-    kernel=st.builds(Kernel, page_size=st.sampled_from([4, 4096, 65536]), debug=st.booleans()),
+    kernel=st.builds(
+        Kernel,
+        page_size=st.sampled_from([4, 4096, 65536]),
+        **{name: st.booleans() for name in vars(Kernel()) if name != "page_size"},
+    ),
 )
 def test_a_trace_is_read_as_it_was_written(create: Create, allocs: list[Alloc], kernel: Kernel) -> None:
     frees = [Free(alloc.block, dma_plus=16) for alloc in allocs]

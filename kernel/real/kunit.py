@@ -15,8 +15,8 @@ from kernel.real.build import REAL, alone, build, full_tree, key
 SECONDS = 60
 """That the tests may take; one of a loop without an end does not end by itself."""
 
-BOOT = ("mem=256M", "loglevel=7", "stderr=1", "printk.time=0", "no_hash_pointers", "kasan_multi_shot")
-BOOT_TESTS = ("kunit.enable=1", "kunit.autorun=1", "kunit_shutdown=halt")
+COMMAND_LINE = ("mem=256M", "loglevel=7", "stderr=1", "printk.time=0", "no_hash_pointers", "kasan_multi_shot")
+TESTS = ("kunit.enable=1", "kunit.autorun=1", "kunit_shutdown=halt")
 
 
 def run_kunit(
@@ -33,7 +33,7 @@ def run_kunit(
         linux, log = build(source, tree, folder, told, test, debug), Path(scratch) / "log"
         ended = ""
         with log.open("wb") as output:
-            command = [str(linux), *BOOT, *BOOT_TESTS, f"uml_dir={scratch}/"]
+            command = [str(linux), *COMMAND_LINE, *TESTS, f"uml_dir={scratch}/"]
             try:
                 subprocess.run(
                     command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=SECONDS, check=False

@@ -64,7 +64,7 @@ void reset(void)
 	peer_base = request.base;
 	begin(GFP_KERNEL, false);
 	device = allocate(device_bytes, GFP_KERNEL | __GFP_ZERO, CALLER);
-	boot(device, DEVICE, request.flags & 1, request.flags & 2);
+	start_machine(device, DEVICE, request.flags & 1, request.flags & 2);
 	if (with_options)
 		set_options();
 	with_options = false;

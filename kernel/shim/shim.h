@@ -116,7 +116,7 @@ extern const size_t device_bytes;
 extern const gfp_t gfp_atomic; /* GFP_ATOMIC, which is not the same in all versions */
 extern unsigned long poolproof_page_size; /* PAGE_SIZE of the code under test */
 
-void boot(struct device *device, const char *name, bool fills_on_alloc, bool fills_on_free);
+void start_machine(struct device *device, const char *name, bool fills_on_alloc, bool fills_on_free);
 void run_initcalls(void);
 const char *option(size_t number); /* the name of one of the file's own boot options; NULL if there are fewer */
 void set_options(void);

@@ -95,8 +95,8 @@ class Code:
         return interpreter
 
     def alike(self, name: str, whole: bool = False) -> str:
-        """The function, which has to be the same with debugging code and without, and to read nothing that is set at boot, in
-        its loops or as a `whole`: what is proved of one is used of the other.
+        """The function, which has to be the same with debugging code and without, and to read nothing that a boot option sets,
+        in its loops or as a `whole`: what is proved of one is used of the other.
 
         Raises NotFollowed."""
         function = self.module.function(name)
@@ -105,7 +105,7 @@ class Code:
         for block in (block for block in function.blocks if whole or function.reaches(block, block)):
             if read := self.module.switches.keys() & self.module.read_by(name, block):
                 where = "" if whole else " in a loop"
-                raise self.not_followed(f"{min(read)} is read{where}, and is set at boot", name)
+                raise self.not_followed(f"{min(read)} is read{where}, and is set by a boot option", name)
         return name
 
 
@@ -124,7 +124,7 @@ EINVAL = 2**32 - 22
 """What kstrtobool() makes of no text."""
 
 
-def booted(module: Module) -> dict[str, int]:
+def with_options_set(module: Module) -> dict[str, int]:
     """What the variables hold that are only set at boot, where the file's own boot options are set; what a handler does that is
     not followed may be any."""
     interpreter = Interpreter(module, {})
@@ -177,7 +177,7 @@ def compile_file(source: Source) -> Code:
     for module in (code.module, code.debugging):
         module.aliases.update(functions_of(module))
     if code.debugging.switches and not turn_debugging_off(source):
-        code.debugging.switches = booted(code.debugging)
+        code.debugging.switches = with_options_set(code.debugging)
     pools = []
     for size, align, boundary, page_size in CREATED:
         with suppress(Exception):  # the code may fail in any way

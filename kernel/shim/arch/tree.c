@@ -33,7 +33,7 @@ struct task_struct *poolproof_current(void)
 	return &tasks[poolproof_processor()];
 }
 
-void boot(struct device *device, const char *name, bool fills_on_alloc, bool fills_on_free)
+void start_machine(struct device *device, const char *name, bool fills_on_alloc, bool fills_on_free)
 {
 	atomic_set(&init_on_alloc.key.enabled, fills_on_alloc);
 	atomic_set(&init_on_free.key.enabled, fills_on_free);

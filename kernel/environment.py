@@ -61,11 +61,10 @@ def write_text(to: Any, nbytes: Any, always_ends: bool = True) -> Unknown:
     """A text is written into a field of characters, of at most so many bytes; what it says, and how long it is, nobody knows.
 
     Raises Fault if the field is smaller; and NotFollowed for what is no field, or where the text may be left without an end."""
-    fields = to.object.fields if isinstance(to, Pointer) and isinstance(to.object, Struct) else {}
-    field = fields.get(to.offset) if isinstance(to, Pointer) else None
-    if not isinstance(nbytes, int) or field is None:
+    if not isinstance(to, Pointer) or not isinstance(to.object, Struct) or isinstance(nbytes, Unknown):
         raise NotFollowed("a text is written, and how much room there is for it is not known")
-    room, name = field.width // 8, f"{to.object.name}.{field.name}"
+    room = to.object.room_at(to.offset)
+    name = f"{to.object.name}.{to.object.fields[to.offset].name}"
     if nbytes > room:
         raise Fault(f"up to {nbytes} bytes of a text are written into {name}, which has {room}")
     if nbytes == room and not always_ends:
@@ -84,7 +83,13 @@ TEXTS: dict[str, External] = {
 }
 
 
+def total(x: Any, y: Any) -> dict[int, Any]:
+    """The same of a sum: struct_size() asks."""
+    return {0: wrap(x + y, 64), 1: x + y > 2**64 - 1}
+
+
 INTRINSICS: dict[str, External] = {
+    "llvm.uadd.with.overflow.i64": total,
     "llvm.returnaddress": lambda *_: Pointer(Opaque("a caller"), 0),
     "llvm.umul.with.overflow.i64": product,
 }

@@ -11,7 +11,7 @@ from typing import Any
 from kernel.fills import fill_at_once, fill_loop
 from kernel.instructions import Global, Instruction, Local, Operand, Other, Part
 from kernel.ir import Field, Function, Module, NotFollowed
-from kernel.objects import Fault, FunctionPointer, Pointer, Struct
+from kernel.objects import Fault, FunctionPointer, Opaque, Pointer, Struct
 from kernel.words import BINARY, Unknown, arithmetic, compare, convert, not_computed, signed
 
 LONGEST = 100_000
@@ -354,10 +354,19 @@ def fill(to: Any, byte: int, nbytes: Any, *_: Any) -> Any:
     return to
 
 
+def is_array(to: Pointer) -> bool:
+    """Whether an address is that of a member that is no word."""
+    known = to.object.fields.get(to.offset) if isinstance(to.object, Struct) and isinstance(to.offset, int) else None
+    return known is not None and known.width not in (8, 16, 32, 64)
+
+
 def copy(to: Any, source: Any, nbytes: Any, *_: Any) -> Any:
     """memcpy of a word, or of a whole struct."""
     of, into = known_pointer(source), known_pointer(to)
-    if isinstance(nbytes, int) and nbytes in (1, 2, 4, 8):
+    if isinstance(of.object, Opaque) and is_array(into):  # a text, of which nothing is known
+        if nbytes > into.object.room_at(into.offset):
+            raise Fault(f"{nbytes} bytes are copied to where {into.object.name} has less room")
+    elif isinstance(nbytes, int) and nbytes in (1, 2, 4, 8):
         store(into, 8 * nbytes, of.object.load(of.offset, 8 * nbytes))
     elif isinstance(of.object, Struct) and 0 == of.offset == into.offset and of.object.end == nbytes:
         for offset, known in of.object.fields.items():

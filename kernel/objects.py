@@ -102,12 +102,22 @@ class Struct:
     freed: bool = False
     may_be_another: bool = False
     """It may be what another object is of which that is said."""
+    allocated: Any = None
+    """The bytes that it has, where the code has allocated it: its last member may be an array of any length."""
 
     def fits_in(self, nbytes: Any) -> None:
         """Raises Fault if so many bytes that were allocated for it are too few."""
+        self.allocated = nbytes
         needed = max(offset + known.width // 8 for offset, known in self.fields.items())
         if nbytes < needed:
             raise Fault(f"{self.name} has {needed} bytes, and fewer are allocated for it")
+
+    def room_at(self, offset: Any) -> Any:
+        """The bytes of a field, or of an array of any length. Raises NotFollowed where they are not known."""
+        known = self.fields.get(offset) if isinstance(offset, int) else None
+        if known is None or (known.width == 0 and self.allocated is None):
+            raise NotFollowed(f"how much room there is at {offset} in struct {self.name} is not known")
+        return known.width // 8 if known.width else self.allocated - offset
 
     def offset_of(self, name: str) -> int:
         """Raises NotFollowed if the struct has no such field."""

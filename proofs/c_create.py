@@ -10,7 +10,7 @@ from kernel.environment import GFP_ZERO
 from kernel.ir import Field
 from kernel.objects import Fault, FunctionPointer, Pointer, Struct, View
 from model import claims
-from proofs.subjects.c_pool import NUMA_NO_NODE, Code, call_create, in_a_ring
+from proofs.subjects.c_pool import NUMA_NO_NODE, Code, any_text, call_create, in_a_ring
 from proofs.subjects.c_views import NOT_AS_ASSERTED, Mutexes
 from proofs.subjects.subject import PAGE_SIZE
 
@@ -136,7 +136,7 @@ class Device:
     def create(self, managed: bool, *arguments: Any) -> View | None:
         """The pool, if one is created with this size, align and boundary."""
         call: Any = self.interpreter.call if managed else call_create
-        ahead = ("dmam_pool_create", 0) if managed else (self.interpreter,)
+        ahead = ("dmam_pool_create", any_text()) if managed else (self.interpreter,)
         self.mutexes.creating = True
         made = call(*ahead, Pointer(self.view, 0), *arguments)
         self.mutexes.creating = False
@@ -202,7 +202,7 @@ def structs_are_on_the_node(path: Any, subject: Code) -> None:
     """Of a new pool; of a new page, `operations.page_is_on_the_node`."""
     device, node = Device(path, subject), path.number("node")
     path.assume("a node is an int", lambda: node < 2**31)
-    device.interpreter.call("dma_pool_create_node", 0, Pointer(device.view, 0), 64, 8, 0, node)
+    device.interpreter.call("dma_pool_create_node", any_text(), Pointer(device.view, 0), 64, 8, 0, node)
     for asked in device.nodes:
         path.show_claim(claims.structs_are_on_the_node, asked, node)
 

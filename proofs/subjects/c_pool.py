@@ -86,6 +86,7 @@ class Code:
             {name: lambda *_: 0 for name in QUIET} | {"lock_is_held_type": lambda *_: 1} | MEMORY | TEXTS | externals
         )
         module = self.debugging if debug else self.module
+        given["strnlen"] = partial(length, path)
         given |= {} if "kmalloc" not in given else from_caches(module, given)
         interpreter = Interpreter(module, by_kernel_names(given), objects_of(given), replaced=inline_in_headers(given))
         interpreter.any_global = partial(any_global, module, path)
@@ -107,6 +108,16 @@ class Code:
                 where = "" if whole else " in a loop"
                 raise self.not_followed(f"{min(read)} is read{where}, and is set by a boot option", name)
         return name
+
+
+def length(path: Any, text: Any, most: Any) -> Any:
+    """Of a text of which nothing is known; without a path, of one character."""
+    del text
+    if path is None:
+        return 1
+    nbytes = path.number("the length of a text")
+    path.assume("a text of a pool is no longer than what is looked at", lambda: nbytes <= most)
+    return nbytes
 
 
 def any_global(module: Module, path: Any, variable: Struct, known: Field) -> Any:
@@ -213,9 +224,14 @@ def created(code: Code, size: Any, align: Any, boundary: Any, page_size: Any) ->
     return made.object if isinstance(made, Pointer) else None
 
 
+def any_text() -> Pointer:
+    """A pool's name, of which nothing is known."""
+    return Pointer(Opaque("the pool's name"), 0)
+
+
 def call_create(interpreter: Interpreter, *arguments: Any) -> Any:
     """Call dma_pool_create, with a device, a size, an align and a boundary; Linux 6.16 and later have it inline in a header."""
-    name = Pointer(Opaque("the pool's name"), 0)
+    name = any_text()
     if "dma_pool_create_node" in interpreter.module.functions:
         return interpreter.call("dma_pool_create_node", name, *arguments, NUMA_NO_NODE)
     return interpreter.call("dma_pool_create", name, *arguments)

@@ -21,6 +21,10 @@ LINK = 4
 """Bytes of the link in a free block."""
 
 
+MOST_BLOCKS = 65536 // 4
+"""In a page: of 4 bytes at least, in a page of the kernel of 64 KiB at most; a larger one has one block."""
+
+
 class PageBytes:
     """The bytes of a page, over `AnyPage`: what was written to it, and the links of its free blocks."""
 
@@ -79,6 +83,10 @@ class CPool(Operations, AnyPool):
             ("avail_page_link", "avail_page_list") if code.promises is SERIES else ("page_list", "page_list")
         )
         fits(self.blks_per_alloc, 32)  # no more than bytes in a page
+        page = code.struct("dma_page")
+        if page.fields[page.offset_of("in_use")].width < 32:
+            admitted = claims.create_admits_what_is_promised.name
+            path.assume(admitted, lambda: self.blks_per_alloc <= MOST_BLOCKS)
         kept = {f"{self.head_field}.{end}": f"avail_page_list.{end}" for end in ("next", "prev")}
         if code.struct("dma_pool").has("blks_per_alloc"):
             kept["blks_per_alloc"] = "blks_per_alloc"

@@ -11,7 +11,7 @@ from typing import Any
 from kernel.fills import fill_at_once, fill_loop
 from kernel.instructions import Global, Instruction, Local, Operand, Other, Part
 from kernel.ir import Field, Function, Module, NotFollowed
-from kernel.objects import Fault, FunctionPointer, Opaque, Pointer, Struct
+from kernel.objects import Fault, FunctionPointer, Opaque, Pointer, Struct, View
 from kernel.words import BINARY, Unknown, arithmetic, compare, convert, not_computed, signed
 
 LONGEST = 100_000
@@ -51,6 +51,8 @@ class Interpreter:
     globals: dict[str, Any] = field(default_factory=dict)
     any_global: Callable[[Struct, Field], Any] | None = None
     """What a variable of the file holds where the code begins; without, what it has from the start."""
+    touched: Callable[[View, str, bool], None] = lambda *_: None
+    """Is given a variable of the file, the name of its field, and whether it is written, at every access."""
     uncomputed: frozenset[str] = frozenset()
     """Operations that are left alone, as they are hard for a solver."""
     left: int = LONGEST
@@ -208,15 +210,18 @@ class Interpreter:
         if name not in self.globals:
             kind, values = self.module.constants.get(name, ("", ()))
             variable, begins = self.module.variables.get(name, ("", 0))
-            made = Struct(name, self._fields(kind or variable) if kind or variable else {})
+            made = View(name, self._fields(kind or variable) if kind or variable else {})
             made.any_value = self.any_global or (lambda *_: begins % 2**64)
             self.globals[name] = Pointer(made, 0)
             for (offset, known), value in zip(made.fields.items(), values, strict=kind != ""):
                 made.store(offset, known.width, self._global(value.name) if isinstance(value, Global) else value)
+            made.touched = self.touched
         return self.globals[name]
 
     def _fields(self, kind: str) -> dict[int, Field]:
         """A type of LLVM as the fields of a struct, which are named by their place."""
+        if kind == "%struct.list_head":
+            return {0: Field("next", 64, "list_head*"), 8: Field("prev", 64, "list_head*")}
         if kind not in self.module.structs:
             return {0: Field("", 8 * self.module.size(kind), "void*" if kind == "ptr" else "")}
         return {

@@ -40,6 +40,7 @@ class Device:
         page_size = path.one_of("page_size", PAGE_SIZE)
         self.interpreter = self.code.interpreter(page_size=page_size, path=path, **self.externals())
         self.interpreter.uncomputed = frozenset({"udiv", "urem"})
+        self.interpreter.touched = self.mutexes.touched_of_the_file
 
     def externals(self) -> dict[str, Any]:
         return {

@@ -31,6 +31,7 @@ from model.trace import (
     PageChoice,
     PoolInfo,
     Step,
+    Together,
     Trace,
     TraceError,
     Write,
@@ -142,6 +143,14 @@ def runs_of_misuse() -> Iterator[Trace]:
         yield Trace((Create(size), Alloc("block"), Free("block"), written, Alloc("it again")), Kernel(debug=True))
 
 
+def runs_of_callers() -> Iterator[Trace]:
+    """Two callers, of which one comes after the other: what both touch is a race if no lock guards it."""
+    at_a_pool, at_its_own = (Alloc("a"), Free("x"), PoolInfo()), (Create(64), PoolInfo(), Destroy())
+    others = (at_a_pool, (Alloc("b"), Free("b"))), (at_its_own, at_its_own), ((Alloc("a"),), (Create(64),))
+    for callers in others:
+        yield Trace((Create(32), Alloc("x"), Together(callers)), Kernel(page_size=64))
+
+
 class Broken:
     """What the runs of a file break natively: of each claim the first run that was seen. They are made once, as far as anybody
     asks."""
@@ -149,7 +158,9 @@ class Broken:
     def __init__(self, code: Code) -> None:
         self.revision, self.found = revision_of(code.source), dict[str, Counterexample]()
         overlaps, self.stacks = code.promises is SERIES, code.stacks
-        self.ahead = chain(runs(), runs_of_whole_pages(), runs_with_pages(overlaps), runs_of_misuse())
+        self.ahead = chain(
+            runs(), runs_of_whole_pages(), runs_with_pages(overlaps), runs_of_misuse(), runs_of_callers()
+        )
 
     def run(self) -> Iterator[Counterexample]:
         """Go on, from one that breaks a claim to the next."""

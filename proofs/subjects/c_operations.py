@@ -52,7 +52,7 @@ class Operations:
 
     def running(self, **more: Any) -> Interpreter:
         """The code, with what it calls, and `more` of that."""
-        return self.code.interpreter(
+        interpreter = self.code.interpreter(
             self.debug,
             path=self.path,
             kmalloc=self.kmalloc,
@@ -64,6 +64,8 @@ class Operations:
             **self.locked.externals(),
             **more,
         )
+        interpreter.touched = self.locked.touched_of_the_file
+        return interpreter
 
     def kmalloc(self, nbytes: Any, flags: Any, node: Any = NUMA_NO_NODE) -> Any:
         self.node = node

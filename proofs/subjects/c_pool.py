@@ -13,7 +13,7 @@ from kernel.build import Source
 from kernel.environment import GFP_ZERO, TEXTS, Reads, by_kernel_names, from_caches, inline_in_headers, objects_of
 from kernel.execute import MEMORY, Interpreter
 from kernel.ir import Field, Module, NotFollowed, ir_of
-from kernel.objects import Fault, Opaque, Pointer, Struct
+from kernel.objects import Fault, Opaque, Pointer, Struct, View
 from kernel.pool import turn_debugging_off
 from kernel.promises import promises_of
 from model.promises import SERIES, V6_12, VERSIONS, Promises
@@ -120,9 +120,36 @@ def length(path: Any, text: Any, most: Any) -> Any:
     return nbytes
 
 
+OTHERS = "others in the list of "
+
+
+def any_ring(path: Any, struct: Struct, known: Field) -> Any:
+    """A link of a list of which a proof knows nothing: alone in it, or with another, or between two; without a path, alone.
+
+    Raises NotFollowed for what is no link, or of a second such list: links in different ones may be in the same object.
+    """
+    stem = known.name.removesuffix("next").removesuffix("prev")
+    if not (struct.has(f"{stem}next") and struct.has(f"{stem}prev")) or stem == known.name:
+        raise NotFollowed(f"{struct.name}.{known.name} leads to what the proof does not know")
+    if path is not None and any(name.startswith(OTHERS) for name in path.inputs_named):
+        raise NotFollowed(f"{struct.name}.{known.name} is in a second list of which the proof knows nothing")
+    name = f"{OTHERS}{struct.name}.{stem}".rstrip(".")
+    number = 0 if path is None else ("none", "one", "more").index(path.one_of(name, "none", "one", "more"))
+    link = struct.at(f"{stem}next")
+    touched = getattr(struct, "touched", None) or (lambda *_: None)
+    fields = {0: Field(f"{stem}next", 64, "list_head*"), 8: Field(f"{stem}prev", 64, "list_head*")}
+    others = [View(f"another of {struct.name}", fields, touched=touched) for _ in range(number)]
+    in_a_ring(link, *(Pointer(other, 0) for other in others))
+    if number == 2:  # there may be any number between them
+        del others[0].cells[0], others[1].cells[8]
+    return struct.cells[struct.offset_of(known.name)]
+
+
 def any_global(module: Module, path: Any, variable: Struct, known: Field) -> Any:
     """What a variable of the file, or a field of one, may hold; or, of a number without a path, what it has from the start."""
     name = f"{variable.name}.{known.name}".removesuffix(".")
+    if known.type == "list_head*":
+        return any_ring(path, variable, known)
     if known.type.endswith("*"):
         return Pointer(Opaque(f"what {name} leads to", may_be_null=True, variable=variable.name), 0)
     if variable.name in module.switches:

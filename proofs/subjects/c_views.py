@@ -12,7 +12,7 @@ import z3
 from kernel.ir import ATOMIC, Field, NotFollowed
 from kernel.objects import Fault, Pointer, Struct, View
 from proofs.engine.symbolic import Number
-from proofs.subjects.c_pool import Code
+from proofs.subjects.c_pool import Code, any_ring
 
 SET_BY_CREATE = {"size", "allocation", "boundary", "blks_per_alloc", "dev", "node", "name", "vaddr", "dma"}
 """Of a pool and of a page: what never changes, so that no lock guards it."""
@@ -28,10 +28,15 @@ def fits(value: Any, width: int) -> Any:
 
 
 def any_number(path: Any, struct: Struct, known: Field) -> Any:
-    """What a field holds of which a proof knows nothing. Raises NotFollowed for an address."""
+    """What a field holds of which a proof knows nothing. Raises NotFollowed for an address that is no link of a list."""
     if known.type.endswith("*"):
-        raise NotFollowed(f"{struct.name}.{known.name} leads to what the proof does not know")
+        return any_ring(path, struct, known)
     return fits(path.number(f"{struct.name}.{known.name}"), known.width)
+
+
+def is_set_once(variable: View) -> bool:
+    """Whether it is one of those by which headers warn once, or one that is atomic."""
+    return variable.name.endswith("__already_done") or any(known.type in ATOMIC for known in variable.fields.values())
 
 
 class Locked:
@@ -83,6 +88,11 @@ class Locked:
         if not (self.taken or view.private or self.races or is_atomic or name in SET_BY_CREATE):
             self.misuse.append(f"{view.name}.{name} is touched without pool->lock")
 
+    def touched_of_the_file(self, variable: View, name: str, writes: bool) -> None:
+        """A variable of the file, which all pools have in common, is read or written: what pool->lock guards is one's own."""
+        if writes and not (self.races or is_set_once(variable)):
+            self.misuse.append(f"{variable.name}.{name}".rstrip(".") + " is written without a lock that all pools have")
+
     def needed(self, function: str) -> None:
         """A function that a lemma stands for runs, and reads what the lock guards."""
         if not self.taken:
@@ -129,22 +139,28 @@ class Mutexes:
             self.misuse.append(f"{view.name}.{name} is written when others see the pool")
 
     def externals(self) -> dict[str, Callable[..., Any]]:
-        return {"mutex_lock": self.lock, "mutex_unlock": self.unlock}
+        locks = {"lock": self.lock, "unlock": self.unlock}
+        return {f"{kind}_{what}": does for kind in ("mutex", "spin") for what, does in locks.items()}
+
+    def touched_of_the_file(self, variable: View, name: str, writes: bool) -> None:
+        """A variable of the file, which all devices have in common, is read or written."""
+        if writes and not (self.held or is_set_once(variable)):
+            self.misuse.append(f"{variable.name}.{name}".rstrip(".") + " is written without a lock")
 
     def lock(self, mutex: Pointer) -> None:
         if mutex.object in self.held:
-            self.misuse.append("a mutex is taken twice")
+            self.misuse.append("a lock is taken twice")
         self.held.append(mutex.object)
 
     def unlock(self, mutex: Pointer) -> None:
         if mutex.object not in self.held:
-            self.misuse.append("a mutex is released that is not held")
+            self.misuse.append("a lock is released that is not held")
         else:
             self.held.remove(mutex.object)
 
     def left(self) -> str:
         """All misuse, by the end of an operation."""
-        return "; ".join([*self.misuse, *["a mutex is held"] * bool(self.held)])
+        return "; ".join([*self.misuse, *["a lock is held"] * bool(self.held)])
 
 
 class Views:

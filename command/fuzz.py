@@ -132,7 +132,11 @@ def hunt_all(
     what = f"ON='{' '.join(hunted)}' " if tuple(hunted) != HUNTED else ""
     what = what if kernel is None else f"{kernel.as_make_takes_it()} "
     again = f"make fuzz {what}PROFILE={profile} SEED={seed}"
-    print(f"seed {seed}: `{again}` repeats this hunt, if the database is the same", file=to_read, flush=True)
+    print(
+        f"seed {seed}: `{again}` repeats this hunt; what broke before comes first, from .hypothesis/",
+        file=to_read,
+        flush=True,
+    )
     if kernel is not None and (reason := why_none(kernel.source)):
         print(f"no numbers of the code are drawn, since it cannot be read: {reason}", file=to_read, flush=True)
     hunts: dict[str, Hunt] = {}

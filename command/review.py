@@ -198,9 +198,8 @@ def patched(base: Source, patches: list[Patch]) -> tuple[list[Patch], list[tuple
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if OTHER_BASE in str(error):
-            fitting = [os.path.relpath(tree) for tree in fetched() if fits(patches, find(tree))]
-            fits_one = f": `BASE={quote(fitting[0])}` is" if fitting else "; no fetched kernel is"
-            raise BuildError(f"{error}{fits_one}") from None
+            fitting = [f"`BASE={quote(os.path.relpath(tree))}`" for tree in fetched() if fits(patches, find(tree))]
+            raise BuildError(f"{error}; of the fetched ones, it fits {' and '.join(fitting) or 'none'}") from None
         raise
 
 

@@ -27,7 +27,7 @@ from hunt.watchdog import begin, watchdog
 from kernel.places import lines_run
 from kernel.pool import rules_of_the_server
 from model.checks import ABOUT_REPORTS, BrokenClaim
-from model.claims import Claim, debug_is_on_where_it_was, locking_rules_are_kept
+from model.claims import Claim, debug_is_on_where_it_was, locking_rules_are_kept, operations_are_linearizable
 from model.lockstep import Lockstep
 from model.revision import KERNEL, Revision
 from model.trace import Create, Trace, TraceError
@@ -263,6 +263,6 @@ class Parts:
 
 def in_order(broken: BrokenClaim) -> tuple[bool, bool, tuple[int, bool, int, str]]:
     """Causes before what follows from them: misused locks and lost debugging first, then what fewer steps show, and last what
-    is about reports."""
-    about_reports = broken.claim in ABOUT_REPORTS
-    return broken.claim not in (locking_rules_are_kept, debug_is_on_where_it_was), about_reports, measure(broken.trace)
+    is about reports, or about callers at once, to whom anything that is wrong is wrong."""
+    follows = broken.claim in (*ABOUT_REPORTS, operations_are_linearizable)
+    return broken.claim not in (locking_rules_are_kept, debug_is_on_where_it_was), follows, measure(broken.trace)

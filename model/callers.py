@@ -97,12 +97,13 @@ def follow(
         oracle.add_page(twin)
     order = next(orders(oracle, calls, outcome, named), None)
     if not claims.operations_are_linearizable(order):
-        told = "; ".join(
-            f"{call.block}: {'NULL' if block is None else hex(block[1])}"
+        told = ", ".join(
+            f"{call.block} {'is NULL' if block is None else f'has DMA address {block[1]:#x}'}"
             for (_, call), block in zip(calls, outcome.blocks, strict=True)
-            if isinstance(call, Alloc | Free)
+            if isinstance(call, Alloc)
         )
-        record.description = lambda: ("what some order of the operations gives", told)
+        expected = "blocks that the pool has, and counts that are right, as they are in some order of the operations"
+        record.description = lambda: (expected, told or "in no order of them it goes as it went")
         lockstep._break(record, claims.operations_are_linearizable, record.description)
     if wasted:
         record.description = lambda: ("a free block, or one that another caller may have taken", wasted)

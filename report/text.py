@@ -205,7 +205,7 @@ def drawing(moment: Moment) -> list[str]:
     """The pages of a pool, and its tree if a lookup in it went wrong."""
     lines = [line for strip in moment.strips for line in page(strip)]
     if moment.hidden:
-        lines.append(f"and {moment.hidden} more pages")
+        lines.append(f"and {counted(moment.hidden, 'more page')}")
     if moment.shows_tree:
         lines += tree(moment)
     return lines or ["no pages"]

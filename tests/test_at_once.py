@@ -86,7 +86,7 @@ def test_a_block_that_two_callers_are_given_is_told_as_such(tmp_path: Path) -> N
     with pytest.raises(BrokenClaim) as broken:
         meet(revisions(file)[KERNEL], Meeting((Create(16), *alloc("x")), (alloc("a"), alloc("b"))))
     assert broken.value.claim.name == "operations_are_linearizable"
-    assert broken.value.happened == "a: 0x100000010; b: 0x100000010"
+    assert broken.value.happened == "a has DMA address 0x100000010, b has DMA address 0x100000010"
 
 
 def test_a_fault_of_a_caller_who_reads_the_file_pools_is_told_as_such(tmp_path: Path) -> None:

@@ -157,7 +157,11 @@ class CountsOutsideTheLock(V6_12Pool):
 @pytest.mark.parametrize(
     ("pool", "claim", "happened"),
     [
-        (TakesTheLockTwice, "operations_are_linearizable", "a: 0x100000010; b: 0x100000010"),
+        (
+            TakesTheLockTwice,
+            "operations_are_linearizable",
+            "a has DMA address 0x100000010, b has DMA address 0x100000010",
+        ),
         (CountsOutsideTheLock, "locking_rules_are_kept", "a race"),
     ],
 )

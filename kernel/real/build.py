@@ -78,7 +78,9 @@ def full_tree(source: Source) -> Path:
     if is_full(FULL / version):
         return (FULL / version).resolve()
     full = ", ".join(f"KERNEL={os.path.relpath(one)}" for one in fetched(FULL)) or "`make kernels FULL=1` fetches some"
-    raise BuildError(f"{tree} has no Makefile, Kconfig, arch/um or mm: a full tree is needed to build a kernel; {full}")
+    raise BuildError(
+        f"{tree} lacks one of Makefile, Kconfig, arch/um/ and mm/Makefile: a full tree is needed to build a kernel; {full}"
+    )
 
 
 def key(tree: Path) -> str:

@@ -84,7 +84,7 @@ TEXTS: dict[str, External] = {
 
 
 def total(x: Any, y: Any) -> dict[int, Any]:
-    """The same of a sum: struct_size() asks."""
+    """A sum of two numbers of 64 bits, and whether it has more: struct_size() asks."""
     return {0: wrap(x + y, 64), 1: x + y > 2**64 - 1}
 
 

@@ -220,6 +220,8 @@ class Interpreter:
 
     def _fields(self, kind: str) -> dict[int, Field]:
         """A type of LLVM as the fields of a struct, which are named by their place."""
+        if kind in ("%struct.atomic_t", "%struct.atomic64_t"):
+            return {0: Field("counter", 8 * self.module.size(kind), kind.removeprefix("%struct."))}
         if kind == "%struct.list_head":
             return {0: Field("next", 64, "list_head*"), 8: Field("prev", 64, "list_head*")}
         if kind not in self.module.structs:
@@ -368,8 +370,10 @@ def is_array(to: Pointer) -> bool:
 def copy(to: Any, source: Any, nbytes: Any, *_: Any) -> Any:
     """memcpy of a word, or of a whole struct."""
     of, into = known_pointer(source), known_pointer(to)
-    if isinstance(of.object, Opaque) and is_array(into):  # a text, of which nothing is known
-        if nbytes > into.object.room_at(into.offset):
+    if isinstance(of.object, Opaque) and is_array(into) and not isinstance(nbytes, int):  # what strnlen says of a text
+        if into.object.unwritten != 0:
+            raise NotFollowed(f"a text is copied to where {into.object.name} may have no end of it")
+        if nbytes >= into.object.room_at(into.offset):
             raise Fault(f"{nbytes} bytes are copied to where {into.object.name} has less room")
     elif isinstance(nbytes, int) and nbytes in (1, 2, 4, 8):
         store(into, 8 * nbytes, of.object.load(of.offset, 8 * nbytes))

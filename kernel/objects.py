@@ -106,7 +106,7 @@ class Struct:
     """The bytes that it has, where the code has allocated it: its last member may be an array of any length."""
 
     def fits_in(self, nbytes: Any) -> None:
-        """Raises Fault if so many bytes that were allocated for it are too few."""
+        """Note that so many bytes were allocated for it. Raises Fault if they are too few."""
         self.allocated = nbytes
         needed = max(offset + known.width // 8 for offset, known in self.fields.items())
         if nbytes < needed:
@@ -114,6 +114,8 @@ class Struct:
 
     def room_at(self, offset: Any) -> Any:
         """The bytes of a field, or of an array of any length. Raises NotFollowed where they are not known."""
+        if self.freed:
+            raise Fault(f"{self.name} is used after it was freed")
         known = self.fields.get(offset) if isinstance(offset, int) else None
         if known is None or (known.width == 0 and self.allocated is None):
             raise NotFollowed(f"how much room there is at {offset} in struct {self.name} is not known")

@@ -16,7 +16,7 @@ NUMBERS = ("bool", "int", "uint")
 def set_by_options(text: str) -> tuple[dict[str, bool], dict[str, int]]:
     """The functions that a file's boot options call, and whether with a value: what is behind the name of __setup("name=") or
     early_param("name"); and the variables that they set to a number themselves."""
-    with_value = set(re.findall(r'^@([\w.]+) = .*? c"[^"]*=', text, re.M))
+    with_value = set(re.findall(r'^@([\w.]+) = .*? c"[^"]*=\\00"', text, re.M))
     functions = {function: early != "0" or name in with_value for name, function, early in OPTION.findall(text)}
     fixed = {name: 1 for kind, mode, name in PARAMETER.findall(text) if kind in NUMBERS and not int(mode) & 0o222}
     return functions, fixed

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from impl.pool import POOL_POISON_FREED
 from kernel.execute import Frame, Interpreter
-from kernel.ir import NotFollowed
+from kernel.ir import Field, NotFollowed
 from kernel.objects import Pointer, Struct
 from model import claims
 from proofs.subjects.c_device import LoggedDevice
-from proofs.subjects.c_pool import Code, in_a_ring
+from proofs.subjects.c_pool import Code, any_ring, in_a_ring
 from proofs.subjects.c_turns import roles
 from proofs.subjects.c_views import any_number
 
@@ -35,6 +35,11 @@ class Turn(NamedTuple):
     again: dict[str, Any]
 
 
+def any_field(path: Any, struct: Struct, known: Field) -> Any:
+    """Of a link of a list, that the pool or the page is in it, or is alone in one."""
+    return any_ring(path, struct, known) if known.type == "list_head*" else any_number(path, struct, known)
+
+
 def at_its_turn(path: Any, code: Code) -> Turn:
     """Any page. Of v6.12, all pages are busy if a block of any is in use."""
     device = LoggedDevice()
@@ -46,7 +51,7 @@ def at_its_turn(path: Any, code: Code) -> Turn:
     )
     pool["allocation"], page["dma"], page["vaddr"], pool["dev"] = allocation, dma, Pointer(device, 0), Pointer(of, 0)
     (pool if code.stacks else page)["nr_active" if code.stacks else "in_use"] = count
-    pool.any_value = page.any_value = partial(any_number, path)
+    pool.any_value = page.any_value = partial(any_field, path)
     others = [code.struct("dma_pool").at("pools.next")] * path.one_of("other pools of the device", 0, 1)
     in_a_ring(of.at("dma_pools.next"), pool.at("pools.next"), *others)
     rest = path.one_of("pages behind it", "none", "one", "more")
@@ -90,7 +95,8 @@ def destroy_leaks_exactly_the_busy_pages(path: Any, subject: Code) -> None:
     device, pool, page, second, busy, debug, is_last, interpreter, frame, again = at_its_turn(path, subject)
     listed = pool[LINK] == second and second.object["page_list.prev"] == pool.at(LINK)
     path.show("no link to the page is left", lambda: claims.list_is_a_ring([] if listed else [page], [], []))
-    path.show_claim(claims.structs_are_freed, [] if device.freed == [page] else [page])
+    path.show_claim(claims.structs_are_freed, [] if page in device.freed else [page])
+    path.show("nothing else is freed", lambda: len(device.freed) == 1)
     done = [what for what in device.seen if what != "busy"]
     given_back = [what for what in done if what[0] == "given back"]
     path.show_claim(claims.destroy_leaks_exactly_the_busy_pages, [] if given_back else [1], [1] if busy else [])
@@ -102,4 +108,5 @@ def destroy_leaks_exactly_the_busy_pages(path: Any, subject: Code) -> None:
     path.show("any other is given back as it was got", lambda: busy or done in promised)
     if is_last:
         over = interpreter.resume(frame, again)
+        path.show_claim(claims.structs_are_freed, [] if pool in device.freed else [pool])
         path.show("at last, the pool is freed", lambda: over is None and device.freed == [page, pool])

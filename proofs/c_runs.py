@@ -146,8 +146,8 @@ def runs_of_misuse() -> Iterator[Trace]:
 def runs_of_callers() -> Iterator[Trace]:
     """Two callers, of which one comes after the other: what both touch is a race if no lock guards it."""
     at_a_pool, at_its_own = (Alloc("a"), Free("x"), PoolInfo()), (Create(64), PoolInfo(), Destroy())
-    others = (at_a_pool, (Alloc("b"), Free("b"))), (at_its_own, at_its_own), ((Alloc("a"),), (Create(64),))
-    for callers in others:
+    pairs = (at_a_pool, (Alloc("b"), Free("b"))), (at_its_own, at_its_own), ((Alloc("a"),), (Create(64),))
+    for callers in pairs:
         yield Trace((Create(32), Alloc("x"), Together(callers)), Kernel(page_size=64))
 
 

@@ -64,7 +64,7 @@ ASKS_FOR_A_PAGE = (
     page_scan.alloc_at_the_end_of_the_list,
     block_stack.alloc_fails_only_without_memory,
 )
-"""Bodies in which an allocation gets a page, or none; what C has of a page that it does not get, no Python has."""
+"""Bodies in which an allocation gets a page or none. Of C, they show structs_are_freed as well: impl/ has no kmalloc."""
 
 
 def operations_of(state: Any) -> None:

@@ -47,7 +47,8 @@ pages = st.builds(PageChoice, dma=st.none() | words, meanwhile=st.just(()) | st.
     kernel=st.builds(
         Kernel,
         page_size=st.sampled_from([4, 4096, 65536]),
-        **{name: st.booleans() for name in vars(Kernel()) if name != "page_size"},
+        **{name: st.booleans() for name in vars(Kernel()) if name not in ("page_size", "with_options")},
+        with_options=st.none() | st.booleans(),
     ),
 )
 def test_a_trace_is_read_as_it_was_written(create: Create, allocs: list[Alloc], kernel: Kernel) -> None:

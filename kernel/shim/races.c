@@ -69,13 +69,15 @@ void forget_blocks(void)
 	number_handed = 0;
 }
 
-/* A free of what is no block may well free one, and write to what describes it. */
+/* A free of what is no block may well free one, and write to what describes it: of such a free, no race is told. */
 static bool frees_no_block(void)
 {
+	if (!running.is_free)
+		return false;
 	for (struct handed *one = handed; one < handed + ARRAY_SIZE(handed); one++)
-		if (one->vaddr == running.freed)
+		if (one->vaddr && one->vaddr == running.freed)
 			return false;
-	return running.is_free;
+	return true;
 }
 
 static void check_handed(size_t offset, size_t nbytes)

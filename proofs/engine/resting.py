@@ -25,15 +25,9 @@ def with_what_undermines(results: list[Result], catalogue: Collection[str]) -> l
         def with_both(result: Result) -> Result:
             if result.verdict != Verdict.PROVED.value:
                 return result
-            of_lemmas = {lemma.partition("/")[0] for lemma in result.lemmas}
-            claims = [claim for claim in result.rests_on if claim != result.claim]
-            undermined = [
-                claim
-                for claim in claims
-                if (claim, result.revision) in odd  # noqa: B023
-                and (claim not in of_lemmas or claim in result.assumed)
-            ]
-            missing = [c for c in claims if c not in of_lemmas and (c, result.revision) not in claims_present]
+            premises = premises_of(result)
+            undermined = [claim for claim in premises if (claim, result.revision) in odd]  # noqa: B023
+            missing = [claim for claim in premises if (claim, result.revision) not in claims_present]
             for lemma in result.lemmas:
                 if lemma in unproved or lemma not in catalogue:  # noqa: B023
                     undermined.append(in_short(lemma, result))
@@ -44,6 +38,16 @@ def with_what_undermines(results: list[Result], catalogue: Collection[str]) -> l
         before, results = results, [with_both(result) for result in results]
         if results == before:
             return results
+
+
+def premises_of(result: Result) -> list[str]:
+    """The claims that a proof assumes: what it rests on, but for its own and for those that it has as lemmas only."""
+    of_lemmas = {lemma.partition("/")[0] for lemma in result.lemmas}
+    return [
+        claim
+        for claim in result.rests_on
+        if claim != result.claim and (claim not in of_lemmas or claim in result.assumed)
+    ]
 
 
 def in_short(lemma: str, result: Result) -> str:
@@ -60,8 +64,7 @@ def circle(results: Iterable[Result]) -> list[str]:
     for result in proved:
         labels.setdefault((result.claim, result.revision), set()).add(result.label)
     for result in proved:
-        own = {result.claim, *(lemma.partition("/")[0] for lemma in result.lemmas)}
-        premises = (labels.get((claim, result.revision), set()) for claim in result.rests_on if claim not in own)
+        premises = (labels.get((claim, result.revision), set()) for claim in premises_of(result))
         rests.setdefault(result.label, set()).update(result.lemmas, *premises)
     for result in proved:
         for lemma in result.lemmas:

@@ -22,7 +22,7 @@ LINK = 4
 
 
 MOST_BLOCKS = 65536 // 4
-"""In a page: of 4 bytes at least, in a page of the kernel of 64 KiB at most; a larger one has one block."""
+"""In a page of 64 KiB, each of 4 bytes; a larger page has one block."""
 
 
 class PageBytes:
@@ -85,8 +85,10 @@ class CPool(Operations, AnyPool):
         fits(self.blks_per_alloc, 32)  # no more than bytes in a page
         page = code.struct("dma_page")
         if page.fields[page.offset_of("in_use")].width < 32:
-            admitted = claims.create_admits_what_is_promised.name
-            path.assume(admitted, lambda: self.blks_per_alloc <= MOST_BLOCKS)
+            path.assume(
+                "a page has at most 16,384 blocks: PAGE_SIZE is at most 64 KiB",
+                lambda: self.blks_per_alloc <= MOST_BLOCKS,
+            )
         kept = {f"{self.head_field}.{end}": f"avail_page_list.{end}" for end in ("next", "prev")}
         if code.struct("dma_pool").has("blks_per_alloc"):
             kept["blks_per_alloc"] = "blks_per_alloc"

@@ -177,7 +177,7 @@ class Operations:
     def result(self, frame: Frame) -> Any:
         header = self.header
         self.path.show_claim(
-            claims.structs_are_freed, [] if header is None or header.freed or not header.private else [1]
+            claims.structs_are_freed, [] if header is None or header.freed or not header.private else [header]
         )
         if isinstance(frame.result, Pointer):
             return self.address(frame.result), self.given["dma"]

@@ -111,35 +111,50 @@ class Code:
 
 
 def length(path: Any, text: Any, most: Any) -> Any:
-    """Of a text of which nothing is known; without a path, of one character."""
+    """strnlen: of any text, at most `most`; without a path, 1."""
     del text
     if path is None:
         return 1
     nbytes = path.number("the length of a text")
-    path.assume("a text of a pool is no longer than what is looked at", lambda: nbytes <= most)
+    path.know((nbytes <= most).term)
     return nbytes
 
 
 OTHERS = "others in the list of "
 
 
+class Neighbour(View):
+    """An object of which nothing is known but that it has a link of a list."""
+
+    def _check(self, offset: Any, width: int) -> None:
+        if offset not in self.fields:
+            raise NotFollowed(f"{self.name} is read or written, of which nothing but its link is known")
+        super()._check(offset, width)
+
+
 def any_ring(path: Any, struct: Struct, known: Field) -> Any:
     """A link of a list of which a proof knows nothing: alone in it, or with another, or between two; without a path, alone.
+    That it was put there, or initialised, is a premise of whoever asks.
 
-    Raises NotFollowed for what is no link, or of a second such list: links in different ones may be in the same object.
+    Raises NotFollowed for what is no link, or half of one; and of a second such list: links in different ones may be in the
+    same object.
     """
     stem = known.name.removesuffix("next").removesuffix("prev")
-    if not (struct.has(f"{stem}next") and struct.has(f"{stem}prev")) or stem == known.name:
+    ends = [(at, one) for at, one in struct.fields.items() if one.name in (f"{stem}next", f"{stem}prev")]
+    if [one.type for _, one in ends] != ["list_head*"] * 2 or ends[1][0] != ends[0][0] + 8:
         raise NotFollowed(f"{struct.name}.{known.name} leads to what the proof does not know")
+    if any(at in struct.cells or at in getattr(struct, "kept", ()) for at, _ in ends):
+        raise NotFollowed(
+            f"{struct.name}.{known.name} leads to what the proof does not know, and the other end to what it knows"
+        )
     if path is not None and any(name.startswith(OTHERS) for name in path.inputs_named):
         raise NotFollowed(f"{struct.name}.{known.name} is in a second list of which the proof knows nothing")
     name = f"{OTHERS}{struct.name}.{stem}".rstrip(".")
     number = 0 if path is None else ("none", "one", "more").index(path.one_of(name, "none", "one", "more"))
-    link = struct.at(f"{stem}next")
     touched = getattr(struct, "touched", None) or (lambda *_: None)
-    fields = {0: Field(f"{stem}next", 64, "list_head*"), 8: Field(f"{stem}prev", 64, "list_head*")}
-    others = [View(f"another of {struct.name}", fields, touched=touched) for _ in range(number)]
-    in_a_ring(link, *(Pointer(other, 0) for other in others))
+    fields = {at - ends[0][0]: one for at, one in ends}
+    others = [Neighbour(f"another of {struct.name}", fields, touched=touched) for _ in range(number)]
+    in_a_ring(Pointer(struct, ends[0][0]), *(Pointer(other, 0) for other in others))
     if number == 2:  # there may be any number between them
         del others[0].cells[0], others[1].cells[8]
     return struct.cells[struct.offset_of(known.name)]

@@ -57,7 +57,8 @@ class DestroyedInC(CPool):
         again = interpreter.resume(frame, begins or {})
         then = following if following == 0 else following + -here.offset
         self.path.follow("the walk goes on with the next page", lambda: again is not None and again[variable] == then)
-        self.path.show_claim(claims.structs_are_freed, [] if self.gone == [struct] else [struct])
+        self.path.show_claim(claims.structs_are_freed, [] if struct in self.gone else [struct])
+        self.path.show("nothing else is freed", lambda: len(self.gone) == 1)
         interpreter.resume(frame, dict.fromkeys(begins or {}, NOTHING) | {variable: 0})
         self.path.show("at last, the pool is freed", lambda: frame.returned and self.gone == [struct, self.view])
 

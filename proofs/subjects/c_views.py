@@ -12,7 +12,7 @@ import z3
 from kernel.ir import ATOMIC, Field, NotFollowed
 from kernel.objects import Fault, Pointer, Struct, View
 from proofs.engine.symbolic import Number
-from proofs.subjects.c_pool import Code, any_ring
+from proofs.subjects.c_pool import Code
 
 SET_BY_CREATE = {"size", "allocation", "boundary", "blks_per_alloc", "dev", "node", "name", "vaddr", "dma"}
 """Of a pool and of a page: what never changes, so that no lock guards it."""
@@ -28,15 +28,15 @@ def fits(value: Any, width: int) -> Any:
 
 
 def any_number(path: Any, struct: Struct, known: Field) -> Any:
-    """What a field holds of which a proof knows nothing. Raises NotFollowed for an address that is no link of a list."""
+    """What a field holds of which a proof knows nothing. Raises NotFollowed for an address."""
     if known.type.endswith("*"):
-        return any_ring(path, struct, known)
+        raise NotFollowed(f"{struct.name}.{known.name} leads to what the proof does not know")
     return fits(path.number(f"{struct.name}.{known.name}"), known.width)
 
 
-def is_set_once(variable: View) -> bool:
-    """Whether it is one of those by which headers warn once, or one that is atomic."""
-    return variable.name.endswith("__already_done") or any(known.type in ATOMIC for known in variable.fields.values())
+def may_race(variable: View, name: str) -> bool:
+    """Whether a field of a file's variable is atomic, or the variable is one by which WARN_ON_ONCE warns once."""
+    return variable.name.endswith(".__already_done") or variable.fields[variable.offset_of(name)].type in ATOMIC
 
 
 class Locked:
@@ -90,7 +90,7 @@ class Locked:
 
     def touched_of_the_file(self, variable: View, name: str, writes: bool) -> None:
         """A variable of the file, which all pools have in common, is read or written: what pool->lock guards is one's own."""
-        if writes and not (self.races or is_set_once(variable)):
+        if writes and not (self.races or may_race(variable, name)):
             self.misuse.append(f"{variable.name}.{name}".rstrip(".") + " is written without a lock that all pools have")
 
     def needed(self, function: str) -> None:
@@ -115,12 +115,19 @@ class Mutexes:
         self.misuse: list[str] = []
         self.creating = False
         self.linked_under: list[Struct] = []  # the mutexes that were held when the list of pools was last written
+        self.pools: list[Struct] = []  # whose spinlocks guard what is the pool's own, and no list of pools
+        self.guards: dict[
+            str, list[Struct]
+        ] = {}  # of each variable of the file: the mutexes under which it is always touched
+        self.written: list[str] = []  # variables of the file
 
     def seen(self, struct: str, **options: Any) -> View:
         """A struct whose links in the list of pools are touched under a mutex only, as long as others know of it. What
         `SET_BY_CREATE` names is written before a mutex is released under which the pool got into the list."""
         known = self.code.struct(struct)
-        return View(known.name, known.fields, place=known.place, touched=self.touched, **options)
+        view = View(known.name, known.fields, place=known.place, touched=self.touched, **options)
+        self.pools += [view] * (struct == "dma_pool")
+        return view
 
     def touched(self, view: View, name: str, writes: bool) -> None:
         if view.private:
@@ -139,28 +146,40 @@ class Mutexes:
             self.misuse.append(f"{view.name}.{name} is written when others see the pool")
 
     def externals(self) -> dict[str, Callable[..., Any]]:
-        locks = {"lock": self.lock, "unlock": self.unlock}
-        return {f"{kind}_{what}": does for kind in ("mutex", "spin") for what, does in locks.items()}
+        return {
+            "mutex_lock": self.lock,
+            "mutex_unlock": self.unlock,
+            "spin_lock": self.spinlock,
+            "spin_unlock": self.spinlock,
+        }
 
     def touched_of_the_file(self, variable: View, name: str, writes: bool) -> None:
         """A variable of the file, which all devices have in common, is read or written."""
-        if writes and not (self.held or is_set_once(variable)):
-            self.misuse.append(f"{variable.name}.{name}".rstrip(".") + " is written without a lock")
+        if may_race(variable, name):
+            return
+        before = self.guards.setdefault(variable.name, list(self.held))
+        self.guards[variable.name] = [one for one in before if one in self.held]
+        self.written += [variable.name] * (writes and variable.name not in self.written)
+
+    def spinlock(self, lock: Pointer) -> None:
+        if lock.object not in self.pools:
+            raise NotFollowed("a spinlock is taken or dropped that is not a pool's")
 
     def lock(self, mutex: Pointer) -> None:
         if mutex.object in self.held:
-            self.misuse.append("a lock is taken twice")
+            self.misuse.append("a mutex is taken twice")
         self.held.append(mutex.object)
 
     def unlock(self, mutex: Pointer) -> None:
         if mutex.object not in self.held:
-            self.misuse.append("a lock is released that is not held")
+            self.misuse.append("a mutex is released that is not held")
         else:
             self.held.remove(mutex.object)
 
     def left(self) -> str:
         """All misuse, by the end of an operation."""
-        return "; ".join([*self.misuse, *["a lock is held"] * bool(self.held)])
+        raced = [f"{name} is touched under no common mutex" for name in self.written if not self.guards[name]]
+        return "; ".join([*self.misuse, *raced, *["a mutex is held"] * bool(self.held)])
 
 
 class Views:

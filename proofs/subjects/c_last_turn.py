@@ -59,14 +59,15 @@ class LastTurn:
             "the last turn places no block", *((True,) if self.shape.idle_end else (False, True))
         )
         laid = self.pool.laid(self.is_idle)
-        of, where = self.shape.offset
-        if of == "phi":  # else a field, which is read only where it may be
-            begins = arrived[variable(where)]
-            begins_at = begins.offset if isinstance(begins, Pointer) else begins
-            self.path.follow("the first turn is at the page's start", lambda: begins_at == 0)
+        structs = {"dma_pool": self.pool.view, "dma_page": self.pool.header}
+        of, where = at_start = self.shape.offset
+        start = (
+            arrived[variable(where)] if of == "phi" else structs[of].load(where, self.shape.width(self.code, at_start))
+        )
+        start_at = start.offset if isinstance(start, Pointer) else start
+        self.path.follow("the first turn is at the page's start", lambda: start_at == 0)
         if laid.last is None:  # it is the first one
             return arrived
-        structs = {"dma_pool": self.pool.view, "dma_page": self.pool.header}
         fields = {slot: self.shape.width(self.code, slot) for slot in self.shape.rules if slot[0] != "phi"}
         arrival = {self.slots[name]: value for name, value in arrived.items()}
         arrival |= {slot: structs[slot[0]].load(slot[1], width) for slot, width in fields.items()}

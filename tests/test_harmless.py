@@ -72,6 +72,17 @@ def test_an_allocation_is_proved_however_the_loop_is_written(obligation: str, na
     assert "free_list_holds_the_free_blocks/kernel" in result.lemmas
 
 
+def test_a_pool_that_is_freed_while_it_is_in_a_list_is_refuted(tmp_path: Path) -> None:
+    """Of the file's own list of all pools, where create fails."""
+    change = HARMLESS["v6.12"]["list_of_all_pools"]["change"]
+    sound = obligations_of(harmless("v6.12", "list_of_all_pools", tmp_path))
+    assert prove(sound["destroy_leaks_exactly_the_busy_pages/kernel/u64"], Settings()).as_expected
+    freed = obligations_of(changed("v6.12", tmp_path, *change[:-2]))
+    result = prove(freed["failed_create_leaves_nothing_behind/kernel/u64/create"], Settings())
+    assert result.counterexample is not None, result.why
+    assert "is written to after it was freed" in result.counterexample["actual"]
+
+
 def test_blocks_that_are_described_elsewhere_are_not_refuted(tmp_path: Path) -> None:
     """In an array of kcalloc()."""
     redesigns = tomllib.loads((Path(__file__).parent / "redesigns.toml").read_text())["change"]

@@ -153,6 +153,19 @@ void kfree(const void *given)
 	memset((void *)given, FREED, object->nbytes);
 }
 
+void check_freed(void)
+{
+	for (size_t next = 0; next < heap_used;) {
+		struct object *object = (struct object *)(heap + next);
+
+		for (u8 *at = (u8 *)(object + 1); object->magic == DEAD && at < (u8 *)(object + 1) + object->nbytes; at++)
+			if (*at != FREED)
+				fault("an object of %lu bytes of kmalloc is written to after it was freed, at its byte %ld", object->nbytes,
+				      at - (u8 *)(object + 1));
+		next += room_for(object->nbytes);
+	}
+}
+
 bool is_live(const void *given)
 {
 	return ((struct object *)given - 1)->magic == LIVE;

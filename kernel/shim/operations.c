@@ -103,6 +103,7 @@ void create_other_pool(void)
 	objects_of_other_pool = objects - before;
 	if (!other_pool)
 		fault("the device gets no second pool");
+	check_freed();
 }
 
 /* Once the mutexes are released, others may see a pool that is in the device's list, the first or the last. */
@@ -164,6 +165,7 @@ void destroy_pools(void)
 	if (objects - objects_of_other_pool > unused_pages) /* a page that overlaps another is leaked, with its descriptor */
 		breaks("structs_are_freed", NULL, "the pool is gone, and %lu of its objects of kmalloc are left",
 		       objects - objects_of_other_pool);
+	check_freed();
 	begin(GFP_KERNEL, false);
 	dma_pool_destroy(other_pool);
 	check_return();

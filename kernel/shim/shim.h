@@ -259,6 +259,7 @@ extern size_t kernels_bytes; /* of the heap: what the kernel has allocated befor
 bool map_heap(void);
 bool is_in_heap(const void *address);
 bool is_per_processor(const void *address);
+void check_freed(void); /* nobody writes to an object that is freed */
 bool is_live(const void *given); /* an object of kmalloc that is not freed */
 void *allocate(size_t nbytes, gfp_t flags, const void *pc);
 void kfree(const void *object);

@@ -4,6 +4,7 @@ from typing import Any
 
 from kernel.ir import NotFollowed
 from kernel.objects import Pointer
+from proofs.subjects.c_pool import show_unlinked
 
 
 class LoggedDevice:
@@ -22,6 +23,7 @@ class LoggedDevice:
         self.seen.append(("filled", offset, nbytes, byte % 256))
 
     def kfree(self, what: Pointer) -> None:
+        show_unlinked(what.object)
         self.freed.append(what.object)
         what.object.freed = True
 

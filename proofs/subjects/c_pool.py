@@ -160,6 +160,20 @@ def any_ring(path: Any, struct: Struct, known: Field) -> Any:
     return struct.cells[struct.offset_of(known.name)]
 
 
+def show_unlinked(freed: Struct) -> None:
+    """An object that is freed is in no list. Raises Fault if it is, and NotFollowed if that is not known."""
+    for at, known in freed.fields.items():
+        if known.type != "list_head*" or not known.name.endswith("next") or at in getattr(freed, "kept", ()):
+            continue
+        if at not in freed.cells and freed.unwritten is None:
+            raise NotFollowed(f"{freed.name} is freed, and whether {known.name} is in a list by then is not known")
+        after = freed.cells.get(at)
+        if isinstance(after, Pointer) and after.object is not freed and isinstance(after.object, Struct):
+            back = after.object.cells.get(after.offset + 8)
+            if isinstance(back, Pointer) and back.object is freed:
+                raise Fault(f"{freed.name} is freed, and {known.name} is in a list by then")
+
+
 def any_global(module: Module, path: Any, variable: Struct, known: Field) -> Any:
     """What a variable of the file, or a field of one, may hold; or, of a number without a path, what it has from the start."""
     name = f"{variable.name}.{known.name}".removesuffix(".")

@@ -86,7 +86,11 @@ def columns(source: Source) -> tuple[int, ...]:
 
 
 def smallest_block(source: Source) -> int:
-    return int(Trial(source, 1, page_size=4096).numbers()[columns(source)[2]])
+    """As the row says, and as far apart as two blocks are."""
+    tried = Trial(source, 1, page_size=4096, blocks=2)
+    said, ((_, one), (_, other)) = int(tried.numbers()[columns(source)[2]]), tried.blocks
+    assert said == abs(one - other), "the row does not say how large a block is"
+    return said
 
 
 def lays_up_to_the_boundary(source: Source) -> bool:

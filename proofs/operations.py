@@ -203,6 +203,8 @@ def free_of_an_address_in_no_page_is_refused(path: Any, subject: Any = AnyStack)
 
 # How debug builds look at the bytes of a block, which is a lemma of other proofs about C: at once, or in a loop.
 
+BEFORE = "nothing is written before the bytes were looked at"
+
 
 def poison_is_looked_for_at_once(path: Any, subject: Any) -> None:
     """memchr_inv finds the first of so many bytes that is another one."""
@@ -210,10 +212,11 @@ def poison_is_looked_for_at_once(path: Any, subject: Any) -> None:
     written_to = path.one_of("a driver wrote to the free block", False, True)
 
     def memchr_inv(start: Pointer, byte: Any, nbytes: Any) -> Any:
+        path.follow(BEFORE, lambda: not writes)
         asked.append((start.offset, byte % 256, nbytes))
         return Pointer(Opaque("a byte"), 0) if written_to and nbytes >= 1 else 0
 
-    interpreter, frame, block = pool.looks_for_poison(None)
+    interpreter, frame, block, writes = pool.looks_for_poison(None)
     interpreter.externals["memchr_inv"] = memchr_inv
     interpreter.advance(frame)
     size = pool.geometry.size
@@ -237,11 +240,12 @@ def poison_is_looked_for(path: Any, subject: Any) -> None:
         return byte
 
     pool = subject(path, debug=True)
-    interpreter, frame, block = pool.looks_for_poison(read)
+    interpreter, frame, block, writes = pool.looks_for_poison(read)
     _, head = pool.poison_loop()
     size, link = pool.geometry.size, pool.LINK
     begins = interpreter.advance(frame, head)
     path.follow("it begins, and nothing was said", lambda: begins is not None and not pool.log)
+    path.follow(BEFORE, lambda: not writes)
     upwards = None
     if byte == POOL_POISON_FREED and interpreter.resume(frame, begins) is not None:
         upwards = bool(seen.pop() == block + link)
@@ -264,6 +268,7 @@ def poison_is_looked_for(path: Any, subject: Any) -> None:
         lambda: upwards is None or at == (link + number if upwards else size - 1 - number),
     )
     path.show_claim(claims.reports_are_the_kernels, pool.log, [] if byte == POOL_POISON_FREED else ["said"])
+    path.follow(BEFORE, lambda: goes_on is None or not writes)
     following = pool.having_looked_at(begins, number + 1)
     path.follow(
         "the loop goes on with the next byte, after poison",

@@ -213,14 +213,14 @@ class CPool(Operations, AnyPool):
         del mapping
         return PageBytes(self, self.new)
 
-    def looks_for_poison(self, read: Any) -> tuple[Interpreter, Frame, Any]:
-        """dma_pool_alloc, about to look through the bytes of a block, each of which it gets of `read`; and the block's
-        offset."""
+    def looks_for_poison(self, read: Any) -> tuple[Interpreter, Frame, Any, list[Any]]:
+        """dma_pool_alloc, about to look through the bytes of a block, each of which it gets of `read`; the block's offset, and
+        what is written to it."""
         page, _ = first_with_room(self)
         self.read_byte = lambda _, offset: read(offset)
         interpreter, frame = self.started(self.path.one_of("zero", False, True))
         interpreter.cuts.clear()
-        return interpreter, frame, page.blocks["the first"]
+        return interpreter, frame, page.blocks["the first"], page.writes
 
     def _walk(self, page: Any, chain: Any, free_blks: Any, offset: Any) -> str:
         """dma_pool_free of a debug build, from any turn of its walk on: what it says. v6.1 counts no blocks."""

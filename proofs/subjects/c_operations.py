@@ -42,6 +42,7 @@ class Operations:
         self.view["dev"] = named_device(code)
         self.header: Struct | None = None  # the struct dma_page that the code adds
         self.freed: Any = None  # the address that is freed
+        self.looked_at: list[Any] = []  # what the code says is a block, and looks through
         self.flags: Any = 0  # of dma_pool_alloc's caller, without __GFP_ZERO: 0 may not sleep
         self.last_turn: LastTurn | None = None  # of the loop that lays out the page that the code adds
 
@@ -135,8 +136,9 @@ class Operations:
         """Nobody wrote to a free block: the loop over the bytes behind its link says nothing, and ends."""
         return self.having_looked_at(arrived, self.geometry.size - self.LINK)
 
-    def looked_over_at_once(self, _: Pointer, byte: Any, nbytes: Any) -> int:
+    def looked_over_at_once(self, start: Pointer, byte: Any, nbytes: Any) -> int:
         """The same of memchr_inv, which finds nothing."""
+        self.looked_at = [start + -self.LINK]
         is_poison = byte % 256 == POOL_POISON_FREED and self.freed is None
         behind_the_link = "memchr_inv looks for poison behind the link of a block that is handed out"
         self.path.follow(behind_the_link, lambda: is_poison and nbytes == self.geometry.size - self.LINK)
@@ -181,6 +183,9 @@ class Operations:
             claims.structs_are_freed, [] if header is None or header.freed or not header.private else [header]
         )
         if isinstance(frame.result, Pointer):
+            if self.looked_at:
+                handed_out = "a block that is looked through is the one that is handed out"
+                self.path.follow(handed_out, lambda: frame.result in self.looked_at)
             return self.address(frame.result), self.given["dma"]
         self.path.follow("it returns a block or NULL", lambda: frame.result == 0)
         return None

@@ -87,7 +87,7 @@ class Code:
         )
         module = self.debugging if debug else self.module
         given["strnlen"] = partial(length, path)
-        given |= {} if "kmalloc" not in given else from_caches(module, given)
+        given |= from_caches(module, given) if "kfree" in given else {}
         interpreter = Interpreter(module, by_kernel_names(given), objects_of(given), replaced=inline_in_headers(given))
         interpreter.any_global = partial(any_global, module, path)
         if page_size is not None:

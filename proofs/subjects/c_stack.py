@@ -1,5 +1,6 @@
 """A kernel's dma_pool_alloc and dma_pool_free of v6.12's stack of blocks, on `AnyStack`: its known blocks are structs of C."""
 
+from functools import partial
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -127,10 +128,14 @@ class Addresses(Views):
 
 
 class Bytes:
-    """A block's memory, of which each byte is read."""
+    """A block's memory, of which each byte is read; `writes` notes what is filled."""
 
     def __init__(self, read: Any) -> None:
         self.read = read
+        self.writes: list[Any] = []
+
+    def fill(self, *what: Any) -> None:
+        self.writes.append(what)
 
     def load(self, offset: Any, width: int) -> Any:
         if width != 8:
@@ -192,9 +197,16 @@ class CStack(Operations, AnyStack):
         interpreter = super().interpreter()
         if self.debug:
             interpreter.replaced["pool_find_page"] = self.found_page  # a lemma itself
+            looks, _ = self.poison_loop()
+            interpreter.replaced[looks] = partial(self.looked_through, interpreter, looks)
             if not self.walks:
                 interpreter.cuts["pool_block_err", interpreter.module.function("pool_block_err").loop()] = self.walked
         return interpreter
+
+    def looked_through(self, interpreter: Interpreter, name: str, *arguments: Any) -> Any:
+        """pool_check_block looks through the block that it is called with."""
+        self.looked_at = [one for one in arguments if isinstance(one, Pointer)]
+        return interpreter.call(name, *arguments)
 
     def poison_loop(self) -> tuple[str, str]:
         return "pool_check_block", self.code.debugging.function("pool_check_block").loop()
@@ -311,16 +323,16 @@ class CStack(Operations, AnyStack):
         except TakenBack:
             return False
 
-    def looks_for_poison(self, read: Any) -> tuple[Interpreter, Frame, Any]:
+    def looks_for_poison(self, read: Any) -> tuple[Interpreter, Frame, Any, list[Any]]:
         """pool_check_block, about to look through the bytes of a block; see `CPool.looks_for_poison`."""
         at = self.path.number("offset")
         self.path.assume("the block lies in a page", lambda: at < 2**31)
         interpreter = self.interpreter()
         interpreter.cuts.clear()
-        interpreter.externals |= dict.fromkeys(("memset", "llvm.memset.p0.i64"), lambda *_: 0)
         flags = self.path.one_of("flags", 0, GFP_ZERO)
-        frame = interpreter.enter("pool_check_block", Pointer(self.view, 0), Pointer(Bytes(read), at), flags)
-        return interpreter, frame, at
+        block = Bytes(read)
+        frame = interpreter.enter("pool_check_block", Pointer(self.view, 0), Pointer(block, at), flags)
+        return interpreter, frame, at, block.writes
 
     def taken_back(self, *_: Any) -> None:
         raise TakenBack

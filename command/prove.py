@@ -173,15 +173,20 @@ def status_of(results: list[Result]) -> tuple[Status, str]:
 
 
 def select(names: Iterable[str], catalogue: Catalogue = OBLIGATIONS) -> list[str]:
-    """The obligations that are named by claim or in full; all of them if nothing is named. Raises BadInput."""
+    """The obligations that are named by claim, in full, or by how a name begins; all of them if nothing is named. Raises
+    BadInput."""
     chosen: dict[str, None] = {}
     for name in names:
-        found = [o.name for o in catalogue.values() if name in (o.name, o.claim.name)]
-        if not found and name in CLAIMS:
+        claim, _, about = name.partition("/")
+        of_claim = [one.removeprefix(f"{claim}/") for one in catalogue if one.startswith(f"{claim}/")]
+        found = [name] if name in catalogue else [one for one in catalogue if one.startswith(f"{name}/")]
+        if of_claim and not found:
+            raise BadInput(f"{claim} has no obligation {about!r}; there are {', '.join(of_claim)}")
+        if claim in CLAIMS and not found:
             about = "impl/; of a kernel's file there may be one" if catalogue is OBLIGATIONS else "this file"
-            raise BadInput(f"{name} has no obligation about {about}; it is hunted: make fuzz")
+            raise BadInput(f"{claim} has no obligation about {about}; it is hunted: make fuzz")
         if not found:
-            raise unknown("claim", name, [*catalogue, *CLAIMS], "docs/claims.md lists them")
+            raise unknown("claim", name, CLAIMS, "docs/claims.md lists them")
         chosen |= dict.fromkeys(found)
     return list(chosen or catalogue)
 

@@ -45,6 +45,9 @@ def as_text(results: "list[Result]", seconds: float, kernel: str = "") -> str:
         f"{counted(len(results), 'obligation')} in {seconds:.1f} s: {counts}; {len(odd)} not as expected.{earlier}",
     ]
     lines += causes(odd, kernel)
+    if known := [result for result in results if kernel and result.verdict == "REFUTED" and result.as_expected]:
+        faults = len({(one.counterexample or {}).get("actual", one.obligation) for one in known})
+        lines.append(f"  REFUTED as expected: {counted(faults, 'known fault')} of this file.")
     not_proved_here = dict.fromkeys(claim for result in results for claim in result.not_proved_here)
     if not_proved_here:
         lines.append(f"  These proofs rest on claims that were not proved here: {', '.join(not_proved_here)}.")

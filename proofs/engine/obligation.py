@@ -14,7 +14,7 @@ from model.revision import KERNEL
 from model.trace import Trace
 from proofs.engine import smtlib
 from proofs.engine.explore import Outcome, Verdict, explore
-from proofs.engine.path import Body, Theory, code_of
+from proofs.engine.path import AGAIN, Body, Theory, code_of
 from proofs.engine.solver import DEFAULT_LIMIT, Solver
 
 
@@ -299,7 +299,7 @@ def result_of(
         assumed=[premise for premise in outcome.premises if premise in CLAIMS],
         lemmas=[label(lemma.claim, lemma.revision or obligation.revision, lemma.case) for lemma in outcome.lemmas],
         why=why,
-        inputs=outcome.values,
+        inputs={name: value for name, value in outcome.values.items() if not name.endswith(AGAIN)},
         broken=outcome.broken,
         arguments=outcome.arguments,
         counterexample=counterexample,

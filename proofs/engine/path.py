@@ -21,6 +21,9 @@ from proofs.engine.symbolic import AsBits, AsIntegers, Number, Unsupported
 Body = Callable[[Any], None]
 """A proof's body: an ordinary function of a `Path` or of a `Replay`."""
 
+AGAIN = ", again"
+"""Behind the name of an input that a body has asked for before."""
+
 LONGEST_PATH = 1000
 """Decisions on one path; the longest one of the catalogue has less than a hundred."""
 
@@ -124,7 +127,7 @@ class Argument:
     def name_input(self, name: str) -> str:
         """A name of its own for an input: code may well ask twice for what it should have asked for once."""
         while name in self.inputs_named:
-            name += ", again"
+            name += AGAIN
         self.inputs_named.add(name)
         return name
 

@@ -370,7 +370,8 @@ def is_array(to: Pointer) -> bool:
 def copy(to: Any, source: Any, nbytes: Any, *_: Any) -> Any:
     """memcpy of a word, or of a whole struct."""
     of, into = known_pointer(source), known_pointer(to)
-    if isinstance(of.object, Opaque) and is_array(into) and not isinstance(nbytes, int):  # what strnlen says of a text
+    length = of.object.length if isinstance(of.object, Opaque) and of.offset == 0 else None
+    if length is not None and is_array(into) and nbytes <= length + 1:  # a text, perhaps with its end
         if into.object.unwritten != 0:
             raise NotFollowed(f"a text is copied to where {into.object.name} may have no end of it")
         if nbytes >= into.object.room_at(into.offset):

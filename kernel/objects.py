@@ -76,6 +76,8 @@ class Opaque:
     may_be_null: bool = False
     variable: str = ""
     """The file's variable that leads to it."""
+    length: Any = None
+    """Of a text: what strnlen() has said, in bytes."""
 
     def load(self, *_: Any) -> Any:
         raise self.reached or NotFollowed(f"{self.name} is read or written, of which nothing is known")

@@ -153,3 +153,14 @@ def test_a_model_that_plain_integers_do_not_confirm_is_not_believed() -> None:
         path.show("only symbolic numbers fail", lambda: isinstance(x, int) or x != 3)
 
     assert verdict(differs) is Verdict.UNKNOWN
+
+
+def test_a_model_that_is_not_followed_on_plain_integers_refutes_nothing() -> None:
+    def lost(path: Any) -> None:
+        x = path.number("x")
+        if isinstance(x, int):
+            raise NotImplementedError("only symbolic numbers are followed")
+        path.show("it is not 3", lambda: x != 3)
+
+    outcome = explore(lost, Theory.U32, Solver())
+    assert (outcome.verdict, outcome.why) == (Verdict.NOT_FOLLOWED, "only symbolic numbers are followed")

@@ -200,7 +200,8 @@ def smallest_inputs(path: Path, model: z3.ModelRef, solver: Solver, minimise: bo
 
 
 def break_plainly(body: Body, replay: Replay, broken: str, outcome: Outcome) -> None:
-    """Run a counterexample on plain integers: it has to break there what it broke in the solver's encoding."""
+    """Run a counterexample on plain integers: it has to break there what it broke in the solver's encoding. Where it cannot be
+    followed there, nothing is said of it."""
     try:
         body(replay)
         found = "nothing breaks"
@@ -208,6 +209,9 @@ def break_plainly(body: Body, replay: Replay, broken: str, outcome: Outcome) -> 
         found = f"the premise does not hold: {premise}"
     except AssertionFailed as what:
         found = str(what)
+    except NotImplementedError as lost:
+        outcome.verdict, outcome.why = Verdict.NOT_FOLLOWED, str(lost)
+        return
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as failure:

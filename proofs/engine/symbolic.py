@@ -230,6 +230,8 @@ class AsBits(Number):
             x, y = z3.SignExt(width, x), z3.SignExt(width, y)
         elif operation in ("add", "sub"):
             x, y = z3.SignExt(1, x), z3.SignExt(1, y)
+        elif operation == "mod" and x.eq(y):
+            return AsBits(self.path, z3.BitVecVal(0, 1))  # by itself, which a solver does not see in a division
         elif operation == "mod" and self.path.is_certain(y & (y - 1) == 0):
             # A remainder by a power of two is a mask, which is far easier to reason about than a division.
             return AsBits(self.path, x & (y - 1))

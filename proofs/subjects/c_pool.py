@@ -112,11 +112,11 @@ class Code:
 
 def length(path: Any, text: Any, most: Any) -> Any:
     """strnlen: of any text, at most `most`; without a path, 1."""
-    del text
-    if path is None:
-        return 1
-    nbytes = path.number("the length of a text")
-    path.know((nbytes <= most).term)
+    nbytes = 1 if path is None else path.number("the length of a text")
+    if isinstance(nbytes, Number):
+        path.know((nbytes <= most).term)
+    if isinstance(text, Pointer) and isinstance(text.object, Opaque):
+        text.object.length = nbytes
     return nbytes
 
 

@@ -74,7 +74,8 @@ class Said:
     """Of a patch: how many findings there are, what a driver sees, what is to be said of that, a line each; each claim that
     breaks, with its lines; where the traces of these are; and what differs first in how many pools, with an example."""
 
-    head: str
+    number: int
+    subject: str
     findings: int = 0
     sees: str = ""
     lines: list[str] = field(default_factory=list)
@@ -92,7 +93,7 @@ class Said:
             runs = counted(len(self.breaks) - most, "more run")
             lines.append(f"and {runs}, with traces in {self.traces}: {', '.join(more)}")
         lines += [f"- {kind}: {change}" for kind, change in shown]
-        return [f"{self.head}: {sees}", *(f"    {line}" for line in lines)]
+        return [f"{self.number:>2}. {self.subject}: {sees}", *(f"    {line}" for line in lines)]
 
 
 @dataclass(frozen=True)
@@ -174,11 +175,7 @@ def run(options: argparse.Namespace) -> Status:
 
 def outcome(said: list[Said], odd: list[Result], why_none: str) -> str:
     """What the exit status is about."""
-    found = [
-        f"{counted(one.findings, 'finding')} of patch {one.head.partition('.')[0].strip()}"
-        for one in said
-        if one.findings
-    ]
+    found = [f"{counted(one.findings, 'finding')} of patch {one.number}" for one in said if one.findings]
     found += [f"{counted(len(odd), 'obligation')} with another verdict than of the base"] if odd else []
     if found:
         return f"Status 1: {', '.join(found)}."
@@ -285,7 +282,7 @@ def prove(kernel: str, jobs: int, only: Collection[str] = ()) -> tuple[list[Resu
 
 def of_patch(number: int, patch: Patch, before: Looked, after: Looked, traces: Path) -> Said:
     """What changes, and three lines for each claim that breaks, whose run is kept in a folder for `traces`."""
-    comparison, kernel, said = after.comparison, after.kernel, Said(f"{number:>2}. {patch.subject}")
+    comparison, kernel, said = after.comparison, after.kernel, Said(number, patch.subject)
     lines = said.lines
     lines += [patch.unlike] if patch.unlike else []
     said.sees = "the code is the same"

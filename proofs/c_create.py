@@ -10,7 +10,7 @@ from kernel.environment import GFP_ZERO
 from kernel.ir import Field
 from kernel.objects import Fault, FunctionPointer, Pointer, Struct, View
 from model import claims
-from proofs.subjects.c_pool import NUMA_NO_NODE, Code, any_text, call_create, in_a_ring, show_unlinked
+from proofs.subjects.c_pool import NUMA_NO_NODE, Code, any_text, call_create, in_a_ring, raise_linked
 from proofs.subjects.c_views import NOT_AS_ASSERTED, Mutexes
 from proofs.subjects.subject import PAGE_SIZE
 
@@ -76,7 +76,7 @@ class Device:
             return
         if what.object not in self.memory or what.offset != 0 or any(what.object is one for one, _ in self.resources):
             raise Fault(f"{what.object.name} is freed, which is another's, or the device's still")
-        show_unlinked(what.object)
+        raise_linked(what.object)
         self.memory.remove(what.object)
         self.freed.append(what.object)
         what.object.freed = True

@@ -79,7 +79,10 @@ def test_a_review_of_whatever_length_fits_into_a_mail() -> None:
     assert "- row in 2: 1; now 2" in "".join(few)
     quiet = [replace(one, breaks=[], differences=[("row in 2", "1; now 2"), ("messages in 1", "")]) for one in said]
     one_example = review.shortened(["base"], [*quiet, *quiet[:5]], status, page)
-    assert one_example[2:4] == [" 0. patch: a driver sees a change: row in 2, messages in 1", "    - row in 2: 1; now 2"]
+    assert one_example[2:4] == [
+        " 0. patch: a driver sees a change: row in 2, messages in 1",
+        "    - row in 2: 1; now 2",
+    ]
     assert "    and 1 more run, with traces in .: c" in some
     assert "    and 2 more runs, with traces in .: b, c" in most
     assert "more lines" in most[-4]

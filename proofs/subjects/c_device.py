@@ -4,7 +4,7 @@ from typing import Any
 
 from kernel.ir import NotFollowed
 from kernel.objects import Pointer
-from proofs.subjects.c_pool import show_unlinked
+from proofs.subjects.c_pool import raise_linked
 
 
 class LoggedDevice:
@@ -23,7 +23,7 @@ class LoggedDevice:
         self.seen.append(("filled", offset, nbytes, byte % 256))
 
     def kfree(self, what: Pointer) -> None:
-        show_unlinked(what.object)
+        raise_linked(what.object)
         self.freed.append(what.object)
         what.object.freed = True
 

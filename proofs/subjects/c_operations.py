@@ -11,7 +11,7 @@ from kernel.ir import Field, NotFollowed
 from kernel.objects import Fault, Pointer, Struct
 from model import claims
 from proofs.subjects.c_last_turn import Laid, LastTurn
-from proofs.subjects.c_pool import NUMA_NO_NODE, Code, lookup_case, named_device, show_unlinked
+from proofs.subjects.c_pool import NUMA_NO_NODE, Code, lookup_case, named_device, raise_linked
 from proofs.subjects.c_turns import Variables
 from proofs.subjects.c_views import Views
 
@@ -83,7 +83,7 @@ class Operations:
         return 0 if self.header is None else Pointer(self.header, 0)
 
     def kfree(self, what: Pointer) -> None:
-        show_unlinked(what.object)
+        raise_linked(what.object)
         what.object.freed = True
 
     def dma_alloc_coherent(self, dev: Any, nbytes: Any, to: Pointer, flags: Any) -> Any:

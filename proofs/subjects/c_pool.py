@@ -65,7 +65,7 @@ class Code:
 
     @property
     def looks_at_once(self) -> bool:
-        """memchr_inv looks for bytes of a free block that are no poison, and no loop does."""
+        """memchr_inv looks for bytes of a free block that are no poison."""
         return "memchr_inv" in called(self.debugging, "dma_pool_alloc", others=True)
 
     def struct(self, name: str) -> Struct:
@@ -132,6 +132,10 @@ class Neighbour(View):
         super()._check(offset, width)
 
 
+def not_known(struct: Struct, known: Field, more: str = "") -> NotFollowed:
+    return NotFollowed(f"{struct.name}.{known.name} leads to what the proof does not know{more}")
+
+
 def any_ring(path: Any, struct: Struct, known: Field) -> Any:
     """A link of a list of which a proof knows nothing: alone in it, or with another, or between two; without a path, alone.
     That it was put there, or initialised, is a premise of whoever asks.
@@ -142,11 +146,9 @@ def any_ring(path: Any, struct: Struct, known: Field) -> Any:
     stem = known.name.removesuffix("next").removesuffix("prev")
     ends = [(at, one) for at, one in struct.fields.items() if one.name in (f"{stem}next", f"{stem}prev")]
     if [one.type for _, one in ends] != ["list_head*"] * 2 or ends[1][0] != ends[0][0] + 8:
-        raise NotFollowed(f"{struct.name}.{known.name} leads to what the proof does not know")
+        raise not_known(struct, known)
     if any(at in struct.cells or at in getattr(struct, "kept", ()) for at, _ in ends):
-        raise NotFollowed(
-            f"{struct.name}.{known.name} leads to what the proof does not know, and the other end to what it knows"
-        )
+        raise not_known(struct, known, ", and the other end to what it knows")
     if path is not None and any(name.startswith(OTHERS) for name in path.inputs_named):
         raise NotFollowed(f"{struct.name}.{known.name} is in a second list of which the proof knows nothing")
     name = f"{OTHERS}{struct.name}.{stem}".rstrip(".")
@@ -160,7 +162,7 @@ def any_ring(path: Any, struct: Struct, known: Field) -> Any:
     return struct.cells[struct.offset_of(known.name)]
 
 
-def show_unlinked(freed: Struct) -> None:
+def raise_linked(freed: Struct) -> None:
     """An object that is freed is in no list. Raises Fault if it is, and NotFollowed if that is not known."""
     for at, known in freed.fields.items():
         if known.type != "list_head*" or not known.name.endswith("next") or at in getattr(freed, "kept", ()):

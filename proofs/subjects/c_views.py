@@ -12,7 +12,7 @@ import z3
 from kernel.ir import ATOMIC, Field, NotFollowed
 from kernel.objects import Fault, Pointer, Struct, View
 from proofs.engine.symbolic import Number
-from proofs.subjects.c_pool import Code
+from proofs.subjects.c_pool import Code, not_known
 
 SET_BY_CREATE = {"size", "allocation", "boundary", "blks_per_alloc", "dev", "node", "name", "vaddr", "dma"}
 """Of a pool and of a page: what never changes, so that no lock guards it."""
@@ -30,7 +30,7 @@ def fits(value: Any, width: int) -> Any:
 def any_number(path: Any, struct: Struct, known: Field) -> Any:
     """What a field holds of which a proof knows nothing. Raises NotFollowed for an address."""
     if known.type.endswith("*"):
-        raise NotFollowed(f"{struct.name}.{known.name} leads to what the proof does not know")
+        raise not_known(struct, known)
     return fits(path.number(f"{struct.name}.{known.name}"), known.width)
 
 
@@ -116,9 +116,8 @@ class Mutexes:
         self.creating = False
         self.linked_under: list[Struct] = []  # the mutexes that were held when the list of pools was last written
         self.pools: list[Struct] = []  # whose spinlocks guard what is the pool's own, and no list of pools
-        self.guards: dict[
-            str, list[Struct]
-        ] = {}  # of each variable of the file: the mutexes under which it is always touched
+        self.guards: dict[str, list[Struct]] = {}
+        """Of each variable of the file: the mutexes under which it is always touched."""
         self.written: list[str] = []  # variables of the file
 
     def seen(self, struct: str, **options: Any) -> View:

@@ -22,7 +22,7 @@ class File(PoolsFile):
         self.path = path
         self.mutexes = Mutexes(code)
         self.pool = self.seen(code, "dma_pool")
-        self.page, self.next_page = code.struct("dma_page"), code.struct("dma_page")
+        self.page, self.next_page = self.seen(code, "dma_page"), self.seen(code, "dma_page")
         for struct in (self.pool, self.page):
             struct.any_value = lambda of, field: path.number(f"{of.name}.{field.name}", field.width)
         other = self.seen(code, "dma_pool")
@@ -113,3 +113,4 @@ def row_counts_the_pages(path: Any, subject: Code) -> None:
     )
     path.show_claim(claims.counters_do_not_wrap, then["blocks"], counts["blocks"], in_use)
     path.show_claim(claims.reports_are_the_kernels, file.rows[1:], [])
+    path.show_claim(claims.locking_rules_are_kept, "; ".join(file.mutexes.misuse))

@@ -1,6 +1,7 @@
 """A kernel's own dma_pool_alloc and dma_pool_free, on the state of a proof: what they call, and what stands for their loops."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from impl.pool import POOL_POISON_FREED
@@ -62,17 +63,27 @@ class Operations:
             init_on_alloc=lambda: self.init_on_alloc,
             init_on_free=lambda: self.init_on_free,
             poolproof_log=lambda *_: self._error("said"),
+            might_alloc=partial(self.might_sleep, "might_alloc"),
+            might_sleep=lambda *_: self.might_sleep("might_sleep"),
+            mutex_lock=lambda _: self.might_sleep("mutex_lock"),
             **self.locked.externals(),
             **more,
         )
         interpreter.touched = self.locked.touched_of_the_file
         return interpreter
 
+    def might_sleep(self, function: str, flags: Any = GFP_DIRECT_RECLAIM) -> None:
+        """A function runs that sleeps where its flags let it."""
+        if isinstance(flags, int) and not flags & GFP_DIRECT_RECLAIM:
+            return
+        self.locked.might_sleep(function)
+        if isinstance(flags, int) and flags & ~self.flags & GFP_DIRECT_RECLAIM:
+            self.locked.misuse.append(f"{function} may sleep, and the caller may not")
+
     def kmalloc(self, nbytes: Any, flags: Any, node: Any = NUMA_NO_NODE) -> Any:
         self.node = node
-        self.locked.sleeps("kmalloc")
-        if isinstance(flags, int) and flags & ~self.flags & GFP_DIRECT_RECLAIM:
-            self.locked.misuse.append("kmalloc may sleep, and the caller may not")
+        self.might_sleep("kmalloc", flags)
+        self.locked.others_ran = not self.locked.taken
         if self.header is not None:
             raise NotFollowed("more than one page is added")
         self.header = self.new_header()
@@ -88,7 +99,8 @@ class Operations:
 
     def dma_alloc_coherent(self, dev: Any, nbytes: Any, to: Pointer, flags: Any) -> Any:
         del dev
-        self.locked.sleeps("dma_alloc_coherent")
+        self.might_sleep("dma_alloc_coherent", flags)
+        self.locked.others_ran = not self.locked.taken
         self.path.show("as many bytes are asked for as a page has", lambda: nbytes == self.geometry.allocation)
         mapping = self.memory.alloc_coherent(nbytes, flags & ~GFP_ZERO)
         if mapping is None:

@@ -39,13 +39,48 @@ def may_race(variable: View, name: str) -> bool:
     return variable.name.endswith(".__already_done") or variable.fields[variable.offset_of(name)].type in ATOMIC
 
 
-class Locked:
-    """What is shared, and the lock that guards it: notes every misuse, in the order in which it happens."""
+class Spinlocks:
+    """The pools' locks that an operation holds, which interrupt handlers take as well, and whether interrupts are off: notes
+    every misuse, in the order in which it happens."""
+
+    def __init__(self, interrupts_off: bool = False) -> None:
+        self.misuse: list[str] = []
+        self.spinlocks: list[Any] = []  # those that are held, by the pools
+        self.irqs_off = self.irqs_off_before = interrupts_off
+
+    def take(self, pool: Any) -> None:
+        if pool in self.spinlocks:
+            self.misuse.append("pool->lock is taken twice")
+        if not self.irqs_off:
+            self.misuse.append("pool->lock is taken with interrupts on, and an interrupt handler takes it as well")
+        self.spinlocks.append(pool)
+
+    def drop(self, pool: Any) -> None:
+        if pool in self.spinlocks:
+            self.spinlocks.remove(pool)
+        else:
+            self.misuse.append("pool->lock is dropped twice")
+
+    def interrupts(self, off: Any) -> int:
+        if self.spinlocks and not off:
+            self.misuse.append("interrupts are let in while pool->lock is held")
+        before, self.irqs_off = self.irqs_off, bool(off)
+        return int(before)
+
+    def left(self) -> str:
+        """All misuse, by the end of an operation."""
+        at_the_end = ["pool->lock is left taken"] if self.spinlocks else []
+        if self.irqs_off != self.irqs_off_before:
+            at_the_end.append("interrupts are left otherwise than they were")
+        return "; ".join([*self.misuse, *at_the_end])
+
+
+class Locked(Spinlocks):
+    """What is shared, and the lock that guards it, of dma_pool_alloc and dma_pool_free."""
 
     def __init__(self, interrupts_off: bool) -> None:
-        self.misuse: list[str] = []
-        self.taken = self.others_ran = self.was_taken = False
-        self.irqs_off = self.irqs_off_before = interrupts_off
+        super().__init__(interrupts_off)
+        self.others_ran = self.was_taken = False
         self.races = 0
         self.guarded: Struct | None = None  # the struct dma_pool that has the lock
 
@@ -53,39 +88,48 @@ class Locked:
         """What the code of one operation, which begins, calls."""
         self.was_taken = self.others_ran = False
         return {
-            "spin_lock": lambda lock: self.take_or_drop(True, lock),
-            "spin_unlock": lambda lock: self.take_or_drop(False, lock),
+            "spin_lock": lambda lock: self.take(lock.object),
+            "spin_unlock": lambda lock: self.drop(lock.object),
             "poolproof_irqs": self.interrupts,
             "poolproof_races": self.race,
             "lock_is_held_type": lambda *_: int(self.taken),
             "poolproof_lockdep": lambda: self.misuse.append(NOT_AS_ASSERTED),
         }
 
-    def take_or_drop(self, taken: bool, lock: Any) -> None:
-        if self.guarded is not None and getattr(lock, "object", None) is not self.guarded:
-            raise NotFollowed("a spinlock is taken or dropped that is not the pool's")
-        if self.taken == taken:
-            self.misuse.append("pool->lock is taken twice" if taken else "pool->lock is dropped twice")
-        if taken and self.was_taken and not self.others_ran:
-            raise NotFollowed("the lock is dropped where this proof lets no other caller run")
-        self.taken, self.was_taken, self.others_ran = taken, self.was_taken or taken, False
+    @property
+    def taken(self) -> bool:
+        return bool(self.spinlocks)
 
-    def interrupts(self, off: Any) -> int:
-        before, self.irqs_off = self.irqs_off, bool(off)
-        return int(before)
+    def take(self, pool: Any) -> None:
+        self.is_the_pools(pool)
+        if self.was_taken and not self.others_ran:
+            raise NotFollowed("the lock is dropped where this proof lets no other caller run")
+        self.was_taken, self.others_ran = True, False
+        super().take(pool)
+
+    def drop(self, pool: Any) -> None:
+        self.is_the_pools(pool)
+        self.others_ran = False
+        super().drop(pool)
+
+    def is_the_pools(self, pool: Any) -> None:
+        if self.guarded is not None and pool is not self.guarded:
+            raise NotFollowed("a spinlock is taken or dropped that is not the pool's")
 
     def race(self, meant: int) -> None:
         self.races += 1 if meant == 1 else -1
 
-    def sleeps(self, function: str) -> None:
-        """A function that may sleep runs, and other callers meanwhile."""
+    def might_sleep(self, function: str) -> None:
+        """A function that may sleep runs."""
         if self.taken:
             self.misuse.append(f"{function} may sleep, and pool->lock is taken")
-        self.others_ran = True
+        elif self.irqs_off and not self.irqs_off_before:
+            self.misuse.append(f"{function} may sleep, and interrupts are off")
 
-    def touched(self, view: View, name: str, writes: bool) -> None:  # noqa: ARG002
+    def touched(self, view: View, name: str, writes: bool) -> None:
         is_atomic = view.fields[view.offset_of(name)].type in ATOMIC
-        if not (self.taken or view.private or self.races or is_atomic or name in SET_BY_CREATE):
+        is_settled = name in SET_BY_CREATE and not writes
+        if not (self.taken or view.private or self.races or is_atomic or is_settled):
             self.misuse.append(f"{view.name}.{name} is touched without pool->lock")
 
     def touched_of_the_file(self, variable: View, name: str, writes: bool) -> None:
@@ -98,24 +142,18 @@ class Locked:
         if not self.taken:
             self.misuse.append(f"{function} runs without pool->lock")
 
-    def left(self) -> str:
-        """All misuse, by the end of an operation."""
-        at_the_end = ["pool->lock is left taken"] if self.taken else []
-        if self.irqs_off != self.irqs_off_before:
-            at_the_end.append("interrupts are left otherwise than they were")
-        return "; ".join([*self.misuse, *at_the_end])
 
-
-class Mutexes:
+class Mutexes(Spinlocks):
     """The mutexes that an operation holds, of which one has to guard the list of a device's pools; and what goes wrong."""
 
     def __init__(self, code: Code) -> None:
+        super().__init__()
         self.code = code
         self.held: list[Struct] = []
-        self.misuse: list[str] = []
         self.creating = False
         self.linked_under: list[Struct] = []  # the mutexes that were held when the list of pools was last written
         self.pools: list[Struct] = []  # whose spinlocks guard what is the pool's own, and no list of pools
+        self.pages: list[Struct] = []  # of one of these
         self.guards: dict[str, list[Struct]] = {}
         """Of each variable of the file: the mutexes under which it is always touched."""
         self.written: list[str] = []  # variables of the file
@@ -126,11 +164,14 @@ class Mutexes:
         known = self.code.struct(struct)
         view = View(known.name, known.fields, place=known.place, touched=self.touched, **options)
         self.pools += [view] * (struct == "dma_pool")
+        self.pages += [view] * (struct == "dma_page")
         return view
 
     def touched(self, view: View, name: str, writes: bool) -> None:
         if view.private:
             return
+        if view in self.pages and not self.spinlocks:
+            self.misuse.append(f"{view.name}.{name} is touched without pool->lock")
         if name.startswith(("dma_pools.", "pools.")):
             if writes and name.startswith("dma_pools."):
                 self.linked_under = list(self.held)
@@ -148,8 +189,9 @@ class Mutexes:
         return {
             "mutex_lock": self.lock,
             "mutex_unlock": self.unlock,
-            "spin_lock": self.spinlock,
-            "spin_unlock": self.spinlock,
+            "spin_lock": lambda lock: self.take(self.pool_of(lock)),
+            "spin_unlock": lambda lock: self.drop(self.pool_of(lock)),
+            "poolproof_irqs": self.interrupts,
         }
 
     def touched_of_the_file(self, variable: View, name: str, writes: bool) -> None:
@@ -160,13 +202,16 @@ class Mutexes:
         self.guards[variable.name] = [one for one in before if one in self.held]
         self.written += [variable.name] * (writes and variable.name not in self.written)
 
-    def spinlock(self, lock: Pointer) -> None:
+    def pool_of(self, lock: Pointer) -> Any:
         if lock.object not in self.pools:
             raise NotFollowed("a spinlock is taken or dropped that is not a pool's")
+        return lock.object
 
     def lock(self, mutex: Pointer) -> None:
         if mutex.object in self.held:
             self.misuse.append("a mutex is taken twice")
+        if self.spinlocks or self.irqs_off:
+            self.misuse.append("a mutex is waited for with pool->lock held, or with interrupts off")
         self.held.append(mutex.object)
 
     def unlock(self, mutex: Pointer) -> None:
@@ -178,7 +223,7 @@ class Mutexes:
     def left(self) -> str:
         """All misuse, by the end of an operation."""
         raced = [f"{name} is touched under no common mutex" for name in self.written if not self.guards[name]]
-        return "; ".join([*self.misuse, *raced, *["a mutex is held"] * bool(self.held)])
+        return "; ".join(filter(None, [super().left(), *raced, *["a mutex is held"] * bool(self.held)]))
 
 
 class Views:

@@ -69,13 +69,15 @@ def table_of_claims() -> str:
 
 
 def stated_of_c(claim: Claim) -> list[str]:
-    """That a claim is proved of C, and the modules of proofs/ that show or state it of C, if there are any."""
+    """That a claim is proved of C, and the modules of proofs/ that show or state it of C, if there are any; what only assumes
+    it, or has it as a lemma, is none."""
     if claim.name not in PROVED_OF_C:
         return []
     files = sorted([*(ROOT / "proofs").glob("compiled*.py"), *(ROOT / "proofs").glob("c_*.py")])
-    named = [file.stem for file in files if re.search(rf"\bclaims\.{claim.name}\b", file.read_text())]
+    used = rf"(?<!assume_claim\()(?<!lemma\()(?<!by\()\bclaims\.{claim.name}\b"
+    named = [file.stem for file in files if re.search(used, re.sub(r"\(\s+", "(", file.read_text()))]
     named = [name for name in named if name not in ("c_runs", "c_counterexamples")]
-    return ["your C u64" + (f" (`{'`, `'.join(named)}`)" if named else "")]
+    return ["your C" + (f" (`{'`, `'.join(named)}`)" if named else "")]
 
 
 def seeded_bugs(claim: Claim) -> list[str]:

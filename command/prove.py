@@ -42,6 +42,9 @@ from report.runs import show, surprises
 from report.text import show_progress
 from report.verdicts import of_proof
 
+COVERAGE = "reports/coverage.html"
+"""Where --coverage writes, if no file is named."""
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     add_names(parser, "CLAIM", "a claim, or one of its obligations")
@@ -67,7 +70,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--coverage",
         nargs="?",
-        const="reports/coverage.html",
+        const=COVERAGE,
         metavar="FILE",
         help="hunt in the kernel as well, and write its mm/dmapool.c as a page that says of each line whether a proof or the "
         "hunt reaches it (default: %(const)s)",
@@ -83,6 +86,8 @@ def run(options: argparse.Namespace) -> Status:
     catalogue = catalogue_of(options.kernel)
     names = select(options.names, catalogue)
     try_out(options.json, options.traces, options.smt2)
+    if options.coverage == COVERAGE:
+        try_out(None, str(Path(COVERAGE).parent))
     try_out(options.coverage)
     if options.second:
         import proofs.engine.second  # noqa: F401 - so that a missing solver is said before any work

@@ -45,10 +45,9 @@ class Called(NamedTuple):
 
 
 class Held(NamedTuple):
-    """Of a function: its calls that were compared, those left out, its basic blocks that were run, and all of them."""
+    """Of a function: its calls that were compared, its basic blocks that were run, and all of them."""
 
     calls: int
-    left_out: int
     run: int
     blocks: int
 
@@ -67,8 +66,8 @@ class Comparison:
         self.number = 0  # of the calls that native code has made
         self.kept = library.set_hook(self.answered)
 
-    def hold(self, name: str, calls: int, seed: int) -> tuple[int, int]:
-        """Compare so many calls of a function: how many there were, and how many were left out. Raises Differs."""
+    def hold(self, name: str, calls: int, seed: int) -> int:
+        """Compare so many calls of a function: how many there were. Raises Differs."""
         chance, done, left_out = random.Random(f"{seed} {name}"), 0, 0
         function = self.module.function(name)
         kinds = [self.module.parameter_type(name, number) for number in range(1, len(function.parameters) + 1)]
@@ -78,7 +77,7 @@ class Comparison:
             while len(tries) < CALLS_IN_A_WORLD and tries[-5:].count(True):
                 tries.append(self.is_alike(world, function, kinds))
             done, left_out = done + tries.count(True), left_out + tries.count(False)
-        return done, left_out
+        return done
 
     def is_alike(self, world: World, function: Function, kinds: list[str]) -> bool:
         """Make one call; whether the interpreter came to its end. Raises Differs."""
@@ -165,9 +164,9 @@ def hold_to_native(source: Source, function: tuple[int, str], calls: int, seed: 
     """Compare so many calls of a function. Raises Differs, and BuildError."""
     comparison, name = comparisons(source)[function[0]][0], function[1]
     RUN.clear()
-    done, left_out = comparison.hold(name, calls, seed)
+    done = comparison.hold(name, calls, seed)
     blocks = {comparison.module.code_of(name, block) for block in comparison.module.function(name).blocks}
-    return Held(done, left_out, len(blocks & RUN), len(blocks))
+    return Held(done, len(blocks & RUN), len(blocks))
 
 
 def names_of(module: Module) -> tuple[list[str], list[str]]:

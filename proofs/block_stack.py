@@ -163,10 +163,11 @@ def in_use_counts_a_freed_block_no_more(path: Any, subject: Any = AnyStack) -> N
 def counters_do_not_wrap(path: Any, subject: Any = AnyStack) -> None:
     """Of blocks of 16 bytes, fewer than 2^60 are in an address space."""
     pool, _ = allocate(path, subject)
-    for count in (pool.live, pool.blocks):
+    for count in (pool.live, pool.blocks, pool.pages):
         path.assume("the blocks are in an address space", lambda count=count: count < 2**60)
     path.show_claim(claims.counters_do_not_wrap, pool.nr_active, pool.live, 1)
     path.show_claim(claims.counters_do_not_wrap, pool.nr_blocks, pool.blocks, len(pool.page.offsets))
+    path.show_claim(claims.counters_do_not_wrap, pool.nr_pages, pool.pages, int(bool(pool.page.offsets)))
 
 
 @obligation(claims.total_counts_the_blocks, REVISION, Theory.U64, explain=explain_stack, case="new_page")

@@ -201,7 +201,7 @@ def managed_pool_is_what_is_asked_for(path: Any, subject: Code) -> None:
 
 
 def structs_are_on_the_node(path: Any, subject: Code) -> None:
-    """Of a new pool; of a new page, `operations.page_is_on_the_node`."""
+    """Of a new pool; of a new page, `c_alloc.page_is_on_the_node`."""
     device, node = Device(path, subject), path.number("node")
     path.assume("a node is an int", lambda: node < 2**31)
     device.interpreter.call("dma_pool_create_node", any_text(), Pointer(device.view, 0), 64, 8, 0, node)

@@ -92,11 +92,12 @@ def row_counts_the_pages(path: Any, subject: Code) -> None:
     (at,) = (name for name, value in begins.items() if isinstance(value, Pointer))
     first, following = file.places
     path.follow("it begins with the first page, and with no counts", lambda: begins[at] == file.place(at, first))
-    wide = {"blocks": 31 if subject.promises is V6_1 else 60}  # v6.1 counts blocks in an int
-    counts = {name: path.number(f"{name} by then", wide.get(name, 31)) for name in begins if name != at}
+    counts = {name: path.number(f"{name} by then") for name in begins if name != at}
     path.follow(
-        "pages and their blocks are counted", lambda: len(counts) == 2 and not any(begins[name] for name in counts)
+        "pages and blocks are counted", lambda: {*counts} == {"pages", "blocks"} and not any(map(begins.get, counts))
     )
+    most = 2**31 if subject.promises is V6_1 else 2**60  # v6.1 counts blocks in an int
+    path.assume("the counts fit", lambda: counts["pages"] < 2**31 and counts["blocks"] < most)
     if path.one_of("the walk is", "at a page", "over") == "over":
         file.interpreter.resume(file.frame, {**counts, at: file.place(at, file.end)})
         file.show_row(counts["blocks"], counts["pages"])

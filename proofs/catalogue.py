@@ -8,6 +8,7 @@ from hashlib import sha256
 from shlex import quote
 
 from kernel.build import find
+from kernel.compiler import version_of
 from kernel.execute import RUN
 from kernel.headers import SHIM, stamp
 from kernel.ir import NotFollowed, clang
@@ -111,7 +112,12 @@ def digest_of_kernel(path: str) -> str:
     the shim; and of the compiler. Raises BuildError."""
     source = find(path)
     contents = [sha256(file.read_bytes()).hexdigest() for file in (source.file, *sorted(SHIM.rglob("*.[ch]")))]
-    return cache.digest_of(source.file.name, contents, stamp(source.whole_tree()), clang())
+    return cache.digest_of(source.file.name, contents, stamp(source.whole_tree()), version_of_clang())
+
+
+@functools.cache
+def version_of_clang() -> str:
+    return version_of(clang())
 
 
 def key_of(obligation: Obligation, settings: Settings, compiled_from: str | None = None) -> str:

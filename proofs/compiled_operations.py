@@ -1,7 +1,8 @@
 """The claims about what a kernel's operations do: alloc and free, with any number of pages and blocks; create and destroy.
 
 The bodies are those about impl/, in `proofs.free_list`, `proofs.fills`, `proofs.block_stack` and `proofs.operations`: of lists
-of offsets on `proofs.subjects.c_lists`, of a stack of blocks on `proofs.subjects.c_stack`; and those of `proofs.c_create`.
+of offsets on `proofs.subjects.c_lists`, of a stack of blocks on `proofs.subjects.c_stack`; and those of `proofs.c_alloc` and
+`proofs.c_create`.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 from model import claims
 from model.claims import Claim
 from model.promises import V6_1
-from proofs import block_stack, c_create, fills, free_list, operations, page_scan
+from proofs import block_stack, c_alloc, c_create, fills, free_list, operations, page_scan
 from proofs.c_counterexamples import confirmed
 from proofs.c_runs import explain_count, explain_natively
 from proofs.engine.explore import Verdict
@@ -88,10 +89,10 @@ def operations_of(state: Any) -> None:
         else:
             state.refute(one.claim, body, one.case, natively(one.explain))
     if code.stacks and code.module.has("dma_pool_create_node"):
-        body = about_c(code, operations.page_is_on_the_node, kind)
+        body = about_c(code, c_alloc.page_is_on_the_node, kind)
         state.prove(claims.structs_are_on_the_node, body, explain_natively, "page")
-    at_once = operations.poison_is_looked_for_at_once
-    poison = about_c(code, at_once if code.looks_at_once else operations.poison_is_looked_for, kind)
+    at_once = c_alloc.poison_is_looked_for_at_once
+    poison = about_c(code, at_once if code.looks_at_once else c_alloc.poison_is_looked_for, kind)
     state.prove(claims.reports_are_the_kernels, poison, explain_natively, "poison")
 
 

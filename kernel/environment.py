@@ -21,12 +21,15 @@ External = Callable[..., Any]
 GFP_ZERO, GFP_DIRECT_RECLAIM = 0x100, 0x400
 """__GFP_ZERO, and __GFP_DIRECT_RECLAIM, with which an allocation may sleep, of linux/gfp_types.h."""
 
+DMA_ATTR_NO_WARN = 0x100
+"""Of linux/dma-mapping.h: dma_alloc_coherent() passes it on for __GFP_NOWARN."""
+
 ANY = tuple(range(8))
 SAME: dict[str, tuple[str, Sequence[int]]] = {
     **dict.fromkeys(("__kmalloc", "__kmalloc_noprof"), ("kmalloc", (0, 1))),
     **dict.fromkeys(("__kmalloc_node", "__kmalloc_node_noprof"), ("kmalloc", (0, 1, 2))),
-    "dma_alloc_attrs": ("dma_alloc_coherent", (0, 1, 2, 3)),
-    "dma_free_attrs": ("dma_free_coherent", (0, 1, 2, 3)),
+    "dma_alloc_attrs": ("dma_alloc_coherent", (0, 1, 2, 3, 4)),
+    "dma_free_attrs": ("dma_free_coherent", (0, 1, 2, 3, 4)),
     "__devres_alloc_node": ("devres_alloc", (0, 1, 2)),
     "mutex_lock_nested": ("mutex_lock", (0,)),
     "__raw_spin_lock_init": ("spin_lock_init", ANY),

@@ -157,9 +157,8 @@ class Lockstep(Checks):
         self.memory.place = outer
         self.under_way -= 1
         forced = record.page is not None and record.page.forced
-        if len(self.memory.mappings) > len(self.shadow.mappings):
-            for mapping in [*self.memory.mappings.values()][len(self.shadow.mappings) :]:
-                could_serve = self._add_page(record, mapping, block, forced) or could_serve
+        for mapping in [*self.memory.mappings.values()][len(self.shadow.mappings) :]:
+            could_serve = self._add_page(record, mapping, block, forced) or could_serve
         could_serve = could_serve or block in oracle.free_blocks()  # since others have run meanwhile
 
         described = self._described(block)
@@ -201,8 +200,11 @@ class Lockstep(Checks):
     def _add_page(self, record: Record, mapping: Mapping, block: tuple[int, int] | None, forced: bool) -> bool:
         """Give the oracle the page that the target got. The oracle refuses one that overlaps another, unless the target let
         in one that is `forced` upon it."""
-        oracle = self._live_oracle()
-        twin = Mapping(mapping.vaddr, mapping.dma, memoryview(bytearray(len(mapping.data))))
+        oracle, nbytes = self._live_oracle(), len(mapping.data)
+        if nbytes != oracle.geometry.allocation:
+            said = f"a page of {oracle.geometry.allocation} bytes is asked for", f"a page of {nbytes} bytes is asked for"
+            raise self.broken(record, claims.create_admits_what_is_promised, lambda: said)
+        twin = Mapping(mapping.vaddr, mapping.dma, memoryview(bytearray(nbytes)))
         self.shadow.add(twin)
         if forced and block is not None and oracle.overlapping(mapping.dma):
             self.wrong_lists.clear()
@@ -216,8 +218,7 @@ class Lockstep(Checks):
             record.description = lambda: ("NULL: the new page overlaps another", described())
             for page in oracle.pages:
                 low, high = sorted((page.mapping.dma, mapping.dma))
-                allocation = oracle.geometry.allocation
-                self._check(record, claims.insertion_keeps_pages_disjoint, low, high, allocation)
+                self._check(record, claims.insertion_keeps_pages_disjoint, low, high, oracle.geometry.allocation)
         return added
 
     def _give(self, name: str, vaddr: int, dma: int, byte: bytes, of_other_pool: bool = False) -> None:

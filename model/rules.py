@@ -89,7 +89,7 @@ def pool_stays_in_its_memory(fault: str) -> bool:
 
 
 @claim(
-    "Apart from __GFP_ZERO, the pool asks the device for a page with exactly the flags of the caller.",
+    "Apart from __GFP_ZERO, the pool asks its device for a page with exactly the flags of the caller.",
     "dma_pool_alloc; “mm: dmapool: use provided gfp flags for all dma_alloc_coherent() calls”, 2012",
     "all that run on ARM, where GFP_ATOMIC takes from a small reserve: it ran out on a Marvell Kirkwood with SATA and USB",
 )

@@ -103,7 +103,7 @@ def destroy_leaks_exactly_the_busy_pages(path: Any, subject: Code) -> None:
     path.show("a busy page is left alone", lambda: not busy or not done)
     allocation = pool["allocation"]
     poisoned = ("filled", 0, allocation, POOL_POISON_FREED)
-    as_got = ("given back", allocation, Pointer(device, 0), page["dma"])
+    as_got = ("given back", pool["dev"], allocation, Pointer(device, 0), page["dma"], 0)
     promised = [[poisoned, as_got]] * debug + [[as_got]] * (subject.stacks or not debug)
     path.show("any other is given back as it was got", lambda: busy or done in promised)
     if is_last:

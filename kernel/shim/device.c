@@ -11,6 +11,7 @@
 #define OS_PAGE 4096ul
 #define ARENA_ADDRESS ((void *)0x200000000000)
 #define MOST_PAGES (1ul << 17)
+#define DMA_ATTR_NO_WARN 0x100ul /* of linux/dma-mapping.h: dma_alloc_coherent() passes it on for __GFP_NOWARN */
 
 struct page {
 	struct range head, data, tail; /* head and tail are red zones */
@@ -165,7 +166,10 @@ void *dma_alloc_attrs(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp_t 
 	u8 held_before = held;
 	struct operation waiting;
 
-	(void)dev, (void)attributes;
+	if (dev != device)
+		breaks("flags_reach_the_device", CALLER, "a page is asked of another device than the pool's");
+	if (attributes & ~DMA_ATTR_NO_WARN)
+		breaks("flags_reach_the_device", CALLER, "a page is asked for with the attributes %#lx", attributes);
 	check_gfp(flags, "dma_alloc_coherent", CALLER);
 	if ((flags & ~__GFP_ZERO) != running.allowed)
 		breaks("flags_reach_the_device", CALLER, "a page is asked for with %s, and the caller allows %s",
@@ -190,6 +194,7 @@ void *dma_alloc_attrs(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp_t 
 	while (serve())
 		;
 	running = waiting;
+	in_interrupt_handler(running.by_interrupt);
 	running.own_again = heap_used;
 	irqs_off = off;
 	held = held_before;
@@ -202,10 +207,20 @@ void *dma_alloc_attrs(struct device *dev, size_t nbytes, dma_addr_t *dma, gfp_t 
 	return from_peer_address(request.a); /* which was opened before */
 }
 
+bool ends_in_its_page(const void *from, size_t nbytes)
+{
+	for (struct page *page = pages; page < pages + number_of_pages; page++)
+		if ((const u8 *)from >= page->data.start && (const u8 *)from < page->data.end)
+			return nbytes <= (size_t)(page->data.end - (const u8 *)from);
+	return true;
+}
+
 void dma_free_attrs(struct device *dev, size_t nbytes, void *vaddr, dma_addr_t dma, unsigned long attributes)
 {
-	(void)dev, (void)attributes;
 	check_may_sleep("dma_free_coherent", CALLER);
+	if (dev != device || attributes)
+		breaks("destroy_leaks_exactly_the_busy_pages", CALLER, "a page is given back %s",
+		       attributes ? "with attributes that it was not got with" : "to another device than the pool's");
 	if (is_page_of_caller(vaddr))
 		return;
 	if (reply.freed == MOST_FREED)

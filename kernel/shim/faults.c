@@ -84,6 +84,8 @@ static void on_signal(int number, siginfo_t *info, void *context)
 #endif
 	if ((u64)pc - (u64)__executable_start >= (u64)(etext - __executable_start)) /* in a function of libc, or nowhere */
 		pc = latest;
+	if (running.of_null)
+		end_with_text(FAULT, pc, "dma_pool_destroy(NULL) crashes, with which drivers that have no pool do nothing");
 	if (has_address && missing_at((u64)info->si_addr))
 		end_with_text(FAULT, pc, "it uses %s, which is not modelled", missing_at((u64)info->si_addr));
 	if (has_address && behind_the_name && (u64)info->si_addr - (u64)behind_the_name < NAME_ROOM)

@@ -31,6 +31,7 @@ void begin(gfp_t allowed, bool by_interrupt)
 	budget = budget_of_operation = 1000000 + BASIC_BLOCKS(bytes_given, block_bytes);
 	running = (struct operation){ .allowed = allowed, .by_interrupt = by_interrupt, .node = NUMA_NO_NODE, .objects = objects, .own = heap_used, .others = SIZE_MAX };
 	irqs_off = by_interrupt;
+	in_interrupt_handler(by_interrupt);
 }
 
 void check_return(void)
@@ -155,6 +156,10 @@ bool create_pool(unsigned fails, const char *given_name, size_t size, size_t ali
 
 void destroy_pools(void)
 {
+	begin(GFP_KERNEL, false);
+	running.of_null = true;
+	dma_pool_destroy(NULL);
+	check_return();
 	destroyed = destroying = true;
 	begin(GFP_KERNEL, false);
 	dma_pool_destroy(pool);

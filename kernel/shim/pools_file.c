@@ -51,6 +51,9 @@ int device_create_file(struct device *dev, const struct device_attribute *attr)
 			*place = attr;
 		return place ? 0 : -EEXIST;
 	}
+	if (mode_of_file(attr) != 0444)
+		breaks("pools_file_exists_while_pools_do", CALLER, "the file pools has mode %#o, and all may read it: 0444",
+		       mode_of_file(attr));
 	happens(ATOMIC, &pools_file, sizeof(pools_file), CALLER);
 	if (pools_file)
 		return -EEXIST;

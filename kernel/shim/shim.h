@@ -124,6 +124,8 @@ extern bool with_options;
 struct list_head *pools_of(struct device *device);
 ssize_t show_file(const struct device_attribute *attr, struct device *device, char *to);
 const char *name_of_file(const struct device_attribute *attr);
+unsigned mode_of_file(const struct device_attribute *attr);
+void in_interrupt_handler(bool yes); /* what in_hardirq() says */
 void init_mutex(struct mutex *lock);
 u32 *state_of_spinlock(struct raw_spinlock *lock); /* all ones at first; NULL of a lock that is not initialised */
 u32 *state_of_mutex(struct mutex *lock);
@@ -149,7 +151,7 @@ struct operation { /* while it waits for a page, other operations run */
 	bool told; /* whether it has told what it may do for memory, whether or not it does it: might_alloc, might_sleep */
 	int node; /* where its structs have to be */
 	bool by_interrupt; /* its caller may be an interrupt handler: interrupts are off */
-	bool is_alloc, is_free;
+	bool is_alloc, is_free, of_null; /* the last: it destroys no pool */
 	const void *freed; /* the block that it frees */
 	unsigned allocations, fails; /* how many it has requested so far; and which one fails, from 1 on */
 	bool failed, page_requested; /* whether that one has failed; whether a page was requested of the device, which fault injection did not refuse */
@@ -226,6 +228,7 @@ void *open_page(u64 vaddr, u64 nbytes);
 void close_pages(void);
 void check_red_zones(void);
 bool intact(struct range range);
+bool ends_in_its_page(const void *from, size_t nbytes); /* as it begins in one */
 void *from_peer_address(u64 vaddr);
 u64 to_peer_address(const void *pointer);
 

@@ -15,7 +15,9 @@ static size_t put_pointer(char *to, size_t size, const char **format, const void
 		*format += dma || **format == 'p';
 		return snprintf(to, size, "0x%016lx", dma ? (u64) * (const dma_addr_t *)pointer : *(const phys_addr_t *)pointer);
 	}
-	*format += **format == 'x' || **format == 'K';
+	if (**format == 'x')
+		breaks("reports_are_the_kernels", NULL, "a message shows an address as it is, by %%px");
+	*format += **format == 'K';
 	return snprintf(to, size, "%016lx", to_peer_address(pointer));
 }
 
@@ -200,7 +202,9 @@ void warn_slowpath_fmt(const char *file, int line, unsigned taint, const char *f
 
 void print_hex_dump(const char *level, const char *prefix, int type, int row, int group, const void *from, size_t nbytes, bool text)
 {
-	(void)level, (void)prefix, (void)type, (void)row, (void)group, (void)from, (void)nbytes, (void)text;
+	(void)level, (void)prefix, (void)type, (void)row, (void)group, (void)text;
+	if (!ends_in_its_page(from, nbytes))
+		fault("a message shows what lies behind a page");
 }
 
 void dump_stack(void)

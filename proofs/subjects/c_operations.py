@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from impl.pool import POOL_POISON_FREED
-from kernel.environment import GFP_DIRECT_RECLAIM, GFP_ZERO
+from kernel.environment import DMA_ATTR_NO_WARN, GFP_DIRECT_RECLAIM, GFP_ZERO
 from kernel.execute import Frame, Interpreter, variable
 from kernel.fills import after, steps
 from kernel.ir import Field, NotFollowed
@@ -15,6 +15,10 @@ from proofs.subjects.c_last_turn import Laid, LastTurn
 from proofs.subjects.c_pool import NUMA_NO_NODE, Code, lookup_case, named_device, raise_linked
 from proofs.subjects.c_turns import Variables
 from proofs.subjects.c_views import Views
+
+
+OF_ANOTHER_DEVICE = -1
+"""In place of the flags with which a page is asked for."""
 
 
 class Operations:
@@ -63,6 +67,7 @@ class Operations:
             init_on_alloc=lambda: self.init_on_alloc,
             init_on_free=lambda: self.init_on_free,
             poolproof_log=lambda *_: self._error("said"),
+            print_hex_dump=self.print_hex_dump,
             might_alloc=partial(self.might_sleep, "might_alloc"),
             might_sleep=lambda *_: self.might_sleep("might_sleep"),
             mutex_lock=lambda _: self.might_sleep("mutex_lock"),
@@ -93,16 +98,21 @@ class Operations:
             self.header.unwritten = 0
         return 0 if self.header is None else Pointer(self.header, 0)
 
+    def print_hex_dump(self, *given: Any) -> None:
+        *_, nbytes, _ = given
+        if nbytes > self.geometry.size:
+            raise Fault("a message shows more than a block")
+
     def kfree(self, what: Pointer) -> None:
         raise_linked(what.object)
         what.object.freed = True
 
-    def dma_alloc_coherent(self, dev: Any, nbytes: Any, to: Pointer, flags: Any) -> Any:
-        del dev
+    def dma_alloc_coherent(self, dev: Any, nbytes: Any, to: Pointer, flags: Any, attributes: Any = 0) -> Any:
+        as_promised = dev == self.view["dev"] and not attributes & ~DMA_ATTR_NO_WARN
         self.might_sleep("dma_alloc_coherent", flags)
         self.locked.others_ran = not self.locked.taken
         self.path.show("as many bytes are asked for as a page has", lambda: nbytes == self.geometry.allocation)
-        mapping = self.memory.alloc_coherent(nbytes, flags & ~GFP_ZERO)
+        mapping = self.memory.alloc_coherent(nbytes, flags & ~GFP_ZERO if as_promised else OF_ANOTHER_DEVICE)
         if mapping is None:
             return 0
         self.in_the_address_space(mapping.dma)

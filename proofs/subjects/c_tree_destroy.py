@@ -26,6 +26,10 @@ class DestroyedInC(CPool):
     def in_the_address_space(self, dma: Any) -> None:
         """Where a page lies is no matter."""
 
+    def given_back(self, dev: Any, nbytes: Any, vaddr: Any, dma: Any, attributes: Any) -> None:
+        self.path.show("a page is given back to the pool's device", lambda: dev == self.view["dev"] and attributes == 0)
+        self.memory.free_coherent(nbytes, vaddr, dma)
+
     def kfree(self, what: Pointer) -> None:
         super().kfree(what)
         self.gone.append(what.object)
@@ -49,7 +53,7 @@ class DestroyedInC(CPool):
         interpreter = self.running(
             rb_first_postorder=lambda _: here,
             rb_next_postorder=after,
-            dma_free_coherent=lambda _, *given: self.memory.free_coherent(*given),
+            dma_free_coherent=self.given_back,
         )
         frame = interpreter.enter("dma_pool_destroy", Pointer(self.view, 0))
         begins = interpreter.advance(frame, frame.function.loop())

@@ -33,6 +33,11 @@ struct task_struct *poolproof_current(void)
 	return &tasks[poolproof_processor()];
 }
 
+void in_interrupt_handler(bool yes)
+{
+	tasks[poolproof_processor()].thread_info.preempt_count = yes ? HARDIRQ_OFFSET : 0;
+}
+
 void start_machine(struct device *device, const char *name, bool fills_on_alloc, bool fills_on_free)
 {
 	atomic_set(&init_on_alloc.key.enabled, fills_on_alloc);
@@ -111,6 +116,11 @@ ssize_t show_file(const struct device_attribute *attr, struct device *device, ch
 const char *name_of_file(const struct device_attribute *attr)
 {
 	return attr->attr.name;
+}
+
+unsigned mode_of_file(const struct device_attribute *attr)
+{
+	return attr->attr.mode;
 }
 
 /* Locks: the environment keeps their state in a word of theirs that is all ones where the kernel has initialised one. */

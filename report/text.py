@@ -89,7 +89,8 @@ def break_in_words(scene: Scene) -> str:
     strip, cell = (scene.after.marked if scene.after is not None else None) or (None, None)
     happened = f"{described(scene.step)} → {broken.happened}"
     happened += f"; expected: {broken.expected}" if broken.expected != NO_FAULT else ""
-    if broken.claim is claims.create_admits_what_is_promised and broken.expected != NO_FAULT:
+    of_create = isinstance(scene.step, Create) and broken.expected != NO_FAULT
+    if broken.claim is claims.create_admits_what_is_promised and of_create:
         happened = f"there should be {broken.expected}, and there is {broken.happened}"
         if not broken.expected.startswith("a pool"):
             happened = f"a pool is created, although {broken.expected}"

@@ -202,7 +202,10 @@ class Lockstep(Checks):
         in one that is `forced` upon it."""
         oracle, nbytes = self._live_oracle(), len(mapping.data)
         if nbytes != oracle.geometry.allocation:
-            said = f"a page of {oracle.geometry.allocation} bytes is asked for", f"a page of {nbytes} bytes is asked for"
+            said = (
+                f"a page of {oracle.geometry.allocation} bytes is asked for",
+                f"a page of {nbytes} bytes is asked for",
+            )
             raise self.broken(record, claims.create_admits_what_is_promised, lambda: said)
         twin = Mapping(mapping.vaddr, mapping.dma, memoryview(bytearray(nbytes)))
         self.shadow.add(twin)

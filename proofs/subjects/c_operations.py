@@ -16,7 +16,6 @@ from proofs.subjects.c_pool import NUMA_NO_NODE, Code, lookup_case, named_device
 from proofs.subjects.c_turns import Variables
 from proofs.subjects.c_views import Views
 
-
 OF_ANOTHER_DEVICE = -1
 """In place of the flags with which a page is asked for."""
 

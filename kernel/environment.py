@@ -40,7 +40,7 @@ SAME: dict[str, tuple[str, Sequence[int]]] = {
     "_raw_spin_lock_bh": ("spin_lock", (0,)),
     "_raw_spin_unlock_bh": ("spin_unlock", (0,)),
     "fs_reclaim_acquire": ("might_alloc", (0,)),
-    "__might_sleep": ("might_sleep", ANY),
+    **dict.fromkeys(("__might_sleep", "__might_resched"), ("might_sleep", ANY)),
     "sized_strscpy": ("strscpy", (0, 1, 2)),
     **dict.fromkeys(("_dev_err", "_dev_warn", "_printk", "printk", "warn_slowpath_fmt"), ("poolproof_log", ANY)),
 }
@@ -48,7 +48,7 @@ SAME: dict[str, tuple[str, Sequence[int]]] = {
 
 CREATES_A_CACHE = "__kmem_cache_create_args"
 
-NOTHING = ("fs_reclaim_release", "print_hex_dump", "dump_stack", "__kcsan_check_access")
+NOTHING = ("fs_reclaim_release", "print_hex_dump", "dump_stack", "__kcsan_check_access", "__cond_resched")
 
 
 def product(x: Any, y: Any) -> dict[int, Any]:
@@ -139,7 +139,7 @@ def by_kernel_names(given: dict[str, External]) -> dict[str, External]:
     return {
         **dict.fromkeys(NOTHING, lambda *_: 0),
         **INTRINSICS,
-        "poolproof_current": lambda: Pointer(Reads("the process that runs", lambda: 0), 0),
+        "poolproof_current": lambda: Pointer(Opaque("the process that runs"), 0),
         **{name: partial(other, name) for name, (ours, _) in SAME.items() if ours in given},
         **dict.fromkeys(("_raw_spin_lock_irq", "_raw_spin_lock_irqsave"), locked_irqsave),
         **dict.fromkeys(("_raw_spin_unlock_irq", "_raw_spin_unlock_irqrestore"), unlocked_irqrestore),
@@ -168,9 +168,14 @@ def from_caches(module: Module, given: dict[str, External]) -> dict[str, Externa
 
 
 def inline_in_headers(given: dict[str, External]) -> dict[str, External]:
-    """Functions that headers define, and that do nothing where no sanitizer looks: data_race() calls them."""
+    """Functions that headers define: those that data_race() calls do nothing where no sanitizer looks; and might_alloc() looks
+    at the process that runs, which changes what it warns of."""
     race = given["poolproof_races"]
-    return {"__kcsan_disable_current": lambda: race(1), "__kcsan_enable_current": lambda: race(-1)}
+    return {
+        "might_alloc": given["might_alloc"],
+        "__kcsan_disable_current": lambda: race(1),
+        "__kcsan_enable_current": lambda: race(-1),
+    }
 
 
 def objects_of(given: dict[str, External]) -> dict[str, Any]:

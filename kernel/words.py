@@ -72,6 +72,8 @@ def arithmetic(operation: str, width: int, x: Any, y: Any) -> Any:
             return x // 2**y
         case "or" | "xor" if isinstance(x, int) and isinstance(y, int):
             return x | y if operation == "or" else x ^ y
+        case "or" | "xor":
+            return x + y - (x & y) * (1 if operation == "or" else 2)
     raise NotFollowed(f"an operation is not followed: {operation}")
 
 

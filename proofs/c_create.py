@@ -7,9 +7,11 @@ gives up what the memory leads to. The pools here have no pages: `proofs.c_destr
 from typing import Any
 
 from kernel.environment import GFP_ZERO
+from kernel.instructions import Global
 from kernel.ir import Field
 from kernel.objects import Fault, FunctionPointer, Pointer, Struct, View
 from model import claims
+from proofs.subjects.c_names import SHOWS
 from proofs.subjects.c_pool import NUMA_NO_NODE, Code, any_text, call_create, in_a_ring, raise_linked
 from proofs.subjects.c_views import NOT_AS_ASSERTED, Mutexes
 from proofs.subjects.subject import PAGE_SIZE
@@ -93,6 +95,10 @@ class Device:
     def device_remove_file(self, *_: Any) -> None:
         if not self.file:
             self.misuse.append("the file pools is removed, and is not there")
+        if any(one.name in named_in(self.code, SHOWS) for one in self.mutexes.held):
+            self.misuse.append(
+                "a reader of the file pools waits for a mutex, and who has it removes the file: a deadlock"
+            )
         self.under_a_common_mutex()
         self.file = False
 
@@ -166,6 +172,15 @@ class Device:
         """After an operation: of the file, and of mutexes."""
         self.path.show_claim(claims.pools_file_exists_while_pools_do, self.file, len(self.listed()))
         self.path.show_claim(claims.locking_rules_are_kept, self.mutexes.left())
+
+
+def named_in(code: Code, function: str) -> set[str]:
+    """The file's variables that a function passes on, as it does a lock."""
+    blocks = code.module.function(function).blocks.values() if code.module.has(function) else ()
+    operands = [
+        operand.value for block in blocks for one in block if one.operation == "call" for operand in one.operands
+    ]
+    return {value.name for value in operands if isinstance(value, Global)}
 
 
 def any_arguments(path: Any) -> tuple[Any, Any, Any]:

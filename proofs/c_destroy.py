@@ -106,6 +106,7 @@ def destroy_leaks_exactly_the_busy_pages(path: Any, subject: Code) -> None:
     as_got = ("given back", pool["dev"], allocation, Pointer(device, 0), page["dma"], 0)
     promised = [[poisoned, as_got]] * debug + [[as_got]] * (subject.stacks or not debug)
     path.show("any other is given back as it was got", lambda: busy or done in promised)
+    path.show_claim(claims.locking_rules_are_kept, device.locks.left())
     if is_last:
         over = interpreter.resume(frame, again)
         path.show_claim(claims.structs_are_freed, [] if pool in device.freed else [pool])

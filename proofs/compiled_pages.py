@@ -79,6 +79,8 @@ def destroyed(state: Any, bodies: Any, subject: Any) -> None:
     said = of_function(state.code.module, "dma_pool_destroy", about(bodies.busy_page_is_reported, subject))
     state.prove(claims.destroy_leaks_exactly_the_busy_pages, pages, explain_natively)
     state.prove(claims.structs_are_freed, pages, explain_natively, "destroy")
+    if bodies is c_destroy:
+        state.prove(claims.locking_rules_are_kept, pages, explain_natively, "page_of_destroy")
     state.prove(claims.reports_are_the_kernels, said, explain_natively, "destroy")
 
 

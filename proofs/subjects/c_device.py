@@ -5,6 +5,7 @@ from typing import Any
 from kernel.ir import NotFollowed
 from kernel.objects import Pointer
 from proofs.subjects.c_pool import raise_linked
+from proofs.subjects.c_views import Spinlocks
 
 
 class LoggedDevice:
@@ -13,6 +14,7 @@ class LoggedDevice:
     def __init__(self) -> None:
         self.seen: list[Any] = []
         self.freed: list[Any] = []
+        self.locks = Spinlocks()
 
     def load(self, *_: Any) -> Any:
         raise NotFollowed("the page's memory is read")
@@ -31,5 +33,12 @@ class LoggedDevice:
         return {
             "kfree": self.kfree,
             "poolproof_log": lambda *_: self.seen.append("busy"),
-            "dma_free_coherent": lambda *given: self.seen.append(("given back", *given)),
+            "dma_free_coherent": self.given_back,
+            "spin_lock": lambda lock: self.locks.take(lock.object),
+            "spin_unlock": lambda lock: self.locks.drop(lock.object),
+            "poolproof_irqs": self.locks.interrupts,
         }
+
+    def given_back(self, *given: Any) -> None:
+        self.locks.sleeps("dma_free_coherent")
+        self.seen.append(("given back", *given))

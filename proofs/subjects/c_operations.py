@@ -80,7 +80,7 @@ class Operations:
         """A function runs that sleeps where its flags let it."""
         if isinstance(flags, int) and not flags & GFP_DIRECT_RECLAIM:
             return
-        self.locked.might_sleep(function)
+        self.locked.sleeps(function)
         if isinstance(flags, int) and flags & ~self.flags & GFP_DIRECT_RECLAIM:
             self.locked.misuse.append(f"{function} may sleep, and the caller may not")
 

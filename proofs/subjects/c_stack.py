@@ -19,6 +19,9 @@ from proofs.subjects.c_views import Locked, Views, fits
 from proofs.subjects.stack import SMALLEST_BLOCK, AnyStack, Block
 from proofs.subjects.subject import ReachedTail, any_geometry
 
+LOOKS = "pool_check_block"
+"""Debug builds look through a block with it."""
+
 
 class BlockView(View):
     """A known block, of which the link and the DMA address are fields; `fills` notes what is filled."""
@@ -197,19 +200,18 @@ class CStack(Operations, AnyStack):
         interpreter = super().interpreter()
         if self.debug:
             interpreter.replaced["pool_find_page"] = self.found_page  # a lemma itself
-            looks, _ = self.poison_loop()
-            interpreter.replaced[looks] = partial(self.looked_through, interpreter, looks)
+            interpreter.replaced[LOOKS] = partial(self.looked_through, interpreter)
             if not self.walks:
                 interpreter.cuts["pool_block_err", interpreter.module.function("pool_block_err").loop()] = self.walked
         return interpreter
 
-    def looked_through(self, interpreter: Interpreter, name: str, *arguments: Any) -> Any:
+    def looked_through(self, interpreter: Interpreter, *arguments: Any) -> Any:
         """pool_check_block looks through the block that it is called with."""
         self.looked_at = [one for one in arguments if isinstance(one, Pointer)]
-        return interpreter.call(name, *arguments)
+        return interpreter.call(LOOKS, *arguments)
 
     def poison_loop(self) -> tuple[str, str]:
-        return "pool_check_block", self.code.debugging.function("pool_check_block").loop()
+        return LOOKS, self.code.debugging.function(LOOKS).loop()
 
     def found_page(self, pool: Any, dma: Any) -> Any:
         del pool
@@ -331,7 +333,7 @@ class CStack(Operations, AnyStack):
         interpreter.cuts.clear()
         flags = self.path.one_of("flags", 0, GFP_ZERO)
         block = Bytes(read)
-        frame = interpreter.enter("pool_check_block", Pointer(self.view, 0), Pointer(block, at), flags)
+        frame = interpreter.enter(LOOKS, Pointer(self.view, 0), Pointer(block, at), flags)
         return interpreter, frame, at, block.writes
 
     def taken_back(self, *_: Any) -> None:

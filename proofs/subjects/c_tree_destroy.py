@@ -28,6 +28,7 @@ class DestroyedInC(CPool):
 
     def given_back(self, dev: Any, nbytes: Any, vaddr: Any, dma: Any, attributes: Any) -> None:
         self.path.show("a page is given back to the pool's device", lambda: dev == self.view["dev"] and attributes == 0)
+        self.path.show("no lock is held by then", lambda: not self.locked.taken and not self.locked.irqs_off)
         self.memory.free_coherent(nbytes, vaddr, dma)
 
     def kfree(self, what: Pointer) -> None:

@@ -67,6 +67,13 @@ class Spinlocks:
         before, self.irqs_off = self.irqs_off, bool(off)
         return int(before)
 
+    def sleeps(self, function: str) -> None:
+        """A function that may sleep runs."""
+        if self.spinlocks:
+            self.misuse.append(f"{function} may sleep, and pool->lock is taken")
+        elif self.irqs_off and not self.irqs_off_before:
+            self.misuse.append(f"{function} may sleep, and interrupts are off")
+
     def left(self) -> str:
         """All misuse, by the end of an operation."""
         at_the_end = ["pool->lock is left taken"] if self.spinlocks else []
@@ -118,13 +125,6 @@ class Locked(Spinlocks):
 
     def race(self, meant: int) -> None:
         self.races += 1 if meant == 1 else -1
-
-    def might_sleep(self, function: str) -> None:
-        """A function that may sleep runs."""
-        if self.taken:
-            self.misuse.append(f"{function} may sleep, and pool->lock is taken")
-        elif self.irqs_off and not self.irqs_off_before:
-            self.misuse.append(f"{function} may sleep, and interrupts are off")
 
     def touched(self, view: View, name: str, writes: bool) -> None:
         is_atomic = view.fields[view.offset_of(name)].type in ATOMIC
@@ -210,8 +210,7 @@ class Mutexes(Spinlocks):
     def lock(self, mutex: Pointer) -> None:
         if mutex.object in self.held:
             self.misuse.append("a mutex is taken twice")
-        if self.spinlocks or self.irqs_off:
-            self.misuse.append("a mutex is waited for with pool->lock held, or with interrupts off")
+        self.sleeps("mutex_lock")
         self.held.append(mutex.object)
 
     def unlock(self, mutex: Pointer) -> None:

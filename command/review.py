@@ -313,6 +313,10 @@ def of_patch(number: int, patch: Patch, before: Looked, after: Looked, traces: P
         run.append(f"  {replaying(trace_file, KERNEL, kernel)}")
     if unseen := sorted(before.hunt.checked.keys() - after.hunt.checked.keys()):
         lines.append(f"not looked at any more: {', '.join(unseen)}")
+    one, other = before.kernel.source, kernel.source
+    if gone := [name for name in one.exports() if other.defined(name) and name not in other.exports()]:
+        said.findings += 1
+        lines.append(f"BREAKS modules that call {', '.join(gone)}: defined, and not exported any more")
     if not_run := sorted(set(exported_and_not_run(after)) - set(exported_and_not_run(before))):
         lines.append(f"exported, and not exercised: {', '.join(not_run)}")
     for kind in (kind for kind in OBSERVED if kind in comparison.smallest):
@@ -339,14 +343,11 @@ def cause_of(trace: Trace) -> str:
 
 def exported_and_not_run(looked: Looked) -> list[str]:
     """The functions that a file exports, of which a hunt has run no line."""
-    text, names = looked.kernel.source.text(), list[str]()
-    for name in re.findall(r"^EXPORT_SYMBOL\w*\((\w+)", text, re.M):
-        defined = re.search(
-            rf"^[^\n;]*\b{name}\([^;{{]*\)\s*\{{.*?^\}}", looked.kernel.source.file.read_text(), re.M | re.S
-        )
-        if defined and looked.hunt.lines:
-            first = defined.string.count("\n", 0, defined.start()) + 1
-            if not any(first <= line <= first + defined[0].count("\n") for line in looked.hunt.lines):
+    names = list[str]()
+    for name in looked.kernel.source.exports():
+        if (found := looked.kernel.source.defined(name)) and looked.hunt.lines:
+            first = found.string.count("\n", 0, found.start()) + 1
+            if not any(first <= line <= first + found[0].count("\n") for line in looked.hunt.lines):
                 names.append(name)
     return names
 

@@ -69,6 +69,15 @@ class Source:
         """The code, without comments."""
         return re.sub(r"/\*.*?\*/|//[^\n]*", " ", self.file.read_text(errors="replace"), flags=re.S)
 
+    def exports(self) -> list[str]:
+        """The functions that modules may call."""
+        return re.findall(r"^EXPORT_SYMBOL\w*\((\w+)", self.text(), re.M)
+
+    def defined(self, function: str) -> re.Match[str] | None:
+        """Where the file defines a function."""
+        text = self.file.read_text(errors="replace")
+        return re.search(rf"^[^\n;]*\b{function}\([^;{{]*\)\s*\{{.*?^\}}", text, re.M | re.S)
+
     def digest(self) -> str:
         """The first eight hexadecimal digits of the content's SHA-256."""
         return hashlib.sha256(self.file.read_bytes()).hexdigest()[:8]

@@ -28,6 +28,7 @@ size_t dma_pool_size(struct dma_pool *pool)
 EXPORT_SYMBOL(dma_pool_size);
 """,
 )
+HIDDEN = ("dmapool: no free", "EXPORT_SYMBOL(dma_pool_free);\n", "")
 LOST = ("dmapool: count less", "\tpage->in_use++;\n", "\tpage->in_use += 2;\n")
 
 
@@ -36,7 +37,7 @@ def test_a_series_is_reviewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     hunt_briefly(monkeypatch)
     monkeypatch.setattr(review, "RUNS", 1)
     monkeypatch.setattr(review, "prove", lambda *_: ([], ""))  # test_compiled does
-    mbox = mailed(tmp_path, ("dmapool: a comment", *COMMENT), MENDED, EXPORTED, LOST)
+    mbox = mailed(tmp_path, ("dmapool: a comment", *COMMENT), MENDED, EXPORTED, LOST, HIDDEN)
     out = tmp_path / "review"
     ran = command("review", mbox, "--base", V6_1.parent.parent, "--profile", "directed", "--out", out)
     assert ran.status == 1
@@ -48,6 +49,7 @@ def test_a_series_is_reviewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert "    exported, and not exercised: dma_pool_size\n" in ran.out
     assert ran.out.index("BREAKS") > ran.out.index(" 4. dmapool")
     assert "    BREAKS in_use_counts_the_live_blocks: " in ran.out
+    assert "    BREAKS modules that call dma_pool_free: defined, and not exported any more\n" in ran.out
     (replay,) = {
         line.split("TRACE=")[1] for line in ran.out.splitlines() if "in_use_counts" in line and "TRACE=" in line
     }

@@ -83,16 +83,16 @@ class Device:
         self.freed.append(what.object)
         what.object.freed = True
 
-    def device_create_file(self, *_: Any) -> int:
+    def device_create_file(self, dev: Pointer, *_: Any) -> int:
         if self.file:
             self.misuse.append("the file pools is made, and is there")
         if not self.serves("device_create_file"):
             return ENOMEM
         self.under_a_common_mutex()
-        self.file = True
+        self.file = dev.object is self.view
         return 0
 
-    def device_remove_file(self, *_: Any) -> None:
+    def device_remove_file(self, dev: Pointer, *_: Any) -> None:
         if not self.file:
             self.misuse.append("the file pools is removed, and is not there")
         if any(one.name in named_in(self.code, SHOWS) for one in self.mutexes.held):
@@ -100,7 +100,7 @@ class Device:
                 "a reader of the file pools waits for a mutex, and who has it removes the file: a deadlock"
             )
         self.under_a_common_mutex()
-        self.file = False
+        self.file = self.file and dev.object is not self.view
 
     def under_a_common_mutex(self) -> None:
         before = self.mutexes.held if self.file_under is None else self.file_under
@@ -118,8 +118,8 @@ class Device:
         return Pointer(resource, 0)
 
     def devres_add(self, dev: Pointer, resource: Pointer) -> None:
-        del dev
-        self.resources.append((resource.object, self.releases[id(resource.object)]))
+        if dev.object is self.view:
+            self.resources.append((resource.object, self.releases[id(resource.object)]))
 
     def devres_release(self, dev: Pointer, release: FunctionPointer, match: Any, data: Any) -> int:
         """The latest resource that matches is taken off the list, and given up."""

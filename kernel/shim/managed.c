@@ -35,7 +35,8 @@ void *__devres_alloc_node(release_t *release, size_t nbytes, gfp_t flags, int no
 
 void devres_add(struct device *dev, void *res)
 {
-	(void)dev;
+	if (dev != device)
+		breaks("managed_pool_is_destroyed_once", CALLER, "a managed pool is made a resource of another device");
 	if (number_of_resources == MOST_RESOURCES)
 		fault("the device gets more resources than pools were asked for");
 	resources[number_of_resources++] = container_of(res, struct resource, data);

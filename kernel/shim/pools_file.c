@@ -38,10 +38,16 @@ void forget_pools_file(void)
 	no_reader = -1;
 }
 
+static void check_device(const struct device *dev, const void *pc)
+{
+	if (dev != device)
+		breaks("pools_file_exists_while_pools_do", pc, "the file pools is made for, or removed from, another device");
+}
+
 int device_create_file(struct device *dev, const struct device_attribute *attr)
 {
-	(void)dev;
 	check_may_sleep("device_create_file", CALLER);
+	check_device(dev, CALLER);
 	if (fails_by_injection())
 		return -ENOMEM;
 	if (strcmp(name_of_file(attr), "pools")) {
@@ -64,8 +70,8 @@ int device_create_file(struct device *dev, const struct device_attribute *attr)
 
 void device_remove_file(struct device *dev, const struct device_attribute *attr)
 {
-	(void)dev;
 	check_may_sleep("device_remove_file", CALLER);
+	check_device(dev, CALLER);
 	if (strcmp(name_of_file(attr), "pools")) {
 		if (place_of(attr))
 			*place_of(attr) = NULL;

@@ -14,18 +14,27 @@ from kernel.pool import program_of
 from kernel.promises import revision_of
 from kernel.real.build import full_tree, is_built
 from model.checks import BrokenClaim
-from model.claims import create_admits_what_is_promised, locking_rules_are_kept, structs_are_freed
+from model.claims import locking_rules_are_kept
 from model.lockstep import Lockstep, replay, rerun
 from model.trace import Alloc, Create, Destroy, Free, Kernel, Trace, TraceError
 
-ONLY_CONCLUDED = ", without the "
-"""What the shim says of a race: it concludes that there may be one, and no run shows it."""
-
-ONLY_COUNTED = "of its objects of kmalloc are left"
-"""What the shim says of objects that destroy leaves behind."""
-
-ONLY_COMPARED = "a managed pool of size "
-"""What the shim says of one that is not what its driver asks for."""
+ONLY_IN_THE_SHIM = {
+    (
+        "locking_rules_are_kept",
+        ", without the ",
+    ): "the race is concluded from which locks are held, and no run shows it",
+    ("structs_are_freed", "of its objects of kmalloc are left"): "there, nobody counts a pool's objects",
+    (
+        "create_admits_what_is_promised",
+        "a managed pool of size ",
+    ): "there, nobody looks at what a managed pool is asked for",
+    ("", "another device"): "there, nobody looks at the device that is named",
+    ("", " attributes "): "there, nobody looks at a page's attributes",
+    ("pools_file_exists_while_pools_do", "the file pools has mode "): "there, nobody looks at who may read the file",
+    ("", "a message shows "): "there, nobody looks at what a message shows",
+    ("", "dma_pool_destroy(NULL) crashes"): "there, nobody destroys a pool that is none",
+}
+"""What the shim says of a fault, of a claim or of any, that a real kernel does not show, and why."""
 
 OF_LIB = re.compile(r"a lock held: .*, in \w+ \((?:xarray|radix-tree|maple_tree|idr)\.c:")
 """What the shim says of an allocation of the kernel's own, which sleeps where its first one is refused, as it is there."""
@@ -94,12 +103,9 @@ def confirmed(run: Trace, kernel: KernelFile) -> str:
     real = None if kernel.source.real else in_a_real_kernel(kernel.source)
     if real is None:
         return ""
-    if run.claim == locking_rules_are_kept.name and ONLY_CONCLUDED in run.last_step().happened:
-        return f"cannot be tried in {named(real)}: the race is concluded from which locks are held, and no run shows it"
-    if run.claim == structs_are_freed.name and ONLY_COUNTED in run.last_step().happened:
-        return f"cannot be tried in {named(real)}: there, nobody counts a pool's objects"
-    if run.claim == create_admits_what_is_promised.name and ONLY_COMPARED in run.last_step().happened:
-        return f"cannot be tried in {named(real)}: there, nobody looks at what a managed pool is asked for"
+    for (claim, said), why in ONLY_IN_THE_SHIM.items():
+        if claim in ("", run.claim) and said in run.last_step().happened:
+            return f"cannot be tried in {named(real)}: {why}"
     try:
         return tried(run, kernel, real)
     except (BuildError, TraceError) as error:

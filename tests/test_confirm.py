@@ -7,7 +7,7 @@ import pytest
 
 from hunt import confirm
 from hunt.compare import confirmed_difference, difference
-from hunt.confirm import ONLY_COMPARED, ONLY_CONCLUDED, ONLY_COUNTED, confirmed, how_to_confirm
+from hunt.confirm import ONLY_IN_THE_SHIM, confirmed, how_to_confirm
 from hunt.revisions import kernel_file
 from kernel.headers import SHIM
 from kernel.pool import rules_of_the_server
@@ -53,18 +53,15 @@ def test_a_race_is_not_tried_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """And nothing else of what the shim itself holds a pool to: the server in a real kernel looks at it as well."""
     kernel = kernel_file(str(replace(real("v6.12"), real=False).file))
     monkeypatch.setattr(confirm, "tried", None)
-    assert ONLY_CONCLUDED in (SHIM / "races.c").read_text()
-    race = Trace((Create(64), Alloc("a", happened=f"it reads x{ONLY_CONCLUDED}lock")), claim="locking_rules_are_kept")
-    assert confirmed(race, kernel).endswith(": the race is concluded from which locks are held, and no run shows it")
-    left = "structs_are_freed"
-    assert ONLY_COUNTED in (SHIM / "operations.c").read_text()
-    of_objects = Trace((Create(64), Destroy(happened=f"the pool is gone, and 1 {ONLY_COUNTED}")), claim=left)
-    assert confirmed(of_objects, kernel).endswith(": there, nobody counts a pool's objects")
-    assert ONLY_COMPARED in (SHIM / "managed.c").read_text()
-    other = "create_admits_what_is_promised"
-    managed = Trace((Create(64, happened=f"{ONLY_COMPARED}40 has 2 where another pool has 1"),), claim=other)
-    assert confirmed(managed, kernel).endswith("what a managed pool is asked for")
-    assert rules_of_the_server() == rules_of_the_server(real=True) | {other}
+    shim = "".join(file.read_text() for file in SHIM.glob("*.[ch]"))
+    for (claim, said), why in ONLY_IN_THE_SHIM.items():
+        assert said in shim
+        found = Trace(
+            (Create(64), Destroy(happened=f"it is that{said}and so on")), claim=claim or "flags_reach_the_device"
+        )
+        assert confirmed(found, kernel).endswith(f": {why}")
+    others = {"create_admits_what_is_promised", "destroy_leaks_exactly_the_busy_pages"}
+    assert rules_of_the_server() == rules_of_the_server(real=True) | others
 
 
 def test_without_a_real_kernel_it_is_said_once_how_to_have_one(monkeypatch: pytest.MonkeyPatch) -> None:

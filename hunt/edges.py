@@ -23,7 +23,7 @@ SIZES = (0, 1, 15, 16, 4095, 4096, 4097, *with_neighbours(WORDS), 2**32 + 16, 2*
 ALIGNS = (1, 0, 3, 16, 2**12, 2**31, 2**32, 2**63)
 BOUNDARIES = (0, 1, 16, 2**12, *with_neighbours(WORDS), 2**63, 2**64 - 1)
 
-AFTERWARDS = (Alloc("a"), Alloc("b"), Free("a"), Free("b"), Destroy())
+AFTERWARDS = (Alloc("a"), Alloc("b"), Free("a"), Alloc("c", zero=True), Free("b"), Free("c"), Destroy())
 
 
 def at_edges(numbers: frozenset[int] = frozenset()) -> list[Create]:

@@ -4,10 +4,11 @@ A step from any state may go wrong where no run gets: a refutation of C counts o
 """
 
 import random
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
-from itertools import chain, cycle
+from itertools import chain, cycle, product
 from typing import Any
 
 from kernel.compiler import BuildError
@@ -20,6 +21,7 @@ from model.checks import BrokenClaim
 from model.claims import Claim
 from model.lockstep import replay
 from model.promises import SERIES
+from model.revision import LARGEST_PAGE
 from model.trace import (
     FLAGS,
     LONG_NAME,
@@ -151,6 +153,15 @@ def runs_of_callers() -> Iterator[Trace]:
         yield Trace((Create(32), Alloc("x"), Together(callers)), Kernel(page_size=64))
 
 
+def runs_of(inputs: dict[str, Any]) -> Iterator[Trace]:
+    """Pools of the geometry that a proof's counterexample has, if a pool of it can be there."""
+    size, boundary = inputs.get("size", 0), inputs.get("boundary", 0)
+    for debug, zeroes in product((False, True), (False, True)) if 0 < size <= LARGEST_PAGE else ():
+        steps = (Alloc("a"), Alloc("b"), Free("a"), Alloc("c", zero=True), Free("b"), Free("c"), PoolInfo(), Destroy())
+        kernel = Kernel(debug=debug, init_on_alloc=zeroes, init_on_free=zeroes)
+        yield Trace((Create(size, 1, boundary if boundary & (boundary - 1) == 0 else 0), *steps), kernel)
+
+
 class Broken:
     """What the runs of a file break natively: of each claim the first run that was seen. They are made once, as far as anybody
     asks."""
@@ -162,9 +173,9 @@ class Broken:
             runs(), runs_of_whole_pages(), runs_with_pages(overlaps), runs_of_misuse(), runs_of_callers()
         )
 
-    def run(self) -> Iterator[Counterexample]:
-        """Go on, from one that breaks a claim to the next."""
-        for trace in self.ahead:
+    def run(self, traces: Iterable[Trace] = ()) -> Iterator[Counterexample]:
+        """Go on, from one that breaks a claim to the next; or with other traces."""
+        for trace in traces or self.ahead:
             try:
                 replay(trace, self.revision)
             except BrokenClaim as broken:
@@ -214,7 +225,9 @@ def explain_natively(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counte
 
     Raises NotFollowed if no run breaks any: then the induction does not fit the code.
     """
-    del inputs
+    if found := broken(code).of(claim):
+        return found
+    deque(broken(code).run([*runs_of(inputs)]), maxlen=0)
     if found := broken(code).of(claim):
         return found
     if found := broken(code).any():

@@ -43,9 +43,16 @@ u64 now(void)
 }
 
 #ifdef __x86_64__
+static void translate_in_the_heap(u64 from, u64 to)
+{
+	for (u64 *word = (u64 *)heap; word < (u64 *)(heap + heap_used); word++)
+		if (*word == from)
+			*word = to;
+}
+
 /*
  * A driver that writes a pointer into a free block writes an address of the other process. Where the code under test follows
- * it, the registers that hold such an address are changed to the address that the byte has here.
+ * it, the registers and the pools' fields that hold such an address are changed to the address that the byte has here.
  */
 static bool translated(greg_t *registers, u64 address)
 {
@@ -57,7 +64,10 @@ static bool translated(greg_t *registers, u64 address)
 		return false;
 	for (size_t n = 0; n < ARRAY_SIZE(names); n++)
 		if ((u64)registers[names[n]] - peer_base < ARENA_BYTES) {
-			registers[names[n]] = (greg_t)from_peer_address((u64)registers[names[n]]);
+			u64 from = (u64)registers[names[n]];
+
+			registers[names[n]] = (greg_t)from_peer_address(from);
+			translate_in_the_heap(from, (u64)registers[names[n]]);
 			found = true;
 		}
 	return found;

@@ -62,8 +62,8 @@ def operations_end(hang: str) -> bool:
 
 
 @claim(
-    "An operation sleeps only where its caller may, keeps interrupts off under a spinlock, leaves locks and interrupts as "
-    "they were, and touches what its callers share under their lock.",
+    "An operation sleeps only where its caller may, keeps interrupts off under a spinlock, leaves both as they were, and "
+    "touches what is shared under its lock.",
     "mm/dmapool.c",
 )
 def locking_rules_are_kept(misuse: str) -> bool:

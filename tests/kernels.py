@@ -181,6 +181,8 @@ void dma_pool_free(struct dma_pool *pool, void *vaddr, dma_addr_t dma)
 }
 void dma_pool_destroy(struct dma_pool *pool)
 {
+	if (!pool)
+		return;
 	if (pool->page)
 		dma_free_coherent(pool->dev, PAGE_SIZE, pool->page, pool->dma);
 	mutex_lock(&file_lock);

@@ -63,7 +63,7 @@ def operations_end(hang: str) -> bool:
 
 @claim(
     "An operation sleeps only where its caller may, keeps interrupts off under a spinlock, leaves both as they were, and "
-    "touches what is shared under its lock.",
+    "touches shared data under a lock.",
     "mm/dmapool.c",
 )
 def locking_rules_are_kept(misuse: str) -> bool:

@@ -173,9 +173,9 @@ class Broken:
             runs(), runs_of_whole_pages(), runs_with_pages(overlaps), runs_of_misuse(), runs_of_callers()
         )
 
-    def run(self, traces: Iterable[Trace] = ()) -> Iterator[Counterexample]:
+    def run(self, traces: Iterable[Trace] | None = None) -> Iterator[Counterexample]:
         """Go on, from one that breaks a claim to the next; or with other traces."""
-        for trace in traces or self.ahead:
+        for trace in self.ahead if traces is None else traces:
             try:
                 replay(trace, self.revision)
             except BrokenClaim as broken:
@@ -227,7 +227,7 @@ def explain_natively(code: Code, claim: Claim, inputs: dict[str, Any]) -> Counte
     """
     if found := broken(code).of(claim):
         return found
-    deque(broken(code).run([*runs_of(inputs)]), maxlen=0)
+    deque(broken(code).run(runs_of(inputs)), maxlen=0)
     if found := broken(code).of(claim):
         return found
     if found := broken(code).any():

@@ -112,7 +112,7 @@ def digest_of_kernel(path: str) -> str:
     the shim; and of the compiler. Raises BuildError."""
     source = find(path)
     contents = [sha256(file.read_bytes()).hexdigest() for file in (source.file, *sorted(SHIM.rglob("*.[ch]")))]
-    return cache.digest_of(source.file.name, contents, stamp(source.whole_tree()), version_of_clang())
+    return cache.digest_of(source.file.name, contents, stamp(source.whole_tree()), clang(), version_of_clang())
 
 
 @functools.cache

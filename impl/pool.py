@@ -57,6 +57,12 @@ class Options:
 AS_SHIPPED = Options()
 
 
+class StrayBlockError(Exception):
+    """What a free block's link leads to is taken for a block, although it starts in no page."""
+
+    claim = "block_starts_in_a_page"
+
+
 class Page(Node):
     """`struct dma_page`: a node of the tree of pages, with a link for the list of pages with room."""
 
@@ -77,7 +83,12 @@ class Page(Node):
         return self.data[offset : offset + nbytes]
 
     def link(self, offset: int) -> int:
-        """`*(int *)(page->vaddr + offset)`: what the free block at `offset` links to."""
+        """`*(int *)(page->vaddr + offset)`: what the free block at `offset` links to.
+
+        Raises StrayBlockError if none can be there.
+        """
+        if not 0 <= offset < len(self.data):
+            raise StrayBlockError(f"the free list leads to offset {offset} of a page of {len(self.data)} bytes")
         following: int = FREE_LINK.unpack(self.bytes_at(offset, FREE_LINK.size))[0]
         return following
 

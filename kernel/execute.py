@@ -4,6 +4,7 @@ Words are unsigned, and wrap at their width. Memory is the objects of `kernel.ob
 """
 
 import re
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +42,9 @@ the last beginning of a turn. The loop's state is these variables and memory."""
 RUN: set[str] = set()
 """The basic blocks that were executed, as `Module.code_of` names them, since whoever looks for them has cleared it."""
 
+ENTERED: deque[tuple[Module, str]] = deque(maxlen=1)
+"""The function that was entered last, since whoever looks for it has cleared it: for what is not followed at no instruction."""
+
 
 @dataclass
 class Interpreter:
@@ -73,6 +77,7 @@ class Interpreter:
 
     def enter(self, name: str, *arguments: Any) -> Frame:
         function = self.module.function(name)
+        ENTERED.append((self.module, name))
         if len(function.parameters) != len(arguments):
             raise NotFollowed(f"{name} has {len(function.parameters)} parameters, not {len(arguments)}")
         return Frame(function, dict(zip(function.parameters, arguments, strict=True)), function.entry)

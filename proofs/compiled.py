@@ -7,7 +7,7 @@ loop that places blocks are the same. What dma_pool_create grants the layout is 
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial, update_wrapper
+from functools import cache, partial, update_wrapper
 from typing import Any
 
 from impl import layout
@@ -41,7 +41,7 @@ from proofs.engine.path import Body, Theory
 from proofs.layout import BODIES, any_page_of_v6_1, any_turn, offsets_fit_the_int_link
 from proofs.subjects.c_loop import LoopInC, any_page_of, stay_inside, subject_of
 from proofs.subjects.c_page import same_value
-from proofs.subjects.c_pool import Code, compile_file, created, geometry_of, is_inside, of_function
+from proofs.subjects.c_pool import Code, compile_file, created, geometry_of, is_inside, placed
 from proofs.subjects.c_shape import shape_of
 from proofs.subjects.subject import PAGE_SIZE, Subject, Turn, about
 
@@ -53,6 +53,7 @@ class Statements:
         self.code = code
         self.subject = subject_of(code)
         self.obligations = Obligations(__name__)
+        self.placed = cache(placed)  # a body is run once for all of its claims
 
     def prove(
         self,
@@ -64,7 +65,10 @@ class Statements:
         theory: Theory = Theory.U64,
     ) -> None:
         explained, searched = partial(explain, self.code, claim), partial(search, self.code, claim)
-        self.obligations(claim, KERNEL, theory, explain=explained, expected=expected, case=case, search=searched)(body)
+        stated = self.obligations(
+            claim, KERNEL, theory, explain=explained, expected=expected, case=case, search=searched
+        )
+        stated(self.placed(body))
 
     def refute(self, claim: Claim, body: Body, case: str, explain: Any = explain_arguments) -> None:
         self.prove(claim, body, explain, case, Verdict.REFUTED)
@@ -281,9 +285,7 @@ def counted(state: Statements) -> Subject:
 
 def totals(state: Statements) -> None:
     code, claim = state.code, claims.total_counts_the_blocks
-    row = of_function(
-        code.module, "pools_show", about(row_has_the_counts if code.stacks else row_counts_the_pages, code)
-    )
+    row = about(row_has_the_counts if code.stacks else row_counts_the_pages, code)
     for of_the_row in (claims.reports_are_the_kernels, claims.locking_rules_are_kept):
         state.prove(of_the_row, row, explain_natively, "row")
     if code.promises is SERIES:

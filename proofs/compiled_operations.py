@@ -20,7 +20,7 @@ from proofs.engine.explore import Verdict
 from proofs.engine.obligation import Counterexample
 from proofs.engine.path import Body
 from proofs.subjects.c_lists import CPool
-from proofs.subjects.c_pool import Code, of_function
+from proofs.subjects.c_pool import Code
 from proofs.subjects.c_stack import CStack
 from proofs.subjects.subject import about
 
@@ -32,11 +32,6 @@ def natively(explain: Callable[[dict[str, Any]], Counterexample]) -> Explain:
     return lambda code, _, inputs: confirmed(code, explain(inputs))
 
 
-def about_c(code: Code, body: Callable[..., None], kind: Any) -> Body:
-    """A body about pools of the file."""
-    return of_function(code.module, "dma_pool_alloc", about(body, kind))
-
-
 def making(state: Any) -> None:
     """Create and destroy, managed or not."""
     code, module = state.code, state.code.module
@@ -44,7 +39,7 @@ def making(state: Any) -> None:
     rules = claims.pools_file_exists_while_pools_do, claims.locking_rules_are_kept
     managed = module.has("dmam_pool_create")
     if module.has("dma_pool_create_node"):
-        on_the_node = of_function(module, "dma_pool_create_node", about(c_create.structs_are_on_the_node, code))
+        on_the_node = about(c_create.structs_are_on_the_node, code)
         state.prove(claims.structs_are_on_the_node, on_the_node, explain_natively, "pool")
     for body, case, about_it in (
         (c_create.create_makes_a_pool_or_leaves_nothing, "create", (failed, *rules)),
@@ -54,7 +49,7 @@ def making(state: Any) -> None:
         (c_create.pool_that_is_not_managed_is_left_alone, "not_managed", (once,)),
     ):
         if managed or "managed" not in case:
-            every(state, about_it, of_function(module, "dma_pool_destroy", about(body, code)), case)
+            every(state, about_it, about(body, code), case)
 
 
 STATED = [one for module in (free_list, page_scan, fills, block_stack, operations) for one in module.obligation.stated]
@@ -79,7 +74,7 @@ def operations_of(state: Any) -> None:
         if one.revision != like or "subject" not in signature(one.body).parameters:
             continue
         if one.body not in bodies:
-            bodies[one.body] = about_c(code, one.body, kind)
+            bodies[one.body] = about(one.body, kind)
             if one.body in ASKS_FOR_A_PAGE:
                 state.prove(claims.structs_are_freed, bodies[one.body], explain_natively, one.case or "alloc")
         body = bodies[one.body]
@@ -89,10 +84,10 @@ def operations_of(state: Any) -> None:
         else:
             state.refute(one.claim, body, one.case, natively(one.explain))
     if code.stacks and code.module.has("dma_pool_create_node"):
-        body = about_c(code, c_alloc.page_is_on_the_node, kind)
+        body = about(c_alloc.page_is_on_the_node, kind)
         state.prove(claims.structs_are_on_the_node, body, explain_natively, "page")
     at_once = c_alloc.poison_is_looked_for_at_once
-    poison = about_c(code, at_once if code.looks_at_once else c_alloc.poison_is_looked_for, kind)
+    poison = about(at_once if code.looks_at_once else c_alloc.poison_is_looked_for, kind)
     state.prove(claims.reports_are_the_kernels, poison, explain_natively, "poison")
 
 

@@ -21,7 +21,7 @@ from proofs.c_runs import explain_natively
 from proofs.engine.explore import Verdict
 from proofs.engine.path import Theory
 from proofs.subjects.c_pages import PageTreeInC, found_in_list
-from proofs.subjects.c_pool import lookup_case, of_function
+from proofs.subjects.c_pool import lookup_case
 from proofs.subjects.c_rbtree import RbTree, TreeInC, WalksInC
 from proofs.subjects.c_tree_destroy import DestroyedInC, VisitedInC
 from proofs.subjects.search_tree import Trees
@@ -42,41 +42,35 @@ def lookups(state: Any) -> None:
     if code.promises is not SERIES:
         case = lookup_case(code)
         scan = about(lookup.scan, partial(found_in_list, code))
-        module = code.debugging if case else code.module
-        state.prove(claim, of_function(module, "pool_find_page", scan), explain_natively, case)
+        state.prove(claim, scan, explain_natively, case)
         destroyed(state, c_destroy, code)
         return
     rbtree = rbtree_of(code.source)
     trees = Trees(lambda path, allocation: PageTreeInC(path, allocation, code, rbtree), ("insert_turn",))
     order, disjoint = claims.tree_keeps_pages_in_order, claims.insertion_keeps_pages_disjoint
-    find, insert = "pool_find_page", "pool_insert_page"
-    for of, body, function, case in (
-        (claim, lookup.lookup_finds_the_page_of_an_address, find, ""),
-        (claim, lookup.lookup_in_an_empty_tree_finds_nothing, find, "empty_tree"),
-        (claims.free_compares_few_addresses, lookup.free_compares_few_addresses, find, ""),
-        (order, tree.tree_keeps_pages_in_order, insert, ""),
-        (order, tree.insertion_into_an_empty_tree, insert, "first_page"),
-        (disjoint, tree.insertion_keeps_pages_disjoint, insert, ""),
+    for of, body, case in (
+        (claim, lookup.lookup_finds_the_page_of_an_address, ""),
+        (claim, lookup.lookup_in_an_empty_tree_finds_nothing, "empty_tree"),
+        (claims.free_compares_few_addresses, lookup.free_compares_few_addresses, ""),
+        (order, tree.tree_keeps_pages_in_order, ""),
+        (order, tree.insertion_into_an_empty_tree, "first_page"),
+        (disjoint, tree.insertion_keeps_pages_disjoint, ""),
     ):
         theory = Theory.INTEGERS if of is claims.free_compares_few_addresses else Theory.U64
-        about_c = of_function(code.module, function, about(body, trees))
-        state.prove(of, about_c, explain_natively, case, theory=theory)
+        state.prove(of, about(body, trees), explain_natively, case, theory=theory)
     destroyed(state, destroy, partial(DestroyedInC, code))
     if rbtree is not None:
         visited = about(walk.postorder_gives_each_page, partial(VisitedInC, code=code, rbtree=rbtree))
-        each = of_function(code.module, "dma_pool_destroy", visited)
         postorder = claims.destroy_reads_no_freed_page
-        state.prove(postorder, each, explain_natively, "all_pages", theory=Theory.INTEGERS)
-    misses = of_function(code.module, insert, about(tree.insertion_misses_a_page_from_below, trees))
+        state.prove(postorder, visited, explain_natively, "all_pages", theory=Theory.INTEGERS)
+    misses = about(tree.insertion_misses_a_page_from_below, trees)
     state.prove(disjoint, misses, explain_overlap, "any_alignment", Verdict.REFUTED)
 
 
 def destroyed(state: Any, bodies: Any, subject: Any) -> None:
     """What becomes of a page, and what is said of it, by the bodies of a module."""
-    pages = of_function(
-        state.code.module, "dma_pool_destroy", about(bodies.destroy_leaks_exactly_the_busy_pages, subject)
-    )
-    said = of_function(state.code.module, "dma_pool_destroy", about(bodies.busy_page_is_reported, subject))
+    pages = about(bodies.destroy_leaks_exactly_the_busy_pages, subject)
+    said = about(bodies.busy_page_is_reported, subject)
     state.prove(claims.destroy_leaks_exactly_the_busy_pages, pages, explain_natively)
     state.prove(claims.structs_are_freed, pages, explain_natively, "destroy")
     if bodies is c_destroy:
@@ -92,18 +86,18 @@ def rbtree(state: Any) -> None:
     file = RbTree(module)
     balanced, order = claims.tree_is_balanced, claims.tree_keeps_pages_in_order
     follows, postorder = claims.walk_follows_the_order, claims.destroy_reads_no_freed_page
-    for body, kind, function, case, *about_it in (
-        (balance.insert_turn, TreeInC, "rb_insert_color", "insert_turn", balanced, order),
-        (balance.erase_turn, TreeInC, "rb_erase", "erase_turn", balanced, order),
-        (balance.erase, TreeInC, "rb_erase", "erase", balanced, order),
-        (walk.walk_starts_at_the_first_page, WalksInC, "rb_first", "first_page", follows),
-        (walk.walk_goes_to_the_next_page, WalksInC, "rb_next", "next_page", follows),
-        (walk.postorder_starts_at_the_bottom, WalksInC, "rb_left_deepest_node", "first_page", postorder),
-        (walk.postorder_goes_to_the_sibling_or_up, WalksInC, "rb_next_postorder", "next_page", postorder),
+    for body, kind, case, *about_it in (
+        (balance.insert_turn, TreeInC, "insert_turn", balanced, order),
+        (balance.erase_turn, TreeInC, "erase_turn", balanced, order),
+        (balance.erase, TreeInC, "erase", balanced, order),
+        (walk.walk_starts_at_the_first_page, WalksInC, "first_page", follows),
+        (walk.walk_goes_to_the_next_page, WalksInC, "next_page", follows),
+        (walk.postorder_starts_at_the_bottom, WalksInC, "first_page", postorder),
+        (walk.postorder_goes_to_the_sibling_or_up, WalksInC, "next_page", postorder),
     ):
-        about_c = of_function(module, function, about(body, partial(kind, file=file)))
+        of_the_file = about(body, partial(kind, file=file))
         for claim in about_it:
-            state.prove(claim, about_c, explain_rbtree, case, theory=Theory.INTEGERS)
+            state.prove(claim, of_the_file, explain_rbtree, case, theory=Theory.INTEGERS)
     full, height = claims.subtree_is_full, claims.tree_height_is_logarithmic
     state.prove(full, balance.empty_subtree_is_full, explain_rbtree, "empty", theory=Theory.INTEGERS)
     state.prove(full, balance.subtree_is_full, explain_rbtree, theory=Theory.INTEGERS)

@@ -6,6 +6,7 @@ import pytest
 
 from bugs import BUGS, Bug, plant
 from command.bugs import hunter, obligations_of, prover, run_in
+from command.claims import hunted
 from command.history import TABLE, rows
 from model.claims import CLAIMS
 from tests.kernels import fetched
@@ -40,6 +41,12 @@ def test_a_bug_can_be_planted_and_names_what_exists(bug: Bug) -> None:
 def test_every_claim_is_named_by_a_bug() -> None:
     named = {name.partition("/")[0] for bug in BUGS.values() for name in (*bug.refuted, *bug.hunted)}
     assert named == {*CLAIMS}
+
+
+def test_a_claim_is_hunted_where_a_hunt_notices_a_bug_by_it() -> None:
+    """A tree that is too high is out of balance, which is noticed first."""
+    noticed = {name for bug in BUGS.values() for name in bug.hunted}
+    assert noticed | {"tree_height_is_logarithmic"} == hunted("series") | hunted(None)
 
 
 @pytest.mark.parametrize("name", [*PROVED.split(), pytest.param("v6.12/counted_twice", marks=pytest.mark.thorough)])

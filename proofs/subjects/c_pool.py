@@ -11,7 +11,7 @@ from typing import Any
 from impl.layout import Geometry
 from kernel.build import Source
 from kernel.environment import GFP_ZERO, TEXTS, Reads, by_kernel_names, from_caches, inline_in_headers, objects_of
-from kernel.execute import MEMORY, Interpreter
+from kernel.execute import ENTERED, MEMORY, Interpreter
 from kernel.ir import Field, Module, NotFollowed, ir_of
 from kernel.objects import Fault, Opaque, Pointer, Struct, View
 from kernel.pool import turn_debugging_off
@@ -222,17 +222,19 @@ def parsed(width: int, text: Any, to: Pointer) -> int:
     return 0
 
 
-def of_function(module: Module, function: str, body: Body) -> Body:
-    """The body, which says in which function it cannot follow the code."""
+def placed(body: Body) -> Body:
+    """The body, which says where it cannot follow the code: in the function that it has entered last, if at no instruction."""
 
     @wraps(body)
-    def placed(path: Any) -> None:
+    def said(path: Any) -> None:
+        ENTERED.clear()
         try:
             body(path)
         except NotImplementedError as lost:
-            raise NotFollowed(str(lost)).at(module.place_of(function)) from lost
+            place = next((module.place_of(function) for module, function in ENTERED), "")
+            raise NotFollowed(str(lost)).at(place) from lost
 
-    return placed
+    return said
 
 
 def lookup_case(code: Code) -> str:

@@ -1,6 +1,7 @@
 """Pools at the edges of the argument check: sizes, aligns and boundaries about which a word of 32 or 64 bits can be wrong.
 
-Each is created; where its page is not too large to be there, two blocks are given and freed, and the pool is destroyed.
+Each is created; where its page is not too large to be there, two blocks are given and freed, the row is read, and the pool is
+destroyed.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from model.geometry import INT_MAX, round_up
 from model.lockstep import Lockstep
 from model.promises import Promises
 from model.revision import Revision
-from model.trace import Alloc, Create, Destroy, Free, Kernel, TraceError
+from model.trace import TWO_BLOCKS, Create, Kernel, TraceError
 
 CREATED = "create at an edge"
 """What a hunt counts."""
@@ -22,8 +23,6 @@ WORDS = (2**16, 2**20, 2**31, 2**32)
 SIZES = (0, 1, 15, 16, 4095, 4096, 4097, *with_neighbours(WORDS), 2**32 + 16, 2**63, 2**64 - 1)
 ALIGNS = (1, 0, 3, 16, 2**12, 2**31, 2**32, 2**63)
 BOUNDARIES = (0, 1, 16, 2**12, *with_neighbours(WORDS), 2**63, 2**64 - 1)
-
-AFTERWARDS = (Alloc("a"), Alloc("b"), Free("a"), Alloc("c", zero=True), Free("b"), Free("c"), Destroy())
 
 
 def at_edges(numbers: frozenset[int] = frozenset()) -> list[Create]:
@@ -62,7 +61,7 @@ def run_edges(
                 progress(f"{created:,} pools at edges")
             lockstep = Lockstep(revision, Kernel())
             try:
-                for step in (pool, *AFTERWARDS):
+                for step in (pool, *TWO_BLOCKS):
                     begin()
                     lockstep.run(step)
                     if lockstep.target is None:

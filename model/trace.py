@@ -183,6 +183,9 @@ OPERATIONS: dict[str, type[Step]] = {
 NAMES = {operation: name for name, operation in OPERATIONS.items()}
 ADDRESSES = {"dma"}
 
+TWO_BLOCKS = (Alloc("a"), Alloc("b"), Free("a"), Alloc("c", zero=True), Free("b"), Free("c"), PoolInfo(), Destroy())
+"""What any pool can be asked for: two blocks, of which one is given again and zeroed, and are freed; its row; its end."""
+
 
 @dataclass(frozen=True)
 class Trace:

@@ -25,6 +25,7 @@ from model.revision import LARGEST_PAGE
 from model.trace import (
     FLAGS,
     LONG_NAME,
+    TWO_BLOCKS,
     Alloc,
     Create,
     Destroy,
@@ -157,9 +158,8 @@ def runs_of(inputs: dict[str, Any]) -> Iterator[Trace]:
     """Pools of the geometry that a proof's counterexample has, if a pool of it can be there."""
     size, boundary = inputs.get("size", 0), inputs.get("boundary", 0)
     for debug, zeroes in product((False, True), (False, True)) if 0 < size <= LARGEST_PAGE else ():
-        steps = (Alloc("a"), Alloc("b"), Free("a"), Alloc("c", zero=True), Free("b"), Free("c"), PoolInfo(), Destroy())
         kernel = Kernel(debug=debug, init_on_alloc=zeroes, init_on_free=zeroes)
-        yield Trace((Create(size, 1, boundary if boundary & (boundary - 1) == 0 else 0), *steps), kernel)
+        yield Trace((Create(size, 1, boundary if boundary & (boundary - 1) == 0 else 0), *TWO_BLOCKS), kernel)
 
 
 class Broken:

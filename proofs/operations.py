@@ -77,7 +77,7 @@ def live_block_is_left_alone(path: Any, subject: Any = AnyPool) -> None:
 
 @obligation(claims.locking_rules_are_kept, "series", Theory.U64, explain=explain)
 def locking_rules_are_kept(path: Any, subject: Any = AnyPool) -> None:
-    """Of impl/, as far as `impl.lock` knows; of C, each access to what the lock guards."""
+    """Of impl/, as far as `impl.lock` knows; of C, all that `proofs.subjects.c_views.Spinlocks` and `Locked` note."""
     pool = subject(path, "debug", "interrupts", needs=())
     operation = path.one_of("operation", "alloc", "free", "alloc with a new page")
     try:

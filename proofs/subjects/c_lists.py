@@ -158,7 +158,7 @@ class CPool(Operations, AnyPool):
         if self.code.promises is SERIES:
             interpreter.replaced["pool_insert_page"] = self.inserted  # a lemma itself
         if self.debug:
-            interpreter.cuts["dma_pool_free", self.walk_loop()] = self.looked_through
+            interpreter.cuts["dma_pool_free", self.walk_loop()] = self.walked
         return interpreter
 
     def poison_loop(self) -> tuple[str, str]:
@@ -175,7 +175,7 @@ class CPool(Operations, AnyPool):
         page.object.private = False
         return 0 if self.page_tree.insert(self.new) is None else 2**32 - 1
 
-    def looked_through(self, arrived: Variables) -> Variables:
+    def walked(self, arrived: Variables) -> Variables:
         """The walk through the free list: it is at the block that is freed, or it is over, as `_is_refused` says."""
         page = self.found
         assert page is not None

@@ -42,7 +42,8 @@ class Operations:
         """Have struct dma_pool as a view of this pool, which has the fields that are `kept` in its attributes."""
         self.code, self.locked, self.views = code, views.locked, views
         geometry = {name: f"geometry.{name}" for name in ("size", "boundary", "allocation")}
-        self.view = self.locked.guarded = views.view("dma_pool", self, geometry | kept)
+        self.view = views.view("dma_pool", self, geometry | kept)
+        self.locked.pools.append(self.view)
         self.view["dev"] = named_device(code)
         self.header: Struct | None = None  # the struct dma_page that the code adds
         self.freed: Any = None  # the address that is freed

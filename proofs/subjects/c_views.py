@@ -45,8 +45,22 @@ class Spinlocks:
 
     def __init__(self, interrupts_off: bool = False) -> None:
         self.misuse: list[str] = []
+        self.pools: list[Struct] = []  # each has a lock, which guards what is its own
         self.spinlocks: list[Any] = []  # those that are held, by the pools
         self.irqs_off = self.irqs_off_before = interrupts_off
+
+    def externals(self) -> dict[str, Callable[..., Any]]:
+        """What the code of an operation calls."""
+        return {
+            "spin_lock": lambda lock: self.take(self.pool_of(lock)),
+            "spin_unlock": lambda lock: self.drop(self.pool_of(lock)),
+            "poolproof_irqs": self.interrupts,
+        }
+
+    def pool_of(self, lock: Pointer) -> Any:
+        if lock.object not in self.pools:
+            raise NotFollowed("a spinlock is taken or dropped that is not a pool's")
+        return lock.object
 
     def take(self, pool: Any) -> None:
         if pool in self.spinlocks:
@@ -89,15 +103,11 @@ class Locked(Spinlocks):
         super().__init__(interrupts_off)
         self.others_ran = self.was_taken = False
         self.races = 0
-        self.guarded: Struct | None = None  # the struct dma_pool that has the lock
 
     def externals(self) -> dict[str, Callable[..., Any]]:
-        """What the code of one operation, which begins, calls."""
+        """The operation begins."""
         self.was_taken = self.others_ran = False
-        return {
-            "spin_lock": lambda lock: self.take(lock.object),
-            "spin_unlock": lambda lock: self.drop(lock.object),
-            "poolproof_irqs": self.interrupts,
+        return super().externals() | {
             "poolproof_races": self.race,
             "lock_is_held_type": lambda *_: int(self.taken),
             "poolproof_lockdep": lambda: self.misuse.append(NOT_AS_ASSERTED),
@@ -108,20 +118,14 @@ class Locked(Spinlocks):
         return bool(self.spinlocks)
 
     def take(self, pool: Any) -> None:
-        self.is_the_pools(pool)
         if self.was_taken and not self.others_ran:
             raise NotFollowed("the lock is dropped where this proof lets no other caller run")
         self.was_taken, self.others_ran = True, False
         super().take(pool)
 
     def drop(self, pool: Any) -> None:
-        self.is_the_pools(pool)
         self.others_ran = False
         super().drop(pool)
-
-    def is_the_pools(self, pool: Any) -> None:
-        if self.guarded is not None and pool is not self.guarded:
-            raise NotFollowed("a spinlock is taken or dropped that is not the pool's")
 
     def race(self, meant: int) -> None:
         self.races += 1 if meant == 1 else -1
@@ -152,7 +156,6 @@ class Mutexes(Spinlocks):
         self.held: list[Struct] = []
         self.creating = False
         self.linked_under: list[Struct] = []  # the mutexes that were held when the list of pools was last written
-        self.pools: list[Struct] = []  # whose spinlocks guard what is the pool's own, and no list of pools
         self.pages: list[Struct] = []  # of one of these
         self.guards: dict[str, list[Struct]] = {}
         """Of each variable of the file: the mutexes under which it is always touched."""
@@ -186,13 +189,7 @@ class Mutexes(Spinlocks):
             self.misuse.append(f"{view.name}.{name} is written when others see the pool")
 
     def externals(self) -> dict[str, Callable[..., Any]]:
-        return {
-            "mutex_lock": self.lock,
-            "mutex_unlock": self.unlock,
-            "spin_lock": lambda lock: self.take(self.pool_of(lock)),
-            "spin_unlock": lambda lock: self.drop(self.pool_of(lock)),
-            "poolproof_irqs": self.interrupts,
-        }
+        return super().externals() | {"mutex_lock": self.lock, "mutex_unlock": self.unlock}
 
     def touched_of_the_file(self, variable: View, name: str, writes: bool) -> None:
         """A variable of the file, which all devices have in common, is read or written."""
@@ -201,11 +198,6 @@ class Mutexes(Spinlocks):
         before = self.guards.setdefault(variable.name, list(self.held))
         self.guards[variable.name] = [one for one in before if one in self.held]
         self.written += [variable.name] * (writes and variable.name not in self.written)
-
-    def pool_of(self, lock: Pointer) -> Any:
-        if lock.object not in self.pools:
-            raise NotFollowed("a spinlock is taken or dropped that is not a pool's")
-        return lock.object
 
     def lock(self, mutex: Pointer) -> None:
         if mutex.object in self.held:

@@ -78,7 +78,7 @@ class CPool(Operations, AnyPool):
         self.LOOKUP = lookup_case(code)
         AnyPool.__init__(self, path, *options, needs=(*needs, *self.ALWAYS_NEEDS))
         self.debug = self.debug or debug
-        locked = Locked(path.one_of("interrupts are off", False, True) if "interrupts" in options else False)
+        locked = Locked(path.one_of("interrupts are off", False, True) if "interrupts" in options else None)
         self.link_field, self.head_field = (
             ("avail_page_link", "avail_page_list") if code.promises is SERIES else ("page_list", "page_list")
         )
@@ -122,8 +122,7 @@ class CPool(Operations, AnyPool):
         return 0
 
     def found_page(self, pool: Any, dma: Any) -> Any:
-        del pool
-        self.known_to_find_pages()
+        self.known_to_find_pages(pool)
         return self.at(self.page_tree.find(dma))
 
     def scan(self, page: AnyPage | None, zero: bool) -> Any:
@@ -171,7 +170,7 @@ class CPool(Operations, AnyPool):
 
     def inserted(self, pool: Any, page: Pointer) -> int:
         """pool_insert_page returns 0 if the tree takes the page in."""
-        del pool
+        self.of_this(pool)
         page.object.private = False
         return 0 if self.page_tree.insert(self.new) is None else 2**32 - 1
 

@@ -48,7 +48,8 @@ class Operations:
         self.header: Struct | None = None  # the struct dma_page that the code adds
         self.freed: Any = None  # the address that is freed
         self.looked_at: list[Any] = []  # what the code says is a block, and looks through
-        self.flags: Any = 0  # of dma_pool_alloc's caller, without __GFP_ZERO: 0 may not sleep
+        self.flags: Any = self.locked.flags  # of dma_pool_alloc's caller, without __GFP_ZERO
+        self.told = False  # that it may sleep, whether or not it does: might_alloc
         self.last_turn: LastTurn | None = None  # of the loop that lays out the page that the code adds
 
     def misuse(self) -> str:
@@ -81,6 +82,7 @@ class Operations:
         """A function runs that sleeps where its flags let it."""
         if isinstance(flags, int) and not flags & GFP_DIRECT_RECLAIM:
             return
+        self.told = True
         self.locked.sleeps(function)
         if isinstance(flags, int) and flags & ~self.flags & GFP_DIRECT_RECLAIM:
             self.locked.misuse.append(f"{function} may sleep, and the caller may not")
@@ -132,8 +134,12 @@ class Operations:
 
     # What stands for loops, and for pool_find_page.
 
-    def known_to_find_pages(self) -> None:
+    def of_this(self, pool: Any) -> None:
+        self.path.show("the function is called for this pool", lambda: pool == Pointer(self.view, 0))
+
+    def known_to_find_pages(self, pool: Any) -> None:
         """pool_find_page runs, of which `lookup_case` says of which builds it is proved. Raises NotFollowed."""
+        self.of_this(pool)
         self.locked.needed("pool_find_page")
         if not lookup_case(self.code):
             self.code.alike("pool_find_page", whole=True)
@@ -181,11 +187,12 @@ class Operations:
 
     # The interface that drivers have.
 
-    def started(self, zero: bool = False, flags: Any = 0) -> tuple[Interpreter, Frame]:
+    def started(self, zero: bool = False, flags: Any = None) -> tuple[Interpreter, Frame]:
         """dma_pool_alloc, about to begin; what it stores at its handle is `given`."""
         self.given = Struct("handle", {0: Field("dma", 64)}, unwritten=Fault, private=True)
         interpreter = self.interpreter()
         self.last_turn = LastTurn(self, interpreter)
+        flags = self.flags if flags is None else flags
         if not isinstance(flags, int):
             self.path.assume(
                 "an int has the flags, without __GFP_ZERO", lambda: flags < 2**31 and flags & GFP_ZERO == 0
@@ -194,7 +201,7 @@ class Operations:
         flags = flags + GFP_ZERO if zero else flags
         return interpreter, interpreter.enter("dma_pool_alloc", Pointer(self.view, 0), flags, Pointer(self.given, 0))
 
-    def alloc(self, zero: bool = False, flags: Any = 0) -> Any:
+    def alloc(self, zero: bool = False, flags: Any = None) -> Any:
         interpreter, frame = self.started(zero, flags)
         interpreter.advance(frame)
         return self.result(frame)
@@ -205,6 +212,8 @@ class Operations:
             claims.structs_are_freed, [] if header is None or header.freed or not header.private else [header]
         )
         if isinstance(frame.result, Pointer):
+            if self.flags is self.locked.flags == GFP_DIRECT_RECLAIM and not self.told:
+                self.locked.misuse.append("an alloc that may sleep does not say so (might_alloc)")
             if self.looked_at:
                 handed_out = "a block that is looked through is the one that is handed out"
                 self.path.follow(handed_out, lambda: frame.result in self.looked_at)

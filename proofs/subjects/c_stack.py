@@ -89,7 +89,7 @@ class NewPage(At):
 class Addresses(Views):
     """Pointers of C for addresses, which are numbers in Python: to a known block, to the tail, or to other memory."""
 
-    def __init__(self, pool: "CStack", code: Code, path: Any, interrupts_off: bool) -> None:
+    def __init__(self, pool: "CStack", code: Code, path: Any, interrupts_off: bool | None) -> None:
         super().__init__(code, path, Locked(interrupts_off))
         self.pool = pool
 
@@ -162,7 +162,7 @@ class CStack(Operations, AnyStack):
         walks: bool = False,
         interrupts: bool = False,
     ) -> None:
-        off = path.one_of("interrupts are off", False, True) if interrupts else False
+        off = path.one_of("interrupts are off", False, True) if interrupts else None
         self.walks, self.LOOKUP = walks, lookup_case(code)
         AnyStack.__init__(self, path, debug=debug, init_on_free=init_on_free, walks=walks)
         self.geometry = any_geometry(path)
@@ -214,8 +214,7 @@ class CStack(Operations, AnyStack):
         return LOOKS, self.code.debugging.function(LOOKS).loop()
 
     def found_page(self, pool: Any, dma: Any) -> Any:
-        del pool
-        self.known_to_find_pages()
+        self.known_to_find_pages(pool)
         return 0 if self._find_page(dma) is None else Pointer(self.page_memory, 0)
 
     def walked(self, arrived: Variables) -> Variables:

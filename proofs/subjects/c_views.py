@@ -9,6 +9,7 @@ from typing import Any
 
 import z3
 
+from kernel.environment import GFP_DIRECT_RECLAIM
 from kernel.ir import ATOMIC, Field, NotFollowed
 from kernel.objects import Fault, Pointer, Struct, View
 from proofs.engine.symbolic import Number
@@ -97,10 +98,14 @@ class Spinlocks:
 
 
 class Locked(Spinlocks):
-    """What is shared, and the lock that guards it, of dma_pool_alloc and dma_pool_free."""
+    """What is shared, and the lock that guards it, of dma_pool_alloc and dma_pool_free.
 
-    def __init__(self, interrupts_off: bool) -> None:
-        super().__init__(interrupts_off)
+    Whose interrupts are on may sleep, and says so by its flags; where `interrupts_off` is None, they are on, and no caller may.
+    """
+
+    def __init__(self, interrupts_off: bool | None) -> None:
+        super().__init__(bool(interrupts_off))
+        self.flags = GFP_DIRECT_RECLAIM if interrupts_off is False else 0
         self.others_ran = self.was_taken = False
         self.races = 0
 

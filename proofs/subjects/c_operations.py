@@ -12,7 +12,7 @@ from kernel.ir import Field, NotFollowed
 from kernel.objects import Fault, Pointer, Struct
 from model import claims
 from proofs.subjects.c_last_turn import Laid, LastTurn
-from proofs.subjects.c_pool import NUMA_NO_NODE, Code, lookup_case, named_device, raise_linked
+from proofs.subjects.c_pool import NUMA_NO_NODE, Code, lookup_case, named_device, raise_linked, shown
 from proofs.subjects.c_turns import Variables
 from proofs.subjects.c_views import Views
 
@@ -47,6 +47,7 @@ class Operations:
         self.view["dev"] = named_device(code)
         self.header: Struct | None = None  # the struct dma_page that the code adds
         self.freed: Any = None  # the address that is freed
+        self.looks_through: Any = None  # a block whose bytes the proof is about
         self.looked_at: list[Any] = []  # what the code says is a block, and looks through
         self.flags: Any = self.locked.flags  # of dma_pool_alloc's caller, without __GFP_ZERO
         self.told = False  # that it may sleep, whether or not it does: might_alloc
@@ -67,7 +68,7 @@ class Operations:
             dma_alloc_coherent=self.dma_alloc_coherent,
             init_on_alloc=lambda: self.init_on_alloc,
             init_on_free=lambda: self.init_on_free,
-            poolproof_log=lambda *_: self._error("said"),
+            poolproof_log=self.says,
             print_hex_dump=self.print_hex_dump,
             might_alloc=partial(self.might_sleep, "might_alloc"),
             might_sleep=lambda *_: self.might_sleep("might_sleep"),
@@ -99,6 +100,11 @@ class Operations:
         if self.header is not None and flags & GFP_ZERO:
             self.header.unwritten = 0
         return 0 if self.header is None else Pointer(self.header, 0)
+
+    def says(self, *given: Any) -> None:
+        """A message; of a block that is looked through, it shows the pool's name and where the block is."""
+        as_promised = self.looks_through is None or shown(self.view, given) == [self.looks_through]
+        self._error("said" if as_promised else "something else is said")
 
     def print_hex_dump(self, *given: Any) -> None:
         *_, nbytes, _ = given

@@ -3,6 +3,7 @@
 Memory for the pool itself is always there. `proofs.subjects.c_loop` has the layout of a page.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial, wraps
@@ -220,6 +221,17 @@ def parsed(width: int, text: Any, to: Pointer) -> int:
     del text
     to.object.store(to.offset, width, 1)
     return 0
+
+
+def shown(pool: Struct, given: Sequence[Any]) -> list[Any]:
+    """What a message of a pool shows besides texts of the file itself, the pool's device and its name, which it has to show."""
+
+    def is_text(one: Any) -> bool:
+        return isinstance(one, Pointer) and isinstance(one.object, View) and not one.object.fields
+
+    name = pool.at("name")
+    rest = [one for one in given if not is_text(one) and one != pool["dev"]]
+    return [one for one in rest if one != name] if name in rest else ["no name", *rest]
 
 
 def placed(body: Body) -> Body:

@@ -112,7 +112,7 @@ def audit_interpreter(calls: int, jobs: int) -> Status:
         if short:
             print(f"{kernel.name}: too few calls can be executed of {', '.join(short)}")
             status = Status.SURPRISE
-        compared, run, blocks = (sum(one[place] for one in held.values()) for place in (0, 2, 3))
+        compared, run, blocks = (sum(place) for place in zip(*held.values(), strict=True))
         print(
             f"{kernel.name}: {compared:,} calls of {len(held)} functions are alike, in all memory and in all that they call; "
             f"{run} of {blocks} basic blocks were run"

@@ -79,7 +79,8 @@ def two(before: Source, after: Source, options: argparse.Namespace) -> Status:
     print(f"before: {before}\nafter:  {after}", flush=True)
     done = compare(before, after, draw([before, after], options.seed, options.runs, show_progress), show_progress)
     show_progress("")
-    print(f"{counted(done.runs, 'pool')}, {counted(done.steps, 'step')}, seed {options.seed}: {summary(done)}")
+    swept = f", and {done.swept:,} pools filled" if done.swept else ""
+    print(f"{counted(done.runs, 'pool')}, {counted(done.steps, 'step')}, seed {options.seed}{swept}: {summary(done)}")
     print("\n".join(differences(done, f"compare-{before.label()}-{after.label()}", before, after)))
     say_how_to_confirm(after, done.smallest)
     return Status.SURPRISE if done.smallest else Status.EXPECTED
@@ -117,7 +118,8 @@ def series(before: Source, patches: list[Patch], options: argparse.Namespace) ->
         print("\nIn how many of the pools a step first differs in what.", end=" ")
         edges = len(at_edges())
         number = f"{options.runs:,} that are drawn, seed {options.seed}"
-        print(f"For each patch: {edges:,} pools near 2^32, the directed runs, and {number}.")
+        print(f"For each patch: {edges:,} pools near 2^32, the directed runs, {number}; and all")
+        print("sizes that share a page of 4 KiB, with each boundary, filled.")
         print("\n".join(details))
         say_how_to_confirm(before, differs)
         return Status.SURPRISE if differs else Status.EXPECTED

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hunt.compare import OBSERVED, compare, difference, draw, observe
+from hunt.compare import OBSERVED, compare, difference, draw, observe, swept_apart
 from hunt.revisions import REVISIONS
 from kernel.build import KERNELS, find
 from kernel.patches import read_patches
@@ -79,6 +79,21 @@ def test_a_kernel_does_what_it_does(tmp_path: Path, command: Command) -> None:
     same = changed_v6_1(tmp_path, *COMMENT)
     ran = command("compare", V6_1, same, "--runs", 1)
     assert (ran.status, "nothing differs" in ran.out) == (0, True)
+
+
+@needs_kernels
+def test_pools_are_compared_that_nobody_draws(tmp_path: Path) -> None:
+    """A block that ends one byte behind a boundary is in few pools."""
+    before = find(V6_12)
+    after = changed("v6.12", tmp_path, "offset + pool->size > next_boundary", "offset + pool->size > next_boundary + 1")
+    swept, run = swept_apart(before, before)
+    assert (swept > 20_000, run) == (True, None)
+    swept, run = swept_apart(before, after)
+    assert run is not None
+    create = run.steps[0]
+    assert isinstance(create, Create)
+    assert (create.boundary + 1) % create.size == 0
+    assert difference(run, revision_of(before), revision_of(after)) is not None
 
 
 @needs_kernels

@@ -30,6 +30,9 @@ FILES = (f"--include={FILE}", "--include=include/*")
 OTHER_BASE = "name what it was written for as the base"
 """What to do if a patch does not apply."""
 
+SEND_AGAIN = "the mail has been cut off or changed: save it as it was sent"
+"""The same, if it is no whole patch; git counts its lines, not those of the mail."""
+
 FORMS = "a mailbox, a mail, or a diff of git is expected, perhaps compressed with gzip"
 
 
@@ -159,7 +162,9 @@ def applied(patches: list[Patch], before: Source, folder: Path) -> Iterator[tupl
                 earlier = f", changed by the {number - 1} patches before it" if number > 1 else ""
                 last = patches[-1].text.encode()
                 there = not git("apply", "-R", "--check", *FILES, "-", within=place, given=last).returncode
-                why = "it is applied already" if there else f"{said_by(done)}; {OTHER_BASE}"
+                said = said_by(done)
+                what_to_do = SEND_AGAIN if "corrupt patch" in said else OTHER_BASE
+                why = "it is applied already" if there else f"{said}; {what_to_do}"
                 raise BuildError(f"“{patch.subject}” does not apply to {before.file}{earlier}: {why}")
             if patch.touches_the_pool and file.read_bytes() == source.file.read_bytes():
                 raise BuildError(f"“{patch.subject}” changes nothing in {before.file}: git has skipped it")

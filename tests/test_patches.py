@@ -101,6 +101,13 @@ def test_commits_of_a_tree_are_patches(tmp_path: Path) -> None:
             of_commits(tree, commits)
 
 
+def test_a_mail_that_ends_within_a_patch_is_told_from_a_wrong_base(tmp_path: Path) -> None:
+    (tmp_path / "whole.c").write_text("int a;\n")
+    (tmp_path / "cut.diff").write_text(change("a", "b").partition("+int")[0])
+    with pytest.raises(BuildError, match="corrupt patch at line 5; the mail has been cut off or changed"):
+        list(applied(read_patches(tmp_path / "cut.diff"), Source(tmp_path / "whole.c", None), tmp_path))
+
+
 def test_a_patch_of_a_header_changes_what_is_compiled(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     header, file = tree / "include" / "linux" / "dmapool.h", tree / FILE

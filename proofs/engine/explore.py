@@ -184,9 +184,14 @@ def run_paths(
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as failure:
-            path.broken = f"the code runs without {type(failure).__name__}"
+            path.broken = without(failure)
         pending += path.alternatives
         yield path
+
+
+def without(failure: BaseException) -> str:
+    """What does not hold where code under proof raises this; what a proof raises itself says so in a `promise`."""
+    return getattr(failure, "promise", f"the code runs without {type(failure).__name__}")
 
 
 def smallest_inputs(path: Path, model: z3.ModelRef, solver: Solver, minimise: bool) -> dict[str, Any]:
@@ -215,7 +220,7 @@ def break_plainly(body: Body, replay: Replay, broken: str, outcome: Outcome) -> 
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as failure:
-        found = f"the code runs without {type(failure).__name__}"
+        found = without(failure)
     outcome.verdict, outcome.values, outcome.broken = Verdict.REFUTED, replay.values, broken
     outcome.arguments = replay.latest[1] if replay.latest[0] == broken else {}
     if found != broken:

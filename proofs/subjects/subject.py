@@ -24,6 +24,8 @@ class ReachedTail(BaseException):
     There, the induction hypothesis says what it does.
     """
 
+    promise = "the code goes no further than to the blocks and pages that are known"
+
     def __init__(self, part: Any = None, sought: Any = None) -> None:
         super().__init__(part)
         self.part = part

@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> Status:
     if options.after is not None and options.patches is not None:
         raise BadInput(f"AFTER, {options.after}, and --patches {options.patches}: name one of them")
     if options.after is None and options.patches is None:
-        raise BadInput("name what BEFORE is to be compared with: AFTER, or patches")
+        raise BadInput("name what BEFORE is to be compared with: AFTER, or --patches (of make: PATCHES)")
     before = replace(find(options.before), real=options.real)
     after = None if options.after is None else replace(find(options.after), real=options.real)
     try_out(None, str(TRACES))  # where a run that shows a difference is kept

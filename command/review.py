@@ -213,7 +213,9 @@ def what_to_review(named: str, base: str | None) -> tuple[Source, list[Patch]]:
     source = find(fetched()[0] if base is None else base)
     if ".." in named and not named.startswith((".", "/")) and not Path(named).exists():
         if source.tree is None or source.tree not in source.file.parents:
-            raise BadInput(f"{base or source.tree}: a git tree of a kernel with its headers is needed for the commits {named}")
+            raise BadInput(
+                f"{base or source.tree}: a git tree of a kernel with its headers is needed for the commits {named}"
+            )
         return of_commits(source.tree, named)
     with usable(named, "name the patches"):
         patches = read_patches(Path(named))

@@ -1,17 +1,19 @@
 """The merged rewrite, v6.12: its stack of free blocks, of any size; see `proofs.subjects.stack`."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 from impl.pool import Options
 from impl.v6_12 import DMA_BLOCK, NULL, V6_12Pool
 from model import claims
+from model.claims import Claim
 from model.memory import VADDR_BASE, Memory
 from model.promises import numbers_in
 from model.trace import Alloc, Create, Free, OtherPool, Trace, Write
-from proofs.engine.obligation import Counterexample, Obligations, from_this_state
-from proofs.engine.path import Theory
-from proofs.subjects.stack import AnyStack, Block, GivenPage, KnownBlocks
+from proofs.engine.obligation import Counterexample, Explain, Obligations, from_this_state
+from proofs.engine.path import Body, Theory
+from proofs.subjects.stack import AnyStack, Block
 from proofs.subjects.subject import PAGE_SIZE, ReachedTail, give_back
 
 obligation = Obligations(__name__)
@@ -19,74 +21,47 @@ obligation = Obligations(__name__)
 REVISION = "v6.12"
 
 
-class StackDevice(KnownBlocks):
-    """Gives the pool its page, or fails. Meanwhile other callers have run, so that the stack is any by then."""
-
-    def __init__(self, pool: AnyStack, fails: bool) -> None:
-        super().__init__(pool)
-        self.fails = fails
-        self.requests: list[Any] = []  # the flags of each
-
-    def alloc_coherent(self, nbytes: Any, flags: Any) -> GivenPage | None:  # noqa: ARG002
-        self.requests.append(flags)
-        self.pool.next_block = self.pool.tail
-        return None if self.fails else self.pool.page
-
-
 explain_stack = from_this_state("the stack holds the free blocks, and they are counted")
 
 
-def allocate(path: Any, subject: Any = AnyStack, fails: bool = False) -> tuple[AnyStack, tuple[Any, Any] | None]:
-    """Alloc, from a stack with a block or from a new page, unless the device fails; the pool, and what it handed out.
-
-    A page has one block, two, or three: the third is placed as every later one is, for what the loop keeps of the blocks
-    before is the first and the last.
-    """
-    pool = subject(path, debug=path.one_of("debug", False, True))
-    placed = path.one_of("blocks of a new page", *((1,) if fails else (0, 1, 2, 3)))
-    if placed == 0:
-        pool.put(pool.any_block("top"))
-    else:
-        pool.next_block, pool.memory = NULL, StackDevice(pool, fails)
-        pool.page.vaddr, pool.page.dma = path.number("vaddr of the page"), path.number("dma of the page")
-        pool.page.offsets = [path.number(f"offset {number}") for number in range(placed)]
-        pool.free_blocks = [
-            pool.block(f"block {number}", pool.page.vaddr + offset, pool.page.dma + offset)
-            for number, offset in enumerate(pool.page.offsets)
-        ]
-    return pool, pool.alloc(path.one_of("zero", False, True))
+def state(claim: Claim, case: str = "") -> Callable[[Body], Body]:
+    return obligation(claim, REVISION, Theory.U64, explain=explain_stack, case=case)
 
 
-def take_back(path: Any, subject: Any = AnyStack, anywhere: bool = False) -> tuple[AnyStack, Block]:
-    """Free of a live block, on a stack of any size; the pool, and the block, which may be `anywhere` if that is no matter."""
-    pool = subject(path, debug=path.one_of("debug", False, True), init_on_free=path.one_of("init_on_free", False, True))
-    freed = pool.any_block("freed", anywhere)
-    give_back(pool, freed.vaddr, freed.dma)
-    return pool, freed
+def refuted(claim: Claim, explain: Explain, case: str) -> Callable[[Body], Body]:
+    return obligation.refuted(claim, REVISION, Theory.U64, explain=explain, case=case)
 
 
-@obligation(claims.handle_is_the_blocks_address, REVISION, Theory.U64, explain=explain_stack)
-@obligation(claims.allocated_block_was_free, REVISION, Theory.U64, explain=explain_stack)
-def allocated_block_was_free(path: Any, subject: Any = AnyStack) -> None:
-    pool, got = allocate(path, subject)
-    path.show("a block is handed out", lambda: got is not None)
+def allocated(path: Any, subject: Any) -> tuple[AnyStack, tuple[Any, Any] | None, bool]:
+    """A pool that has allocated, from a stack with a block or from a new page; what it handed out; whether there is memory."""
+    pool = subject(path, "debug")
+    got = pool.operate(path.one_of("operation", "alloc", "alloc with a new page"))
+    return pool, got, not pool.memory.fails
+
+
+@state(claims.total_counts_the_blocks, "new_page")
+@state(claims.free_list_holds_the_free_blocks, "alloc")
+@state(claims.handle_is_the_blocks_address)
+@state(claims.allocated_block_was_free)
+@state(claims.alloc_fails_only_without_memory)
+def alloc_takes_a_free_block_off_the_stack(path: Any, subject: Any = AnyStack) -> None:
+    pool, got, serves = allocated(path, subject)
+    path.show_claim(claims.alloc_fails_only_without_memory, got is None, serves)
+    if got is None:
+        path.show("a failure changes nothing", lambda: (pool.stack(), pool.log) == (["the tail"], []))
+        return
     path.show_claim(claims.allocated_block_was_free, got, [(block.vaddr, block.dma) for block in pool.free_blocks])
-    _, dma = got or (None, None)
-    path.show_claim(claims.handle_is_the_blocks_address, dma, pool.free_blocks[0].dma)
+    path.show_claim(claims.handle_is_the_blocks_address, got[1], pool.free_blocks[0].dma)
+    handed_out = [block for block in pool.free_blocks if block.vaddr == got[0]]
+    path.show_claim(claims.free_list_holds_the_free_blocks, pool.stack(), pool.promised(*handed_out))
+    blocks, pages = pool.nr_blocks - pool.blocks, pool.nr_pages - pool.pages
+    path.show_claim(claims.total_counts_the_blocks, blocks, pages, len(pool.page.offsets))
 
 
-@obligation(claims.alloc_fails_only_without_memory, REVISION, Theory.U64, explain=explain_stack)
-def alloc_fails_only_without_memory(path: Any, subject: Any = AnyStack) -> None:
-    fails = path.one_of("the device fails, and the stack is empty", False, True)
-    pool, got = allocate(path, subject, fails)
-    path.show_claim(claims.alloc_fails_only_without_memory, got is None, not fails)
-    path.show("a failure changes nothing", lambda: not fails or (pool.stack(), pool.log) == (["the tail"], []))
-
-
-@obligation(claims.fresh_blocks_ascend, REVISION, Theory.U64, explain=explain_stack)
+@state(claims.fresh_blocks_ascend)
 def fresh_blocks_ascend(path: Any) -> None:
     """A new page's first block is topmost, and each leads to the one that was laid after it; a free puts one above them."""
-    pool, got = allocate(path)
+    pool, got, _ = allocated(path, AnyStack)
     page, blocks = pool.page, {block.name: block for block in pool.free_blocks}
     path.assume("a page of several blocks is added", lambda: len(page.offsets) > 1)
     for before, after in pairwise(page.offsets):
@@ -98,23 +73,50 @@ def fresh_blocks_ascend(path: Any) -> None:
         path.show_claim(claims.fresh_blocks_ascend, after, before)
 
 
-@obligation(claims.free_list_holds_the_free_blocks, REVISION, Theory.U64, explain=explain_stack, case="alloc")
-def stack_holds_the_free_blocks_after_alloc(path: Any, subject: Any = AnyStack) -> None:
-    pool, got = allocate(path, subject)
-    handed_out = [block for block in pool.free_blocks if got is not None and block.vaddr == got[0]]
-    path.show_claim(claims.free_list_holds_the_free_blocks, pool.stack(), pool.promised(*handed_out))
+@state(claims.in_use_counts_the_live_blocks, "alloc")
+def in_use_counts_an_allocated_block(path: Any, subject: Any = AnyStack) -> None:
+    pool, _, serves = allocated(path, subject)
+    path.assume("there are fewer live blocks than addresses", lambda: pool.live < 2**64 - 1)
+    path.show_claim(claims.in_use_counts_the_live_blocks, pool.nr_active, pool.live + serves)
 
 
-@obligation(claims.free_list_holds_the_free_blocks, REVISION, Theory.U64, explain=explain_stack, case="free")
+@state(claims.counters_do_not_wrap)
+def counters_do_not_wrap(path: Any, subject: Any = AnyStack) -> None:
+    """Of blocks of 16 bytes, fewer than 2^60 are in an address space."""
+    pool, _, serves = allocated(path, subject)
+    added = len(pool.page.offsets) * serves
+    for count in (pool.live, pool.blocks, pool.pages):
+        path.assume("the blocks are in an address space", lambda count=count: count < 2**60)
+    path.show_claim(claims.counters_do_not_wrap, pool.nr_active, pool.live, int(serves))
+    path.show_claim(claims.counters_do_not_wrap, pool.nr_blocks, pool.blocks, added)
+    path.show_claim(claims.counters_do_not_wrap, pool.nr_pages, pool.pages, min(added, 1))
+
+
+def freed(path: Any, subject: Any, anywhere: bool = False) -> AnyStack:
+    """A pool to which a live block was given back, the operand, on a stack of any size."""
+    pool: AnyStack = subject(path, "debug", "init_on_free")
+    pool.operate("free", anywhere)
+    return pool
+
+
+@state(claims.free_list_holds_the_free_blocks, "free")
 def stack_holds_the_free_blocks_after_free(path: Any, subject: Any = AnyStack) -> None:
-    pool, freed = take_back(path, subject)
-    path.show_claim(claims.free_list_holds_the_free_blocks, pool.stack(), [freed.name, *pool.promised()])
+    pool = freed(path, subject)
+    path.show_claim(claims.free_list_holds_the_free_blocks, pool.stack(), [pool.operand.name, *pool.promised()])
 
 
-@obligation(claims.double_free_is_refused, REVISION, Theory.U64, explain=explain_stack)
+@state(claims.in_use_counts_the_live_blocks, "free")
+def in_use_counts_a_freed_block_no_more(path: Any, subject: Any = AnyStack) -> None:
+    pool = freed(path, subject, anywhere=True)
+    path.assume("the block is in use, and counted", lambda: pool.live >= 1)
+    path.show_claim(claims.in_use_counts_the_live_blocks, pool.nr_active, pool.live - 1)
+
+
+@state(claims.double_free_is_refused)
 def double_free_is_refused(path: Any, subject: Any = AnyStack) -> None:
     """By induction over the stack: what is not at its top is looked for in the tail, in the same way."""
-    pool = subject(path, debug=True, walks=True)
+    pool = subject(path, walks=True)
+    pool.debug = True
     top = pool.put(pool.any_block("top"))
     sought = path.number("vaddr that is freed")
     path.assume(
@@ -130,51 +132,34 @@ def double_free_is_refused(path: Any, subject: Any = AnyStack) -> None:
     path.show_claim(claims.double_free_is_refused, refused, was_free)
 
 
-@obligation(claims.refused_free_changes_nothing, REVISION, Theory.U64, explain=explain_stack)
-def refused_free_changes_nothing(path: Any, subject: Any = AnyStack) -> None:
-    pool = subject(path, debug=True, init_on_free=path.one_of("init_on_free", False, True))
-    free = pool.any_block("free block")
-    if path.one_of("it is", "the top", "in the tail") == "the top":
-        pool.put(free)
-    else:
-        pool.below = [free]
-    give_back(pool, free.vaddr, free.dma)
+def show_refused(path: Any, pool: AnyStack) -> None:
     path.show("it is reported", lambda: len(pool.log) == 1)
     counted_otherwise = ["in use"] * bool(pool.nr_active != pool.live)
     linked_otherwise = ["the stack"] * (pool.stack() != pool.promised())
     path.show_claim(claims.refused_free_changes_nothing, [*pool.writes, *counted_otherwise, *linked_otherwise])
 
 
-@obligation(claims.in_use_counts_the_live_blocks, REVISION, Theory.U64, explain=explain_stack, case="alloc")
-def in_use_counts_an_allocated_block(path: Any, subject: Any = AnyStack) -> None:
-    pool, _ = allocate(path, subject)
-    path.assume("there are fewer live blocks than addresses", lambda: pool.live < 2**64 - 1)
-    path.show_claim(claims.in_use_counts_the_live_blocks, pool.nr_active, pool.live + 1)
+@state(claims.refused_free_changes_nothing)
+def refused_free_changes_nothing(path: Any, subject: Any = AnyStack) -> None:
+    pool = subject(path, "init_on_free")
+    pool.debug = True
+    free = pool.any_block("free block")
+    if path.one_of("it is", "the top", "in the tail") == "the top":
+        pool.put(free)
+    else:
+        pool.below = [free]
+    give_back(pool, free.vaddr, free.dma)
+    show_refused(path, pool)
 
 
-@obligation(claims.in_use_counts_the_live_blocks, REVISION, Theory.U64, explain=explain_stack, case="free")
-def in_use_counts_a_freed_block_no_more(path: Any, subject: Any = AnyStack) -> None:
-    pool, _ = take_back(path, subject, anywhere=True)
-    path.assume("the block is in use, and counted", lambda: pool.live >= 1)
-    path.show_claim(claims.in_use_counts_the_live_blocks, pool.nr_active, pool.live - 1)
-
-
-@obligation(claims.counters_do_not_wrap, REVISION, Theory.U64, explain=explain_stack)
-def counters_do_not_wrap(path: Any, subject: Any = AnyStack) -> None:
-    """Of blocks of 16 bytes, fewer than 2^60 are in an address space."""
-    pool, _ = allocate(path, subject)
-    for count in (pool.live, pool.blocks, pool.pages):
-        path.assume("the blocks are in an address space", lambda count=count: count < 2**60)
-    path.show_claim(claims.counters_do_not_wrap, pool.nr_active, pool.live, 1)
-    path.show_claim(claims.counters_do_not_wrap, pool.nr_blocks, pool.blocks, len(pool.page.offsets))
-    path.show_claim(claims.counters_do_not_wrap, pool.nr_pages, pool.pages, int(bool(pool.page.offsets)))
-
-
-@obligation(claims.total_counts_the_blocks, REVISION, Theory.U64, explain=explain_stack, case="new_page")
-def total_counts_the_blocks_of_a_new_page(path: Any, subject: Any = AnyStack) -> None:
-    pool, _ = allocate(path, subject)
-    blocks, pages = pool.nr_blocks - pool.blocks, pool.nr_pages - pool.pages
-    path.show_claim(claims.total_counts_the_blocks, blocks, pages, len(pool.page.offsets))
+@state(claims.refused_free_changes_nothing, "no_page")
+def free_of_an_address_in_no_page_is_refused(path: Any, subject: Any = AnyStack) -> None:
+    """Of a debug build; others believe the address."""
+    pool = subject(path, "init_on_free")
+    pool.debug = True
+    path.by(claims.lookup_finds_the_page_of_an_address, pool, "_find_page", pool.finds(None), pool.LOOKUP)
+    pool.operate("free", anywhere=True)
+    show_refused(path, pool)
 
 
 # Misuse.
@@ -219,31 +204,25 @@ def plain_pool(debug: bool) -> V6_12Pool:
 
 def freed_twice(path: Any, subject: Any) -> tuple[AnyStack, Block]:
     """A pool without debugging, whose topmost free block was freed again."""
-    pool = subject(path, debug=False)
+    pool = subject(path)
     free = pool.put(pool.any_block("free block"))
     give_back(pool, free.vaddr, free.dma)
     return pool, free
 
 
-@obligation.refuted(
-    claims.free_list_holds_the_free_blocks, REVISION, Theory.U64, explain=explain_double_free, case="double_free"
-)
+@refuted(claims.free_list_holds_the_free_blocks, explain_double_free, "double_free")
 def a_block_freed_twice_lies_below_itself(path: Any, subject: Any = AnyStack) -> None:
     pool, _ = freed_twice(path, subject)
     path.show_claim(claims.free_list_holds_the_free_blocks, pool.stack(), pool.promised())
 
 
-@obligation.refuted(
-    claims.in_use_counts_the_live_blocks, REVISION, Theory.U64, explain=explain_double_free, case="double_free"
-)
+@refuted(claims.in_use_counts_the_live_blocks, explain_double_free, "double_free")
 def a_block_freed_twice_is_subtracted_twice(path: Any, subject: Any = AnyStack) -> None:
     pool, _ = freed_twice(path, subject)
     path.show_claim(claims.in_use_counts_the_live_blocks, pool.nr_active, pool.live)
 
 
-@obligation.refuted(
-    claims.allocated_block_was_free, REVISION, Theory.U64, explain=explain_double_free, case="double_free"
-)
+@refuted(claims.allocated_block_was_free, explain_double_free, "double_free")
 def a_block_freed_twice_is_handed_out_twice(path: Any, subject: Any = AnyStack) -> None:
     pool, free = freed_twice(path, subject)
     first = pool.alloc()
@@ -253,14 +232,13 @@ def a_block_freed_twice_is_handed_out_twice(path: Any, subject: Any = AnyStack) 
     path.show_claim(claims.allocated_block_was_free, pool.alloc(), still_free)
 
 
-@obligation.refuted(
-    claims.allocated_block_was_free, REVISION, Theory.U64, explain=explain_mismatch, case="mismatched_free"
-)
+@refuted(claims.allocated_block_was_free, explain_mismatch, "mismatched_free")
 def a_free_with_anothers_dma_address_is_believed(path: Any, subject: Any = AnyStack) -> None:
-    pool = subject(path, debug=True)
-    freed = pool.any_block("freed")
-    give_back(pool, freed.vaddr, path.number("dma of another"))
-    path.show_claim(claims.allocated_block_was_free, pool.alloc(), [(freed.vaddr, freed.dma)])
+    pool = subject(path)
+    pool.debug = True
+    block = pool.any_block("freed")
+    give_back(pool, block.vaddr, path.number("dma of another"))
+    path.show_claim(claims.allocated_block_was_free, pool.alloc(), [(block.vaddr, block.dma)])
 
 
 def explain_wild_link(inputs: dict[str, Any]) -> Counterexample:  # noqa: ARG001
@@ -293,10 +271,10 @@ def explain_wild_link(inputs: dict[str, Any]) -> Counterexample:  # noqa: ARG001
     )
 
 
-@obligation.refuted(claims.block_starts_in_a_page, REVISION, Theory.U64, explain=explain_wild_link, case="damaged_link")
+@refuted(claims.block_starts_in_a_page, explain_wild_link, "damaged_link")
 def a_link_to_other_memory_is_followed(path: Any, subject: Any = AnyStack) -> None:
     """The topmost free block was written to: the block below it is now anywhere in memory that the kernel can read."""
-    pool = subject(path, debug=False)
+    pool = subject(path)
     page = path.number("vaddr of the page")
     top = pool.put(pool.block("top", page, path.number("dma of the page")))
     anywhere = pool.any_block("anywhere")

@@ -4,15 +4,13 @@ a block that was free."""
 from typing import Any
 
 from impl.pool import POOL_POISON_FREED
-from impl.v6_12 import NULL
 from kernel.objects import Opaque, Pointer
 from model import claims
-from proofs.block_stack import StackDevice
 
 
 def page_is_on_the_node(path: Any, subject: Any) -> None:
-    pool = subject(path, debug=False)
-    pool.next_block, pool.memory = NULL, StackDevice(pool, True)
+    pool = subject(path)
+    pool.without_room()
     pool.alloc()
     path.show_claim(claims.structs_are_on_the_node, pool.node, pool.view["node"])
 
@@ -24,7 +22,8 @@ BEFORE = "nothing is written before the bytes were looked at"
 
 def poison_is_looked_for_at_once(path: Any, subject: Any) -> None:
     """memchr_inv finds the first of so many bytes that is another one."""
-    pool, asked = subject(path, debug=True), list[tuple[Any, ...]]()
+    pool, asked = subject(path), list[tuple[Any, ...]]()
+    pool.debug = True
     written_to = path.one_of("a driver wrote to the free block", False, True)
 
     def memchr_inv(start: Pointer, byte: Any, nbytes: Any) -> Any:
@@ -55,7 +54,8 @@ def poison_is_looked_for(path: Any, subject: Any) -> None:
         seen.append(offset)
         return byte
 
-    pool = subject(path, debug=True)
+    pool = subject(path)
+    pool.debug = True
     interpreter, frame, block, writes = pool.looks_for_poison(read)
     _, head = pool.poison_loop()
     size, link = pool.geometry.size, pool.LINK

@@ -58,7 +58,7 @@ STATED = [one for module in (free_list, page_scan, fills, block_stack, operation
 ASKS_FOR_A_PAGE = (
     free_list.alloc_with_a_new_page,
     page_scan.alloc_at_the_end_of_the_list,
-    block_stack.alloc_fails_only_without_memory,
+    block_stack.alloc_takes_a_free_block_off_the_stack,
 )
 """Bodies in which an allocation gets a page or none. Of C, they show structs_are_freed as well: impl/ has no kmalloc."""
 

@@ -13,7 +13,6 @@ from impl.pool import Page
 from model import claims
 from proofs.engine.obligation import Obligations, from_this_state
 from proofs.engine.path import Theory
-from proofs.free_list import PageDevice
 from proofs.subjects.arbitrary import AnyPage, AnyPool, put_in_list
 from proofs.subjects.subject import give_back
 
@@ -76,7 +75,7 @@ def corrupted_alloc_of_a_new_page_starts_in_it(path: Any) -> None:
     """Whatever others write to the page while it is laid out."""
     pool = CorruptedPool(path, "debug", needs=())
     path.assume_claim(claims.admitted_geometry_is_ordered, pool.geometry)
-    PageDevice(pool, 0)
+    pool.without_room()
     path.by(claims.free_list_holds_the_free_blocks, pool, "_laid_blocks", lambda: (), "as_laid")
     block, page = pool.alloc(path.one_of("zero", False, True)), pool.found
     if page is None:

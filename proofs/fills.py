@@ -11,8 +11,9 @@ from model import claims
 from model.geometry import SMALLEST_BLOCK
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Theory
-from proofs.free_list import PageDevice, free_block
-from proofs.subjects.arbitrary import AnyPage, AnyPool, AnyV6_1Pool, first_with_room, put_in_list
+from proofs.subjects import stack
+from proofs.subjects.arbitrary import AnyPage, AnyPool, AnyV6_1Pool, free_block, put_in_list
+from proofs.subjects.stack import AnyStack
 from proofs.subjects.subject import about
 
 obligation = Obligations(__name__)
@@ -35,44 +36,33 @@ def explain_twice(inputs: dict[str, Any]) -> Counterexample:
     )
 
 
-def allocate(path: Any, subject: type[AnyPool]) -> tuple[AnyPool, AnyPage, bool]:
-    """Allocate from any page with room: the pool, the page, whether zeros were wanted."""
-    pool = subject(path, "debug", "init_on_alloc", "init_on_free", needs=())
-    page, _ = first_with_room(pool)
-    zero = path.one_of("zero", False, True)
-    pool.alloc(zero)
-    return pool, page, zero or pool.init_on_alloc
-
-
-def allocate_from_a_new_page(path: Any, subject: type[AnyPool]) -> tuple[AnyPool, AnyPage | None, bool]:
-    """The same where no page has room; None where there is no memory for one."""
-    pool = subject(path, "debug", "init_on_alloc", "init_on_free", needs=())
-    pool.has_a_block()
-    PageDevice(pool, pool.block_offset("the first block"))
-    zero = path.one_of("zero", False, True)
-    pool.alloc(zero)
-    return pool, pool.found, zero or pool.init_on_alloc
+def show_filled(path: Any, pool: Any, got: Any) -> None:
+    """Of a block that an allocation has given, where anything is promised of its bytes."""
+    zero, distance = pool.zero or pool.init_on_alloc, path.number("distance of the byte from the block's start")
+    path.assume("the byte is in the block", lambda: distance < pool.geometry.size)
+    content = b""
+    if got is not None and (zero or pool.debug):
+        content = bytes([pool.byte(distance, POOL_POISON_FREED if pool.debug else DRIVERS)])
+    path.show_claim(claims.allocated_block_is_filled, content, zero, pool.debug)
 
 
 @obligation(claims.allocated_block_is_filled, "series", Theory.U64, explain=explain)
 def allocated_block_is_filled(path: Any, subject: Any = AnyPool) -> None:
-    page: AnyPage | None
-    if path.one_of("the block is of", "a page with room", "a new page") == "a new page":
-        pool, page, zero = allocate_from_a_new_page(path, subject)
-        if page is None or not (zero or pool.debug):
-            return  # nothing is promised of its content
-    else:
-        pool, page, zero = allocate(path, subject)
-    distance = path.number("distance of the byte from the block's start")
-    path.assume("the byte is in the block", lambda: distance < pool.geometry.size)
-    former = POOL_POISON_FREED if pool.debug else DRIVERS
-    byte = page.byte(page.blocks["the first"] + distance, former)
-    path.show_claim(claims.allocated_block_is_filled, bytes([byte]), zero, pool.debug)
+    pool = subject(path, "debug", "init_on_alloc", "init_on_free", needs=())
+    show_filled(path, pool, pool.operate(path.one_of("operation", "alloc", "alloc with a new page")))
+
+
+@obligation(claims.allocated_block_is_filled, "v6.12", Theory.U64, explain=explain)
+def allocated_block_of_a_stack_is_filled(path: Any, subject: Any = AnyStack) -> None:
+    pool = subject(path, "debug", "init_on_alloc")
+    show_filled(path, pool, pool.operate(path.one_of("operation", "alloc", "alloc with a new page"), most=1))
 
 
 @obligation(claims.block_is_filled_once, "series", Theory.U64, explain=explain)
 def block_is_filled_once(path: Any, subject: Any = AnyPool) -> None:
-    path.show_claim(claims.block_is_filled_once, len(allocate(path, subject)[1].writes))
+    pool = subject(path, "debug", "init_on_alloc", "init_on_free", needs=())
+    pool.operate("alloc")
+    path.show_claim(claims.block_is_filled_once, len(pool.found.writes))
 
 
 # v6.1 fills it twice, with debug and init_on_alloc: poison first, and then zeros over it.
@@ -140,3 +130,17 @@ def link_survives_the_fill(path: Any, subject: Any = AnyPool) -> None:
     first = page.offset
     free_block(pool, page, pool.block_offset("the block"))
     path.show(claims.freed_block_is_filled.name, lambda: page.link(page.offset) == first)
+
+
+@obligation(claims.freed_block_is_filled, "v6.12", Theory.U64, explain=explain)
+def freed_block_of_a_stack_is_filled(path: Any, subject: Any = AnyStack) -> None:
+    pool = subject(path, "debug", "init_on_free")
+    pool.operate("free", anywhere=True)
+    distance = path.number("distance of the byte from the block's start")
+    path.assume(
+        "the byte is in the block, behind the link",
+        lambda: distance < pool.geometry.size and distance >= stack.SMALLEST_BLOCK,
+    )
+    path.show_claim(
+        claims.freed_block_is_filled, bytes([pool.byte(distance, DRIVERS)]), pool.debug, pool.init_on_free, 0
+    )

@@ -6,7 +6,6 @@ state in which they hold, and is shown to leave one behind in which they hold ag
 """
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 from impl.layout import Cursor, laid_blocks
@@ -17,7 +16,6 @@ from model.trace import Alloc, Create, Free, Kernel, Trace
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Body, Theory
 from proofs.subjects.arbitrary import (
-    IN_USE,
     NO_MORE,
     PLACES,
     AnyPage,
@@ -28,6 +26,9 @@ from proofs.subjects.arbitrary import (
     around,
     chain,
     first_with_room,
+    free_any_block,
+    free_block,
+    has_a_block_in_use,
     put_in_list,
 )
 from proofs.subjects.subject import ReachedTail, about, any_cursor, any_geometry, give_back
@@ -46,25 +47,6 @@ HANDED_OUT = claims.allocated_block_was_free, claims.handle_is_the_blocks_addres
 
 
 explain = from_this_state("the lists and counters agree with the blocks afterwards")
-
-
-def has_a_block_in_use(pool: AnyPool, page: AnyPage) -> None:
-    pool.assume(IN_USE, lambda: page.in_use >= 1)
-    pool.counts_fit(page.in_use)
-
-
-def free_block(pool: AnyPool, page: AnyPage, block: Any, refused: bool = False) -> None:
-    """Free a block of a page; whether debug builds refuse that, a lemma says."""
-    pool.found = page
-    pool.path.by(claims.double_free_is_refused, pool, "_is_refused", lambda *_: refused)
-    give_back(pool, page.vaddr + block, page.dma + block)
-
-
-def free_any_block(pool: AnyPool, page: AnyPage) -> Any:
-    """Free any block in use of a page; its offset."""
-    block = page.blocks["the block"] = another_block(pool, page)
-    free_block(pool, page, block)
-    return block
 
 
 def show_page(pool: AnyPool, page: AnyPage, live: Any, free: list[str]) -> None:
@@ -121,8 +103,7 @@ def alloc_from_a_page_with_room(path: Any, subject: Any = AnyPool) -> None:
 def alloc_with_a_new_page(path: Any, subject: Any = AnyPool) -> None:
     """No page has room, so the lock is dropped around dma_alloc_coherent. By then, any other page may have room."""
     pool = subject(path, "debug")
-    pool.has_a_block()
-    device = PageDevice(pool, pool.block_offset("the first block"))
+    device = pool.without_room()
     refused = path.one_of("the page overlaps another", False, True)
     pool.insertion_gives(lambda page: page if refused else None)
     block = pool.alloc(path.one_of("zero", False, True))
@@ -135,40 +116,6 @@ def alloc_with_a_new_page(path: Any, subject: Any = AnyPool) -> None:
     free = ["the tail"] if "the tail" in page.blocks else []
     show_handed_out(path, page, block)
     show_invariant(pool, page, 1, free, device.others)
-
-
-class PageDevice:
-    """The device's memory: gives one page, at any addresses, or none; other callers run meanwhile."""
-
-    def __init__(self, pool: AnyPool, first: Any) -> None:
-        self.pool = pool
-        self.first = first
-        self.others: list[Any] = []
-        self.requests: list[Any] = []  # the flags of each
-        pool.memory = self
-        pool.path.by(claims.free_list_holds_the_free_blocks, pool, "_laid_blocks", self.laid_blocks, pool.AS_LAID)
-
-    def alloc_coherent(self, nbytes: Any, flags: Any) -> Any:
-        path = self.pool.path
-        self.requests.append(flags)
-        path.show("as many bytes are asked for as a page has", lambda: nbytes == self.pool.geometry.allocation)
-        self.others = put_in_list(self.pool, [], " by then")
-        if path.one_of("dma_alloc_coherent", "serves", "fails") == "fails":
-            return None
-        return SimpleNamespace(vaddr=path.number("the page's vaddr"), dma=path.number("the page's dma"), data=None)
-
-    def laid_blocks(self) -> Any:
-        """The links of the first block and of the tail, as `free_list_holds_the_free_blocks` is proved of a page as laid."""
-        pool, page = self.pool, self.pool.found
-        assert isinstance(page, AnyPage)
-        page.blocks["the first"] = self.first
-        if pool.blks_per_alloc >= 2:
-            following = page.blocks["the tail"] = pool.block_offset("the second block")
-            pool.assume_disjoint(self.first, following)
-        else:
-            following = pool.number_outside("the last link")
-        page.offset = self.first
-        yield self.first, following
 
 
 @register("free")

@@ -11,7 +11,6 @@ from typing import Any
 from model import claims
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Theory
-from proofs.free_list import PageDevice
 from proofs.subjects.arbitrary import AnyPool, first_with_room
 
 obligation = Obligations(__name__)
@@ -43,7 +42,7 @@ def pages_are_bounded_by_the_demand(path: Any) -> None:
     path.assume("a page has a block", lambda: demand.blocks >= 1)
     if path.one_of("a page has room", False, True):
         first_with_room(pool)
-    device = PageDevice(pool, pool.block_offset("the first block"))
+    device = pool.without_room()
     path.assume("this caller is one of K", lambda: demand.waiting + 1 <= demand.at_once)
     path.assume("the demand is at most M", lambda: demand.live + demand.waiting + 1 <= demand.peak)
     path.assume(
@@ -97,7 +96,7 @@ def bound_on_pages_is_reached(path: Any) -> None:
             and demand.peak - demand.at_once < (full + 1) * demand.blocks
         ),
     )
-    device = PageDevice(pool, pool.block_offset("the first block"))
+    device = pool.without_room()
     added = note_pages(pool)
     pool.alloc()
     requests = device.requests

@@ -12,8 +12,16 @@ from model.claims import Claim
 from proofs import fills, free_list, operations
 from proofs.engine.obligation import Obligations, from_this_state
 from proofs.engine.path import Body, Theory
-from proofs.free_list import HANDED_OUT, PageDevice, free_any_block, has_a_block_in_use, show_handed_out, show_page
-from proofs.subjects.arbitrary import AnyV6_1Pool, any_page, around, chain, put_in_list
+from proofs.free_list import HANDED_OUT, show_handed_out, show_page
+from proofs.subjects.arbitrary import (
+    AnyV6_1Pool,
+    any_page,
+    around,
+    chain,
+    free_any_block,
+    has_a_block_in_use,
+    put_in_list,
+)
 from proofs.subjects.subject import ReachedTail, about
 
 obligation = Obligations(__name__)
@@ -70,8 +78,7 @@ def alloc_looks_at_any_page(path: Any, subject: Any = AnyV6_1Pool) -> None:
 def alloc_at_the_end_of_the_list(path: Any, subject: Any = AnyV6_1Pool) -> None:
     """No page has room: the lock is dropped, others change the list, a page is added or there is no memory."""
     pool = subject(path, "debug")
-    pool.has_a_block()
-    device = PageDevice(pool, pool.block_offset("the first block"))
+    device = pool.without_room()
     others = put_in_list(pool, [], " before")
     block = pool.scan(None, path.one_of("zero", False, True))
     listed, torn = around(pool.avail_page_list)

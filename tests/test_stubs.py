@@ -50,8 +50,9 @@ def test_a_stack_of_known_blocks_is_one_with_bytes(debug: bool, init_on_free: bo
     real = V6_12Pool.create("pool", Memory(), 1024, 1, 0, Options(debug=debug, init_on_free=init_on_free))
     assert real is not None
     blocks = [real.alloc() or (0, 0) for _ in range(BLOCKS)]
-    numbers = {"tail": 0, "live": BLOCKS, "blocks": BLOCKS, "pages": 1}
-    stack = AnyStack(Replay(Theory.U64, numbers), debug=debug, init_on_free=init_on_free)
+    numbers = {"size": 1024, "tail": 0, "live": BLOCKS, "blocks": BLOCKS, "pages": 1}
+    options = {"debug": debug, "init_on_free": init_on_free}
+    stack = AnyStack(Replay(Theory.U64, numbers | options), *options)
     for number, (vaddr, dma) in enumerate(blocks):
         stack.block(str(number), vaddr, dma)
     live = list(blocks)

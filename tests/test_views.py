@@ -32,7 +32,7 @@ def test_a_stack_of_c_is_the_native_one(debug: bool) -> None:
     assert native is not None
     blocks = [native.alloc() or (0, 0) for _ in range(4)]
     numbers = {"tail": 0, "live": 4, "blocks": 4, "pages": 1, "size": BLOCK, "boundary": PAGE, "allocation": PAGE}
-    stack = CStack(code, Replay(Theory.U64, numbers), debug=debug)
+    stack = CStack(code, Replay(Theory.U64, numbers | {"debug": debug}), "debug")
     for number, (vaddr, dma) in enumerate(blocks):
         stack.block(str(number), vaddr, dma)
     live = list(blocks)
@@ -76,7 +76,7 @@ def test_a_list_of_c_is_the_native_one(debug: bool) -> None:
         "other pages with room": "none",
         "where the walk ends": PAGE,
     }
-    pool = CPool(code, Replay(Theory.U64, numbers), debug=debug)
+    pool = CPool(code, Replay(Theory.U64, numbers | {"debug": debug}), "debug")
     page = pool.page("the page")
     pool.found = page
     put_in_list(pool, [page])

@@ -19,7 +19,7 @@ from impl.v6_1 import V6_1Pool
 from impl.words import INT_MAX
 from model import claims
 from model.claims import Claim
-from proofs.subjects.subject import ReachedTail, any_geometry, show_sought
+from proofs.subjects.subject import ReachedTail, any_geometry, any_options, give_back, show_sought
 
 END = "no block: a link that is not inside the page"
 A_BLOCK = "a page has a block"
@@ -101,16 +101,15 @@ class AnyPool(Pool):
         self.geometry = any_geometry(path)
         self.assume_claim(claims.admitted_geometry_fits_an_int, self.geometry)
         self.blks_per_alloc = path.number("blocks per page")
-        self.debug, self.init_on_alloc, self.init_on_free = (
-            path.one_of(option, False, True) if option in options else False
-            for option in ("debug", "init_on_alloc", "init_on_free")
-        )
+        self.debug, self.init_on_alloc, self.init_on_free = any_options(path, options)
         self.log: list[str] = []
         self.lock = Lock()
         self.avail_page_list = ListHead()
         self.memory: Any = None
         self.found: AnyPage | None = None
         self.sought: Any = None  # the DMA address that is freed
+        self.operand: Any = None  # what an operation is about: a page, and the offset of a block
+        self.zero = False  # whether zeros are asked for
         self.page_tree = PageTree(self.geometry.allocation)
         path.by(claims.lookup_finds_the_page_of_an_address, self.page_tree, "find", self._found_by_tree, self.LOOKUP)
         self.insertion_gives(lambda _: None)
@@ -169,8 +168,34 @@ class AnyPool(Pool):
     def has_room(self, page: AnyPage) -> bool:
         return bool(page.in_use < self.blks_per_alloc)
 
-    def has_a_block(self) -> None:
+    def without_room(self) -> "PageDevice":
+        """No page has room, so that the device is asked for one."""
         self.assume(A_BLOCK, lambda: self.blks_per_alloc >= 1)
+        return PageDevice(self, self.block_offset("the first block"))
+
+    def operate(self, operation: str) -> Any:
+        """Run one of the `OPERATIONS`, about any page, or about a new one that may overlap another: what an alloc returns."""
+        path = self.path
+        if operation == "free":
+            page = any_page(self)
+            has_a_block_in_use(self, page)
+            put_in_list(self, [page] if page.in_use < self.blks_per_alloc else [])
+            self.operand = page, free_any_block(self, page)
+            return None
+        if operation == "alloc":
+            self.found, _ = first_with_room(self)
+        else:
+            self.without_room()
+            self.insertion_gives(lambda page: page if path.one_of("the page overlaps another", False, True) else None)
+        self.zero = path.one_of("zero", False, True)
+        got = self.alloc(self.zero)
+        self.operand = self.found, self.found and self.found.blocks.get("the first")
+        return got
+
+    def byte(self, distance: Any, former: int) -> int:
+        """The byte at a distance from the start of the operand; `former` if nothing was written there."""
+        page, block = self.operand
+        return int(page.byte(block + distance, former))
 
     def counts_fit(self, *numbers: Any) -> None:
         self.assume(COUNTS_FIT, lambda: all(number <= INT_MAX for number in numbers))
@@ -237,6 +262,59 @@ def first_with_room(pool: AnyPool) -> tuple[AnyPage, list[Any]]:
     page = pool.page("the page")
     pool.path.assume("the page is the first of those with room", lambda: pool.has_room(page))
     return page, put_in_list(pool, [page])[1:]
+
+
+def has_a_block_in_use(pool: AnyPool, page: AnyPage) -> None:
+    pool.assume(IN_USE, lambda: page.in_use >= 1)
+    pool.counts_fit(page.in_use)
+
+
+def free_block(pool: AnyPool, page: AnyPage, block: Any, refused: bool = False) -> None:
+    """Free a block of a page; whether debug builds refuse that, a lemma says."""
+    pool.found = page
+    pool.path.by(claims.double_free_is_refused, pool, "_is_refused", lambda *_: refused)
+    give_back(pool, page.vaddr + block, page.dma + block)
+
+
+def free_any_block(pool: AnyPool, page: AnyPage) -> Any:
+    """Free any block in use of a page; its offset."""
+    block = page.blocks["the block"] = another_block(pool, page)
+    free_block(pool, page, block)
+    return block
+
+
+class PageDevice:
+    """The device's memory: gives one page, at any addresses, or none; other callers run meanwhile."""
+
+    def __init__(self, pool: AnyPool, first: Any) -> None:
+        self.pool = pool
+        self.first = first
+        self.others: list[Any] = []
+        self.requests: list[Any] = []  # the flags of each
+        pool.memory = self
+        pool.path.by(claims.free_list_holds_the_free_blocks, pool, "_laid_blocks", self.laid_blocks, pool.AS_LAID)
+
+    def alloc_coherent(self, nbytes: Any, flags: Any) -> Any:
+        path = self.pool.path
+        self.requests.append(flags)
+        path.show("as many bytes are asked for as a page has", lambda: nbytes == self.pool.geometry.allocation)
+        self.others = put_in_list(self.pool, [], " by then")
+        if path.one_of("dma_alloc_coherent", "serves", "fails") == "fails":
+            return None
+        return SimpleNamespace(vaddr=path.number("the page's vaddr"), dma=path.number("the page's dma"), data=None)
+
+    def laid_blocks(self) -> Any:
+        """The links of the first block and of the tail, as `free_list_holds_the_free_blocks` is proved of a page as laid."""
+        pool, page = self.pool, self.pool.found
+        assert isinstance(page, AnyPage)
+        page.blocks["the first"] = self.first
+        if pool.blks_per_alloc >= 2:
+            following = page.blocks["the tail"] = pool.block_offset("the second block")
+            pool.assume_disjoint(self.first, following)
+        else:
+            following = pool.number_outside("the last link")
+        page.offset = self.first
+        yield self.first, following
 
 
 def another_block(pool: AnyPool, page: AnyPage) -> Any:

@@ -72,12 +72,9 @@ class CPool(Operations, AnyPool):
     LINK = LINK
     ALWAYS_NEEDS: tuple[str, ...] = EVERYTHING
 
-    def __init__(
-        self, code: Code, path: Any, *options: str, needs: tuple[str, ...] = EVERYTHING, debug: bool = False
-    ) -> None:
+    def __init__(self, code: Code, path: Any, *options: str, needs: tuple[str, ...] = EVERYTHING) -> None:
         self.LOOKUP = lookup_case(code)
         AnyPool.__init__(self, path, *options, needs=(*needs, *self.ALWAYS_NEEDS))
-        self.debug = self.debug or debug
         locked = Locked(path.one_of("interrupts are off", False, True) if "interrupts" in options else None)
         self.link_field, self.head_field = (
             ("avail_page_link", "avail_page_list") if code.promises is SERIES else ("page_list", "page_list")

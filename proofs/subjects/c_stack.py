@@ -1,5 +1,6 @@
 """A kernel's dma_pool_alloc and dma_pool_free of v6.12's stack of blocks, on `AnyStack`: its known blocks are structs of C."""
 
+from dataclasses import replace
 from functools import partial
 from itertools import combinations, pairwise
 from typing import Any
@@ -17,7 +18,7 @@ from proofs.subjects.c_pool import Code, lookup_case
 from proofs.subjects.c_turns import Variables, names_of
 from proofs.subjects.c_views import Locked, Views, fits
 from proofs.subjects.stack import SMALLEST_BLOCK, AnyStack, Block
-from proofs.subjects.subject import ReachedTail, any_geometry
+from proofs.subjects.subject import ReachedTail
 
 LOOKS = "pool_check_block"
 """Debug builds look through a block with it."""
@@ -152,20 +153,11 @@ class CStack(Operations, AnyStack):
     LINK = SMALLEST_BLOCK
     views: Addresses
 
-    def __init__(
-        self,
-        code: Code,
-        path: Any,
-        *,
-        debug: bool,
-        init_on_free: bool = False,
-        walks: bool = False,
-        interrupts: bool = False,
-    ) -> None:
-        off = path.one_of("interrupts are off", False, True) if interrupts else None
+    def __init__(self, code: Code, path: Any, *options: str, walks: bool = False, needs: tuple[str, ...] = ()) -> None:
+        off = path.one_of("interrupts are off", False, True) if "interrupts" in options else None
         self.walks, self.LOOKUP = walks, lookup_case(code)
-        AnyStack.__init__(self, path, debug=debug, init_on_free=init_on_free, walks=walks)
-        self.geometry = any_geometry(path)
+        AnyStack.__init__(self, path, *options, walks=walks, needs=needs)
+        self.geometry = replace(self.geometry, boundary=path.number("boundary"), allocation=path.number("allocation"))
         path.assume_claim(claims.admitted_geometry_is_ordered, self.geometry)
         path.assume_claim(claims.admitted_geometry_fits_an_int, self.geometry, SMALLEST_BLOCK)
         self.begin(
@@ -181,9 +173,6 @@ class CStack(Operations, AnyStack):
         self.views.keep(self.view, "page_list.prev", self, "last_link")
         self.page_memory = NewPage("the page", may_be_another=False)
         self.page_memory.pool = self
-
-    def any_size(self) -> Any:
-        return self.geometry.size
 
     def view_of(self, block: Block) -> BlockView:
         if id(block) not in self.block_views:

@@ -13,9 +13,12 @@ from impl.layout import Geometry
 from impl.pool import POOL_POISON_FREED, Options
 from impl.v6_12 import DMA_BLOCK, NULL, V6_12Pool
 from model import claims
-from proofs.subjects.subject import PAGE_SIZE, ReachedTail, show_sought
+from proofs.subjects.subject import PAGE_SIZE, ReachedTail, any_options, give_back, show_sought
 
 SMALLEST_BLOCK = DMA_BLOCK.size
+
+UNREAD = Geometry(SMALLEST_BLOCK, PAGE_SIZE, PAGE_SIZE)
+"""No operation on the stack looks at it, but for the size."""
 
 
 @dataclass
@@ -40,7 +43,8 @@ class GivenPage:
 
 
 class AnyStack(V6_12Pool):
-    """The running pool on a symbolic memory: blocks that are known, above the tail of the stack.
+    """The running pool on a symbolic memory: blocks that are known, of any size, above the tail of the stack. The options that
+    are named have any value, of which some are of C only; the others are off.
 
     A DMA address is always one of the pool's. Whether a block is on the stack is answered as the walk is proved to, but for the
     proof about the walk.
@@ -52,15 +56,15 @@ class AnyStack(V6_12Pool):
     def __init__(
         self,
         path: Any,
-        *,
-        debug: bool,
-        init_on_free: bool = False,
+        *options: str,
         walks: bool = False,
-        interrupts: bool = False,  # noqa: ARG002 - of C only
+        needs: tuple[str, ...] = (),  # noqa: ARG002 - of lists only
     ) -> None:
-        unread = Geometry(SMALLEST_BLOCK, PAGE_SIZE, PAGE_SIZE)  # no operation on the stack looks at it
-        super().__init__("pool", KnownBlocks(self), unread, Options(debug=debug, init_on_free=init_on_free))
+        super().__init__("pool", KnownBlocks(self), UNREAD, Options(PAGE_SIZE, *any_options(path, options)))
         self.path = path
+        self.geometry = replace(UNREAD, size=path.number("size"))
+        self.operand: Any = None  # the block that an operation is about
+        self.zero = False  # whether zeros are asked for
         self.sought: Any = None  # the DMA address that is freed
         self.writes: list[Any] = []
         self.fills: list[tuple[Block, Any, Any, int]] = []  # which block, from where on, how many bytes, with what
@@ -100,11 +104,6 @@ class AnyStack(V6_12Pool):
     def any_block(self, name: str, anywhere: bool = False) -> Block:
         return self.block(name, self.path.number(f"vaddr of {name}"), self.path.number(f"dma of {name}"), anywhere)
 
-    def any_size(self) -> Any:
-        """Have blocks of any size; the size, in bytes."""
-        self.geometry = replace(self.geometry, size=self.path.number("size"))
-        return self.geometry.size
-
     def misuse(self) -> str:
         """What the lock has to say at the end of an operation."""
         return "pool->lock is left taken" if self.lock.taken else ""
@@ -115,6 +114,48 @@ class AnyStack(V6_12Pool):
         self.next_block = block.vaddr
         self.free_blocks.insert(0, block)
         return block
+
+    def without_room(self, fails: bool = True) -> Any:
+        """No block is free, so that the device is asked for a page."""
+        device: Any = StackDevice(self, fails)
+        self.next_block, self.memory = NULL, device
+        return device
+
+    def operate(self, operation: str, anywhere: bool = False, most: int = 3) -> Any:
+        """Run one of the `OPERATIONS`, about any block, the `operand`, which is `anywhere` if that is no matter: what an alloc
+        returns.
+
+        A new page has one block, two, or three, `most`: the third is placed as every later one is, for what the loop keeps of
+        the blocks before is the first and the last.
+        """
+        path, page = self.path, self.page
+        if operation == "free":
+            self.operand = self.any_block("freed", anywhere)
+            give_back(self, self.operand.vaddr, self.operand.dma)
+            return None
+        if operation == "alloc":
+            self.put(self.any_block("top"))
+        else:
+            fails = path.one_of("dma_alloc_coherent", "serves", "fails") == "fails"
+            self.without_room(fails)
+            page.vaddr, page.dma = path.number("vaddr of the page"), path.number("dma of the page")
+            blocks = 1 if fails else path.one_of("blocks of the page", *range(1, most + 1))
+            page.offsets = [path.number(f"offset {number}") for number in range(blocks)]
+            self.free_blocks = [
+                self.block(f"block {number}", page.vaddr + offset, page.dma + offset)
+                for number, offset in enumerate(page.offsets)
+            ]
+        self.zero = path.one_of("zero", False, True)
+        got = self.alloc(self.zero)
+        self.operand = self.free_blocks[0]
+        return got
+
+    def byte(self, distance: Any, former: int) -> int:
+        """The byte at a distance from the start of the operand, after the fills; `former` if nothing was written there."""
+        for filled, start, nbytes, byte in reversed(self.fills):
+            if filled is self.operand and start <= distance and distance < start + nbytes:
+                return int(byte) % 256
+        return former
 
     def stack(self) -> list[str]:
         """The names of the blocks on the stack, as far as it can be followed."""
@@ -184,3 +225,17 @@ class KnownBlocks:
 
     def free_coherent(self, nbytes: Any, vaddr: Any, dma: Any) -> None:
         raise AssertionError(f"the code gives back {nbytes} bytes at {vaddr} and {dma}")
+
+
+class StackDevice(KnownBlocks):
+    """Gives the pool its page, or fails. Meanwhile other callers have run, so that the stack is any by then."""
+
+    def __init__(self, pool: AnyStack, fails: bool) -> None:
+        super().__init__(pool)
+        self.fails = fails
+        self.requests: list[Any] = []  # the flags of each
+
+    def alloc_coherent(self, nbytes: Any, flags: Any) -> GivenPage | None:  # noqa: ARG002
+        self.requests.append(flags)
+        self.pool.next_block = self.pool.tail
+        return None if self.fails else self.pool.page

@@ -43,6 +43,16 @@ def show_sought(path: Any, pool: Any, dma: Any) -> None:
     path.show("the page is looked for by the DMA address that is freed", lambda: dma == pool.sought)
 
 
+OPTIONS = "debug", "init_on_alloc", "init_on_free"
+
+OPERATIONS = "alloc", "alloc with a new page", "free"
+
+
+def any_options(path: Any, named: tuple[str, ...]) -> Iterator[bool]:
+    """The `OPTIONS`, of which those that are named have any value; the others are off."""
+    return (option in named and path.one_of(option, False, True) for option in OPTIONS)
+
+
 class Turn(NamedTuple):
     """What a turn of the loop does."""
 

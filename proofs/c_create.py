@@ -1,7 +1,7 @@
 """Making and giving up a pool of a kernel's C, managed or not, whatever is refused on the way.
 
 What the device has is known: its list of pools, its file `pools`, its resources, each of which is memory with a function that
-gives up what the memory leads to. The pools here have no pages: `proofs.c_destroy` is about those.
+gives up what the memory leads to. The pools here have no pages: `proofs.destroy` is about those.
 """
 
 from typing import Any

@@ -15,15 +15,15 @@ from kernel.ir import Module, ir_of
 from kernel.rbtree import with_rb_first
 from model import claims
 from model.promises import SERIES
-from proofs import balance, c_destroy, destroy, lookup, tree, walk
+from proofs import balance, destroy, lookup, tree, walk
 from proofs.c_counterexamples import explain_overlap, explain_rbtree
 from proofs.c_runs import explain_natively
 from proofs.engine.explore import Verdict
-from proofs.engine.path import Theory
+from proofs.engine.path import Body, Theory
+from proofs.subjects.c_destroy import ListDestroyedInC, TreeDestroyedInC, VisitedInC
 from proofs.subjects.c_pages import PageTreeInC, found_in_list
 from proofs.subjects.c_pool import lookup_case
 from proofs.subjects.c_rbtree import RbTree, TreeInC, WalksInC
-from proofs.subjects.c_tree_destroy import DestroyedInC, VisitedInC
 from proofs.subjects.search_tree import Trees
 from proofs.subjects.subject import about
 
@@ -43,7 +43,8 @@ def lookups(state: Any) -> None:
         case = lookup_case(code)
         scan = about(lookup.scan, partial(found_in_list, code))
         state.prove(claim, scan, explain_natively, case)
-        destroyed(state, c_destroy, code)
+        pages = destroyed(state, ListDestroyedInC)
+        state.prove(claims.locking_rules_are_kept, pages, explain_natively, "page_of_destroy")
         return
     rbtree = rbtree_of(code.source)
     trees = Trees(lambda path, allocation: PageTreeInC(path, allocation, code, rbtree), ("insert_turn",))
@@ -58,7 +59,7 @@ def lookups(state: Any) -> None:
     ):
         theory = Theory.INTEGERS if of is claims.free_compares_few_addresses else Theory.U64
         state.prove(of, about(body, trees), explain_natively, case, theory=theory)
-    destroyed(state, destroy, partial(DestroyedInC, code))
+    destroyed(state, TreeDestroyedInC)
     if rbtree is not None:
         visited = about(walk.postorder_gives_each_page, partial(VisitedInC, code=code, rbtree=rbtree))
         postorder = claims.destroy_reads_no_freed_page
@@ -67,15 +68,15 @@ def lookups(state: Any) -> None:
     state.prove(disjoint, misses, explain_overlap, "any_alignment", Verdict.REFUTED)
 
 
-def destroyed(state: Any, bodies: Any, subject: Any) -> None:
-    """What becomes of a page, and what is said of it, by the bodies of a module."""
-    pages = about(bodies.destroy_leaks_exactly_the_busy_pages, subject)
-    said = about(bodies.busy_page_is_reported, subject)
+def destroyed(state: Any, kind: Any) -> Body:
+    """What becomes of a page, and what is said of it; the body about the first."""
+    subject = partial(kind, state.code)
+    pages = about(destroy.destroy_leaks_exactly_the_busy_pages, subject)
+    said = about(destroy.busy_page_is_reported, subject)
     state.prove(claims.destroy_leaks_exactly_the_busy_pages, pages, explain_natively)
     state.prove(claims.structs_are_freed, pages, explain_natively, "destroy")
-    if bodies is c_destroy:
-        state.prove(claims.locking_rules_are_kept, pages, explain_natively, "page_of_destroy")
     state.prove(claims.reports_are_the_kernels, said, explain_natively, "destroy")
+    return pages
 
 
 def rbtree(state: Any) -> None:

@@ -91,6 +91,8 @@ class AnyPool(Pool):
     """The case of `free_list_holds_the_free_blocks` that is about a new page."""
     TURNS = 2
     """That a search through a free list has counted by the time it follows the link of the tail's first block."""
+    poisons_pages = True
+    """Whether a debug build has to poison a page that it gives back; or may."""
     LOOKUP = ""
     """The case of `lookup_finds_the_page_of_an_address` that is about this pool."""
 

@@ -81,7 +81,7 @@ class CPool(Operations, AnyPool):
         )
         fits(self.blks_per_alloc, 32)  # no more than bytes in a page
         page = code.struct("dma_page")
-        if page.fields[page.offset_of("in_use")].width < 32:
+        if page.has("in_use") and page.fields[page.offset_of("in_use")].width < 32:
             path.assume(
                 "a page has at most 16,384 blocks: PAGE_SIZE is at most 64 KiB",
                 lambda: self.blks_per_alloc <= MOST_BLOCKS,
@@ -103,7 +103,8 @@ class CPool(Operations, AnyPool):
 
     def view_of(self, page: AnyPage, fresh: bool = False) -> View:
         ends = {f"{self.link_field}.{end}": f"avail_page_link.{end}" for end in ("next", "prev")}
-        names = {name: name for name in ("vaddr", "dma", "in_use", "offset")}
+        known = self.code.struct("dma_page")
+        names = {name: name for name in ("vaddr", "dma", "in_use", "offset") if known.has(name)}
         view = self.views.view("dma_page", page, names | ends, fresh)
         self.views.put(page.avail_page_link, view.at(f"{self.link_field}.next"))
         return view

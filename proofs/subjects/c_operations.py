@@ -73,8 +73,7 @@ class Operations:
             might_alloc=partial(self.might_sleep, "might_alloc"),
             might_sleep=lambda *_: self.might_sleep("might_sleep"),
             mutex_lock=lambda _: self.might_sleep("mutex_lock"),
-            **self.locked.externals(),
-            **more,
+            **self.locked.externals() | more,
         )
         interpreter.touched = self.locked.touched_of_the_file
         return interpreter

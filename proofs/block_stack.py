@@ -14,7 +14,7 @@ from model.trace import Alloc, Create, Free, OtherPool, Trace, Write
 from proofs.engine.obligation import Counterexample, Explain, Obligations, from_this_state
 from proofs.engine.path import Body, Theory
 from proofs.subjects.stack import AnyStack, Block
-from proofs.subjects.subject import PAGE_SIZE, ReachedTail, give_back
+from proofs.subjects.subject import OTHERWISE, PAGE_SIZE, ReachedTail, give_back
 
 obligation = Obligations(__name__)
 
@@ -133,7 +133,7 @@ def double_free_is_refused(path: Any, subject: Any = AnyStack) -> None:
 
 
 def show_refused(path: Any, pool: AnyStack) -> None:
-    path.show("it is reported", lambda: len(pool.log) == 1)
+    path.show("it is reported, as what was freed", lambda: len(pool.log) == 1 and OTHERWISE not in pool.log)
     counted_otherwise = ["in use"] * bool(pool.nr_active != pool.live)
     linked_otherwise = ["the stack"] * (pool.stack() != pool.promised())
     path.show_claim(claims.refused_free_changes_nothing, [*pool.writes, *counted_otherwise, *linked_otherwise])

@@ -10,7 +10,7 @@ from model.trace import Alloc, Create, Destroy, Free, Trace
 from proofs.engine.obligation import Obligations, from_this_state
 from proofs.engine.path import Theory
 from proofs.subjects.arbitrary import AnyPage, AnyPool, around, put_in_list
-from proofs.subjects.subject import ReachedTail
+from proofs.subjects.subject import OTHERWISE, ReachedTail
 
 obligation = Obligations(__name__)
 
@@ -52,7 +52,7 @@ def destroy_leaks_exactly_the_busy_pages(path: Any, subject: Callable[..., AnyPo
 @obligation(claims.reports_are_the_kernels, "series", Theory.U64, explain=explain, case="destroy")
 def busy_page_is_reported(path: Any, subject: Callable[..., AnyPool] = AnyPool) -> None:
     _, page, device, _ = at_its_turn(path, subject)
-    said = ["busy" for what in device.seen if isinstance(what, str)]
+    said = [OTHERWISE if what == OTHERWISE else "busy" for what in device.seen if isinstance(what, str)]
     path.show_claim(claims.reports_are_the_kernels, said, ["busy"] if page.in_use >= 1 else [])
 
 

@@ -37,9 +37,10 @@ class DestroyedInC(CPool):
         super().kfree(what)
         self.gone.append(what.object)
 
-    def begun(self, **more: Any) -> tuple[Interpreter, Frame, dict[str, Any]]:
+    def begun(self, page: Any, **more: Any) -> tuple[Interpreter, Frame, dict[str, Any]]:
         """dma_pool_destroy, where its walk through the pages begins, and the variables of that."""
         self.gone: list[Any] = []
+        self.shows = [] if self.code.stacks else [page.vaddr]
         self.locks = Spinlocks()
         self.locks.pools.append(self.view)
         device = self.code.struct("device")
@@ -82,7 +83,7 @@ class TreeDestroyedInC(DestroyedInC):
             self.path.follow("the walk goes on from the page", lambda: node == here)
             return following
 
-        interpreter, frame, begins = self.begun(rb_first_postorder=lambda _: here, rb_next_postorder=after)
+        interpreter, frame, begins = self.begun(page, rb_first_postorder=lambda _: here, rb_next_postorder=after)
         variable = page_variable(begins, Pointer(struct, 0))
         again = interpreter.resume(frame, begins)
         then = following if following == 0 else following + -here.offset
@@ -117,7 +118,7 @@ class ListDestroyedInC(DestroyedInC):
             to_the_page = -struct.offset_of(f"{self.link_field}.next")
             return {"page": here + to_the_page, "next page": after + to_the_page, "link": here}
 
-        interpreter, frame, begins = self.begun()
+        interpreter, frame, begins = self.begun(page)
         means = roles(begins, **about(page.avail_page_link))
         again = interpreter.resume(frame, begins)
         self.path.follow("the walk goes on", lambda: again is not None)

@@ -215,7 +215,7 @@ class CPool(Operations, AnyPool):
         what is written to it."""
         page, _ = first_with_room(self)
         self.read_byte = lambda _, offset: read(offset)
-        self.looks_through = page.vaddr + page.blocks["the first"]
+        self.shows = [page.vaddr + page.blocks["the first"]]
         interpreter, frame = self.started(self.path.one_of("zero", False, True))
         interpreter.cuts.clear()
         return interpreter, frame, page.blocks["the first"], page.writes

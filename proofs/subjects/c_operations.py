@@ -15,6 +15,7 @@ from proofs.subjects.c_last_turn import Laid, LastTurn
 from proofs.subjects.c_pool import NUMA_NO_NODE, Code, lookup_case, named_device, raise_linked, shown
 from proofs.subjects.c_turns import Variables
 from proofs.subjects.c_views import Views
+from proofs.subjects.subject import OTHERWISE
 
 OF_ANOTHER_DEVICE = -1
 """In place of the flags with which a page is asked for."""
@@ -47,7 +48,8 @@ class Operations:
         self.view["dev"] = named_device(code)
         self.header: Struct | None = None  # the struct dma_page that the code adds
         self.freed: Any = None  # the address that is freed
-        self.looks_through: Any = None  # a block whose bytes the proof is about
+        self.freed_dma: Any = None  # the same block's DMA address, as it is given
+        self.shows: list[Any] | None = None  # what a message has to show, where the proof is about it
         self.looked_at: list[Any] = []  # what the code says is a block, and looks through
         self.flags: Any = self.locked.flags  # of dma_pool_alloc's caller, without __GFP_ZERO
         self.told = False  # that it may sleep, whether or not it does: might_alloc
@@ -101,9 +103,19 @@ class Operations:
         return 0 if self.header is None else Pointer(self.header, 0)
 
     def says(self, *given: Any) -> None:
-        """A message; of a block that is looked through, it shows the pool's name and where the block is."""
-        as_promised = self.looks_through is None or shown(self.view, given) == [self.looks_through]
-        self._error("said" if as_promised else "something else is said")
+        """A message: of a free, it shows the addresses that are freed; else it shows what `shows` has, if that is known."""
+        told = shown(self.view, given)
+        if self.freed is not None:
+            as_promised = all(self.is_freed(one) for one in told)
+        else:
+            as_promised = self.shows is None or told == self.shows
+        self._error("said" if as_promised else OTHERWISE)
+
+    def is_freed(self, one: Any) -> bool:
+        """Whether this is the address of the block that is freed, or of a variable that has its DMA address."""
+        if one == self.pointer(self.freed):
+            return True
+        return isinstance(one, Pointer) and bool(one.object.load(one.offset, 64) == self.freed_dma)
 
     def print_hex_dump(self, *given: Any) -> None:
         *_, nbytes, _ = given
@@ -227,7 +239,7 @@ class Operations:
         return None
 
     def free(self, vaddr: Any, dma: Any) -> None:
-        self.freed = vaddr
+        self.freed, self.freed_dma = vaddr, dma
         self.interpreter().call("dma_pool_free", Pointer(self.view, 0), self.pointer(vaddr), dma)
 
     def pointer(self, vaddr: Any) -> Any:

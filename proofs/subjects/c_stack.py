@@ -321,8 +321,8 @@ class CStack(Operations, AnyStack):
         interpreter.cuts.clear()
         flags = self.path.one_of("flags", 0, GFP_ZERO)
         block = Bytes(read)
-        self.looks_through = Pointer(block, at)
-        frame = interpreter.enter(LOOKS, Pointer(self.view, 0), self.looks_through, flags)
+        self.shows = [Pointer(block, at)]
+        frame = interpreter.enter(LOOKS, Pointer(self.view, 0), *self.shows, flags)
         return interpreter, frame, at, block.writes
 
     def taken_back(self, *_: Any) -> None:

@@ -17,6 +17,9 @@ from proofs.engine.path import Body
 
 PAGE_SIZE = 4096
 
+OTHERWISE = "something else is said"
+"""In the log of a kernel's C, for a message that shows what it should not; what impl/ says, hunts compare."""
+
 
 class ReachedTail(BaseException):
     """The code goes on in a part of a list or of a tree that is as unknown as the whole was: in `part`, looking for `sought`.

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice, zip_longest
+from itertools import zip_longest
 from random import Random
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -21,7 +21,7 @@ from hunt.numbers import of_kernel, with_neighbours
 from hunt.revisions import REVISIONS
 from hunt.shrink import measure, number_of_steps, shrink, without_outcome
 from hunt.surroundings import Surroundings, surroundings
-from hunt.sweep import AT_ONCE, PAGE_SIZE, full_page, natively, pools, promised
+from hunt.sweep import PAGE_SIZE, full_page, geometries, in_parts, natively, pools
 from kernel.build import Source
 from kernel.compiler import BuildError
 from kernel.promises import promises_of, revision_of
@@ -338,11 +338,8 @@ def swept_apart(before: Source, after: Source) -> tuple[int, Trace | None]:
     promises = revision_of(before).promises
     fills = [natively(source, revision_of(source)) for source in (before, after)]
     todo, swept = pools(PAGE_SIZE, promises.clips_the_boundary, aligned=False), 0
-    while part := list(islice(todo, AT_ONCE)):
-        laid = [promised(pool, PAGE_SIZE, promises) for pool in part]
-        counts = [len(blocks[0]) // 16 if blocks else 1 for blocks in laid]
-        geometries = [(pool.size, pool.align, pool.boundary, count) for pool, count in zip(part, counts, strict=True)]
-        (one, _), (other, _) = (fill(geometries, PAGE_SIZE) for fill in fills)
+    for part, _, counts in in_parts(todo, PAGE_SIZE, promises):
+        (one, _), (other, _) = (fill(geometries(part, counts), PAGE_SIZE) for fill in fills)
         seen = zip_longest(one, other, fillvalue="a fault")
         differing = [number for number, (mine, its) in enumerate(seen) if mine != its]
         swept += min(len(one), len(other))

@@ -102,16 +102,9 @@ def sweep(
         ):  # what takes Python too long is left out: thousands of small blocks
             of_sizes = [size for size in of_sizes if size >= PAGE_SIZE or size % 512 == 0 or size in numbers]
         todo = pools(page_size, revision.promises.clips_the_boundary, aligned, of_sizes)
-        at_once = AT_ONCE * PAGE_SIZE // max(page_size, PAGE_SIZE)
         differing: list[tuple[int, int, Create]] = []  # the blocks that show it, the blocks of a page and one more
-        fault: Exception | None = None
-        while fault is None and (part := list(islice(todo, at_once))):
-            expected = [promised(pool, page_size, revision.promises) for pool in part]
-            counts = [len(blocks[0]) // 16 if blocks else 1 for blocks in expected]
-            geometries = [
-                (pool.size, pool.align, pool.boundary, number) for pool, number in zip(part, counts, strict=True)
-            ]
-            filled, fault = fill(geometries, page_size)
+        for part, expected, counts in in_parts(todo, page_size, revision.promises):
+            filled, fault = fill(geometries(part, counts), page_size)
             done.pools += len(filled)
             done.blocks += sum(len(given[0]) // 16 for given in filled if given)
             progress(f"{done.pools:,} pools of the sweep")
@@ -120,11 +113,26 @@ def sweep(
                     differing.append((shown, number, pool))
             if fault is not None:
                 differing.append((0, counts[len(filled)], part[len(filled)]))
+                break
         if differing:
             _, number, pool = min(differing, key=lambda one: one[:2])
             done.broken = judged(full_page(pool, number, page_size), revision, str(pool))
             break
     return done
+
+
+def in_parts(
+    todo: Iterator[Create], page_size: int, promises: Promises
+) -> Iterator[tuple[list[Create], list[Swept | None], list[int]]]:
+    """The pools, so many at a time as the other process is given; what the oracle gives of each, and in how many blocks."""
+    while part := list(islice(todo, AT_ONCE * PAGE_SIZE // max(page_size, PAGE_SIZE))):
+        expected = [promised(pool, page_size, promises) for pool in part]
+        yield part, expected, [len(blocks[0]) // 16 if blocks else 1 for blocks in expected]
+
+
+def geometries(part: Sequence[Create], counts: Sequence[int]) -> list[tuple[int, int, int, int]]:
+    """What a `Fill` is given of these pools, and of their numbers of blocks."""
+    return [(pool.size, pool.align, pool.boundary, number) for pool, number in zip(part, counts, strict=True)]
 
 
 def promised(pool: Create, page_size: int, promises: Promises) -> Swept | None:

@@ -123,7 +123,7 @@ def free_a_block_in_use(path: Any, subject: Any = AnyPool) -> None:
     pool = subject(path, "debug", "init_on_free")
     page = any_page(pool)
     has_a_block_in_use(pool, page)
-    others = put_in_list(pool, [page] if page.in_use < pool.blks_per_alloc else [])
+    others = put_in_list(pool, [page] if pool.has_room(page) else [])
     live, free = page.in_use, chain(pool, page)
     free_any_block(pool, page)
     show_invariant(pool, page, live - 1, ["the block", *free], [owner for owner in others if owner is not page])

@@ -164,7 +164,13 @@ def test_what_is_executed_is_what_runs(
     """A few calls of each function; `make audit ARGS="--native-calls 100000"` makes more."""
     source = fetched(revision)
     functions = functions_of(source)
-    assert {name for _, name in functions} >= {"dma_pool_alloc", "dma_pool_free", "pools_show", "rb_erase"}
+    assert {name for _, name in functions} >= {
+        "dma_pool_alloc",
+        "dma_pool_free",
+        "pools_show",
+        "pool_find_page",
+        "rb_erase",
+    }
     (tmp_path / revision).symlink_to(source.tree or source.file)
     monkeypatch.setattr("command.audit.KERNELS", tmp_path)
     assert audit_interpreter(30, 1) is Status.EXPECTED

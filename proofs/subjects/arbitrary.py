@@ -181,7 +181,7 @@ class AnyPool(Pool):
         if operation == "free":
             page = any_page(self)
             has_a_block_in_use(self, page)
-            put_in_list(self, [page] if page.in_use < self.blks_per_alloc else [])
+            put_in_list(self, [page] if self.has_room(page) else [])
             self.operand = page, free_any_block(self, page)
             return None
         if operation == "alloc":

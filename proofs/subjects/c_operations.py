@@ -106,7 +106,7 @@ class Operations:
         """A message: of a free, it shows the addresses that are freed; else it shows what `shows` has, if that is known."""
         told = shown(self.view, given)
         if self.freed is not None:
-            as_promised = all(self.is_freed(one) for one in told)
+            as_promised = told != [] and all(self.is_freed(one) for one in told)
         else:
             as_promised = self.shows is None or told == self.shows
         self._error("said" if as_promised else OTHERWISE)
@@ -229,7 +229,7 @@ class Operations:
             claims.structs_are_freed, [] if header is None or header.freed or not header.private else [header]
         )
         if isinstance(frame.result, Pointer):
-            if self.flags is self.locked.flags == GFP_DIRECT_RECLAIM and not self.told:
+            if isinstance(self.flags, int) and self.flags & GFP_DIRECT_RECLAIM and not self.told:
                 self.locked.misuse.append("an alloc that may sleep does not say so (might_alloc)")
             if self.looked_at:
                 handed_out = "a block that is looked through is the one that is handed out"

@@ -1,10 +1,10 @@
 """What a kernel's headers call, by the names of all versions, in terms of the few functions that stand for the environment.
 
-The environment, of which a proof gives what matters to it: spin_lock, spin_unlock, poolproof_irqs(off), which returns whether
-interrupts were off; kmalloc(nbytes, flags), kfree; dma_alloc_coherent, dma_free_coherent, devres_alloc; init_on_alloc() and
-init_on_free(), the boot options; poolproof_log; poolproof_races(1 or -1), around an access that is meant to race; might_alloc,
-might_sleep, mutex_lock, mutex_unlock; lock_is_held_type, and poolproof_lockdep() where that is otherwise than lockdep's
-assertions expect. `kernel/shim/` does the same for a program.
+The environment, of which a proof gives what matters to it: spin_lock, spin_unlock, poolproof_irqs(flags), whose lowest bit
+says that interrupts are off, and which returns the flags before; kmalloc(nbytes, flags), kfree; dma_alloc_coherent,
+dma_free_coherent, devres_alloc; init_on_alloc() and init_on_free(), the boot options; poolproof_log; poolproof_races(1 or -1),
+around an access that is meant to race; might_alloc, might_sleep, mutex_lock, mutex_unlock; lock_is_held_type, and
+poolproof_lockdep() where that is otherwise than lockdep's assertions expect. `kernel/shim/` does the same for a program.
 """
 
 from collections.abc import Callable, Sequence

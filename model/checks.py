@@ -327,7 +327,7 @@ class Checks:
         about another one. Out of contract, it is recorded, unless the pool keeps it even then, or the trace is about it."""
         if claim.name in self.violations:
             return
-        record.description = description
+        own, record.description = record.description, description
         goes_on = self.about is not None and claim in ABOUT_REPORTS
         ends = claim.name == self.about or (claim in self.keeps if self.corrupted_by else not goes_on)
         if ends and self._goes_past(claim, place):
@@ -336,7 +336,7 @@ class Checks:
         if ends:
             self.target = None
             raise broken
-        self.violations[claim.name] = broken
+        self.violations[claim.name], record.description = broken, own if goes_on else description
 
     def _check(self, record: Record, claim: Claim, *arguments: object) -> None:
         """Hold the target to a claim; `record` tells what was expected and what happened."""

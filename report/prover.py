@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from model.claims import CLAIMS
 from model.geometry import counted
-from report.verdicts import ADVICE, SHOWN, TOO_DEAR, advice, against, too_dear
+from report.verdicts import ADVICE, SHOWN, TOO_DEAR, advice, against, in_words, shown_by, too_dear
 
 if TYPE_CHECKING:  # or whoever reads a report would need Z3
     from proofs.engine.obligation import Result
@@ -77,13 +77,11 @@ def causes(odd: "list[Result]", kernel: str = "") -> list[str]:
     """What is not as expected: an entry for each cause, with what it is about."""
     lines, of_cause = [], dict[str, list["Result"]]()
     for result in odd:
-        of_cause.setdefault(cause_of(result) or result.obligation, []).append(result)
+        if not result.undermined:
+            of_cause.setdefault(cause_of(result) or result.obligation, []).append(result)
     for about in of_cause.values():
         first, names = about[0], [result.obligation for result in about]
-        if first.undermined:
-            lost = ", ".join(first.undermined)
-            lines.append(f"  {first.obligation} is PROVED, but rests on {lost}, so that it says nothing here.")
-        elif len(about) == 1:
+        if len(about) == 1:
             why = f": {first.why}" if first.verdict == "NOT_FOLLOWED" and first.why else ""
             lines.append(f"  {first.obligation} {what_is_odd(first)}{why}.")
         else:
@@ -95,7 +93,24 @@ def causes(odd: "list[Result]", kernel: str = "") -> list[str]:
             lines += [f"    {name}" for name in names]
             if first.verdict in ADVICE:
                 lines.append(f"    to do: {advice(first.verdict, kernel)}")
-    return lines
+    return lines + say_nothing([result for result in odd if result.undermined], odd)
+
+
+def say_nothing(undermined: "list[Result]", odd: "list[Result]") -> list[str]:
+    """The proofs that say nothing, in one entry; it names what fails, and not what rests on that."""
+    if not undermined:
+        return []
+    proved = {result.claim for result in odd if result.undermined} - {
+        result.claim for result in odd if not result.undermined
+    }
+    lost = dict.fromkeys(claim for result in undermined for claim in result.undermined if claim not in proved)
+    names = [f"    {result.obligation}" for result in undermined]
+    one = len(names) == 1
+    those = f"{names[0].strip()} is" if one else f"{len(names)} obligations are"
+    rests = "rests" if one else "rest, some through others,"
+    says = "it says" if one else "they say"
+    said = f"  {those} PROVED, but {rests} on {', '.join(lost)}, so that {says} nothing here."
+    return [said] if one else [said, *names]
 
 
 def what_is_odd(result: "Result") -> str:
@@ -126,13 +141,16 @@ def lines_of_result(result: "Result", told: str = "", kernel: str = "") -> list[
         odd = {seed: verdict for seed, verdict in result.seeds.items() if verdict != result.verdict}
         found = ", ".join(f"{verdict} with seed {seed}" for seed, verdict in odd.items())
         lines.append(f"           seeds    {found or f'the same with {len(result.seeds)} more'}")
-    if result.inputs and result.verdict != "PROVED":
-        lines.append(f"           for      {', '.join(f'{name}={value}' for name, value in result.inputs.items())}")
+    inputs, state = shown_by(result)
+    if inputs and result.verdict != "PROVED":
+        lines.append(f"           for      {', '.join(f'{name}={value}' for name, value in inputs.items())}")
     if result.broken not in ("", result.claim):
         lines.append(f"           broken   {result.broken}")
     if result.counterexample is not None:
         lines.append(f"           expected {result.counterexample['expected']}")
         lines.append(f"           actual   {result.counterexample['actual']}")
+    if state:
+        lines.append(f"           a step of the proof fails from the state {in_words(state)}")
     if result.why:
         lines.append(f"           because  {result.why}")
     if result.verdict in ADVICE:

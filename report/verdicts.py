@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hunt.revisions import KernelFile
 from model.geometry import LaidPage, number
 from model.revision import KERNEL
-from model.trace import NO_FAULT, Trace, from_json
+from model.trace import NO_FAULT, Create, Trace, from_json
 
 if TYPE_CHECKING:  # or whoever reads a report would need Z3 and Hypothesis
     from hunt.fuzz import Hunt
@@ -153,6 +153,9 @@ def of_proof(result: "Result", kernel: str = "") -> EngineVerdict:
     fails = result.broken
     if result.arguments:
         fails += f"({', '.join(f'{name}={in_hexadecimal(value)}' for name, value in result.arguments.items())})"
+    inputs, state = shown_by(result)
+    if state:
+        fails += f", from the state {in_words(state)}"
     return EngineVerdict(
         "prover",
         result.obligation,
@@ -164,7 +167,7 @@ def of_proof(result: "Result", kernel: str = "") -> EngineVerdict:
         result.seconds,
         " ".join(filter(None, (result.theory, result.case.replace("_", " ")))),
         evidence,
-        counterexample_of(result.inputs, result.counterexample, fails),
+        counterexample_of(inputs, result.counterexample, fails),
     )
 
 
@@ -216,6 +219,29 @@ def counterexample_of(inputs: dict[str, Any], found: dict[str, Any] | None, fail
     return Refutation(inputs, found["expected"], found["actual"], trace, fails, page)
 
 
+def shown_by(result: "Result") -> tuple[dict[str, Any], dict[str, Any]]:
+    """The inputs that a counterexample is about; and the state from which a step of the proof fails, where that has shown
+    nothing by itself, and a run of another pool does."""
+    found, state = result.counterexample or {}, result.inputs
+    if "trace" not in found or "size" not in state:
+        return state, {}
+    create = from_json(found["trace"]).steps[0]
+    assert isinstance(create, Create)
+    boundaries = {create.boundary, create.boundary or state.get("allocation")}
+    if create.size == state["size"] and state.get("boundary", 0) in boundaries:
+        return state, {}
+    return {name: getattr(create, name) for name in ("size", "align", "boundary")}, state
+
+
+def in_words(inputs: dict[str, Any]) -> str:
+    """Inputs, as far as they say anything."""
+    named = {name: value for name, value in inputs.items() if value not in NOTHING}
+    if len(inputs) - len(named) <= 2:  # what is left out has to be worth the words
+        named = inputs
+    numbers = ", ".join(f"{name}={number(value)}" for name, value in named.items())
+    return numbers + " and the rest 0, none or False" * (len(named) < len(inputs))
+
+
 def in_hexadecimal(text: str) -> str:
     """A value that was written as text, as `number` writes it."""
     return number(int(text)) if re.fullmatch(r"\d+", text) else text
@@ -226,13 +252,8 @@ def refutation_in_words(verdict: EngineVerdict) -> str:
     found = verdict.counterexample
     if found is None:
         return ""
-    named = {name: value for name, value in found.inputs.items() if value not in NOTHING}
-    if len(found.inputs) - len(named) <= 2:  # what is left out has to be worth the words
-        named = found.inputs
-    numbers = ", ".join(f"{name}={number(value)}" for name, value in named.items())
-    rest = " and the rest 0, none or False" if len(named) < len(found.inputs) else ""
     expected = f" Expected: {found.expected}." if found.expected != NO_FAULT else ""
-    return f"{f'With {numbers}{rest}: ' if found.inputs else ''}{found.actual}.{expected}"
+    return f"{f'With {in_words(found.inputs)}: ' if found.inputs else ''}{found.actual}.{expected}"
 
 
 def message(verdict: EngineVerdict) -> str:

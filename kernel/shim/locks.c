@@ -10,6 +10,7 @@
 #include "shim.h"
 
 #define MUTEXES 5 /* that are told apart; others share a bit */
+#define OTHER_FLAGS 0x246ul /* of a processor, besides that interrupts are off */
 #define BY_INTERRUPTS 2u /* an interrupt handler takes it as well */
 
 u8 held, held_by_readers;
@@ -41,19 +42,19 @@ int __might_resched(const char *file, int line, unsigned offsets)
 	return 0;
 }
 
-unsigned long poolproof_irqs(unsigned long off)
+unsigned long poolproof_flags(void)
 {
-	unsigned long before = irqs_off;
-
-	if (off)
-		turns_irqs_off(CALLER);
-	irqs_off = off;
-	return before;
+	return OTHER_FLAGS | irqs_off;
 }
 
-unsigned long poolproof_irqs_off(void)
+unsigned long poolproof_irqs(unsigned long flags)
 {
-	return irqs_off;
+	unsigned long before = poolproof_flags();
+
+	if (flags & 1)
+		turns_irqs_off(CALLER);
+	irqs_off = flags & 1;
+	return before;
 }
 
 void forget_order(void)
@@ -192,7 +193,7 @@ void _raw_spin_unlock_irq(struct raw_spinlock *lock)
 void _raw_spin_unlock_irqrestore(struct raw_spinlock *lock, unsigned long flags)
 {
 	release_spinlock(lock, CALLER);
-	irqs_off = flags;
+	irqs_off = flags & 1;
 }
 
 /* Mutexes that no bit is left for share the last one. */

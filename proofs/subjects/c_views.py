@@ -18,6 +18,9 @@ from proofs.subjects.c_pool import Code, not_known
 SET_BY_CREATE = {"size", "allocation", "boundary", "blks_per_alloc", "dev", "node", "name", "vaddr", "dma"}
 """Of a pool and of a page: what never changes, so that no lock guards it."""
 
+OTHER_FLAGS = 0x246
+"""Of a processor, besides the lowest one, which says that interrupts are off: as in kernel/shim/locks.c."""
+
 NOT_AS_ASSERTED = "a lock is expected to be held, or not to be, and it is otherwise"
 
 
@@ -76,11 +79,12 @@ class Spinlocks:
         else:
             self.misuse.append("pool->lock is dropped twice")
 
-    def interrupts(self, off: Any) -> int:
+    def interrupts(self, flags: Any) -> int:
+        off = bool(flags & 1)
         if self.spinlocks and not off:
             self.misuse.append("interrupts are let in while pool->lock is held")
-        before, self.irqs_off = self.irqs_off, bool(off)
-        return int(before)
+        before, self.irqs_off = self.irqs_off, off
+        return OTHER_FLAGS | before
 
     def sleeps(self, function: str) -> None:
         """A function that may sleep runs."""

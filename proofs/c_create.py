@@ -56,6 +56,8 @@ class Device:
             "devres_alloc": self.devres_alloc,
             "devres_add": self.devres_add,
             "devres_free": self.kfree,
+            "devres_remove": self.devres_remove,
+            "devres_destroy": self.devres_destroy,
             "devres_release": self.devres_release,
             "poolproof_log": lambda *_: self.said.append("a message"),
             "rb_first_postorder": self.no_page,
@@ -121,19 +123,29 @@ class Device:
         if dev.object is self.view:
             self.resources.append((resource.object, self.releases[id(resource.object)]))
 
-    def devres_release(self, dev: Pointer, release: FunctionPointer, match: Any, data: Any) -> int:
-        """The latest resource that matches is taken off the list, and given up."""
+    def devres_remove(self, dev: Pointer, release: FunctionPointer, match: Any, data: Any) -> Pointer | int:
+        """The latest resource that matches is not the device's any more."""
         for resource in reversed(self.resources):
             place = Pointer(resource[0], 0)
             if resource[1] == release.name and self.interpreter.call(match.name, dev, place, data):
-                self.give_up(resource)
-                return 0
-        return ENOENT
+                self.resources.remove(resource)
+                return place
+        return 0
 
-    def give_up(self, resource: tuple[Struct, str]) -> None:
-        self.resources.remove(resource)
-        self.interpreter.call(resource[1], Pointer(self.view, 0), Pointer(resource[0], 0))
-        self.kfree(Pointer(resource[0], 0))
+    def devres_destroy(self, *arguments: Any) -> int:
+        self.kfree(removed := self.devres_remove(*arguments))
+        return ENOENT if removed == 0 else 0
+
+    def devres_release(self, dev: Pointer, release: FunctionPointer, match: Any, data: Any) -> int:
+        removed = self.devres_remove(dev, release, match, data)
+        if not isinstance(removed, Pointer):
+            return ENOENT
+        self.give_up(removed.object, release.name)
+        return 0
+
+    def give_up(self, resource: Struct, release: str) -> None:
+        self.interpreter.call(release, Pointer(self.view, 0), Pointer(resource, 0))
+        self.kfree(Pointer(resource, 0))
 
     def no_page(self, root: Pointer) -> int:
         self.path.follow("the tree has no page", lambda: root.object.load(root.offset, 64) == 0)
@@ -262,7 +274,8 @@ def managed_pool_is_destroyed_once(path: Any, subject: Code) -> None:
     path.show_claim(claims.managed_pool_is_destroyed_once, destroyed, gone)
     device.show_rules()
     for resource in reversed(device.resources[:]):
-        device.give_up(resource)
+        device.resources.remove(resource)
+        device.give_up(*resource)
     destroyed = [one for one in device.freed if one in pools]
     rest = [pool for pool in reversed(pools) if pool not in gone]
     path.show_claim(claims.managed_pool_is_destroyed_once, destroyed, [*gone, *rest])

@@ -38,6 +38,16 @@ USES = {
         " more = krealloc(all, 80, flags); if (!more) { kfree(all); return NULL; } if (more[3] != 7) BUG(); kfree(more);"
         " if (kmalloc_array(SIZE_MAX, 2, flags)) BUG(); }",
     ),
+    "resources of a device": (
+        "static void gone(struct device *dev, void *what) { BUG(); }"
+        "static int same(struct device *dev, void *what, void *other) { return what == other; }",
+        "if (flags == GFP_KERNEL) { void *one = devres_alloc(gone, 8, flags), *other = devres_alloc(gone, 8, flags);"
+        " if (!one || !other) { devres_free(one); devres_free(other); return NULL; }"
+        " devres_add(pool->dev, one); devres_add(pool->dev, other);"
+        " if (devres_remove(pool->dev, gone, same, one) != one || devres_remove(pool->dev, gone, same, one)) BUG();"
+        " devres_free(one); if (devres_destroy(pool->dev, gone, same, other)) BUG();"
+        " if (devres_destroy(pool->dev, gone, same, other) != -ENOENT) BUG(); }",
+    ),
     "lib/xarray.c": (
         includes("xarray") + "static DEFINE_XARRAY(known);",
         "if (flags == GFP_KERNEL) { if (xa_is_err(xa_store(&known, 5, pool, flags))) return NULL;"

@@ -46,30 +46,56 @@ void devres_free(void *res)
 {
 	struct resource *resource = container_of(res, struct resource, data);
 
+	if (!res)
+		return;
 	for (unsigned n = 0; n < number_of_resources; n++)
 		if (resources[n] == resource)
 			fault("a resource is freed that the device still has");
 	kfree(resource);
 }
 
-static void give_up(unsigned number)
+static struct resource *taken_off(unsigned number)
 {
 	struct resource *resource = resources[number];
 
 	for (number_of_resources--; number < number_of_resources; number++)
 		resources[number] = resources[number + 1];
+	return resource;
+}
+
+static void give_up(struct resource *resource)
+{
 	resource->release(device, resource->data);
 	kfree(resource);
 }
 
-int devres_release(struct device *dev, release_t *release, match_t *match, void *match_data)
+/* The latest resource that matches is not the device's any more. */
+void *devres_remove(struct device *dev, release_t *release, match_t *match, void *match_data)
 {
 	for (unsigned n = number_of_resources; n--;)
-		if (resources[n]->release == release && match(dev, resources[n]->data, match_data)) {
-			give_up(n);
-			return 0;
-		}
-	return -ENOENT;
+		if (resources[n]->release == release && match(dev, resources[n]->data, match_data))
+			return taken_off(n)->data;
+	return NULL;
+}
+
+int devres_destroy(struct device *dev, release_t *release, match_t *match, void *match_data)
+{
+	void *data = devres_remove(dev, release, match, match_data);
+
+	if (!data)
+		return -ENOENT;
+	devres_free(data);
+	return 0;
+}
+
+int devres_release(struct device *dev, release_t *release, match_t *match, void *match_data)
+{
+	void *data = devres_remove(dev, release, match, match_data);
+
+	if (!data)
+		return -ENOENT;
+	give_up(container_of(data, struct resource, data));
+	return 0;
 }
 
 void forget_resources(void)
@@ -124,7 +150,7 @@ void give_up_resources(void)
 	destroying = true;
 	while (number_of_resources) {
 		begin(GFP_KERNEL, false);
-		give_up(number_of_resources - 1);
+		give_up(taken_off(number_of_resources - 1));
 		check_return();
 	}
 	destroying = false;

@@ -211,6 +211,23 @@ def create_makes_a_pool_or_leaves_nothing(path: Any, subject: Code) -> None:
     device.show_rules()
 
 
+def new_pool_has_no_blocks(path: Any, subject: Code) -> None:
+    """Where the inductions over alloc and free begin: a stack, that is, and its counts; and the list of pages."""
+    device = Device(path, subject, refuses=False)
+    pool: Any = device.create(False, 64, 8, 0)
+    path.follow("a pool is created", lambda: pool is not None)
+
+    def held(name: str) -> Any:
+        return pool.load(place := pool.offset_of(name), pool.fields[place].width)
+
+    head = pool.at("page_list.next")
+    path.show("it has no page", lambda: held("page_list.next") == head and held("page_list.prev") == head)
+    path.show_claim(claims.total_counts_the_blocks, held("nr_blocks"), 0, 0)
+    path.show("no page is counted", lambda: held("nr_pages") == 0)
+    path.show_claim(claims.in_use_counts_the_live_blocks, held("nr_active"), 0)
+    path.show_claim(claims.free_list_holds_the_free_blocks, [] if held("next_block") == 0 else [0], [])
+
+
 def managed_pool_is_what_is_asked_for(path: Any, subject: Code) -> None:
     """dma_pool_create gets the device, size, align and boundary of dmam_pool_create; of the name, nothing is shown."""
     device, passed, asked = Device(path, subject, refuses=False), list[Any](), any_arguments(path)

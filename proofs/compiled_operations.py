@@ -50,6 +50,9 @@ def making(state: Any) -> None:
     ):
         if managed or "managed" not in case:
             every(state, about_it, about(body, code), case)
+    if code.stacks:
+        held = claims.free_list_holds_the_free_blocks, claims.in_use_counts_the_live_blocks
+        every(state, (claims.total_counts_the_blocks, *held), about(c_create.new_pool_has_no_blocks, code), "create")
 
 
 STATED = [one for module in (free_list, page_scan, fills, block_stack, operations) for one in module.obligation.stated]

@@ -239,6 +239,12 @@ def test_nothing_is_proved_of_a_turn_that_writes_outside_of_its_page(tmp_path: P
         assert prove(made[f"{claim}/kernel/u64"], Settings()).verdict in ("REFUTED", "NOT_FOLLOWED")
 
 
+def test_a_pool_may_have_more_blocks_in_use_than_an_int_counts(tmp_path: Path) -> None:
+    made = obligations_of(changed("v6.12", tmp_path, "if (pool->nr_active) {", "if ((int)pool->nr_active > 0) {"))
+    result = prove(made["destroy_leaks_exactly_the_busy_pages/kernel/u64"], Settings())
+    assert result.verdict == "NOT_FOLLOWED", result.verdict  # no run has so many
+
+
 def test_a_refutation_is_run_natively() -> None:
     made = obligations_of(fetched("v6.1"))
     result = prove(made["layout_ends/kernel/u64/first_turns_any_boundary"], Settings())

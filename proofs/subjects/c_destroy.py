@@ -104,14 +104,16 @@ class ListDestroyedInC(DestroyedInC):
     def destroy(self) -> None:
         page: Any = self.avail_page_list.next.owner
         struct, following = self.at(page).object, page.avail_page_link.next
-        self.path.assume(
-            "a page has bytes, as an int counts them",
-            lambda: self.geometry.allocation >= 1 and self.geometry.allocation < 2**31 and page.in_use < 2**31,
-        )
-        self.view.any_value = struct.any_value = self.any_field
+        bits = 31  # of a count of the blocks of a page; those of all pages may be as many as their counter holds
         if self.code.stacks:
             self.poisons_pages = False
+            bits = self.view.fields[self.view.offset_of("nr_active")].width
             self.views.keep(self.view, "nr_active", page, "in_use")
+        self.path.assume(
+            "a page has bytes, as an int counts them",
+            lambda: self.geometry.allocation >= 1 and self.geometry.allocation < 2**31 and page.in_use < 2**bits,
+        )
+        self.view.any_value = struct.any_value = self.any_field
 
         def about(link: Any) -> dict[str, Any]:
             here, after = self.views.pointer(link), self.views.pointer(link.next)

@@ -42,6 +42,16 @@ def poison_is_looked_for_at_once(path: Any, subject: Any) -> None:
     path.show_claim(claims.reports_are_the_kernels, pool.log, ["said"] if written_to and size > pool.LINK else [])
 
 
+def block_is_looked_through_before_it_is_filled(path: Any, subject: Any) -> None:
+    """Where a function of its own looks through it."""
+    pool = subject(path, "init_on_alloc")
+    pool.debug = True
+    if pool.operate(path.one_of("operation", "alloc", "alloc with a new page")) is None:
+        return
+    path.follow("the block is looked through", lambda: pool.filled_by_then is not None)
+    path.show_claim(claims.reports_are_the_kernels, pool.log, ["said"] if pool.filled_by_then else [])
+
+
 def poison_is_looked_for(path: Any, subject: Any) -> None:
     """A turn looks at one byte; by induction, all bytes before it are poison."""
     byte = path.one_of("the byte is", POOL_POISON_FREED, "another")

@@ -92,6 +92,9 @@ def operations_of(state: Any) -> None:
     at_once = c_alloc.poison_is_looked_for_at_once
     poison = about(at_once if code.looks_at_once else c_alloc.poison_is_looked_for, kind)
     state.prove(claims.reports_are_the_kernels, poison, explain_natively, "poison")
+    if code.stacks:
+        in_time = about(c_alloc.block_is_looked_through_before_it_is_filled, kind)
+        state.prove(claims.reports_are_the_kernels, in_time, explain_natively, "alloc")
 
 
 def every(state: Any, shown: tuple[Claim, ...], body: Body, case: str) -> None:

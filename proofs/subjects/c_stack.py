@@ -173,6 +173,7 @@ class CStack(Operations, AnyStack):
         self.views.keep(self.view, "page_list.prev", self, "last_link")
         self.page_memory = NewPage("the page", may_be_another=False)
         self.page_memory.pool = self
+        self.filled_by_then: list[Any] | None = None  # when a block is looked through
 
     def view_of(self, block: Block) -> BlockView:
         if id(block) not in self.block_views:
@@ -195,8 +196,9 @@ class CStack(Operations, AnyStack):
         return interpreter
 
     def looked_through(self, interpreter: Interpreter, *arguments: Any) -> Any:
-        """pool_check_block looks through the block that it is called with."""
+        """pool_check_block looks through the block that it is called with, as others have left it."""
         self.looked_at = [one for one in arguments if isinstance(one, Pointer)]
+        self.filled_by_then = [*self.fills]
         return interpreter.call(LOOKS, *arguments)
 
     def poison_loop(self) -> tuple[str, str]:

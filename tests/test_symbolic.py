@@ -122,8 +122,18 @@ def test_premises_that_cannot_be_met_are_vacuous() -> None:
         path.assume("the loop goes on", lambda: x < 0)
         path.show("the induction step", lambda: x == 77)
 
+    def show_more(path: Any, x: Any) -> None:
+        path.show("what no path gets to", lambda: x == 77)
+
+    def in_a_helper(path: Any) -> None:
+        x = path.number("x")
+        path.show("the easy part", lambda: x >= 0)
+        if x < 0:
+            show_more(path, x)
+
     assert verdict(impossible) is Verdict.VACUOUS
     assert verdict(halfway) is Verdict.VACUOUS
+    assert verdict(in_a_helper) is Verdict.VACUOUS
     assert verdict(silent) is Verdict.VACUOUS
 
 

@@ -152,13 +152,12 @@ def explore_encoding(
 
 
 def lines_that_show(body: Body) -> set[int]:
-    """The lines of a body in which something has to be shown; a proof that leaves one out has proved less than it says."""
+    """The lines of a body in which something has to be shown, there or in a function named `show…`; a proof that leaves one
+    out has proved less than it says."""
     source, first = inspect.getsourcelines(code_of(body))
     calls = (node for node in ast.walk(ast.parse(dedent("".join(source)))) if isinstance(node, ast.Call))
-    shows = (
-        call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr in ("show", "show_claim")
-    )
-    return {first + call.lineno - 1 for call in shows}
+    called = ((call, getattr(call.func, "attr", getattr(call.func, "id", ""))) for call in calls)
+    return {first + call.lineno - 1 for call, name in called if name.startswith("show")}
 
 
 def run_paths(

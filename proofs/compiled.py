@@ -41,7 +41,7 @@ from proofs.engine.path import Body, Theory
 from proofs.layout import BODIES, any_page_of_v6_1, any_turn, offsets_fit_the_int_link
 from proofs.subjects.c_loop import LoopInC, any_page_of, stay_inside, subject_of
 from proofs.subjects.c_page import same_value
-from proofs.subjects.c_pool import Code, compile_file, created, geometry_of, is_inside, placed
+from proofs.subjects.c_pool import Code, compile_file, created, geometry_of, is_inside, located
 from proofs.subjects.c_shape import shape_of
 from proofs.subjects.subject import PAGE_SIZE, Subject, Turn, about
 
@@ -53,7 +53,7 @@ class Statements:
         self.code = code
         self.subject = subject_of(code)
         self.obligations = Obligations(__name__)
-        self.placed = cache(placed)  # a body is run once for all of its claims
+        self.located = cache(located)  # a body is run once for all of its claims
 
     def prove(
         self,
@@ -68,7 +68,7 @@ class Statements:
         stated = self.obligations(
             claim, KERNEL, theory, explain=explained, expected=expected, case=case, search=searched
         )
-        stated(self.placed(body))
+        stated(self.located(body))
 
     def refute(self, claim: Claim, body: Body, case: str, explain: Any = explain_arguments) -> None:
         self.prove(claim, body, explain, case, Verdict.REFUTED)
@@ -104,9 +104,13 @@ def admission(state: Statements) -> None:
 
 
 def pool_stays_in_its_memory(path: Any, subject: Subject) -> None:
-    _, page, _, at, last = any_turn(path, subject)
-    page.turn(at, last)
-    path.show("no turn fails", lambda: True)
+    """Each access of a turn is shown to be inside the page as it happens, see `shown_inside`; so is where the next begins."""
+    geometry, page, _, at, last = any_turn(path, subject)
+    following = page.turn(at, last).following
+    path.show(
+        "the next turn begins inside the page, or at its end",
+        lambda: following is None or following.offset <= geometry.allocation,
+    )
 
 
 def shown_inside(code: Code) -> Subject:
@@ -274,7 +278,7 @@ class CountedLoop(LoopInC):
         return super().total()
 
 
-def counted(state: Statements) -> Subject:
+def with_counted_pages(state: Statements) -> Subject:
     """The file, with pages whose blocks are counted."""
 
     def page(path: Any, geometry: layout.Geometry) -> LoopInC:
@@ -299,7 +303,7 @@ def totals(state: Statements) -> None:
     if code.promises is V6_1:
         state.refute(claim, counts_as_v6_1, "kernel_page", explain_total)
         return
-    state.prove(claim, about(total_counts_the_blocks, counted(state)))
+    state.prove(claim, about(total_counts_the_blocks, with_counted_pages(state)))
     if not code.stacks:
         state.prove(claim, set_by_create(state), explain_arguments, "set_by_create")
 

@@ -234,7 +234,7 @@ def shown(pool: Struct, given: Sequence[Any]) -> list[Any]:
     return [one for one in rest if one != name] if name in rest else ["no name", *rest]
 
 
-def placed(body: Body) -> Body:
+def located(body: Body) -> Body:
     """The body, which says where it cannot follow the code: in the function that it has entered last, if at no instruction."""
 
     @wraps(body)

@@ -6,6 +6,7 @@ state in which they hold, and is shown to leave one behind in which they hold ag
 """
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from impl.layout import Cursor, laid_blocks
@@ -265,11 +266,11 @@ def page_is_laid_with_all_its_blocks(path: Any) -> None:
     laid = laid_blocks(geometry, lambda *_: next(turns), start)
     offset, link = next(laid)
     path.show("the first block is where the loop starts", lambda: offset == start.offset and link == following.offset)
-    if link < geometry.allocation:
+    is_a_block = bool(link < geometry.allocation)
+    if is_a_block:
         path.assume_claim(claims.layout_ends, start.offset, following.offset)
-        path.show(claims.free_list_holds_the_free_blocks.name, lambda: next(laid)[0] == link)
-    else:
-        path.show(claims.free_list_holds_the_free_blocks.name, lambda: next(laid, None) is None)
+    laid_next = [at for at, _ in islice(laid, 1)]
+    path.show_claim(claims.free_list_holds_the_free_blocks, laid_next, [link] if is_a_block else [])
 
 
 @obligation(claims.list_is_a_ring, "series", Theory.INTEGERS, explain=explain, case="protocol")

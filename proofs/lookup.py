@@ -17,7 +17,8 @@ from model import claims
 from model.trace import Alloc, Create, Free, PageChoice, Trace
 from proofs.engine.obligation import Counterexample, Obligations, from_this_state
 from proofs.engine.path import Theory
-from proofs.subjects.search_tree import ADDRESSES, IN_PYTHON, SIDES, FirstPage, Trees, any_tree, built, some_tree
+from proofs.subjects.any_tree import SIDES
+from proofs.subjects.search_tree import ADDRESSES, IN_PYTHON, FirstPage, Trees, any_tree, built, some_tree
 from proofs.subjects.subject import ReachedTail, about
 
 obligation = Obligations(__name__)

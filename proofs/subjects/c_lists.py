@@ -13,7 +13,7 @@ from proofs.subjects.arbitrary import EVERYTHING, AnyPage, AnyPool, first_with_r
 from proofs.subjects.c_last_turn import Laid
 from proofs.subjects.c_operations import Operations
 from proofs.subjects.c_pool import Code, is_inside, lookup_case
-from proofs.subjects.c_turns import Variables, names_of
+from proofs.subjects.c_turns import Variables, names_by_role
 from proofs.subjects.c_views import Lists, Locked, fits
 from proofs.subjects.subject import ReachedTail
 
@@ -234,7 +234,7 @@ class CPool(Operations, AnyPool):
         begins = interpreter.advance(frame, self.walk_loop())
         self.path.follow("it walks through the free list", lambda: begins is not None)
         assert begins is not None
-        names = names_of(begins, chain=page.offset, **{"count": 0} if len(begins) > 1 else {})
+        names = names_by_role(begins, chain=page.offset, **{"count": 0} if len(begins) > 1 else {})
         at: Any = {names["chain"]: chain} | ({names["count"]: free_blks.value} if "count" in names else {})
         while (following := interpreter.resume(frame, at)) is not None:
             self.path.show("nothing is said or written on the way", lambda: not self.log and not page.writes)

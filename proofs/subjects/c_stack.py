@@ -15,7 +15,7 @@ from proofs.engine.path import AssertionFailed
 from proofs.subjects.c_last_turn import Laid
 from proofs.subjects.c_operations import Operations
 from proofs.subjects.c_pool import Code, lookup_case
-from proofs.subjects.c_turns import Variables, names_of
+from proofs.subjects.c_turns import Variables, names_by_role
 from proofs.subjects.c_views import Locked, Views, fits
 from proofs.subjects.stack import SMALLEST_BLOCK, AnyStack, Block
 from proofs.subjects.subject import ReachedTail
@@ -48,13 +48,13 @@ class TakenBack(Exception):
     """A block is filled, as it is freed."""
 
 
-class At(Opaque):
+class MemoryAt(Opaque):
     """Memory at an address that is no known block's."""
 
     vaddr: Any = None
 
 
-class NewPage(At):
+class NewPage(MemoryAt):
     """The page that an allocation adds: filled before there are blocks in it, which are known."""
 
     pool: "CStack"
@@ -115,9 +115,9 @@ class Addresses(Views):
         known = known or next((block for block in self.pool.known if block.vaddr == vaddr), None)
         if known is not None:
             return Pointer(self.pool.view_of(known), 0)
-        elsewhere = At("memory at another address")
+        elsewhere = MemoryAt("memory at another address")
         if vaddr == self.pool.tail:
-            vaddr, elsewhere = self.pool.tail, At("the tail", ReachedTail(), may_be_another=False)
+            vaddr, elsewhere = self.pool.tail, MemoryAt("the tail", ReachedTail(), may_be_another=False)
         elsewhere.vaddr = vaddr
         return self.places.setdefault(id(vaddr), (vaddr, Pointer(elsewhere, 0)))[1]
 
@@ -126,7 +126,7 @@ class Addresses(Views):
             return value
         if isinstance(value.object, BlockView):
             return value.object.of.vaddr if value.offset == 0 else value.object.of.vaddr + value.offset
-        if isinstance(value.object, At):
+        if isinstance(value.object, MemoryAt):
             return value.object.vaddr + value.offset
         raise NotFollowed("an address is stored of what is no block")
 
@@ -210,7 +210,7 @@ class CStack(Operations, AnyStack):
 
     def walked(self, arrived: Variables) -> Variables:
         """The walk down the stack: it is at the block that is freed, or at the end, as `_is_free` says."""
-        names = names_of(arrived, block=self.pointer(self.next_block))
+        names = names_by_role(arrived, block=self.pointer(self.next_block))
         return {names["block"]: self.pointer(self.freed) if self._is_free(self.freed) else 0}
 
     def laid(self, idle: bool) -> Laid:
@@ -251,7 +251,7 @@ class CStack(Operations, AnyStack):
             return None
         return self.views.view("dma_page", self, {}, fresh=True)
 
-    def memory_of(self, mapping: Any) -> At:
+    def memory_of(self, mapping: Any) -> MemoryAt:
         self.page_memory.vaddr = mapping.vaddr
         return self.page_memory
 

@@ -33,7 +33,7 @@ def roles(variables: Variables, **known: Any) -> dict[str, str]:
     return found
 
 
-def names_of(arrived: Variables, **sought: Any) -> dict[str, str]:
+def names_by_role(arrived: Variables, **sought: Any) -> dict[str, str]:
     """The one variable of each role, by what it is on arrival. Raises NotFollowed if that is not clear, or there are others."""
     names = {role: name for name, role in roles(arrived, **sought).items()}
     if len(names) < len(arrived) or len(names) < len(sought):

@@ -12,9 +12,9 @@ from typing import Any
 from impl.rbtree import LEFT, RIGHT, Node, PageTree
 from model import claims
 from proofs.engine.path import Theory
+from proofs.subjects.any_tree import SIDES
 from proofs.subjects.subject import ReachedTail
 
-SIDES = {LEFT: "left", RIGHT: "right"}
 ADDRESSES = (Theory.INTEGERS, Theory.U64, Theory.U32)  # dma_addr_t has 64 bits, or 32
 
 

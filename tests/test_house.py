@@ -47,7 +47,9 @@ def imports_of(file: Path) -> set[str]:
 def test_in_proofs_nobody_imports_upward() -> None:
     """The bodies stand on the subjects, and these on the engine."""
     for folder, below in (("subjects", "engine|subjects"), ("engine", "engine")):
-        for file in (ROOT / "proofs" / folder).glob("*.py"):
+        files = list((ROOT / "proofs" / folder).glob("*.py"))
+        assert files
+        for file in files:
             assert not re.search(rf"^ *(from|import) proofs(?!\.({below})\b)", file.read_text(), re.M), file
 
 
@@ -74,8 +76,6 @@ def test_what_runs_is_what_is_imported() -> None:
     may = {
         "proofs/catalogue.py",
         "proofs/engine/cache.py",
-        "command/claims.py",
-        "command/prove.py",
         "proofs/engine/executors.py",
         "proofs/engine/budgets.py",
     }

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from impl.list_head import ListHead, list_add, list_del_init, list_empty
 from impl.pool import Options, Page
-from impl.rbtree import PageTree
+from impl.rbtree import Node, PageTree
 from impl.v6_12 import V6_12Pool
 from model.memory import Memory
 from proofs.engine.path import Replay, Theory
-from proofs.subjects.arbitrary import AnyPage, AnyPool, around, put_in_list
+from proofs.subjects.arbitrary import AnyPage, around, put_in_list
 from proofs.subjects.stack import AnyStack
 from proofs.subjects.subject import give_back
 
@@ -80,30 +80,23 @@ def test_a_stack_of_known_blocks_is_one_with_bytes(debug: bool, init_on_free: bo
 )
 @example(alignment=1, places=[0, BLOCK * BLOCKS, 1], inside=0)  # the last one overlaps both
 @example(alignment=1, places=[1, 0], inside=0)  # an overlap from below, which the check of patch 10 misses
-def test_a_tree_of_pages_does_what_stands_for_it(alignment: int, places: list[int], inside: int) -> None:
+def test_a_tree_of_pages_does_what_a_stub_may_say_of_it(alignment: int, places: list[int], inside: int) -> None:
     """A page that overlaps no other is taken in, and the addresses in it are found. One that does overlap is taken in, or is
     refused with one that it overlaps: always, where pages are aligned to their size."""
     allocation = BLOCK * BLOCKS
-    numbers = {"size": BLOCK, "boundary": allocation, "allocation": allocation, "blocks per page": BLOCKS}
-    pool = AnyPool(Replay(Theory.U64, numbers), needs=())
-    real: PageTree[Any] = PageTree(allocation)
+    tree: PageTree[Any] = PageTree(allocation)
     pages: list[Any] = []
     for place in places:
-        dma = place * alignment
-        mapping: Any = SimpleNamespace(vaddr=0, dma=dma, data=None)
-        overlapped = [page for page in pages if abs(page.dma - dma) < allocation]
-        page = pool._new_page(mapping)
-        refused = real.insert(page)
+        page = Node(place * alignment)
+        overlapped = [other for other in pages if abs(other.dma - page.dma) < allocation]
+        refused = tree.insert(page)
         assert refused in overlapped if refused is not None else alignment == 1 or not overlapped
-        pool.insertion_gives(lambda _, refused=refused: refused)  # type: ignore[misc]
-        assert pool.page_tree.insert(page) is refused
         if refused is None and overlapped:
             return  # out of contract from here on
         if refused is None:
             pages.append(page)
-            pool.sought = dma + inside
-            assert real.find(dma + inside) is pool.page_tree.find(dma + inside) is page
-    assert {*real.postorder()} == {*pages}
+            assert tree.find(page.dma + inside) is page
+    assert {*tree.postorder()} == {*pages}
 
 
 @given(st.integers(0, 4), st.lists(st.integers(0, 2), max_size=8))

@@ -67,6 +67,8 @@ def operations_end(hang: str) -> bool:
     "mm/dmapool.c",
 )
 def locking_rules_are_kept(misuse: str) -> bool:
+    """`misuse`: which rule is broken, in words. Who notes it: of impl/, `impl.lock`, which knows of taking and dropping only;
+    of C in proofs, `proofs.subjects.c_views` and `proofs.c_create`; of C that runs, what calls `misuse` in kernel/shim/."""
     return not misuse
 
 

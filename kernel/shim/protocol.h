@@ -8,7 +8,8 @@
 
 enum { CREATE = 1, ALLOC, FREE, DESTROY, PAGE, BATCH, SWEEP, GO_ON, CALLERS, POOLS_FILE };
 #define CALLERS_FLAGS 5u /* FLAGS of model/trace.py */
-enum { DONE = 1, PAGE_WANTED, FAULT, HANG, MISUSE, MAY_GO_ON, BROKEN }; /* MISUSE of locks, of interrupts, of a caller; a claim is BROKEN */
+enum { DONE = 1, PAGE_WANTED, FAULT, HANG, MISUSE, MAY_GO_ON, BROKEN }; /* FAULT breaks
+ * pool_stays_in_its_memory, HANG operations_end, and MISUSE locking_rules_are_kept; where a claim is BROKEN, the text names it */
 /*
  * An operation HANGs once it has run more basic blocks than a million, and these for the pool's memory: far more than honest
  * code needs, which looks at each byte a few times, and stores each block in an xarray.

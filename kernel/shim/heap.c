@@ -196,15 +196,16 @@ ALLOCATES_ON(node, kmalloc_node_trace, void *cache, gfp_t flags, int node, size_
 ALLOCATES_ON(node, __kmalloc_cache_node_noprof, void *cache, gfp_t flags, int node, size_t nbytes)
 void *kmalloc_caches[64 * 32]; /* of which kmalloc chooses one, which is not looked at */
 
-void kvfree(const void *object)
-{
-	kfree(object);
-}
-
-void kfree_const(const void *object)
-{
-	kfree(object);
-}
+#define FREES(name)                       \
+	void name(const void *object)     \
+	{                                 \
+		kfree(object);            \
+	}
+FREES(kvfree)
+FREES(kfree_const)
+FREES(kfree_sensitive)
+FREES(kmem_cache_destroy)
+FREES(free_percpu)
 
 static char *duplicate(const char *text, gfp_t flags, const void *pc)
 {
@@ -213,25 +214,14 @@ static char *duplicate(const char *text, gfp_t flags, const void *pc)
 	return copy ? strcpy(copy, text) : NULL;
 }
 
-char *kstrdup(const char *text, gfp_t flags)
-{
-	return duplicate(text, flags, CALLER);
-}
-
-char *kstrdup_noprof(const char *text, gfp_t flags)
-{
-	return duplicate(text, flags, CALLER);
-}
-
-const char *kstrdup_const(const char *text, gfp_t flags)
-{
-	return duplicate(text, flags, CALLER);
-}
-
-void kfree_sensitive(const void *object)
-{
-	kfree(object);
-}
+#define DUPLICATES(name)                               \
+	char *name(const char *text, gfp_t flags)      \
+	{                                              \
+		return duplicate(text, flags, CALLER); \
+	}
+DUPLICATES(kstrdup)
+DUPLICATES(kstrdup_noprof)
+DUPLICATES(kstrdup_const)
 
 static void *reallocate(const void *object, size_t nbytes, gfp_t flags, const void *pc)
 {
@@ -312,11 +302,6 @@ void kmem_cache_free(struct kmem_cache *cache, void *object)
 	kfree(object);
 }
 
-void kmem_cache_destroy(struct kmem_cache *cache)
-{
-	kfree(cache);
-}
-
 static void *allocate_copies(size_t nbytes, gfp_t flags, const void *pc)
 {
 	check_gfp(flags, "an allocation", pc);
@@ -338,11 +323,6 @@ void *__alloc_percpu(size_t nbytes, size_t align)
 void *__alloc_percpu_gfp(size_t nbytes, size_t align, gfp_t flags)
 {
 	return allocate_copies(nbytes, flags, CALLER);
-}
-
-void free_percpu(void *object)
-{
-	kfree(object);
 }
 
 void fs_reclaim_acquire(gfp_t flags)

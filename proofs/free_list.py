@@ -36,13 +36,14 @@ from proofs.subjects.subject import ReachedTail, about, any_cursor, any_geometry
 
 obligation = Obligations(__name__)
 
-INVARIANT = (
+PAGE = (
     claims.free_list_holds_the_free_blocks,
     claims.in_use_counts_the_live_blocks,
     claims.blocks_are_in_use_or_free,
-    claims.pages_with_room_are_listed,
-    claims.list_is_a_ring,
 )
+"""The claims about a page by itself."""
+
+INVARIANT = (*PAGE, claims.pages_with_room_are_listed, claims.list_is_a_ring)
 
 HANDED_OUT = claims.allocated_block_was_free, claims.handle_is_the_blocks_address
 

@@ -12,7 +12,7 @@ from model.claims import Claim
 from proofs import fills, free_list, operations
 from proofs.engine.obligation import Obligations, from_this_state
 from proofs.engine.path import Body, Theory
-from proofs.free_list import HANDED_OUT, show_handed_out, show_page
+from proofs.free_list import HANDED_OUT, PAGE, show_handed_out, show_page
 from proofs.subjects.arbitrary import (
     AnyV6_1Pool,
     any_page,
@@ -25,13 +25,6 @@ from proofs.subjects.arbitrary import (
 from proofs.subjects.subject import ReachedTail, about
 
 obligation = Obligations(__name__)
-
-PAGE = (
-    claims.free_list_holds_the_free_blocks,
-    claims.in_use_counts_the_live_blocks,
-    claims.blocks_are_in_use_or_free,
-)
-"""The claims about a page by itself."""
 
 
 def state(claim: Claim, body: Body, case: str) -> None:

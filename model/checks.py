@@ -336,7 +336,7 @@ class Checks:
         if ends:
             self.target = None
             raise broken
-        self.violations[claim.name], record.description = broken, own if goes_on else description
+        self.violations[claim.name], record.description = broken, description if self.corrupted_by else own
 
     def _check(self, record: Record, claim: Claim, *arguments: object) -> None:
         """Hold the target to a claim; `record` tells what was expected and what happened."""

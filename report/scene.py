@@ -1,6 +1,6 @@
 """What is drawn of a run that breaks a claim: the pool before and after the step that breaks it."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -169,17 +169,19 @@ def moment_of(run: Lockstep, inside: Inside, step: Step | None, broken: claims.C
         given[latest[0]] = step.block, latest[1]
     others = {block.vaddr for block in run.blocks.values() if block.of_other_pool}
     pages = {page.mapping.vaddr for page in run.oracle.pages}
+    # Of a pool that cannot be looked into, the blocks are known that it has handed out.
+    inside_unknown = run.revision.inside is None
+    handed_out = {block.vaddr for block in run.blocks.values()} if inside_unknown else set()
+    known = sorted({*handed_out, *listed, *names, *([latest[0]] if latest is not None else [])})
+    misaddressed = [(vaddr, *one) for vaddr, one in given.items() if is_misaddressed(run, vaddr, one[1])]
     strips = []
     for page in run.memory.mappings.values():
         first, end = page.vaddr, page.vaddr + len(page.data)
         what = "memory of another pool" if first in others else "page" if first in pages else "page that is being added"
-        # Of a pool that cannot be looked into, the blocks are known that it has handed out.
-        inside_unknown = run.revision.inside is None
-        handed_out = {block.vaddr for block in run.blocks.values()} if inside_unknown else set()
         promised = set() if first in others or inside_unknown else {first + offset for offset in run.oracle.offsets}
-        known = promised | handed_out | listed | set(names) | ({latest[0]} if latest is not None else set())
+        here = known[bisect_left(known, first) : bisect_left(known, end)]
         cells = []
-        for vaddr in sorted(vaddr for vaddr in known if first <= vaddr < end):
+        for vaddr in sorted({*here, *(vaddr for vaddr in promised if vaddr < end)}):
             if vaddr in names:
                 state = "in use"
             elif vaddr in listed or inside_unknown:
@@ -198,10 +200,10 @@ def moment_of(run: Lockstep, inside: Inside, step: Step | None, broken: claims.C
         length = max([len(page.data), *(cell.end for cell in cells)])
         boundary = run.oracle.geometry.boundary
         boundaries = list(range(boundary, length + 1, boundary)) if boundary else []
-        misaddressed = tuple(
+        told = tuple(
             f"{name}: its DMA address {dma:#x} is {pointed_to(run, dma)}, and the block at offset {vaddr - first}"
-            for vaddr, (name, dma) in given.items()
-            if first <= vaddr < end and is_misaddressed(run, vaddr, dma)
+            for vaddr, name, dma in misaddressed
+            if first <= vaddr < end
         )
         strips.append(
             Strip(
@@ -213,12 +215,8 @@ def moment_of(run: Lockstep, inside: Inside, step: Step | None, broken: claims.C
                 cells,
                 arrows,
                 boundaries,
-                misaddressed=misaddressed,
-                pointed=tuple(
-                    dma - page.dma
-                    for vaddr, (_, dma) in given.items()
-                    if is_misaddressed(run, vaddr, dma) and 0 <= dma - page.dma < len(page.data)
-                ),
+                misaddressed=told,
+                pointed=tuple(dma - page.dma for *_, dma in misaddressed if 0 <= dma - page.dma < len(page.data)),
             )
         )
     if latest is None or inside.tree is None:

@@ -261,17 +261,14 @@ class CStack(Operations, AnyStack):
         got, new = super().result(frame), self.header
         if new is not None and not new.freed:
             link, head = new.at("page_list.next"), self.view.at("page_list.next")
+            first, listed = self.first_page.at("page_list.next"), self.view["page_list.next"]
+            ends = [new["page_list.next"], new["page_list.prev"], listed]
             if self.last_page is None:
-                first, expected = self.first_page, (self.first_page.at("page_list.next"), head, link, link)
-                links = (
-                    new["page_list.next"],
-                    new["page_list.prev"],
-                    self.view["page_list.next"],
-                    first["page_list.prev"],
-                )
+                links, expected = [*ends, self.first_page["page_list.prev"]], [first, head, link, link]
             else:
-                last, expected = self.last_page, (head, self.last_page.at("page_list.next"), link, link)
-                links = new["page_list.next"], new["page_list.prev"], last["page_list.next"], self.last_link
+                last = self.last_page.at("page_list.next")
+                links = [*ends, self.last_page["page_list.next"], self.last_link]
+                expected = [head, last, first, link, link]
             self.path.show("a new page is listed", lambda: links == expected)
         return got
 

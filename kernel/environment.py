@@ -18,9 +18,8 @@ from kernel.words import Unknown, wrap
 
 External = Callable[..., Any]
 
-GFP_HIGH, GFP_ZERO, GFP_DIRECT_RECLAIM = 0x20, 0x100, 0x400
-"""__GFP_HIGH, with which an allocation may use the reserves, __GFP_ZERO, and __GFP_DIRECT_RECLAIM, with which it may sleep, of
-linux/gfp_types.h."""
+GFP_ZERO, GFP_DIRECT_RECLAIM = 0x100, 0x400
+"""__GFP_ZERO, and __GFP_DIRECT_RECLAIM, with which an allocation may sleep, of linux/gfp_types.h."""
 
 DMA_ATTR_NO_WARN = 0x100
 """Of linux/dma-mapping.h: dma_alloc_coherent() passes it on for __GFP_NOWARN."""

@@ -84,13 +84,13 @@ const char *name_of_flags(gfp_t flags)
 	return kind == GFP_KERNEL ? "GFP_KERNEL" : kind == GFP_NOIO ? "GFP_NOIO" : kind == gfp_atomic ? "GFP_ATOMIC" : number[which];
 }
 
-/* An allocation may sleep, write to a file system or a disk, or take memory from the reserves, only where the caller may. */
+/* An allocation may sleep, or write to a file system or a disk, only where the operation's own caller may. */
 void check_gfp(gfp_t flags, const char *what, const void *pc)
 {
 	bool sleeps = flags & __GFP_DIRECT_RECLAIM;
 	const char *how = sleeps && held & SPINLOCKS ? "may sleep, and is called with a lock held" :
 			  sleeps && irqs_off ? "may sleep, and is called with interrupts off" :
-			  flags & ~running.allowed & (__GFP_DIRECT_RECLAIM | __GFP_IO | __GFP_FS | __GFP_HIGH) ?
+			  flags & ~running.allowed & (__GFP_DIRECT_RECLAIM | __GFP_IO | __GFP_FS) ?
 					       "may do more for memory than the caller allows" : NULL;
 
 	running.told = true;

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from impl.pool import POOL_POISON_FREED
-from kernel.environment import DMA_ATTR_NO_WARN, GFP_DIRECT_RECLAIM, GFP_HIGH, GFP_ZERO
+from kernel.environment import DMA_ATTR_NO_WARN, GFP_DIRECT_RECLAIM, GFP_ZERO
 from kernel.execute import Frame, Interpreter, variable
 from kernel.fills import after, steps
 from kernel.ir import Field, NotFollowed
@@ -92,8 +92,6 @@ class Operations:
     def kmalloc(self, nbytes: Any, flags: Any, node: Any = NUMA_NO_NODE) -> Any:
         self.node = node
         self.might_sleep("kmalloc", flags)
-        if isinstance(flags, int) and flags & ~self.flags & GFP_HIGH:
-            self.locked.misuse.append("kmalloc may use the reserves of memory, and the caller may not")
         self.locked.others_ran = not self.locked.taken
         if self.header is not None:
             raise NotFollowed("more than one page is added")

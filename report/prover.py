@@ -150,7 +150,7 @@ def lines_of_result(result: "Result", told: str = "", kernel: str = "") -> list[
         lines.append(f"           expected {result.counterexample['expected']}")
         lines.append(f"           actual   {result.counterexample['actual']}")
     if state:
-        lines.append(f"           a step of the proof fails from the state {in_words(state)}")
+        lines.append(f"           the proof fails for {in_words(state)}")
     if result.why:
         lines.append(f"           because  {result.why}")
     if result.verdict in ADVICE:

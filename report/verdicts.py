@@ -155,7 +155,7 @@ def of_proof(result: "Result", kernel: str = "") -> EngineVerdict:
         fails += f"({', '.join(f'{name}={in_hexadecimal(value)}' for name, value in result.arguments.items())})"
     inputs, state = shown_by(result)
     if state:
-        fails += f", from the state {in_words(state)}"
+        fails += f", for {in_words(state)}"
     return EngineVerdict(
         "prover",
         result.obligation,
@@ -220,8 +220,8 @@ def counterexample_of(inputs: dict[str, Any], found: dict[str, Any] | None, fail
 
 
 def shown_by(result: "Result") -> tuple[dict[str, Any], dict[str, Any]]:
-    """The inputs that a counterexample is about; and the state from which a step of the proof fails, where that has shown
-    nothing by itself, and a run of another pool does."""
+    """The inputs that a counterexample is about; and those for which the proof fails, arguments or a state that may be
+    unreachable, where the run that shows the fault is of another pool."""
     found, state = result.counterexample or {}, result.inputs
     if "trace" not in found or "size" not in state:
         return state, {}
